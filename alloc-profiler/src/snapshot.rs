@@ -1,0 +1,202 @@
+//! A frozen copy of the profile: the one type that crosses from the profiler to its readers.
+//!
+//! Path: *read path*. Plain owned data; nothing here refers to the live tables.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+/// What the program has allocated, by stack and size class, at one moment or between two.
+///
+/// Made by [`snapshot`](crate::snapshot) and [`Snapshot::since`]. All objects and bytes are estimates of the
+/// whole program's, already scaled up from the samples; the sample counts beside them say how far to trust
+/// them: the relative standard error of a sum is about `1 / sqrt(samples)`. At a sampling interval of 1 they
+/// are exact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// When the copy was taken (for a difference: the later one).
+    pub taken_at: SystemTime,
+    /// The time between the two snapshots of a difference; `None` for a snapshot.
+    pub duration: Option<Duration>,
+    /// Mean bytes between samples at `taken_at`; 1 = every allocation, 0 = off. Earlier samples may have been
+    /// taken at another interval: each was weighed with its own.
+    pub sampling_interval: u64,
+    /// One entry for each distinct stack, in no particular order.
+    pub stacks: Vec<StackTotals>,
+    /// What was recorded after the limit on distinct stacks was reached: counted, but no longer kept apart.
+    pub overflow: Vec<SizeTotals>,
+    /// Samples lost or cut, by reason, since the program started (a difference: in between).
+    pub dropped: Dropped,
+    /// Memory that the profiler itself holds.
+    pub own_memory: OwnMemory,
+}
+
+/// All that one stack allocated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackTotals {
+    /// Where.
+    pub trace: StackTrace,
+    /// How much, one entry for each size class seen, ascending.
+    pub by_size: Vec<SizeTotals>,
+}
+
+/// A call stack, leaf first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackTrace {
+    /// Return addresses as found on the stack: each points *after* its call instruction, so subtract one
+    /// before looking up the calling line. Empty if the stack could not be read.
+    pub return_addresses: Box<[usize]>,
+    /// True if outer frames were left out: the stack was deeper than
+    /// [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
+    pub is_truncated: bool,
+}
+
+/// What one stack allocated in one size class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SizeTotals {
+    /// Upper bound of the size class in bytes: see [`size_class`](crate::size_class).
+    pub size_class: u64,
+    /// How much.
+    pub totals: Totals,
+}
+
+/// Estimated objects and bytes, and the number of samples they rest on.
+///
+/// In a snapshot nothing is negative, `alloc_*` never falls from one to the next and `inuse_*` is at most
+/// `alloc_*`. In a difference `inuse_*` may be negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Objects ever allocated, freed ones included.
+    pub alloc_objects: f64,
+    /// Bytes ever allocated, freed ones included.
+    pub alloc_bytes: f64,
+    /// Samples behind `alloc_*`.
+    pub alloc_samples: i64,
+    /// Objects allocated and not freed.
+    pub inuse_objects: f64,
+    /// Bytes allocated and not freed.
+    pub inuse_bytes: f64,
+    /// Samples behind `inuse_*`.
+    pub inuse_samples: i64,
+}
+
+/// Samples that were lost or cut short, by reason. All zero in a healthy program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Counted under [`Snapshot::overflow`] because a limit on distinct stacks or on memory was reached. Their
+    /// objects and bytes are in the totals.
+    pub stacks_full: u64,
+    /// Counted in `alloc_*` but missing from `inuse_*`: a limit on live samples or on memory was reached.
+    pub live_full: u64,
+    /// Counted in `alloc_*` but missing from `inuse_*`: the table's lock could not be had in time.
+    pub live_busy: u64,
+    /// Freed blocks whose record could not be removed at once nor noted down: their records may linger.
+    pub missed_removals: u64,
+    /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
+    pub truncated_stacks: u64,
+}
+
+/// Memory that the profiler holds for itself, in bytes. None of it is in the profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnMemory {
+    /// Mapped for stacks, totals and live samples together; at most `limit_bytes`.
+    pub mapped_bytes: u64,
+    /// The cap: see [`Limits::memory_bytes`](crate::Limits::memory_bytes).
+    pub limit_bytes: u64,
+    /// Distinct stacks kept.
+    pub stacks: u64,
+    /// Live samples kept.
+    pub live_samples: u64,
+}
+
+impl Snapshot {
+    /// What changed between `earlier` and `self`: each value of this snapshot minus its earlier one.
+    ///
+    /// `alloc_*` becomes what was allocated in between, `inuse_*` the net growth, negative where memory
+    /// shrank. Stacks on which nothing changed are left out. `duration` is the time between the two by the
+    /// system clock, zero if the clock went backwards.
+    #[must_use]
+    pub fn since(&self, earlier: &Snapshot) -> Snapshot {
+        let before: HashMap<&StackTrace, &[SizeTotals]> =
+            earlier.stacks.iter().map(|stack| (&stack.trace, &stack.by_size[..])).collect();
+        let mut stacks: Vec<StackTotals> = self
+            .stacks
+            .iter()
+            .map(|stack| StackTotals {
+                trace: stack.trace.clone(),
+                by_size: sizes_since(&stack.by_size, before.get(&stack.trace).copied().unwrap_or(&[])),
+            })
+            .collect();
+        stacks.retain(|stack| !stack.by_size.is_empty());
+        Snapshot {
+            taken_at: self.taken_at,
+            duration: Some(self.taken_at.duration_since(earlier.taken_at).unwrap_or_default()),
+            sampling_interval: self.sampling_interval,
+            stacks,
+            overflow: sizes_since(&self.overflow, &earlier.overflow),
+            dropped: self.dropped.since(&earlier.dropped),
+            own_memory: self.own_memory,
+        }
+    }
+
+    /// The sum over all stacks and size classes, overflow included.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        for size in self.stacks.iter().flat_map(|stack| &stack.by_size).chain(&self.overflow) {
+            sum += size.totals;
+        }
+        sum
+    }
+}
+
+/// `now` minus `before`, by size class; classes without a change are left out. Stacks never lose a class, so
+/// every class of `before` is in `now`.
+fn sizes_since(now: &[SizeTotals], before: &[SizeTotals]) -> Vec<SizeTotals> {
+    now.iter()
+        .map(|size| {
+            let earlier = before.iter().find(|earlier| earlier.size_class == size.size_class);
+            let earlier = earlier.map_or_else(Totals::default, |earlier| earlier.totals);
+            SizeTotals { size_class: size.size_class, totals: size.totals - earlier }
+        })
+        .filter(|size| size.totals != Totals::default())
+        .collect()
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Totals) {
+        self.alloc_objects += other.alloc_objects;
+        self.alloc_bytes += other.alloc_bytes;
+        self.alloc_samples += other.alloc_samples;
+        self.inuse_objects += other.inuse_objects;
+        self.inuse_bytes += other.inuse_bytes;
+        self.inuse_samples += other.inuse_samples;
+    }
+}
+
+impl std::ops::Sub for Totals {
+    type Output = Totals;
+
+    fn sub(self, other: Totals) -> Totals {
+        Totals {
+            alloc_objects: self.alloc_objects - other.alloc_objects,
+            alloc_bytes: self.alloc_bytes - other.alloc_bytes,
+            alloc_samples: self.alloc_samples - other.alloc_samples,
+            inuse_objects: self.inuse_objects - other.inuse_objects,
+            inuse_bytes: self.inuse_bytes - other.inuse_bytes,
+            inuse_samples: self.inuse_samples - other.inuse_samples,
+        }
+    }
+}
+
+impl Dropped {
+    /// The counts added since `earlier`.
+    fn since(&self, earlier: &Dropped) -> Dropped {
+        Dropped {
+            stacks_full: self.stacks_full.saturating_sub(earlier.stacks_full),
+            live_full: self.live_full.saturating_sub(earlier.live_full),
+            live_busy: self.live_busy.saturating_sub(earlier.live_busy),
+            missed_removals: self.missed_removals.saturating_sub(earlier.missed_removals),
+            truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
+        }
+    }
+}
