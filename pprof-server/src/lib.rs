@@ -1,2 +1,11 @@
-//! stub
+//! Heap profiles of a Rust program, encoded and served as Go does.
 #![forbid(unsafe_code)]
+
+pub mod encode;
+#[cfg(feature = "http")]
+mod http;
+mod symbols;
+
+pub use encode::{Frames, ProfileKind, ProfileOptions, Symbolize, heap_profile, heap_text, top_table, write_heap_profile};
+#[cfg(feature = "http")]
+pub use http::{Server, serve};
