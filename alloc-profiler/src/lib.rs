@@ -1,73 +1,103 @@
-//! stub
+//! A sampling global allocator: which stack allocated what, and what of it is still live.
+//!
+//! [`SamplingAllocator`] wraps any allocator, takes the stack of one allocation in 512 KiB on average, and
+//! keeps it while the block lives. [`snapshot`] tells at any time what the program has allocated and what is
+//! in use, by stack and size class, scaled up to the whole program. `pprof-server` turns that into profiles
+//! for `go tool pprof` and serves them.
+//!
+//! ```text
+//! GlobalAlloc call ─▶ sampler ─▶ stack ─▶ stacks, live ─▶ snapshot
+//! (every call)        (1 in 512 KiB on average)           (on request)
+//! ```
+//!
+//! # What it costs
+//!
+//! An unsampled allocation pays a thread-local subtraction and a branch, an unsampled free one load and a
+//! branch. A sampled allocation pays for its stack, a few microseconds. Memory is capped
+//! ([`Limits`]), mapped straight from the system, and reported in every snapshot.
+//!
+//! # How exact it is
+//!
+//! Estimates are unbiased for any mix of block sizes: each sample is weighed with the reciprocal of its
+//! probability when it is taken. A sum over `n` samples has a relative standard error of about `1 / sqrt(n)`,
+//! so 100 samples (some 50 MiB of small blocks at the default interval) mean ±10 %. At an interval of 1 every
+//! allocation is sampled and every figure is exact.
+//!
+//! # What it cannot see
+//!
+//! Memory that does not pass through the global allocator: `malloc` called by C code, `mmap`, thread stacks,
+//! and what the allocator itself wastes. Allocations of a thread inside [`unsampled`].
+
+// No panic may start on the allocation path, so what could start one is not written there.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+mod allocator;
+mod sampler;
+
+mod recorder;
+mod stack;
+
+mod filter;
+mod live;
+mod size_class;
+mod stacks;
+
+#[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
 mod snapshot;
-pub use snapshot::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
-use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Mean bytes between samples unless set otherwise: 512 KiB, like Go.
-pub const DEFAULT_SAMPLING_INTERVAL: u64 = 512 * 1024;
-/// Frames kept of a stack, leaf side first.
-pub const MAX_STACK_DEPTH: usize = 128;
+mod control;
+mod drops;
+mod memory;
+mod sync;
 
-/// stub
-#[derive(Debug)]
-pub struct SamplingAllocator<A = System> {
-    inner: A,
-}
-impl SamplingAllocator<System> {
-    /// stub
-    pub const fn new() -> Self {
-        SamplingAllocator { inner: System }
-    }
-}
-impl<A> SamplingAllocator<A> {
-    /// stub
-    pub const fn with_allocator(inner: A) -> Self {
-        SamplingAllocator { inner }
-    }
-}
-unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe { self.inner.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        unsafe { self.inner.dealloc(ptr, layout) }
-    }
-}
-/// Hard caps on what the profiler keeps.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// bytes
-    pub memory_bytes: usize,
-}
-/// The copy of the profile now. Cost: see docs.
-pub fn snapshot() -> Snapshot {
-    Snapshot {
-        taken_at: std::time::SystemTime::now(),
-        duration: None,
-        sampling_interval: sampling_interval(),
-        stacks: Vec::new(),
-        overflow: Vec::new(),
-        dropped: Dropped::default(),
-        own_memory: OwnMemory::default(),
-    }
-}
-/// Upper bound of the size class of a block of `size` bytes.
-pub fn size_class(size: usize) -> u64 {
-    size as u64
-}
-/// Mean bytes between samples in force.
-pub fn sampling_interval() -> u64 {
-    DEFAULT_SAMPLING_INTERVAL
-}
-/// 1 = every allocation, 0 = off.
-pub fn set_sampling_interval(_bytes: u64) {}
-/// Reads `ALLOC_PROFILER_INTERVAL`, once per process; a bad value warns on stderr once and changes nothing.
-pub fn init_from_env() {}
-/// True once a `SamplingAllocator` has served an allocation of this process, i.e. it is the global allocator.
+pub use allocator::SamplingAllocator;
+pub use control::{
+    DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
+    set_limits, set_sampling_interval,
+};
+pub use size_class::size_class;
+pub use snapshot::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot};
+pub use stack::MAX_STACK_DEPTH;
+
+/// True once a `SamplingAllocator` has served an allocation, which in a program that has one as its global
+/// allocator is before `main`.
+#[must_use]
 pub fn is_installed() -> bool {
-    true
+    sampler::is_installed()
 }
-/// Runs `f` with this thread's allocations left out of the profile (frees still un-track). Nests; ends on panic too.
+
+/// Runs `f` with what this thread allocates left out of the profile. Frees are noticed as ever.
+///
+/// For code whose memory is not the program's own, such as the profiler's server. Calls nest, and a panic in
+/// `f` ends the pause too.
+///
+/// # Cost
+///
+/// A few instructions.
 pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
+    let _pause = sampler::Pause::begin();
     f()
+}
+
+/// For tests of this workspace; not part of the interface.
+#[doc(hidden)]
+pub mod testing {
+    /// Makes the choice of samples repeatable: see `sampler::seed`.
+    pub fn seed(seed: u64) {
+        crate::sampler::seed(seed);
+    }
+
+    /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.
+    pub fn duplicate_inserts() -> u64 {
+        crate::drops::DUPLICATE_INSERTS.get()
+    }
 }

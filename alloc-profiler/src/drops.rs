@@ -1,0 +1,43 @@
+//! What was lost or cut, by reason: raised where it happens, read by snapshots.
+//!
+//! Path: *allocation path*, exceptional cases only.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::Dropped;
+
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Self {
+        Counter(AtomicU64::new(0))
+    }
+
+    pub(crate) fn raise(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+pub(crate) static STACKS_FULL: Counter = Counter::new();
+pub(crate) static LIVE_FULL: Counter = Counter::new();
+pub(crate) static LIVE_BUSY: Counter = Counter::new();
+pub(crate) static MISSED_REMOVALS: Counter = Counter::new();
+pub(crate) static TRUNCATED_STACKS: Counter = Counter::new();
+/// A block recorded at an address that already had a record: its free was missed. Not a reason of loss (the old
+/// record is replaced) but a sign of one; tests demand zero.
+pub(crate) static DUPLICATE_INSERTS: Counter = Counter::new();
+
+/// All counts now.
+pub(crate) fn dropped() -> Dropped {
+    Dropped {
+        stacks_full: STACKS_FULL.get(),
+        live_full: LIVE_FULL.get(),
+        live_busy: LIVE_BUSY.get(),
+        missed_removals: MISSED_REMOVALS.get(),
+        truncated_stacks: TRUNCATED_STACKS.get(),
+    }
+}

@@ -1,0 +1,83 @@
+//! "Surely not sampled", answered by one byte: a count of sampled blocks for every KiB of address space.
+//!
+//! The array is indexed by `address / 1024` modulo its size and touched lazily: a page of it covers 4 MiB of
+//! heap, a cache line 64 KiB, so neighbouring blocks share lines and a look costs no cache miss. A count that
+//! reaches 255 sticks there: then frees in that KiB always ask the live table, which is slower but right.
+//!
+//! There are no false negatives. A block's count goes up before its allocation returns, and every later load
+//! of that byte by a thread that got the address from the allocating one is ordered behind it, so by coherence
+//! it sees the count or a later value, and the count cannot come down again before the block is freed.
+//!
+//! Path: *allocation path*; `may_contain` is on every free.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// 2^24 bytes cover 16 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in
+/// 128 is in use.
+const LEN: usize = 1 << 24;
+const GRANULE_SHIFT: u32 = 10;
+/// Full: the true count is no longer known.
+const STUCK: u8 = u8::MAX;
+
+static COUNTS: [AtomicU8; LEN] = [const { AtomicU8::new(0) }; LEN];
+
+/// False: no block at `address` is in the live table. True: ask the live table.
+#[inline(always)]
+pub(crate) fn may_contain(address: usize) -> bool {
+    count(address).load(Relaxed) != 0
+}
+
+pub(crate) fn insert(address: usize) {
+    let up = |count: u8| (count != STUCK).then(|| count.wrapping_add(1));
+    let _ = count(address).fetch_update(Relaxed, Relaxed, up);
+}
+
+pub(crate) fn remove(address: usize) {
+    let down = |count: u8| (count != STUCK && count != 0).then(|| count.wrapping_sub(1));
+    let _ = count(address).fetch_update(Relaxed, Relaxed, down);
+}
+
+/// Keeps the array sparse where the system would like to back it by huge pages. Call once, before inserting.
+pub(crate) fn prepare() {
+    crate::memory::keep_pages_small(&COUNTS);
+}
+
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
+fn count(address: usize) -> &'static AtomicU8 {
+    &COUNTS[(address >> GRANULE_SHIFT) & (LEN - 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_up_and_down_and_sticks_when_full() {
+        let address = 0x1234_5678;
+        assert!(!may_contain(address));
+        insert(address);
+        insert(address + 1);
+        remove(address);
+        assert!(may_contain(address), "two blocks of one KiB, one removed");
+        remove(address);
+        assert!(!may_contain(address));
+        assert!(!may_contain(address + 1024));
+
+        for _ in 0..300 {
+            insert(address);
+        }
+        for _ in 0..300 {
+            remove(address);
+        }
+        assert!(may_contain(address), "a full count must never come down");
+        count(address).store(0, Relaxed);
+    }
+
+    #[test]
+    fn a_removal_too_many_does_not_wrap() {
+        let address = 0x9999_0000;
+        remove(address);
+        assert!(!may_contain(address));
+    }
+}

@@ -1,0 +1,399 @@
+//! The live table: which sampled blocks have not been freed, by address.
+//!
+//! 256 shards, chosen by a hash of the address, each an open-addressed table with linear probing: the keys
+//! lie by themselves, eight to a cache line, and removal shifts back, so there are no tombstones. A shard
+//! doubles when three quarters full; even with a million records that moves some thousand entries.
+//!
+//! A free that the filter could not rule out looks first without the lock (`version` tells whether a writer
+//! interfered) and is done if the address is not there; it can trust that, since nobody else may touch the
+//! record of a block that it still owns. Tables outgrown are kept and used again by other shards, never
+//! unmapped, so a late reader reads stale keys at worst and its version check fails.
+//!
+//! A lock that cannot be had in time costs a sample, never a stall: an insertion is dropped and counted, a
+//! removal is left in the shard's `pending` slots, for the next owner of the lock to do first.
+//!
+//! Path: *allocation path*, sampled blocks only; `copy_shard` is on the read path.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*, fence};
+
+use crate::control::Limits;
+use crate::memory::{self, AtomicRef, Purpose};
+use crate::sync::{Guard, Patience, SpinLock};
+use crate::{drops, filter};
+
+const SHARDS: usize = 256;
+/// Slots of a shard's first table: 512 bytes.
+const MIN_SLOTS: usize = 16;
+/// Looks without the lock before taking it.
+const TRIES: u32 = 3;
+/// No block starts here, so it marks an empty slot.
+const EMPTY: usize = 0;
+
+static LIVE: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
+static LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
+/// Tables that were outgrown, by the binary logarithm of their size.
+static SPARES: [SpinLock<Option<&'static Table>>; usize::BITS as usize] =
+    [const { SpinLock::new(None) }; usize::BITS as usize];
+
+/// The record of a sampled block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LiveSample {
+    pub(crate) address: usize,
+    pub(crate) size: usize,
+    /// Objects that it stands for.
+    pub(crate) weight: f64,
+    pub(crate) site_id: u32,
+}
+
+/// Why a sample could not be recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lost {
+    Full,
+    Busy,
+}
+
+/// On two cache lines of its own, so that shards do not slow each other.
+#[repr(align(128))]
+struct Shard {
+    /// Odd while entries move.
+    version: AtomicU64,
+    table: AtomicRef<Table>,
+    /// Entries in the table.
+    len: SpinLock<usize>,
+    /// Addresses whose removal had to wait.
+    pending: [AtomicUsize; 8],
+}
+
+struct Table {
+    keys: &'static [AtomicUsize],
+    /// Three words for each key: size, weight, site.
+    values: &'static [AtomicU64],
+    next_spare: AtomicRef<Table>,
+}
+
+/// Removes the record of the block at `address` and returns it, if there is one. Call before the block is
+/// freed: afterwards the address may be another thread's.
+pub(crate) fn remove(address: usize) -> Option<LiveSample> {
+    let shard = shard(address);
+    if !shard.may_hold(address) {
+        return None;
+    }
+    match shard.len.try_lock(Patience::Bounded) {
+        Some(mut len) => {
+            shard.remove_pending(&mut len);
+            shard.remove(&mut len, address)
+        }
+        None => {
+            shard.postpone_removal(address);
+            None
+        }
+    }
+}
+
+/// Records a sampled block. A record already there is replaced: its free was missed.
+pub(crate) fn insert(sample: LiveSample) -> Result<(), Lost> {
+    let shard = shard(sample.address);
+    let mut len = shard.len.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
+    shard.remove_pending(&mut len);
+    shard.insert(&mut len, sample)
+}
+
+/// Appends the records of one of [`SHARDS`] shards to `copies`. Allocates only while it holds no lock.
+fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>) {
+    loop {
+        let Some(mut len) = shard.len.try_lock(Patience::Endless) else { return };
+        shard.remove_pending(&mut len);
+        let free = copies.capacity().saturating_sub(copies.len());
+        if free >= *len {
+            if let Some(table) = shard.table.load() {
+                copies.extend((0..table.keys.len()).filter_map(|slot| table.sample(slot)));
+            }
+            return;
+        }
+        let missing = *len;
+        drop(len);
+        copies.reserve(missing);
+    }
+}
+
+/// Calls `visit` with the records of each shard in turn, copied out.
+pub(crate) fn for_each_shard(mut visit: impl FnMut(&[LiveSample])) {
+    let mut copies = Vec::new();
+    for shard in &LIVE {
+        copies.clear();
+        copy_shard(shard, &mut copies);
+        visit(&copies);
+    }
+}
+
+/// Limits the number of records. Those there already stay.
+pub(crate) fn set_limit(live_samples: usize) {
+    LIMIT.store(live_samples, Relaxed);
+}
+
+/// The limit in force.
+pub(crate) fn limit() -> usize {
+    LIMIT.load(Relaxed)
+}
+
+fn hash(address: usize) -> u64 {
+    (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[expect(clippy::indexing_slicing, reason = "eight bits of the hash for 256 shards")]
+fn shard(address: usize) -> &'static Shard {
+    &LIVE[(hash(address) >> 56) as usize & (SHARDS - 1)]
+}
+
+impl Shard {
+    const fn new() -> Self {
+        Shard {
+            version: AtomicU64::new(0),
+            table: AtomicRef::none(),
+            len: SpinLock::new(0),
+            pending: [const { AtomicUsize::new(EMPTY) }; 8],
+        }
+    }
+
+    /// False: surely not in the table. Takes no lock.
+    fn may_hold(&self, address: usize) -> bool {
+        for _ in 0..TRIES {
+            let version = self.version.load(Acquire);
+            let is_there = self.table.load().is_some_and(|table| table.find(address).is_some());
+            fence(Acquire);
+            if version.is_multiple_of(2) && version == self.version.load(Relaxed) {
+                return is_there;
+            }
+            std::hint::spin_loop();
+        }
+        true
+    }
+
+    fn insert(&self, len: &mut Guard<'_, usize>, sample: LiveSample) -> Result<(), Lost> {
+        let mut table = self.table.load();
+        if let Some(slot) = table.and_then(|table| table.find(sample.address)) {
+            drops::DUPLICATE_INSERTS.raise();
+            table.inspect(|table| table.set(slot, sample));
+            return Ok(());
+        }
+        if **len >= limit().div_ceil(SHARDS) {
+            return Err(Lost::Full);
+        }
+        let slots = table.map_or(0, |table| table.keys.len());
+        if len.wrapping_add(1) > slots.wrapping_sub(slots >> 2) {
+            // If there is no room to grow, fill up further: an eighth always stays free, so probes end.
+            match self.grow(slots) {
+                Some(larger) => table = Some(larger),
+                None if len.wrapping_add(1) > slots.wrapping_sub(slots >> 3) => return Err(Lost::Full),
+                None => {}
+            }
+        }
+        let table = table.ok_or(Lost::Full)?;
+        let slot = table.free_slot(sample.address).ok_or(Lost::Full)?;
+        filter::insert(sample.address);
+        table.set(slot, sample);
+        **len = len.wrapping_add(1);
+        Ok(())
+    }
+
+    fn remove(&self, len: &mut Guard<'_, usize>, address: usize) -> Option<LiveSample> {
+        let table = self.table.load()?;
+        let slot = table.find(address)?;
+        let sample = table.sample(slot)?;
+        self.while_moving(|| table.clear_slot(slot));
+        **len = len.saturating_sub(1);
+        filter::remove(address);
+        Some(sample)
+    }
+
+    /// Runs `change` with `version` odd, so that concurrent looks are repeated.
+    fn while_moving<R>(&self, change: impl FnOnce() -> R) -> R {
+        let version = self.version.load(Relaxed);
+        self.version.store(version.wrapping_add(1), Relaxed);
+        fence(Release);
+        let result = change();
+        self.version.store(version.wrapping_add(2), Release);
+        result
+    }
+
+    fn grow(&self, slots: usize) -> Option<&'static Table> {
+        let larger = Table::with_slots((slots.checked_mul(2)?).max(MIN_SLOTS))?;
+        let old = self.table.load();
+        if let Some(old) = old {
+            for sample in (0..old.keys.len()).filter_map(|slot| old.sample(slot)) {
+                larger.set(larger.free_slot(sample.address)?, sample);
+            }
+        }
+        self.while_moving(|| self.table.store(Some(larger)));
+        if let Some(old) = old {
+            old.spare();
+        }
+        Some(larger)
+    }
+
+    fn postpone_removal(&self, address: usize) {
+        let is_noted =
+            self.pending.iter().any(|place| place.compare_exchange(EMPTY, address, AcqRel, Relaxed).is_ok());
+        if !is_noted {
+            drops::MISSED_REMOVALS.raise();
+        }
+    }
+
+    fn remove_pending(&self, len: &mut Guard<'_, usize>) {
+        for place in &self.pending {
+            if place.load(Relaxed) != EMPTY {
+                let address = place.swap(EMPTY, AcqRel);
+                let _ = self.remove(len, address);
+            }
+        }
+    }
+}
+
+impl Table {
+    /// An empty table of `slots`, a power of two: a spare one or a new one.
+    fn with_slots(slots: usize) -> Option<&'static Table> {
+        let spare = SPARES.get(slots.ilog2() as usize).and_then(|spares| {
+            let mut spares = spares.try_lock(Patience::Bounded)?;
+            let table = (*spares)?;
+            *spares = table.next_spare.load();
+            Some(table)
+        });
+        if let Some(table) = spare {
+            table.keys.iter().for_each(|key| key.store(EMPTY, Relaxed));
+            return Some(table);
+        }
+        let keys = memory::zeroed_slice(slots, Purpose::Live)?;
+        let values = memory::zeroed_slice(slots.checked_mul(3)?, Purpose::Live)?;
+        memory::place(Table { keys, values, next_spare: AtomicRef::none() }, Purpose::Live)
+    }
+
+    /// Keeps the table for another shard.
+    fn spare(&'static self) {
+        if let Some(spares) = SPARES.get(self.keys.len().ilog2() as usize)
+            && let Some(mut spares) = spares.try_lock(Patience::Bounded)
+        {
+            self.next_spare.store(*spares);
+            *spares = Some(self);
+        }
+    }
+
+    /// Where the search for `address` begins.
+    fn home(&self, address: usize) -> usize {
+        let bits = self.keys.len().ilog2();
+        ((hash(address) << 8) >> 1 >> 63u32.wrapping_sub(bits)) as usize
+    }
+
+    fn mask(&self) -> usize {
+        self.keys.len().wrapping_sub(1)
+    }
+
+    fn key(&self, slot: usize) -> usize {
+        self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed))
+    }
+
+    /// The slots in the order of the search for `address`, each once.
+    fn probe(&self, address: usize) -> impl Iterator<Item = usize> {
+        let (home, mask) = (self.home(address), self.mask());
+        (0..self.keys.len()).map(move |step| home.wrapping_add(step) & mask)
+    }
+
+    fn find(&self, address: usize) -> Option<usize> {
+        let slot =
+            self.probe(address).find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY));
+        slot.filter(|&slot| self.key(slot) == address)
+    }
+
+    fn free_slot(&self, address: usize) -> Option<usize> {
+        self.probe(address).find(|&slot| self.key(slot) == EMPTY)
+    }
+
+    fn values(&self, slot: usize) -> Option<&[AtomicU64; 3]> {
+        let start = slot.checked_mul(3)?;
+        self.values.get(start..start.checked_add(3)?)?.first_chunk()
+    }
+
+    fn sample(&self, slot: usize) -> Option<LiveSample> {
+        let address = self.key(slot);
+        let [size, weight, site] = self.values(slot).filter(|_| address != EMPTY)?;
+        Some(LiveSample {
+            address,
+            size: size.load(Relaxed) as usize,
+            weight: f64::from_bits(weight.load(Relaxed)),
+            site_id: site.load(Relaxed) as u32,
+        })
+    }
+
+    fn set(&self, slot: usize, sample: LiveSample) {
+        if let (Some(key), Some([size, weight, site])) = (self.keys.get(slot), self.values(slot)) {
+            size.store(sample.size as u64, Relaxed);
+            weight.store(sample.weight.to_bits(), Relaxed);
+            site.store(u64::from(sample.site_id), Relaxed);
+            key.store(sample.address, Relaxed);
+        }
+    }
+
+    /// Empties a slot and moves later entries of its run back, so that each is still found from its home.
+    fn clear_slot(&self, slot: usize) {
+        let mask = self.mask();
+        let mut hole = slot;
+        for step in 1..self.keys.len() {
+            let next = slot.wrapping_add(step) & mask;
+            let Some(sample) = self.sample(next) else { break };
+            let distance_from_home = next.wrapping_sub(self.home(sample.address)) & mask;
+            let distance_from_hole = next.wrapping_sub(hole) & mask;
+            if distance_from_home >= distance_from_hole {
+                self.set(hole, sample);
+                hole = next;
+            }
+        }
+        if let Some(key) = self.keys.get(hole) {
+            key.store(EMPTY, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+    use std::collections::HashMap;
+
+    /// One test for the shared table, so that the two parts do not see each other's records.
+    #[test]
+    fn the_table_agrees_with_a_hash_map() {
+        let mut model = HashMap::new();
+        let mut generator = SmallRng::seed_from_u64(3);
+        for step in 0..400_000_u64 {
+            // Few enough addresses that the same ones come and go, and neighbours share filter bytes.
+            let address = 0x7000_0000 + 16 * generator.random_range(0..20_000_usize);
+            if generator.random_bool(0.55) && !model.contains_key(&address) {
+                let sample =
+                    LiveSample { address, size: step as usize, weight: step as f64, site_id: step as u32 };
+                assert_eq!(insert(sample), Ok(()));
+                model.insert(address, sample);
+            } else {
+                assert_eq!(
+                    filter::may_contain(address) && model.contains_key(&address),
+                    model.contains_key(&address)
+                );
+                assert_eq!(remove(address), model.remove(&address), "step {step}");
+            }
+        }
+        let mut live = HashMap::new();
+        for_each_shard(|samples| live.extend(samples.iter().map(|sample| (sample.address, *sample))));
+        assert_eq!(live, model);
+        assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
+
+        // A removal that finds the lock held is done by the next one who has it, before anything else.
+        let (&address, &sample) = model.iter().next().expect("some are left");
+        let held = shard(address).len.try_lock(Patience::Bounded).expect("free");
+        assert_eq!(remove(address), None);
+        assert_eq!(insert(sample), Err(Lost::Busy));
+        drop(held);
+        assert_eq!(insert(sample), Ok(()), "and not a duplicate, since the old record went first");
+        assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
+        assert_eq!(remove(address), Some(sample));
+        assert_eq!(remove(address), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! The profiler's own memory: mapped straight from the system, zeroed, capped, and never given back.
+//!
+//! Everything that the tables keep is carved from here, so none of it passes through the allocator that we
+//! wrap, and a reference into it is valid for ever: that is what lets readers look without a lock.
+//! All `unsafe` of the tables is in this file.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+use std::marker::PhantomData;
+use std::mem::{align_of, size_of};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
+
+use crate::sync::{Patience, SpinLock};
+
+/// Small objects share chunks of this size; larger ones are mapped on their own.
+const CHUNK_BYTES: usize = 64 * 1024;
+const PAGE_BYTES: usize = 4096;
+
+/// Which share of the cap a piece of memory counts towards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Stacks and their totals, at most half of the cap: an explosion of stacks must not leave live samples
+    /// without room, for then the memory in use would be wrong too.
+    Stacks,
+    /// Records of live samples: whatever the stacks leave.
+    Live,
+}
+
+static LIMIT_BYTES: AtomicUsize = AtomicUsize::new(crate::control::Limits::DEFAULT.memory_bytes);
+static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// A chunk for each purpose, so that each one's share of the cap is counted in whole mappings.
+static STACKS_CHUNK: SpinLock<Chunk> = SpinLock::new(Chunk::EMPTY);
+static LIVE_CHUNK: SpinLock<Chunk> = SpinLock::new(Chunk::EMPTY);
+static STACKS_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+struct Chunk {
+    next: usize,
+    end: usize,
+}
+
+impl Chunk {
+    const EMPTY: Chunk = Chunk { next: 0, end: 0 };
+}
+
+/// Types for which all-zero bytes are a value.
+///
+/// # Safety
+///
+/// An implementor must be valid when zeroed, hold no padding that matters, and need no `Drop`.
+pub(crate) unsafe trait Zeroed: Sync + 'static {}
+
+// SAFETY: plain integers, valid for every bit pattern.
+unsafe impl Zeroed for AtomicUsize {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU64 {}
+// SAFETY: null, which `AtomicRef` reads as "none".
+unsafe impl<T: Sync + 'static> Zeroed for AtomicRef<T> {}
+
+/// `len` zeroed elements, or `None` at the cap or when the system has no memory.
+pub(crate) fn zeroed_slice<T: Zeroed>(len: usize, purpose: Purpose) -> Option<&'static [T]> {
+    let start = carve(len.checked_mul(size_of::<T>())?, align_of::<T>(), purpose)?;
+    // SAFETY: `carve` hands out each byte once, for ever, zeroed and aligned; `Zeroed` makes that valid.
+    Some(unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance(start), len) })
+}
+
+/// Moves `value` into memory that lives for ever, or drops it and returns `None` at the cap.
+pub(crate) fn place<T: Sync + 'static>(value: T, purpose: Purpose) -> Option<&'static T> {
+    let place = ptr::with_exposed_provenance_mut::<T>(carve(size_of::<T>(), align_of::<T>(), purpose)?);
+    // SAFETY: `carve` hands out each byte once, for ever, and aligned: we are its only user until we share it.
+    unsafe {
+        place.write(value);
+        Some(&*place)
+    }
+}
+
+/// Copies `words` to memory that lives for ever, or `None` at the cap.
+pub(crate) fn copy_words(words: &[usize], purpose: Purpose) -> Option<&'static [usize]> {
+    let start = carve(size_of_val(words), align_of::<usize>(), purpose)?;
+    let place = ptr::with_exposed_provenance_mut::<usize>(start);
+    // SAFETY: as in `place`; the two areas are distinct, and `words.len()` words were carved.
+    unsafe {
+        ptr::copy_nonoverlapping(words.as_ptr(), place, words.len());
+        Some(std::slice::from_raw_parts(place, words.len()))
+    }
+}
+
+/// Bytes mapped so far.
+pub(crate) fn mapped_bytes() -> usize {
+    MAPPED_BYTES.load(Relaxed)
+}
+
+/// The cap in force.
+pub(crate) fn limit_bytes() -> usize {
+    LIMIT_BYTES.load(Relaxed)
+}
+
+/// Sets the cap. What is mapped already stays.
+pub(crate) fn set_limit_bytes(bytes: usize) {
+    LIMIT_BYTES.store(bytes, Relaxed);
+}
+
+/// Address of `bytes` zeroed bytes that nobody else has.
+fn carve(bytes: usize, align: usize, purpose: Purpose) -> Option<usize> {
+    if bytes > CHUNK_BYTES / 4 {
+        return map(bytes.checked_next_multiple_of(PAGE_BYTES)?, purpose);
+    }
+    let chunk = match purpose {
+        Purpose::Stacks => &STACKS_CHUNK,
+        Purpose::Live => &LIVE_CHUNK,
+    };
+    let mut chunk = chunk.try_lock(Patience::Bounded)?;
+    let mut start = chunk.next.checked_next_multiple_of(align)?;
+    if chunk.next == 0 || start.checked_add(bytes)? > chunk.end {
+        start = map(CHUNK_BYTES, purpose)?;
+        chunk.end = start.checked_add(CHUNK_BYTES)?;
+    }
+    chunk.next = start.checked_add(bytes)?;
+    Some(start)
+}
+
+/// Maps `bytes` (a multiple of the page), if the cap allows it.
+fn map(bytes: usize, purpose: Purpose) -> Option<usize> {
+    let limit = limit_bytes();
+    let is_within = |counter: &AtomicUsize, limit: usize| {
+        let add = |used: usize| used.checked_add(bytes).filter(|&used| used <= limit);
+        counter.fetch_update(Relaxed, Relaxed, add).is_ok()
+    };
+    if !is_within(&MAPPED_BYTES, limit) {
+        return None;
+    }
+    if purpose == Purpose::Stacks && !is_within(&STACKS_BYTES, limit / 2) {
+        MAPPED_BYTES.fetch_sub(bytes, Relaxed);
+        return None;
+    }
+    let start = system::map_zeroed(bytes);
+    if start.is_none() {
+        MAPPED_BYTES.fetch_sub(bytes, Relaxed);
+        if purpose == Purpose::Stacks {
+            STACKS_BYTES.fetch_sub(bytes, Relaxed);
+        }
+    }
+    start
+}
+
+/// Asks the system never to back `bytes` by huge pages: one sampled block would otherwise cost 2 MiB.
+pub(crate) fn keep_pages_small(bytes: &'static [AtomicU8]) {
+    system::keep_pages_small(bytes.as_ptr().expose_provenance(), bytes.len());
+}
+
+#[cfg(unix)]
+mod system {
+    use super::PAGE_BYTES;
+    use std::ptr;
+
+    pub(super) fn map_zeroed(bytes: usize) -> Option<usize> {
+        // SAFETY: a private anonymous mapping at an address of the system's choice touches nobody's memory.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        (start != libc::MAP_FAILED).then(|| start.expose_provenance())
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn keep_pages_small(start: usize, bytes: usize) {
+        let first_page = start.next_multiple_of(PAGE_BYTES);
+        let bytes = bytes.saturating_sub(first_page.saturating_sub(start));
+        // SAFETY: advice on pages of our own static; refused advice changes nothing.
+        let _ = unsafe {
+            libc::madvise(ptr::with_exposed_provenance_mut(first_page), bytes, libc::MADV_NOHUGEPAGE)
+        };
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn keep_pages_small(_start: usize, _bytes: usize) {
+        let _ = PAGE_BYTES;
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::alloc::{GlobalAlloc, Layout, System};
+
+    pub(super) fn map_zeroed(bytes: usize) -> Option<usize> {
+        let layout = Layout::from_size_align(bytes, super::PAGE_BYTES).ok()?;
+        // SAFETY: `bytes` is never zero here; `System` is below the allocator that we wrap.
+        let start = unsafe { System.alloc_zeroed(layout) };
+        (!start.is_null()).then(|| start.expose_provenance())
+    }
+
+    pub(super) fn keep_pages_small(_start: usize, _bytes: usize) {}
+}
+
+/// An `Option<&'static T>` that threads can share.
+pub(crate) struct AtomicRef<T: 'static> {
+    pointer: AtomicPtr<T>,
+    _reference: PhantomData<&'static T>,
+}
+
+impl<T: Sync + 'static> AtomicRef<T> {
+    pub(crate) const fn none() -> Self {
+        AtomicRef { pointer: AtomicPtr::new(ptr::null_mut()), _reference: PhantomData }
+    }
+
+    pub(crate) fn load(&self) -> Option<&'static T> {
+        // SAFETY: only `store` and `replace` write it, and only what was a `&'static T` or null; the Acquire
+        // load sees what was written to the value before its Release store.
+        unsafe { self.pointer.load(Acquire).as_ref() }
+    }
+
+    pub(crate) fn store(&self, value: Option<&'static T>) {
+        self.pointer.store(as_pointer(value), Release);
+    }
+
+    /// Stores `new` if the current value is `current`; else returns the current one.
+    pub(crate) fn replace(
+        &self,
+        current: Option<&'static T>,
+        new: &'static T,
+    ) -> Result<(), Option<&'static T>> {
+        match self.pointer.compare_exchange(as_pointer(current), as_pointer(Some(new)), AcqRel, Acquire) {
+            Ok(_) => Ok(()),
+            // SAFETY: as in `load`.
+            Err(other) => Err(unsafe { other.as_ref() }),
+        }
+    }
+}
+
+fn as_pointer<T>(value: Option<&'static T>) -> *mut T {
+    value.map_or(ptr::null_mut(), |value| ptr::from_ref(value).cast_mut())
+}

@@ -1,0 +1,56 @@
+//! What happens to a sampled block: its stack is taken, its site counted, its address remembered; and on free
+//! forgotten again.
+//!
+//! Nothing here holds a lock while it unwinds, and nothing may panic: these are `extern "C"`, so that a panic,
+//! were there one, would abort instead of unwinding through the allocator, which the compiler takes for
+//! impossible.
+//!
+//! Path: *allocation path*, sampled blocks only.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::live::{self, LiveSample, Lost};
+use crate::sampler::Pause;
+use crate::stack::{self, Frames};
+use crate::{drops, filter, stacks};
+
+/// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
+/// before anyone else can know the address.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
+    static IS_PREPARED: AtomicBool = AtomicBool::new(false);
+    // What an unwinder allocates is not the program's.
+    let _pause = Pause::begin();
+    if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
+        filter::prepare();
+    }
+    let mut frames = Frames::EMPTY;
+    stack::capture(&mut frames);
+    if frames.is_truncated() {
+        drops::TRUNCATED_STACKS.raise();
+    }
+    let site = stacks::site(&frames, size);
+    site.add(size, weight);
+    remember(LiveSample { address, size, weight, site_id: site.id() });
+}
+
+/// Takes back the record of the block at `address`, if it has one. Call while the block is still the caller's.
+#[cold]
+#[inline(never)]
+#[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
+pub(crate) extern "C" fn forget(address: usize) -> Option<LiveSample> {
+    live::remove(address)
+}
+
+/// Puts back what [`forget`] returned: the block was not freed after all.
+#[cold]
+#[inline(never)]
+#[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
+pub(crate) extern "C" fn remember(sample: LiveSample) {
+    match live::insert(sample) {
+        Ok(()) => {}
+        Err(Lost::Full) => drops::LIVE_FULL.raise(),
+        Err(Lost::Busy) => drops::LIVE_BUSY.raise(),
+    }
+}

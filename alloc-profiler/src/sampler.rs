@@ -1,0 +1,261 @@
+//! When to sample: a countdown of bytes in each thread, and what a sample then stands for.
+//!
+//! The gap to the next sampled byte is `floor(X)` with `X` exponential of mean `sampling_interval`, so that a
+//! block of `size` bytes is sampled with probability `1 - exp(-size / interval)` wherever it stands (the
+//! geometric distribution has no memory), and weighs the reciprocal: summed weights are unbiased for any mix
+//! of sizes. At 512 KiB, a block of 64 bytes is sampled once in 8192.5 and stands for 8192.5 objects, one of
+//! 1 MiB with probability 0.865 for 1.157 objects.
+//!
+//! Everything slow hides behind the same branch: a thread's first use, an interval changed elsewhere, "off"
+//! and re-entrancy are all expressed by what the countdown is set to. It never runs for more than
+//! [`STRETCH_BYTES`] without a look at the interval; the rest of a longer gap waits in `deferred`.
+//!
+//! Path: *allocation path*; `count_down` is on every allocation.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use rand_distr::{Distribution, Exp1};
+
+use crate::control;
+
+/// The longest a thread goes on before it looks at the interval again.
+const STRETCH_BYTES: i64 = 1 << 20;
+/// Farther than any thread will ever allocate: the gap when sampling is off, and an upper clamp of all gaps.
+const NEVER: i64 = i64::MAX / 4;
+
+struct Thread {
+    /// Negative: this allocation must take the slow path. `i64::MAX` while the thread is paused.
+    bytes_until_sample: Cell<i64>,
+    /// What of the gap lies beyond the countdown.
+    deferred: Cell<i64>,
+    /// The interval that the present gap was drawn with.
+    interval: Cell<u64>,
+    generator: Cell<Option<SmallRng>>,
+    /// How many `Pause`s are open.
+    pauses: Cell<u32>,
+    /// The countdown to go on with after the last `Pause`.
+    resume_at: Cell<i64>,
+}
+
+thread_local! {
+    // `const` and without `Drop`: a bare thread-local, usable before and after everything else in a thread's
+    // life, and its first use allocates nothing.
+    static THREAD: Thread = const {
+        Thread {
+            bytes_until_sample: Cell::new(0),
+            deferred: Cell::new(0),
+            interval: Cell::new(0),
+            generator: Cell::new(None),
+            pauses: Cell::new(0),
+            resume_at: Cell::new(0),
+        }
+    };
+}
+
+/// Counts an allocation of `size` bytes. True: ask [`decide`].
+#[inline(always)]
+pub(crate) fn count_down(size: usize) -> bool {
+    THREAD.with(|thread| {
+        let left = thread.bytes_until_sample.get().wrapping_sub(size as i64);
+        thread.bytes_until_sample.set(left);
+        left < 0
+    })
+}
+
+/// Whether the allocation of `size` bytes that [`count_down`] pointed out is sampled, and if so the number of
+/// objects that it stands for. Sets the countdown to what follows it.
+#[cold]
+pub(crate) fn decide(size: usize) -> Option<f64> {
+    THREAD.with(|thread| {
+        if thread.pauses.get() > 0 {
+            thread.bytes_until_sample.set(i64::MAX);
+            return None;
+        }
+        let size_bytes = i64::try_from(size).unwrap_or(NEVER);
+        let mut generator = thread.generator.take();
+        let mut gap = if generator.is_some() {
+            // The countdown as it was before this allocation, and the rest of the gap.
+            let countdown = thread.bytes_until_sample.get().saturating_add(size_bytes);
+            countdown.saturating_add(thread.deferred.get())
+        } else {
+            INSTALLED.store(true, Relaxed);
+            generator = Some(SmallRng::seed_from_u64(next_seed()));
+            thread.interval.set(control::sampling_interval());
+            draw_gap(&mut generator, thread.interval.get())
+        };
+        // This allocation is judged whole by the interval that its gap was drawn with, whatever is in force
+        // now: only so is its weight the reciprocal of its probability.
+        let weight = (gap < size_bytes).then(|| weight(size, thread.interval.get()));
+        let interval = control::sampling_interval();
+        gap = if weight.is_some() || interval != thread.interval.get() {
+            draw_gap(&mut generator, interval)
+        } else {
+            gap.saturating_sub(size_bytes)
+        };
+        thread.interval.set(interval);
+        thread.generator.set(generator);
+        thread.bytes_until_sample.set(split(thread, gap));
+        weight
+    })
+}
+
+/// Objects that a sampled block of `size` bytes stands for: the reciprocal of its probability.
+///
+/// `1 / (1 - exp(-size / interval))`, at least 1; exactly 1 for intervals of 0 (a sample from before sampling
+/// was switched off cannot occur) and 1.
+fn weight(size: usize, interval: u64) -> f64 {
+    if interval <= 1 { 1.0 } else { -1.0 / (-(size.max(1) as f64) / interval as f64).exp_m1() }
+}
+
+/// Bytes to let pass before the next sampled one.
+fn draw_gap(generator: &mut Option<SmallRng>, interval: u64) -> i64 {
+    match (interval, generator) {
+        (0, _) | (_, None) => NEVER,
+        (1, _) => 0,
+        (interval, Some(generator)) => {
+            let unit: f64 = Exp1.sample(generator);
+            // `as` saturates, so no gap is negative or out of range.
+            ((unit * interval as f64) as i64).min(NEVER)
+        }
+    }
+}
+
+/// Defers what of `gap` is beyond one stretch and returns the rest, the countdown.
+fn split(thread: &Thread, gap: i64) -> i64 {
+    let countdown = gap.min(STRETCH_BYTES);
+    thread.deferred.set(gap.saturating_sub(countdown));
+    countdown
+}
+
+/// Draws the calling thread a fresh gap, so that a new interval counts from its very next allocation. (Other
+/// threads notice at the end of their gap or stretch.)
+pub(crate) fn restart() {
+    THREAD.with(|thread| {
+        let mut generator = thread.generator.take();
+        if generator.is_some() {
+            thread.interval.set(control::sampling_interval());
+            let countdown = split(thread, draw_gap(&mut generator, thread.interval.get()));
+            let is_paused = thread.pauses.get() > 0;
+            if is_paused { &thread.resume_at } else { &thread.bytes_until_sample }.set(countdown);
+        }
+        thread.generator.set(generator);
+    });
+}
+
+/// While it exists, this thread's allocations are neither sampled nor counted. Frees are as ever.
+///
+/// Not `Send`, and never handed out: across an `await` it could resume on another thread.
+pub(crate) struct Pause(std::marker::PhantomData<*const ()>);
+
+impl Pause {
+    pub(crate) fn begin() -> Pause {
+        THREAD.with(|thread| {
+            if thread.pauses.get() == 0 {
+                thread.resume_at.set(thread.bytes_until_sample.replace(i64::MAX));
+            }
+            thread.pauses.set(thread.pauses.get().saturating_add(1));
+        });
+        Pause(std::marker::PhantomData)
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        THREAD.with(|thread| {
+            thread.pauses.set(thread.pauses.get().saturating_sub(1));
+            if thread.pauses.get() == 0 {
+                thread.bytes_until_sample.set(thread.resume_at.get());
+            }
+        });
+    }
+}
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// True once a thread has come through [`decide`].
+pub(crate) fn is_installed() -> bool {
+    INSTALLED.load(Relaxed)
+}
+
+/// The process's own seed; 0 = none yet.
+static SEED: AtomicU64 = AtomicU64::new(0);
+static THREADS_SEEDED: AtomicU64 = AtomicU64::new(0);
+
+/// A seed for each thread. No randomness from the system: that may block or be forbidden, and nobody's
+/// secret depends on which allocations are sampled.
+fn next_seed() -> u64 {
+    if SEED.load(Relaxed) == 0 {
+        let nanos = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_nanos() as u64);
+        let address_space_layout = (&raw const SEED).addr() as u64;
+        let seed =
+            nanos ^ address_space_layout.rotate_left(32) ^ u64::from(std::process::id()).rotate_left(16);
+        let _ = SEED.compare_exchange(0, seed | 1, Relaxed, Relaxed);
+    }
+    let thread_number = THREADS_SEEDED.fetch_add(1, Relaxed);
+    // Far apart for neighbouring thread numbers; `seed_from_u64` mixes the rest.
+    SEED.load(Relaxed).wrapping_add(thread_number.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+/// Fixes the gaps of the calling thread, and of threads that begin to allocate after this call in the order
+/// in which they do.
+pub(crate) fn seed(seed: u64) {
+    SEED.store(seed | 1, Relaxed);
+    THREADS_SEEDED.store(0, Relaxed);
+    let generator = SmallRng::seed_from_u64(next_seed());
+    THREAD.with(|thread| thread.generator.set(Some(generator)));
+    restart();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_the_reciprocal_of_the_probability() {
+        for (size, interval) in [(1, 2), (64, 524_288), (4096, 524_288), (1 << 20, 524_288), (1 << 40, 3)] {
+            let probability = 1.0 - (-(size as f64) / interval as f64).exp();
+            let product = weight(size, interval) * probability;
+            assert!((product - 1.0).abs() < 1e-9, "{size} at {interval}: {product}");
+        }
+        assert_eq!(weight(64, 1), 1.0);
+        assert_eq!(weight(64, 0), 1.0);
+        assert!(weight(0, 512).is_finite());
+        assert!((weight(64, 524_288) - 8192.5).abs() < 0.01);
+        assert!(weight(1, u64::MAX).is_finite());
+    }
+
+    #[test]
+    fn gaps_have_the_exponential_distribution() {
+        // Kolmogorov-Smirnov on 100 000 gaps of a fixed seed. The bound 2.2 / sqrt(n) is exceeded by a right
+        // generator with probability 2 exp(-2 * 2.2^2) = 1.3e-4; the seed makes the outcome repeatable.
+        const COUNT: usize = 100_000;
+        let interval = 524_288;
+        let mut generator = Some(SmallRng::seed_from_u64(7));
+        let mut gaps: Vec<i64> = (0..COUNT).map(|_| draw_gap(&mut generator, interval)).collect();
+        gaps.sort_unstable();
+        let distance = gaps
+            .iter()
+            .enumerate()
+            .map(|(rank, &gap)| {
+                let expected = 1.0 - (-(gap as f64 + 0.5) / interval as f64).exp();
+                (expected - (rank as f64 + 0.5) / COUNT as f64).abs()
+            })
+            .fold(0.0, f64::max);
+        assert!(distance < 2.2 / (COUNT as f64).sqrt(), "Kolmogorov-Smirnov distance {distance}");
+    }
+
+    #[test]
+    fn extreme_intervals_keep_gaps_in_range() {
+        let mut generator = Some(SmallRng::seed_from_u64(1));
+        assert_eq!(draw_gap(&mut generator, 0), NEVER);
+        assert_eq!(draw_gap(&mut generator, 1), 0);
+        for _ in 0..1000 {
+            assert!((0..=NEVER).contains(&draw_gap(&mut generator, u64::MAX)));
+            assert!(draw_gap(&mut generator, 2) >= 0);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Stacks by the `backtrace` crate, that is, by the platform's own unwinder.
+//!
+//! On glibc from 2.35 it finds its tables without the loader's lock. It may allocate on its first use.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+use super::Frames;
+
+pub(super) fn unwind(frames: &mut Frames) {
+    // The stack grows downwards: what called the owner of `frames` stands above it.
+    let own_address = std::ptr::from_mut(frames).addr();
+    // SAFETY: "unsynchronized" is unsafe for the sake of Windows' dbghelp, which is never compiled in here;
+    // the platform's unwinder may be used by any number of threads at once.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            let return_address = frame.ip().addr();
+            frame.sp().addr() <= own_address || return_address == 0 || frames.push(return_address)
+        });
+    }
+}

@@ -1,0 +1,62 @@
+//! The call stack of a sampled allocation: the one seam behind which unwinders change.
+//!
+//! `capture` is called with no profiler lock held and with sampling paused, so what an unwinder allocates is
+//! neither sampled nor able to recurse. It keeps the leaf side and never fails: a stack that cannot be read is
+//! empty, one that is too deep is cut and says so.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+#[cfg(all(unix, not(target_env = "musl")))]
+#[path = "fallback.rs"]
+mod unwinder;
+
+// musl's unwinder takes the loader's lock, and Windows' is not thread-safe: no stacks rather than a deadlock.
+#[cfg(not(all(unix, not(target_env = "musl"))))]
+#[path = "none.rs"]
+mod unwinder;
+
+/// Frames kept of a stack, leaf side first; what lies beyond is cut, and counted.
+pub const MAX_STACK_DEPTH: usize = 128;
+
+/// Return addresses, leaf first, in place: filled on the stack of the allocating thread.
+pub(crate) struct Frames {
+    return_addresses: [usize; MAX_STACK_DEPTH],
+    depth: usize,
+    is_truncated: bool,
+}
+
+impl Frames {
+    pub(crate) const EMPTY: Frames =
+        Frames { return_addresses: [0; MAX_STACK_DEPTH], depth: 0, is_truncated: false };
+
+    /// False: full, stop unwinding.
+    fn push(&mut self, return_address: usize) -> bool {
+        match self.return_addresses.get_mut(self.depth) {
+            Some(place) => {
+                *place = return_address;
+                self.depth = self.depth.wrapping_add(1);
+                true
+            }
+            None => {
+                self.is_truncated = true;
+                false
+            }
+        }
+    }
+
+    pub(crate) fn return_addresses(&self) -> &[usize] {
+        self.return_addresses.get(..self.depth).unwrap_or(&[])
+    }
+
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.is_truncated
+    }
+}
+
+/// Fills `frames` with the calling stack, from the caller of the function that `frames` is a local of.
+///
+/// Frames are told apart by their place on the stack, not counted: how many lie between is the optimiser's
+/// business.
+pub(crate) fn capture(frames: &mut Frames) {
+    unwinder::unwind(frames);
+}

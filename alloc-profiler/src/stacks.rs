@@ -1,0 +1,237 @@
+//! Interned stacks and what each has allocated so far.
+//!
+//! A stack is kept once, for ever, and so is each of its *sites*: the stack with one size class, with running
+//! totals. Both are linked into lists that only ever grow at the head, by compare-and-swap, so there is no
+//! lock to wait for and none to be caught with. When a limit is reached, samples go to the overflow sites, one
+//! for each size class, so that totals stay right.
+//!
+//! Only what was allocated is summed here. What is in use is the sum over the live table, so it cannot drift.
+//!
+//! Path: *allocation path*, sampled allocations only; `for_each` is on the read path.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::control::Limits;
+use crate::drops;
+use crate::memory::{self, AtomicRef, Purpose};
+use crate::size_class;
+use crate::stack::Frames;
+
+/// Heads of the lists: chains stay short up to some hundred thousand stacks.
+const BUCKETS: usize = 1 << 16;
+
+static STACKS: [AtomicRef<Stack>; BUCKETS] = [const { AtomicRef::none() }; BUCKETS];
+static STACK_COUNT: AtomicUsize = AtomicUsize::new(0);
+static STACK_LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.stacks);
+
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
+/// What overflowed, by size class. Their ids are the first ones.
+static OVERFLOW: [Site; size_class::COUNT] = {
+    let mut sites = [const { Site::new(0, 0) }; size_class::COUNT];
+    let mut index = 0;
+    while index < size_class::COUNT {
+        sites[index] = Site::new(index as u32, size_class::at(index));
+        index += 1;
+    }
+    sites
+};
+static NEXT_SITE_ID: AtomicU32 = AtomicU32::new(size_class::COUNT as u32);
+
+pub(crate) struct Stack {
+    hash: u64,
+    /// Leaf first.
+    pub(crate) return_addresses: &'static [usize],
+    pub(crate) is_truncated: bool,
+    next: AtomicRef<Stack>,
+    sites: AtomicRef<Site>,
+}
+
+/// One stack and size class.
+pub(crate) struct Site {
+    /// Dense from zero, so that snapshots can use it as an index; set once, before the site is found by others.
+    id: AtomicU32,
+    pub(crate) size_class: u64,
+    next: AtomicRef<Site>,
+    alloc_objects: Sum,
+    alloc_bytes: Sum,
+    alloc_samples: AtomicU64,
+}
+
+impl Site {
+    const fn new(id: u32, size_class: u64) -> Self {
+        Site {
+            id: AtomicU32::new(id),
+            size_class,
+            next: AtomicRef::none(),
+            alloc_objects: Sum::zero(),
+            alloc_bytes: Sum::zero(),
+            alloc_samples: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.id.load(Relaxed)
+    }
+
+    /// Counts a sampled block of `size` bytes that stands for `weight` objects.
+    pub(crate) fn add(&self, size: usize, weight: f64) {
+        self.alloc_objects.add(weight);
+        self.alloc_bytes.add(weight * size as f64);
+        self.alloc_samples.fetch_add(1, Relaxed);
+    }
+
+    /// Objects, bytes, samples.
+    pub(crate) fn allocated(&self) -> (f64, f64, u64) {
+        (self.alloc_objects.get(), self.alloc_bytes.get(), self.alloc_samples.load(Relaxed))
+    }
+}
+
+/// A sum of positive numbers. It never falls, and integers up to 2^53 add up exactly.
+struct Sum(AtomicU64);
+
+impl Sum {
+    const fn zero() -> Self {
+        Sum(AtomicU64::new(0))
+    }
+
+    fn add(&self, addend: f64) {
+        let add = |bits: u64| Some((f64::from_bits(bits) + addend).to_bits());
+        let _ = self.0.fetch_update(Relaxed, Relaxed, add);
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+}
+
+/// The site of blocks of `size` bytes allocated on the stack `frames`; an overflow site if there is no room.
+pub(crate) fn site(frames: &Frames, size: usize) -> &'static Site {
+    let class = size_class::size_class(size);
+    let site = stack(frames).and_then(|stack| site_of(stack, class));
+    site.unwrap_or_else(|| {
+        drops::STACKS_FULL.raise();
+        overflow_site(class)
+    })
+}
+
+#[expect(clippy::indexing_slicing, reason = "the minimum keeps it in range, which the compiler sees")]
+fn overflow_site(class: u64) -> &'static Site {
+    &OVERFLOW[size_class::index(class).min(size_class::COUNT - 1)]
+}
+
+/// Finds or adds the stack.
+fn stack(frames: &Frames) -> Option<&'static Stack> {
+    let (addresses, is_truncated) = (frames.return_addresses(), frames.is_truncated());
+    let hash = hash(addresses, is_truncated);
+    let bucket = STACKS.get(bucket(hash))?;
+    let is_same = |stack: &Stack| {
+        stack.hash == hash && stack.is_truncated == is_truncated && stack.return_addresses == addresses
+    };
+
+    let mut head = bucket.load();
+    if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {
+        return Some(stack);
+    }
+    let counted = STACK_COUNT.fetch_update(Relaxed, Relaxed, |count| {
+        (count < STACK_LIMIT.load(Relaxed)).then(|| count.wrapping_add(1))
+    });
+    counted.ok()?;
+    let stack = memory::copy_words(addresses, Purpose::Stacks).and_then(|return_addresses| {
+        let stack =
+            Stack { hash, return_addresses, is_truncated, next: AtomicRef::none(), sites: AtomicRef::none() };
+        memory::place(stack, Purpose::Stacks)
+    });
+    let Some(stack) = stack else {
+        STACK_COUNT.fetch_sub(1, Relaxed);
+        return None;
+    };
+    loop {
+        stack.next.store(head);
+        match bucket.replace(head, stack) {
+            Ok(()) => return Some(stack),
+            Err(newer) => {
+                // Another thread added to the list. If it was this very stack, ours is wasted, once.
+                if let Some(theirs) = walk(newer, head, |stack| &stack.next).find(|stack| is_same(stack)) {
+                    STACK_COUNT.fetch_sub(1, Relaxed);
+                    return Some(theirs);
+                }
+                head = newer;
+            }
+        }
+    }
+}
+
+/// Finds or adds the site of a stack.
+fn site_of(stack: &'static Stack, class: u64) -> Option<&'static Site> {
+    let mut head = stack.sites.load();
+    let is_same = |site: &Site| site.size_class == class;
+    if let Some(site) = walk(head, None, |site| &site.next).find(|site| is_same(site)) {
+        return Some(site);
+    }
+    let site = memory::place(Site::new(0, class), Purpose::Stacks)?;
+    site.id.store(NEXT_SITE_ID.fetch_add(1, Relaxed), Relaxed);
+    loop {
+        site.next.store(head);
+        match stack.sites.replace(head, site) {
+            Ok(()) => return Some(site),
+            Err(newer) => {
+                if let Some(theirs) = walk(newer, head, |site| &site.next).find(|site| is_same(site)) {
+                    return Some(theirs);
+                }
+                head = newer;
+            }
+        }
+    }
+}
+
+/// The members of a list from `first` up to but not including `end`.
+fn walk<T: Sync>(
+    first: Option<&'static T>,
+    end: Option<&'static T>,
+    next: impl Fn(&'static T) -> &'static AtomicRef<T>,
+) -> impl Iterator<Item = &'static T> {
+    let is_end = move |item: &&'static T| !end.is_some_and(|end| std::ptr::eq(*item, end));
+    std::iter::successors(first, move |item| next(item).load()).take_while(is_end)
+}
+
+fn hash(addresses: &[usize], is_truncated: bool) -> u64 {
+    addresses.iter().fold(u64::from(is_truncated), |hash, &address| {
+        (hash.rotate_left(5) ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    })
+}
+
+fn bucket(hash: u64) -> usize {
+    (hash >> 48) as usize & (BUCKETS - 1)
+}
+
+/// Calls `visit` with every stack and each of its sites, and with `None` and each overflow site in use.
+pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Site)) {
+    for stack in STACKS.iter().flat_map(|head| walk(head.load(), None, |stack| &stack.next)) {
+        for site in walk(stack.sites.load(), None, |site| &site.next) {
+            visit(Some(stack), site);
+        }
+    }
+    for site in OVERFLOW.iter().filter(|site| site.alloc_samples.load(Relaxed) > 0) {
+        visit(None, site);
+    }
+}
+
+/// No site has an id as high as this.
+pub(crate) fn site_id_bound() -> usize {
+    NEXT_SITE_ID.load(Relaxed) as usize
+}
+
+/// Distinct stacks kept.
+pub(crate) fn len() -> usize {
+    STACK_COUNT.load(Relaxed)
+}
+
+/// Limits the number of distinct stacks. What is kept already stays.
+pub(crate) fn set_limit(stacks: usize) {
+    STACK_LIMIT.store(stacks, Relaxed);
+}
+
+/// The limit in force.
+pub(crate) fn limit() -> usize {
+    STACK_LIMIT.load(Relaxed)
+}

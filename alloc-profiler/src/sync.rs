@@ -1,0 +1,95 @@
+//! The one lock used on the allocation path, and why it is our own: it must not allocate, must not park a
+//! thread inside its allocator, and must give up after a while, for its owner may be stopped for good.
+//!
+//! It is held for some dozen instructions, or one small table's growth, and never across unwinding, the
+//! inner allocator, the loader or encoding.
+//!
+//! Path: *allocation path*, sampled blocks only.
+
+use std::cell::UnsafeCell;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+/// How long to wait for a lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// About a millisecond, then give up: for the allocation path, which can do without.
+    Bounded,
+    /// Until it is free: for readers.
+    Endless,
+}
+
+/// Tries before the first yield: several times the usual hold.
+const SPINS: u32 = 100;
+/// Yields before giving up.
+const YIELDS: u32 = 1000;
+
+pub(crate) struct SpinLock<T> {
+    is_held: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the lock hands the value to one thread at a time.
+unsafe impl<T: Send> Sync for SpinLock<T> {}
+
+impl<T> SpinLock<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        SpinLock { is_held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// `None` when patience ends first.
+    #[inline]
+    pub(crate) fn try_lock(&self, patience: Patience) -> Option<Guard<'_, T>> {
+        if self.is_held.compare_exchange(false, true, Acquire, Relaxed).is_err() && !self.wait(patience) {
+            return None;
+        }
+        Some(Guard { lock: self })
+    }
+
+    #[cold]
+    fn wait(&self, patience: Patience) -> bool {
+        let mut tries: u32 = 0;
+        loop {
+            if !self.is_held.load(Relaxed)
+                && self.is_held.compare_exchange_weak(false, true, Acquire, Relaxed).is_ok()
+            {
+                return true;
+            }
+            tries = tries.saturating_add(1);
+            if tries <= SPINS {
+                std::hint::spin_loop();
+            } else if tries <= SPINS + YIELDS || patience == Patience::Endless {
+                std::thread::yield_now();
+            } else {
+                return false;
+            }
+        }
+    }
+}
+
+pub(crate) struct Guard<'a, T> {
+    lock: &'a SpinLock<T>,
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists only while its thread holds the lock.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and `&mut self` makes this the only reference through the guard.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.is_held.store(false, Release);
+    }
+}
