@@ -91,7 +91,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         if filter::may_contain(ptr.addr()) {
-            let _ = recorder::forget(ptr.addr());
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { slow::dealloc(&self.inner, ptr, layout) };
         }
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(ptr, layout) }
@@ -133,6 +134,17 @@ mod slow {
         let weight = sampler::decide(layout.size());
         // SAFETY: the caller's promise, passed on.
         observed(unsafe { inner.alloc_zeroed(layout) }, layout.size(), weight)
+    }
+
+    /// # Safety
+    ///
+    /// As [`GlobalAlloc::dealloc`].
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn dealloc<A: GlobalAlloc>(inner: &A, ptr: *mut u8, layout: Layout) {
+        let _ = recorder::forget(ptr.addr());
+        // SAFETY: the caller's promise, passed on.
+        unsafe { inner.dealloc(ptr, layout) }
     }
 
     /// A free and a fresh draw; a failed one changes nothing.

@@ -203,7 +203,7 @@ fn next_seed() -> u64 {
 /// Fixes the gaps of the calling thread, and of threads that begin to allocate after this call in the order
 /// in which they do.
 pub(crate) fn seed(seed: u64) {
-    SEED.store(seed | 1, Relaxed);
+    SEED.store(seed.wrapping_shl(1) | 1, Relaxed);
     THREADS_SEEDED.store(0, Relaxed);
     let generator = SmallRng::seed_from_u64(next_seed());
     THREAD.with(|thread| thread.generator.set(Some(generator)));

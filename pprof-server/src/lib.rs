@@ -6,6 +6,8 @@ pub mod encode;
 mod http;
 mod symbols;
 
-pub use encode::{Frames, ProfileKind, ProfileOptions, Symbolize, heap_profile, heap_text, top_table, write_heap_profile};
+pub use encode::{
+    Frames, ProfileKind, ProfileOptions, Symbolize, heap_profile, heap_text, top_table, write_heap_profile,
+};
 #[cfg(feature = "http")]
 pub use http::{Server, serve};

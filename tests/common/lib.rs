@@ -1,1 +1,3 @@
-//! What the tests share.
+//! What the tests share: an allocator that counts exactly, to hold estimates against.
+
+pub mod oracle;

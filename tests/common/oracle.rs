@@ -1,0 +1,95 @@
+//! The truth: an allocator that counts every call by the size of its block, exactly, below the sampling one.
+//!
+//! The sampling allocator wraps it, so it sees just what the program asked for. Counting can be switched off
+//! for what a test itself allocates while it evaluates.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// Counts all blocks between [`reset`](Counts::reset) and reading.
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+static ALLOCATED_OBJECTS: AtomicU64 = AtomicU64::new(0);
+static ALLOCATED_BYTES: AtomicU64 = AtomicU64::new(0);
+static LIVE_OBJECTS: AtomicI64 = AtomicI64::new(0);
+static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
+
+/// Exact counts at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Objects ever allocated; a `realloc` that succeeds is one more.
+    pub allocated_objects: u64,
+    /// Their bytes, as requested.
+    pub allocated_bytes: u64,
+    /// Objects not yet freed.
+    pub live_objects: i64,
+    /// Their bytes.
+    pub live_bytes: i64,
+}
+
+impl Counts {
+    /// The counts now.
+    pub fn now() -> Counts {
+        Counts {
+            allocated_objects: ALLOCATED_OBJECTS.load(Relaxed),
+            allocated_bytes: ALLOCATED_BYTES.load(Relaxed),
+            live_objects: LIVE_OBJECTS.load(Relaxed),
+            live_bytes: LIVE_BYTES.load(Relaxed),
+        }
+    }
+
+    /// What was added since `earlier`.
+    pub fn since(self, earlier: Counts) -> Counts {
+        Counts {
+            allocated_objects: self.allocated_objects - earlier.allocated_objects,
+            allocated_bytes: self.allocated_bytes - earlier.allocated_bytes,
+            live_objects: self.live_objects - earlier.live_objects,
+            live_bytes: self.live_bytes - earlier.live_bytes,
+        }
+    }
+}
+
+fn count(ptr: *mut u8, size: usize) -> *mut u8 {
+    if !ptr.is_null() {
+        ALLOCATED_OBJECTS.fetch_add(1, Relaxed);
+        ALLOCATED_BYTES.fetch_add(size as u64, Relaxed);
+        LIVE_OBJECTS.fetch_add(1, Relaxed);
+        LIVE_BYTES.fetch_add(size as i64, Relaxed);
+    }
+    ptr
+}
+
+fn discount(size: usize) {
+    LIVE_OBJECTS.fetch_sub(1, Relaxed);
+    LIVE_BYTES.fetch_sub(size as i64, Relaxed);
+}
+
+// SAFETY: every call goes to `System` with its own arguments; around it, integers are added.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        count(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        count(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        discount(layout.size());
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        let new_ptr = unsafe { System.realloc(ptr, layout, new_size) };
+        if !new_ptr.is_null() {
+            discount(layout.size());
+            count(new_ptr, new_size);
+        }
+        new_ptr
+    }
+}
