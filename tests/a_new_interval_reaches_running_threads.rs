@@ -12,9 +12,9 @@ static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 const BLOCK_BYTES: usize = 1000;
 
 #[inline(never)]
-fn blocks(count: usize) -> Vec<Box<[u8; BLOCK_BYTES]>> {
+fn blocks(count: usize) -> Vec<Vec<u8>> {
     let mut blocks = unsampled(|| Vec::with_capacity(count));
-    (0..count).for_each(|_| blocks.push(black_box(Box::new([1; BLOCK_BYTES]))));
+    (0..count).for_each(|_| blocks.push(black_box(vec![1; BLOCK_BYTES])));
     blocks
 }
 

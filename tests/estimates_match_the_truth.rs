@@ -107,7 +107,8 @@ fn the_interval_changed_midway(work: &mut Work) {
 
 #[test]
 fn estimates_match_the_truth() {
-    let workloads: [(&str, u64, fn(&mut Work)); 7] = [
+    type Workload = (&'static str, u64, fn(&mut Work));
+    let workloads: [Workload; 7] = [
         ("one size", 16_384, one_size),
         ("one size at the default interval", 524_288, one_size),
         ("many sizes on one stack", 65_536, many_sizes_on_one_stack),

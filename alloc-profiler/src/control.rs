@@ -5,7 +5,7 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{live, memory, sampler, stacks};
+use crate::{live, memory, sampler, stack, stacks};
 
 /// Mean bytes between samples unless set otherwise: 512 KiB, like Go.
 pub const DEFAULT_SAMPLING_INTERVAL: u64 = 512 * 1024;
@@ -31,6 +31,7 @@ pub fn sampling_interval() -> u64 {
 ///
 /// One store. At small intervals it is the program that pays: see the crate's documentation.
 pub fn set_sampling_interval(bytes: u64) {
+    stack::prepare();
     SAMPLING_INTERVAL.store(bytes, Relaxed);
     sampler::restart();
 }
@@ -43,6 +44,7 @@ pub fn set_sampling_interval(bytes: u64) {
 pub fn init_from_env() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        stack::prepare();
         let Some(value) = std::env::var_os(INTERVAL_VARIABLE) else { return };
         match value.to_str().and_then(|value| value.trim().parse().ok()) {
             Some(bytes) => set_sampling_interval(bytes),

@@ -96,6 +96,15 @@ pub mod testing {
         crate::sampler::seed(seed);
     }
 
+    /// The stack from this function's caller outwards, as return addresses: by the unwind tables (empty where
+    /// that unwinder does not exist), and by the platform's unwinder.
+    #[inline(never)]
+    pub fn unwind_both() -> [Vec<usize>; 2] {
+        let (mut ours, mut platforms) = crate::stack::capture_both();
+        // The first is within this function, at two different calls.
+        [&mut ours, &mut platforms].map(|frames| frames.return_addresses().to_vec())
+    }
+
     /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.
     pub fn duplicate_inserts() -> u64 {
         crate::drops::DUPLICATE_INSERTS.get()

@@ -196,8 +196,8 @@ fn next_seed() -> u64 {
         let _ = SEED.compare_exchange(0, seed | 1, Relaxed, Relaxed);
     }
     let thread_number = THREADS_SEEDED.fetch_add(1, Relaxed);
-    // Far apart for neighbouring thread numbers; `seed_from_u64` mixes the rest.
-    SEED.load(Relaxed).wrapping_add(thread_number.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    // Not the constant that `seed_from_u64` itself steps by: neighbours would share most of their state.
+    SEED.load(Relaxed).wrapping_add(thread_number.wrapping_mul(0xD6E8_FEB8_6659_FD93))
 }
 
 /// Fixes the gaps of the calling thread, and of threads that begin to allocate after this call in the order

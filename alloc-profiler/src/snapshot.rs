@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use crate::{control, drops, live, memory, stacks, unsampled};
+use crate::{control, drops, live, memory, stack, stacks, unsampled};
 
 /// What the program has allocated, by stack and size class, at one moment or between two.
 ///
@@ -121,6 +121,7 @@ pub struct OwnMemory {
 /// Time and memory in proportion to stacks and live samples: about a millisecond for ten thousand of each.
 #[must_use]
 pub fn snapshot() -> Snapshot {
+    stack::prepare();
     unsampled(|| {
         // Live samples first: each was added to its site's totals before it was added to the live table, so no
         // stack can have more in use than allocated.

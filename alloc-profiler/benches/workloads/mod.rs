@@ -7,8 +7,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// Runs the workload named on the command line, or all of them.
-pub fn main() {
-    let workloads: [(&str, fn() -> f64); 3] =
+pub(crate) fn main() {
+    type Workload = (&'static str, fn() -> f64);
+    let workloads: [Workload; 3] =
         [("alloc+free 64 B", alloc_free), ("churn 16-515 B", churn), ("parse JSON", parse_json)];
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     for (name, run) in workloads {

@@ -6,14 +6,21 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
-#[cfg(all(unix, not(target_env = "musl")))]
-#[path = "fallback.rs"]
-mod unwinder;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod dwarf;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod memory;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod objects;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod registers;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod rules;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod tables;
 
-// musl's unwinder takes the loader's lock, and Windows' is not thread-safe: no stacks rather than a deadlock.
-#[cfg(not(all(unix, not(target_env = "musl"))))]
-#[path = "none.rs"]
-mod unwinder;
+#[cfg(all(unix, not(target_env = "musl")))]
+mod fallback;
 
 /// Frames kept of a stack, leaf side first; what lies beyond is cut, and counted.
 pub const MAX_STACK_DEPTH: usize = 128;
@@ -53,10 +60,38 @@ impl Frames {
     }
 }
 
+/// Makes the better unwinder ready, where there is one. Called by whatever the program calls of ours, never on
+/// the allocation path.
+pub(crate) fn prepare() {
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    dwarf::prepare();
+}
+
 /// Fills `frames` with the calling stack, from the caller of the function that `frames` is a local of.
 ///
 /// Frames are told apart by their place on the stack, not counted: how many lie between is the optimiser's
-/// business.
+/// business. On targets without an unwinder that is safe inside an allocator, stacks stay empty and totals are
+/// right: musl's takes the loader's lock, and Windows' is not thread-safe.
+#[inline(always)]
 pub(crate) fn capture(frames: &mut Frames) {
-    unwinder::unwind(frames);
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    if dwarf::is_ready() {
+        return dwarf::unwind(frames);
+    }
+    #[cfg(all(unix, not(target_env = "musl")))]
+    fallback::unwind(frames);
+}
+
+/// By either unwinder, from the caller of the caller of this.
+#[inline(never)]
+pub(crate) fn capture_both() -> (Frames, Frames) {
+    let (mut ours, mut platforms) = (Frames::EMPTY, Frames::EMPTY);
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    {
+        dwarf::prepare();
+        dwarf::unwind(&mut ours);
+    }
+    #[cfg(all(unix, not(target_env = "musl")))]
+    fallback::unwind(&mut platforms);
+    (ours, platforms)
 }

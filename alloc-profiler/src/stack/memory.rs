@@ -1,0 +1,124 @@
+//! The stack, read with bounds: no read of ours faults, whatever address an unwind rule comes up with.
+//!
+//! On a thread's own stack everything from the stack pointer to its top is there; the top is asked for once in
+//! a thread's life. On any other stack (a fiber's, a signal's) each page is tried out by a system call first.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+use std::cell::Cell;
+
+const PAGE_BYTES: usize = 4096;
+const WORD_BYTES: usize = size_of::<usize>();
+
+/// The range of a stack.
+#[derive(Clone, Copy)]
+struct Bounds {
+    low: usize,
+    high: usize,
+}
+
+thread_local! {
+    /// Of the thread's own stack; empty if it cannot be told, `None` if it was not asked for yet.
+    static BOUNDS: Cell<Option<Bounds>> = const { Cell::new(None) };
+}
+
+/// What may be read during one unwinding.
+pub(super) struct StackMemory {
+    low: usize,
+    high: usize,
+}
+
+impl StackMemory {
+    /// The stack that `stack_pointer` is on, from there up.
+    pub(super) fn of_thread(stack_pointer: usize) -> StackMemory {
+        let bounds = BOUNDS.get().unwrap_or_else(|| {
+            let bounds = system::stack_bounds();
+            BOUNDS.set(Some(bounds));
+            bounds
+        });
+        let is_own = (bounds.low..bounds.high).contains(&stack_pointer);
+        // On a strange stack we know the page that we are on: it is in use.
+        let page_end = (stack_pointer | (PAGE_BYTES - 1)).wrapping_add(1);
+        StackMemory { low: stack_pointer, high: if is_own { bounds.high } else { page_end } }
+    }
+
+    /// Whether `address` is known to be on this stack.
+    pub(super) fn contains(&self, address: usize) -> bool {
+        (self.low..=self.high).contains(&address)
+    }
+
+    /// The word at `address`, if that is on this stack.
+    #[inline(always)]
+    pub(super) fn read(&mut self, address: usize) -> Option<usize> {
+        if address < self.low || address > self.high.wrapping_sub(WORD_BYTES) {
+            return self.read_beyond(address);
+        }
+        Some(read_word(address))
+    }
+
+    /// A word beyond what is known to be there: the next page, if it can be read.
+    #[cold]
+    fn read_beyond(&mut self, address: usize) -> Option<usize> {
+        let page = address & !(PAGE_BYTES - 1);
+        let is_next = page == self.high && address.is_multiple_of(WORD_BYTES);
+        // Frames larger than a page skip some.
+        let is_near = page > self.high && page.wrapping_sub(self.high) < 1 << 20;
+        if !(is_next || is_near && address.is_multiple_of(WORD_BYTES)) || !system::is_readable(page) {
+            return None;
+        }
+        if is_next {
+            self.high = page.wrapping_add(PAGE_BYTES);
+        }
+        Some(read_word(address))
+    }
+}
+
+#[inline(always)]
+fn read_word(address: usize) -> usize {
+    // SAFETY: the callers checked that the word is mapped: above the stack pointer on the thread's own stack, or
+    // on a page that the kernel just read. Frames above ours do not run meanwhile, so nobody writes them; and
+    // what we take for a saved register is only compared and looked up.
+    unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_unaligned() }
+}
+
+mod system {
+    use super::{Bounds, PAGE_BYTES};
+
+    /// Whether the kernel can read the page. Asks for a signal mask to be set from it in a way that does not
+    /// exist, for which it is read, and refused.
+    pub(super) fn is_readable(page: usize) -> bool {
+        const NO_SUCH_WAY: libc::c_int = -1;
+        const SIGNAL_SET_BYTES: usize = 8;
+        // SAFETY: the call changes nothing: its first argument is invalid. It returns EFAULT if the page is not
+        // readable, and EINVAL if it is. Not through libc's wrapper, which would touch the page itself.
+        let errno = unsafe {
+            let saved = *libc::__errno_location();
+            libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
+            std::mem::replace(&mut *libc::__errno_location(), saved)
+        };
+        errno != libc::EFAULT
+    }
+
+    /// Of the calling thread's own stack; empty if it cannot be told.
+    pub(super) fn stack_bounds() -> Bounds {
+        let mut attributes = std::mem::MaybeUninit::uninit();
+        let mut low = std::ptr::null_mut();
+        let mut bytes = 0;
+        // SAFETY: asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it
+        // returns 0, and may allocate with C's `malloc`, which we are not inside of.
+        let is_known = unsafe {
+            let saved_errno = *libc::__errno_location();
+            let is_known = libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
+                && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0;
+            *libc::__errno_location() = saved_errno;
+            is_known
+        };
+        if !is_known {
+            return Bounds { low: 0, high: 0 };
+        }
+        // SAFETY: initialised above.
+        unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+        let low = low.addr();
+        Bounds { low, high: low.saturating_add(bytes) & !(PAGE_BYTES - 1) }
+    }
+}

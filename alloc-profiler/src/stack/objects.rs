@@ -1,0 +1,103 @@
+//! The program and its shared libraries, as the loader knows them now: which one an address is in, and where
+//! its unwind tables are.
+//!
+//! We ask the loader's own index, which it keeps for exceptions: `_dl_find_object` (glibc from 2.35) takes no
+//! lock, allocates nothing, and is right at once when libraries come and go.
+//!
+//! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+/// An object that an address is in.
+pub(super) struct Object {
+    map_start: usize,
+    map_end: usize,
+    /// Where its `.eh_frame_hdr` begins.
+    pub(super) eh_frame_header: usize,
+    /// It will not be unloaded, so what is known about its addresses stays true.
+    pub(super) is_permanent: bool,
+}
+
+/// As in glibc's `<dlfcn.h>`, on targets without the optional fields.
+#[repr(C)]
+struct DlFindObject {
+    flags: u64,
+    map_start: usize,
+    map_end: usize,
+    link_map: usize,
+    eh_frame: usize,
+    reserved: [u64; 7],
+}
+
+type FindObject = unsafe extern "C" fn(address: *mut c_void, result: *mut DlFindObject) -> c_int;
+
+static FIND_OBJECT: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts of objects that stay: the program, the C library, and whatever we are linked into.
+static PERMANENT: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+
+/// Looks the index up. False: this C library has none.
+pub(super) fn prepare() -> bool {
+    // SAFETY: a constant, terminated string.
+    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    if function.is_null() {
+        return false;
+    }
+    FIND_OBJECT.store(function.expose_provenance(), Release);
+    // SAFETY: asks for a number.
+    let program_entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
+    let libc_function = libc::pthread_self as *const () as usize;
+    let own_function = prepare as *const () as usize;
+    for (place, address) in PERMANENT.iter().zip([program_entry, libc_function, own_function]) {
+        if let Some(found) = look_up(address) {
+            place.store(found.map_start, Relaxed);
+        }
+    }
+    true
+}
+
+fn look_up(address: usize) -> Option<DlFindObject> {
+    let function = FIND_OBJECT.load(Acquire);
+    if function == 0 {
+        return None;
+    }
+    // SAFETY: nothing else is ever stored than the address of `_dl_find_object`, whose type this is.
+    let find_object: FindObject =
+        unsafe { std::mem::transmute(std::ptr::with_exposed_provenance::<()>(function)) };
+    let mut found =
+        DlFindObject { flags: 0, map_start: 0, map_end: 0, link_map: 0, eh_frame: 0, reserved: [0; 7] };
+    // SAFETY: it may be called from anywhere with any address, and fills `found` if it returns 0.
+    let is_found = unsafe { find_object(std::ptr::with_exposed_provenance_mut(address), &mut found) } == 0;
+    is_found.then_some(found)
+}
+
+/// The object that the code at `address` belongs to, if it has unwind tables.
+pub(super) fn find(address: usize) -> Option<Object> {
+    let found = look_up(address).filter(|found| found.eh_frame != 0)?;
+    Some(Object {
+        map_start: found.map_start,
+        map_end: found.map_end,
+        eh_frame_header: found.eh_frame,
+        is_permanent: PERMANENT.iter().any(|start| start.load(Relaxed) == found.map_start),
+    })
+}
+
+impl Object {
+    /// The object's bytes from `start` to its end, if it is in there.
+    pub(super) fn bytes_from(&self, start: usize) -> Option<&'static [u8]> {
+        if !(self.map_start..self.map_end).contains(&start) {
+            return None;
+        }
+        // SAFETY: the loader has mapped the object from `map_start` to `map_end`, and it is not being unloaded,
+        // since a function of it is on our stack (we are the only users of the slice, and done with it before
+        // that function goes on). It may span gaps between segments, which are not read: the tables that begin
+        // at `start` lie within one.
+        Some(unsafe {
+            std::slice::from_raw_parts(
+                std::ptr::with_exposed_provenance(start),
+                self.map_end.wrapping_sub(start),
+            )
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! How to get from a function's registers to its caller's, by address, kept for all threads.
+//!
+//! A direct-mapped table without locks: an entry is two words, the rule and the address combined with it, so a
+//! reader that meets half of somebody's write finds a wrong address and takes it for a miss.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Where the frame of a caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The return address lies just below the CFA, the caller's stack pointer is the CFA.
+    Frame {
+        cfa: Cfa,
+        /// The caller's frame pointer is saved at this offset from the CFA, if it was changed.
+        frame_pointer: Option<i16>,
+    },
+    /// There is no caller.
+    Outermost,
+}
+
+/// The canonical frame address: a register and an offset in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cfa {
+    StackPointer(i32),
+    FramePointer(i32),
+}
+
+/// 128 KiB, lazily touched: some thousand call sites are hot in a large program.
+const ENTRIES: usize = 1 << 13;
+
+static RULES: [[AtomicU64; 2]; ENTRIES] = [const { [const { AtomicU64::new(0) }; 2] }; ENTRIES];
+
+// A packed rule: 32 bits of CFA offset, 16 of frame-pointer offset, and flags. Never 0.
+const IS_KEPT: u64 = 1 << 48;
+const IS_FRAME_POINTER_BASED: u64 = 1 << 49;
+const HAS_FRAME_POINTER: u64 = 1 << 50;
+const IS_OUTERMOST: u64 = 1 << 51;
+
+#[inline(always)]
+pub(super) fn cached(address: usize) -> Option<Rule> {
+    let [tag, packed] = entry(address);
+    let packed_rule = packed.load(Relaxed);
+    if tag.load(Relaxed) ^ packed_rule != address as u64 || packed_rule == 0 {
+        return None;
+    }
+    Some(unpack(packed_rule))
+}
+
+pub(super) fn keep(address: usize, rule: Rule) {
+    let [tag, packed] = entry(address);
+    let packed_rule = pack(rule);
+    packed.store(packed_rule, Relaxed);
+    tag.store(address as u64 ^ packed_rule, Relaxed);
+}
+
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
+fn entry(address: usize) -> &'static [AtomicU64; 2] {
+    let hash = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    &RULES[(hash >> 40) as usize & (ENTRIES - 1)]
+}
+
+fn pack(rule: Rule) -> u64 {
+    match rule {
+        Rule::Outermost => IS_KEPT | IS_OUTERMOST,
+        Rule::Frame { cfa, frame_pointer } => {
+            let (base, offset) = match cfa {
+                Cfa::StackPointer(offset) => (0, offset),
+                Cfa::FramePointer(offset) => (IS_FRAME_POINTER_BASED, offset),
+            };
+            let saved = frame_pointer.map_or(0, |at| HAS_FRAME_POINTER | u64::from(at as u16) << 32);
+            IS_KEPT | base | saved | u64::from(offset as u32)
+        }
+    }
+}
+
+#[inline(always)]
+fn unpack(packed: u64) -> Rule {
+    if packed & IS_OUTERMOST != 0 {
+        return Rule::Outermost;
+    }
+    let offset = packed as u32 as i32;
+    let is_frame_pointer_based = packed & IS_FRAME_POINTER_BASED != 0;
+    let cfa = if is_frame_pointer_based { Cfa::FramePointer(offset) } else { Cfa::StackPointer(offset) };
+    let frame_pointer = (packed & HAS_FRAME_POINTER != 0).then_some((packed >> 32) as u16 as i16);
+    Rule::Frame { cfa, frame_pointer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_kept_as_they_are() {
+        let rules = [
+            Rule::Outermost,
+            Rule::Frame { cfa: Cfa::StackPointer(8), frame_pointer: None },
+            Rule::Frame { cfa: Cfa::StackPointer(i32::MAX), frame_pointer: Some(-16) },
+            Rule::Frame { cfa: Cfa::FramePointer(-8), frame_pointer: Some(i16::MIN) },
+            Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(0) },
+        ];
+        assert_eq!(cached(0), None);
+        for (n, rule) in rules.into_iter().enumerate() {
+            let address = 0x5555_5555_0000 + n;
+            assert_eq!(cached(address), None);
+            keep(address, rule);
+            assert_eq!(cached(address), Some(rule));
+        }
+    }
+}

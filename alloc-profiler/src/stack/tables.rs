@@ -1,0 +1,205 @@
+//! The unwind tables of an object: `.eh_frame`, searched through `.eh_frame_hdr` and evaluated by gimli.
+//!
+//! Evaluation needs 2 KiB of stack and no heap. What comes out is the rule for an address, in the usual form
+//! that can be kept, or as it stands, to be evaluated for each frame.
+//!
+//! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
+
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation, ParsedEhFrameHdr,
+    Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
+    UnwindTableRow, X86_64,
+};
+
+use super::memory::StackMemory;
+use super::objects::Object;
+use super::registers::Registers;
+use super::rules::{Cfa, Rule};
+
+type Bytes = EndianSlice<'static, NativeEndian>;
+
+/// Functions save at most a dozen registers.
+struct OnStack;
+
+impl UnwindContextStorage<usize> for OnStack {
+    type Rules = [(Register, RegisterRule<usize>); 20];
+    type Stack = [UnwindTableRow<usize, Self>; 2];
+}
+
+pub(super) struct Tables {
+    header: ParsedEhFrameHdr<Bytes>,
+    frames: EhFrame<Bytes>,
+    bases: BaseAddresses,
+}
+
+/// What the tables say about an address.
+pub(super) enum Found {
+    /// The usual form.
+    Rule(Rule),
+    /// Any other, such as a signal's frame.
+    Unusual(Frame),
+}
+
+/// The rules of an unusual frame.
+pub(super) struct Frame {
+    cfa: CfaRule<usize>,
+    return_address: RegisterRule<usize>,
+    stack_pointer: RegisterRule<usize>,
+    frame_pointer: RegisterRule<usize>,
+    /// It did not call what its caller is: it was interrupted.
+    pub(super) is_signal: bool,
+}
+
+impl Tables {
+    pub(super) fn of(object: &Object) -> Option<Tables> {
+        let header_start = object.eh_frame_header;
+        let bases = BaseAddresses::default().set_eh_frame_hdr(header_start as u64);
+        let header = EhFrameHdr::new(object.bytes_from(header_start)?, NativeEndian).parse(&bases, 8).ok()?;
+        let Pointer::Direct(frames_start) = header.eh_frame_ptr() else { return None };
+        let frames = EhFrame::new(object.bytes_from(usize::try_from(frames_start).ok()?)?, NativeEndian);
+        Some(Tables { header, frames, bases: bases.set_eh_frame(frames_start) })
+    }
+
+    pub(super) fn find(&self, address: usize) -> Option<Found> {
+        let address = address as u64;
+        let table = self.header.table()?;
+        let entry =
+            table.fde_for_address(&self.frames, &self.bases, address, EhFrame::cie_from_offset).ok()?;
+        let mut context: UnwindContext<usize, OnStack> = UnwindContext::new_in();
+        let row = entry.unwind_info_for_address(&self.frames, &self.bases, &mut context, address).ok()?;
+        let rule_of = |register| row.register(register).unwrap_or(RegisterRule::SameValue);
+        let frame = Frame {
+            cfa: row.cfa().clone(),
+            return_address: rule_of(X86_64::RA),
+            stack_pointer: rule_of(X86_64::RSP),
+            frame_pointer: rule_of(X86_64::RBP),
+            is_signal: entry.is_signal_trampoline(),
+        };
+        Some(match frame.as_rule() {
+            Some(rule) => Found::Rule(rule),
+            None => Found::Unusual(frame),
+        })
+    }
+
+    /// The registers of an unusual frame's caller.
+    pub(super) fn caller(
+        &self,
+        frame: &Frame,
+        registers: &Registers,
+        memory: &mut StackMemory,
+    ) -> Option<Registers> {
+        let cfa = match &frame.cfa {
+            CfaRule::RegisterAndOffset { register, offset } => {
+                registers.get(register.0)?.wrapping_add_signed(*offset as isize)
+            }
+            CfaRule::Expression(expression) => self.evaluate(expression, None, registers, memory)?,
+        };
+        // The caller's value of a register; `same` is what it is if it was not saved.
+        let mut value = |rule: &RegisterRule<usize>, same: Option<usize>| match rule {
+            RegisterRule::SameValue => same,
+            RegisterRule::Offset(offset) => memory.read(cfa.wrapping_add_signed(*offset as isize)),
+            RegisterRule::ValOffset(offset) => Some(cfa.wrapping_add_signed(*offset as isize)),
+            RegisterRule::Register(other) => registers.get(other.0),
+            RegisterRule::Expression(expression) => {
+                let address = self.evaluate(expression, Some(cfa), registers, memory)?;
+                memory.read(address)
+            }
+            RegisterRule::ValExpression(expression) => {
+                self.evaluate(expression, Some(cfa), registers, memory)
+            }
+            _ => None,
+        };
+        Some(Registers {
+            instruction_pointer: value(&frame.return_address, None)?,
+            // By convention the caller's stack pointer is the CFA.
+            stack_pointer: value(&frame.stack_pointer, Some(cfa))?,
+            frame_pointer: value(&frame.frame_pointer, Some(registers.frame_pointer))?,
+        })
+    }
+
+    /// The value of an expression: the few operations that compilers and C libraries use in unwind tables.
+    /// (gimli's own evaluator wants the heap.)
+    fn evaluate(
+        &self,
+        expression: &UnwindExpression<usize>,
+        initial: Option<usize>,
+        registers: &Registers,
+        memory: &mut StackMemory,
+    ) -> Option<usize> {
+        let encoding = gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 };
+        let mut operations = expression.get(&self.frames).ok()?.operations(encoding);
+        let mut stack = Values { values: [0; 4], depth: 0 };
+        if let Some(initial) = initial {
+            stack.push(initial)?;
+        }
+        while let Some(operation) = operations.next().ok()? {
+            let value = match operation {
+                Operation::RegisterOffset { register, offset, .. } => {
+                    registers.get(register.0)?.wrapping_add_signed(offset as isize)
+                }
+                Operation::Deref { size: 8, .. } => memory.read(stack.pop()?)?,
+                Operation::PlusConstant { value } => stack.pop()?.wrapping_add(value as usize),
+                Operation::UnsignedConstant { value } => value as usize,
+                Operation::SignedConstant { value } => value as usize,
+                Operation::Plus | Operation::And | Operation::Shl | Operation::Ge => {
+                    let (second, first) = (stack.pop()?, stack.pop()?);
+                    match operation {
+                        Operation::Plus => first.wrapping_add(second),
+                        Operation::And => first & second,
+                        Operation::Shl => first.checked_shl(u32::try_from(second).ok()?)?,
+                        _ => usize::from((first as isize) >= (second as isize)),
+                    }
+                }
+                Operation::Nop => continue,
+                _ => return None,
+            };
+            stack.push(value)?;
+        }
+        stack.pop()
+    }
+}
+
+impl Frame {
+    /// The same in the form that can be kept, if it is of that form.
+    fn as_rule(&self) -> Option<Rule> {
+        if self.is_signal || self.stack_pointer != RegisterRule::SameValue {
+            return None;
+        }
+        match self.return_address {
+            RegisterRule::Offset(-8) => {}
+            RegisterRule::Undefined => return Some(Rule::Outermost),
+            _ => return None,
+        }
+        let CfaRule::RegisterAndOffset { register, offset } = &self.cfa else { return None };
+        let offset = i32::try_from(*offset).ok()?;
+        let cfa = match *register {
+            X86_64::RSP => Cfa::StackPointer(offset),
+            X86_64::RBP => Cfa::FramePointer(offset),
+            _ => return None,
+        };
+        let frame_pointer = match &self.frame_pointer {
+            RegisterRule::SameValue | RegisterRule::Undefined => None,
+            RegisterRule::Offset(offset) => Some(i16::try_from(*offset).ok()?),
+            _ => return None,
+        };
+        Some(Rule::Frame { cfa, frame_pointer })
+    }
+}
+
+struct Values {
+    values: [usize; 4],
+    depth: usize,
+}
+
+impl Values {
+    fn push(&mut self, value: usize) -> Option<()> {
+        *self.values.get_mut(self.depth)? = value;
+        self.depth = self.depth.wrapping_add(1);
+        Some(())
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        self.depth = self.depth.checked_sub(1)?;
+        self.values.get(self.depth).copied()
+    }
+}
