@@ -12,23 +12,23 @@ const LIMITS: Limits = Limits { memory_bytes: 6 << 20, stacks: 2000, live_sample
 
 /// A call tree with 2^`depth` paths; each leaf allocates.
 #[inline(never)]
-fn left(path: u32, depth: u32, kept: &mut Vec<Box<u64>>) {
+fn left(path: u32, depth: u32, kept: &mut Vec<Vec<u64>>) {
     black_box(path);
     step(path, depth, kept);
     black_box(depth);
 }
 
 #[inline(never)]
-fn right(path: u32, depth: u32, kept: &mut Vec<Box<u64>>) {
+fn right(path: u32, depth: u32, kept: &mut Vec<Vec<u64>>) {
     black_box(depth);
     step(path, depth, kept);
     black_box(path);
 }
 
 #[inline(never)]
-fn step(path: u32, depth: u32, kept: &mut Vec<Box<u64>>) {
+fn step(path: u32, depth: u32, kept: &mut Vec<Vec<u64>>) {
     match depth {
-        0 => kept.push(black_box(Box::new(0))),
+        0 => kept.push(black_box(vec![0_u64])),
         _ if path & 1 == 0 => left(path >> 1, depth - 1, kept),
         _ => right(path >> 1, depth - 1, kept),
     }
