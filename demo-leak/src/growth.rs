@@ -1,0 +1,183 @@
+//! What grew between two snapshots, line by line, and which of it is more than chance.
+//!
+//! A profile is sampled, so every figure in it has an error, and a difference of two has the errors of both.
+//! Growth at a line *counts* when it is
+//!
+//! 1. at least 1 MiB: less is no leak worth a night's sleep, and programs warm up; and
+//! 2. more than 3 standard errors above zero, which chance alone does about once in 740 looks.
+//!
+//! The standard error: blocks that lived through both snapshots are the same samples in both and cancel out.
+//! The rest of the difference is samples that came and stayed, minus samples of old blocks that went:
+//! `growth = came - went`. Each is a Poisson count, whose variance is itself, so the variance of the growth is
+//! `came + went = growth + 2 × went`. How many old samples went is not recorded, but they are at most those
+//! that were there before, and at most all those freed in between; the smaller of the two makes the error, if
+//! anything, too large. Where nothing old went, 10 samples are enough (10 > 3 × √10), or 5 MiB of small blocks
+//! at the default interval; a pool that churns needs more.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use alloc_profiler::{Snapshot, Totals};
+use pprof_server::encode::{Frame, ProfileOptions, TopRow, top_table};
+
+use crate::status::BYTES_PER_MIB;
+
+/// See the module.
+pub(crate) const LEAST_BYTES: f64 = 1024.0 * 1024.0;
+/// See the module.
+pub(crate) const STANDARD_ERRORS: f64 = 3.0;
+
+/// A line of code that allocates: the leaf of a stack, after the profile has left out the plumbing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Line {
+    pub(crate) function: String,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+}
+
+/// How much more one line holds now than before.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    pub(crate) line: Line,
+    /// The difference; all of it estimates but the sample counts.
+    pub(crate) totals: Totals,
+    /// Samples of this line in use at the first snapshot.
+    samples_before: i64,
+    /// Who called: the stack that grew most, without its leaf, outermost last.
+    pub(crate) callers: Vec<Line>,
+}
+
+/// Every line that holds more than before, the most first.
+pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth> {
+    let options = ProfileOptions::default();
+    let mut samples_before: HashMap<Line, i64> = HashMap::new();
+    for row in top_table(before, &options).rows {
+        *samples_before.entry(leaf(&row)).or_default() += row.totals.inuse_samples;
+    }
+    // Rows are stacks, the largest first; several may end in one line.
+    let mut by_line: HashMap<Line, Growth> = HashMap::new();
+    for row in top_table(&after.since(before), &options).rows {
+        let line = leaf(&row);
+        let growth = by_line.entry(line.clone()).or_insert_with(|| Growth {
+            samples_before: samples_before.get(&line).copied().unwrap_or(0),
+            line,
+            totals: Totals::default(),
+            callers: row.frames.iter().skip(1).map(Line::of).collect(),
+        });
+        growth.totals += row.totals;
+    }
+    let mut grown: Vec<Growth> =
+        by_line.into_values().filter(|growth| growth.totals.inuse_bytes > 0.0).collect();
+    grown.sort_by(|a, b| b.totals.inuse_bytes.total_cmp(&a.totals.inuse_bytes));
+    grown
+}
+
+impl Growth {
+    /// One standard error of `totals.inuse_samples`.
+    fn standard_error_samples(&self) -> f64 {
+        let freed = self.totals.alloc_samples - self.totals.inuse_samples;
+        let went = freed.clamp(0, self.samples_before.max(0));
+        ((self.totals.inuse_samples + 2 * went).max(1) as f64).sqrt()
+    }
+
+    /// One standard error of `totals.inuse_bytes`.
+    pub(crate) fn standard_error_bytes(&self) -> f64 {
+        let bytes_per_sample = self.totals.inuse_bytes / self.totals.inuse_samples.max(1) as f64;
+        self.standard_error_samples() * bytes_per_sample
+    }
+
+    /// True if this is more than warming up and chance.
+    pub(crate) fn counts(&self) -> bool {
+        self.totals.inuse_bytes >= LEAST_BYTES
+            && self.totals.inuse_samples as f64 > STANDARD_ERRORS * self.standard_error_samples()
+    }
+}
+
+impl Line {
+    fn of(frame: &Frame) -> Line {
+        // Paths of this workspace are given from its root, as they are in the repository.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let path = Path::new(&frame.file);
+        let path = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+        Line { function: frame.function.clone(), file: path.display().to_string(), line: frame.line }
+    }
+}
+
+fn leaf(row: &TopRow) -> Line {
+    row.frames.first().map_or_else(
+        || Line { function: "(stack not read)".to_owned(), file: String::new(), line: 0 },
+        Line::of,
+    )
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.function)?;
+        match (self.file.as_str(), self.line) {
+            ("", _) => Ok(()),
+            (file, 0) => write!(f, " ({file})"),
+            (file, line) => write!(f, " ({file}:{line})"),
+        }
+    }
+}
+
+/// The figures without the line: growth with its error, objects and samples.
+impl fmt::Display for Growth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:7.1} MiB ± {:5.1} {:9.0} {:8}",
+            self.totals.inuse_bytes / BYTES_PER_MIB,
+            self.standard_error_bytes() / BYTES_PER_MIB,
+            self.totals.inuse_objects,
+            self.totals.inuse_samples
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn growth(inuse_samples: i64, alloc_samples: i64, samples_before: i64) -> Growth {
+        Growth {
+            line: Line { function: String::new(), file: String::new(), line: 0 },
+            totals: Totals {
+                inuse_samples,
+                alloc_samples,
+                inuse_bytes: inuse_samples as f64 * 524288.0,
+                ..Totals::default()
+            },
+            samples_before,
+            callers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ten_samples_that_stay_count_and_nine_do_not() {
+        assert!(growth(10, 10, 0).counts());
+        assert!(!growth(9, 9, 0).counts());
+    }
+
+    #[test]
+    fn what_was_there_all_along_does_not_blur_it() {
+        assert!(growth(10, 10, 1000).counts());
+    }
+
+    #[test]
+    fn a_pool_that_churns_needs_more() {
+        // 100 old blocks went and 120 new ones stayed: 20 is within 3 × √220.
+        assert!(!growth(20, 120, 100).counts());
+        assert!(growth(60, 160, 100).counts());
+        // Short-lived blocks in between say nothing about old ones.
+        assert!(growth(20, 5000, 0).counts());
+    }
+
+    #[test]
+    fn few_bytes_do_not_count_however_exact() {
+        let mut exact = growth(500, 500, 0);
+        exact.totals.inuse_bytes = 100_000.0;
+        assert!(!exact.counts());
+    }
+}

@@ -1,0 +1,77 @@
+//! The service with its own customers: idle, load, idle again, then on until Ctrl-C.
+//!
+//! The three states in which the leak shows: memory low after a start, higher under load, and lower again
+//! after it, but not as low as it was.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::arguments::Arguments;
+use crate::load;
+use crate::proxy::Proxy;
+use crate::status::Status;
+
+/// Time between two lines of figures.
+const STATUS_PERIOD: Duration = Duration::from_secs(2);
+
+/// Serves until Ctrl-C, with the profiles at `pprof_address`.
+pub(crate) async fn serve(arguments: &Arguments, pprof_address: &str) -> io::Result<()> {
+    let proxy = Proxy::start(arguments.listen, arguments.variant).await?;
+    let mut phases = Phases { proxy: &proxy, arguments, started: Instant::now(), name: "idle" };
+    tokio::select! {
+        // First, because the handler is set when this is polled: whoever has read a line may interrupt us.
+        biased;
+        outcome = tokio::signal::ctrl_c() => outcome?,
+        () = phases.run(pprof_address) => {}
+    }
+    println!("Ctrl-C: goodbye");
+    Ok(())
+}
+
+fn introduce(proxy: &Proxy, pprof_address: &str) {
+    println!("proxy:   {}", proxy.address());
+    println!("pprof:   http://{pprof_address}/debug/pprof/");
+    println!("Try, once before the load and once after, then compare:");
+    println!("  curl -s http://{pprof_address}/debug/pprof/heap > before.out");
+    println!("  curl -s http://{pprof_address}/debug/pprof/heap > after.out");
+    println!("  go tool pprof -top -diff_base before.out after.out");
+    println!("Ctrl-C ends it.");
+}
+
+struct Phases<'a> {
+    proxy: &'a Proxy,
+    arguments: &'a Arguments,
+    started: Instant,
+    name: &'static str,
+}
+
+impl Phases<'_> {
+    /// Never returns.
+    async fn run(&mut self, pprof_address: &str) {
+        introduce(self.proxy, pprof_address);
+        let (address, rate) = (self.proxy.address(), self.arguments.connections_per_second);
+        self.name = "idle";
+        self.watch(tokio::time::sleep(self.arguments.idle)).await;
+        self.name = "load";
+        self.watch(load::drive(address, rate, self.arguments.load)).await;
+        self.name = "idle again";
+        self.watch(std::future::pending()).await
+    }
+
+    /// Prints a line at once and then every few seconds until `phase` is over.
+    async fn watch(&self, phase: impl Future<Output = ()>) {
+        let mut lines = tokio::time::interval(STATUS_PERIOD);
+        tokio::pin!(phase);
+        loop {
+            tokio::select! {
+                () = &mut phase => return,
+                _ = lines.tick() => println!(
+                    "{:4} s | {:10} | {}",
+                    self.started.elapsed().as_secs(),
+                    self.name,
+                    Status::read(self.proxy.connections())
+                ),
+            }
+        }
+    }
+}
