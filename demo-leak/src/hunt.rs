@@ -42,6 +42,17 @@ pub(crate) async fn hunt(arguments: &Arguments) -> Result<ExitCode, Box<dyn Erro
     println!("idle again: {}", Status::read(proxy.connections()));
     let after = alloc_profiler::snapshot();
 
+    // What was allocated and freed again shows that the profiler sees this load at all: "nothing grows" from a
+    // profiler that sees nothing would be worth nothing.
+    let allocated = after.since(&before).totals();
+    if allocated.alloc_samples == 0 {
+        return Err("no allocation was sampled during the load; give it more (--load-seconds)".into());
+    }
+    println!(
+        "\nAllocated in between: ~{:.1} MiB, {} samples.",
+        allocated.alloc_bytes / BYTES_PER_MIB,
+        allocated.alloc_samples
+    );
     let grown = growth_by_line(&before, &after);
     print_table(&grown);
     Ok(judge(arguments.variant, &grown))

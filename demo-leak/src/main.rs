@@ -30,9 +30,6 @@ use arguments::{Arguments, Command, Invocation};
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
-/// Where the profiles are served unless `PPROF_ADDR` says otherwise: where Go programs serve theirs.
-const DEFAULT_PPROF_ADDRESS: &str = "127.0.0.1:6060";
-
 fn main() -> ExitCode {
     alloc_profiler::init_from_env();
     let arguments = match arguments::parse(lexopt::Parser::from_env()) {
@@ -59,11 +56,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match arguments.command {
         Command::Serve => {
-            let address = std::env::var("PPROF_ADDR").unwrap_or_else(|_| DEFAULT_PPROF_ADDRESS.to_owned());
+            let address = std::env::var("PPROF_ADDR").unwrap_or_else(|_| "127.0.0.1:6060".to_owned());
             let _server = pprof_server::serve(&address).map_err(|error| {
                 format!("cannot serve profiles on {address}: {error}; choose another with PPROF_ADDR=IP:PORT")
             })?;
-            runtime.block_on(serve::serve(arguments, &address))?;
+            runtime.block_on(serve::serve(arguments, address.parse().ok()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Hunt => runtime.block_on(hunt::hunt(arguments)),

@@ -4,6 +4,7 @@
 //! after it, but not as low as it was.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
@@ -14,27 +15,31 @@ use crate::status::Status;
 /// Time between two lines of figures.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
 
-/// Serves until Ctrl-C, with the profiles at `pprof_address`.
-pub(crate) async fn serve(arguments: &Arguments, pprof_address: &str) -> io::Result<()> {
+/// Serves until Ctrl-C, with the profiles at `pprof`, if anywhere.
+pub(crate) async fn serve(arguments: &Arguments, pprof: Option<SocketAddr>) -> io::Result<()> {
     let proxy = Proxy::start(arguments.listen, arguments.variant).await?;
     let mut phases = Phases { proxy: &proxy, arguments, started: Instant::now(), name: "idle" };
     tokio::select! {
         // First, because the handler is set when this is polled: whoever has read a line may interrupt us.
         biased;
         outcome = tokio::signal::ctrl_c() => outcome?,
-        () = phases.run(pprof_address) => {}
+        () = phases.run(pprof) => {}
     }
     println!("Ctrl-C: goodbye");
     Ok(())
 }
 
-fn introduce(proxy: &Proxy, pprof_address: &str) {
+fn introduce(proxy: &Proxy, pprof: Option<SocketAddr>) {
     println!("proxy:   {}", proxy.address());
-    println!("pprof:   http://{pprof_address}/debug/pprof/");
-    println!("Try, once before the load and once after, then compare:");
-    println!("  curl -s http://{pprof_address}/debug/pprof/heap > before.out");
-    println!("  curl -s http://{pprof_address}/debug/pprof/heap > after.out");
-    println!("  go tool pprof -top -diff_base before.out after.out");
+    if let Some(address) = pprof {
+        println!("pprof:   http://{address}/debug/pprof/");
+        println!("Try, once before the load and once after, then compare:");
+        println!("  curl -s http://{address}/debug/pprof/heap > before.out");
+        println!("  curl -s http://{address}/debug/pprof/heap > after.out");
+        println!("  go tool pprof -top -diff_base before.out after.out");
+    } else {
+        println!("pprof:   not served");
+    }
     println!("Ctrl-C ends it.");
 }
 
@@ -47,8 +52,8 @@ struct Phases<'a> {
 
 impl Phases<'_> {
     /// Never returns.
-    async fn run(&mut self, pprof_address: &str) {
-        introduce(self.proxy, pprof_address);
+    async fn run(&mut self, pprof: Option<SocketAddr>) {
+        introduce(self.proxy, pprof);
         let (address, rate) = (self.proxy.address(), self.arguments.connections_per_second);
         self.name = "idle";
         self.watch(tokio::time::sleep(self.arguments.idle)).await;

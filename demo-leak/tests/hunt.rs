@@ -1,0 +1,63 @@
+//! `demo-leak hunt` finds the leak, says where it is and how big, and finds nothing once it is fixed.
+
+use std::process::{Command, Output};
+
+/// What a reader's window holds: 2048 samples of 24 bytes.
+const WINDOW_BYTES: f64 = 2048.0 * 24.0;
+
+fn hunt(arguments: &[&str]) -> (Output, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_demo-leak"))
+        .arg("hunt")
+        .args(arguments)
+        .env("PPROF_ADDR", "127.0.0.1:0")
+        .env_remove("ALLOC_PROFILER_INTERVAL")
+        .output()
+        .expect("the binary has been built");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output, stdout)
+}
+
+/// The number that stands in `text` after `label`.
+fn number_after(text: &str, label: &str) -> f64 {
+    let rest = text.split(label).nth(1).unwrap_or_else(|| panic!("no {label:?} in {text}"));
+    let word = rest.split_whitespace().next().unwrap_or_else(|| panic!("nothing after {label:?} in {text}"));
+    word.parse().unwrap_or_else(|_| panic!("{word:?} after {label:?} is no number in {text}"))
+}
+
+#[test]
+fn the_leak_is_found_at_its_line_and_its_size() {
+    let (output, stdout) = hunt(&[]);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+
+    let leaking_line = include_str!("../src/reader.rs")
+        .lines()
+        .position(|line| line.contains("let window = vec!["))
+        .unwrap()
+        + 1;
+    let verdict = stdout.lines().find(|line| line.starts_with("leak: ~")).expect("a verdict");
+    assert!(verdict.contains("demo_leak::reader::Reader"), "{verdict}");
+    assert!(verdict.contains(&format!("(demo-leak/src/reader.rs:{leaking_line})")), "{verdict}");
+
+    let line = |start| stdout.lines().find(|line| line.starts_with(start)).unwrap();
+    let total = |start| number_after(line(start), "open, ");
+    let clients = total("idle again:") - total("idle:");
+    let truth_mib = clients * WINDOW_BYTES / 1048576.0;
+    let estimate_mib = number_after(verdict, "leak: ~");
+    // Some 100 samples of 512 KiB: a standard error of a tenth, and 6 of them for a test that never cries wolf.
+    let standard_error_mib = (truth_mib * 0.5).sqrt();
+    assert!(
+        (estimate_mib - truth_mib).abs() < 6.0 * standard_error_mib,
+        "{estimate_mib} MiB estimated, {truth_mib} MiB leaked by {clients} clients"
+    );
+    // Each client leaves one task behind: counted by the runtime, not estimated.
+    let tasks = |start| number_after(line(start), "tasks ");
+    assert_eq!(tasks("idle again:") - tasks("idle:"), clients, "{stdout}");
+}
+
+#[test]
+fn nothing_is_found_once_it_is_fixed() {
+    let (output, stdout) = hunt(&["--fixed"]);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.lines().any(|line| line == "no leak: nothing grows"), "{stdout}");
+    assert!(!stdout.contains("leak: ~"), "{stdout}");
+}

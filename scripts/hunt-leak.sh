@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Finds the demo's leak as one would in any service: a heap profile before the load, one after, and their
+# difference, with nothing but curl and Go's pprof.
+#
+#   scripts/hunt-leak.sh            fails unless the demo's reader is what grew most
+#   scripts/hunt-leak.sh --fixed    the repaired demo: fails if the reader grew
+#
+# LOAD_SECONDS (default 10) is the length of the load; PPROF_ADDR (default: any free port) where profiles are.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+fail() { echo "hunt-leak.sh: $*" >&2; exit 1; }
+
+fixed=${1-}
+[[ $# -le 1 && ( -z $fixed || $fixed == --fixed ) ]] || fail "there is no '$*'; only --fixed, or nothing"
+export PATH="$PWD/.tools/go/bin:$PATH"
+for tool in cargo curl go; do
+  command -v "$tool" >/dev/null || fail "needs $tool on the PATH (scripts/test.sh installs go into .tools/)"
+done
+
+cargo build --quiet --release -p demo-leak
+work=$(mktemp -d)
+demo=
+trap '[[ -z $demo ]] || kill "$demo" 2>/dev/null || true; rm -rf "$work"' EXIT
+PPROF_ADDR=${PPROF_ADDR:-127.0.0.1:0} "${CARGO_TARGET_DIR:-target}/release/demo-leak" $fixed \
+  --listen 127.0.0.1:0 --idle-seconds 3 --load-seconds "${LOAD_SECONDS:-10}" >"$work/log" &
+demo=$!
+
+# Waits for a line of the demo's output, and prints the first that matches.
+line() {
+  for _ in $(seq 600); do
+    grep -m 1 "$1" "$work/log" && return
+    kill -0 "$demo" 2>/dev/null || fail "the demo ended: $(tail -n 3 "$work/log")"
+    sleep 0.1
+  done
+  fail "no line with '$1' in a minute of the demo's output; a longer LOAD_SECONDS needs more patience"
+}
+heap() { curl --fail --silent --show-error --max-time 60 "$url/heap" >"$work/$1.out"; }
+diff_top() { go tool pprof -top "$@" -diff_base "$work/before.out" "$work/after.out" 2>/dev/null; }
+
+url=$(line '^pprof:'); url=${url##* }; url=${url%/}
+line '| idle  '
+heap before
+line '| load  '
+line '| idle again | connections   0 open'
+heap after
+
+echo
+diff_top -nodecount=10
+# Below the column titles: flat, flat%, sum%, cum, cum%, then the name, with -lines also its file and line.
+first=$(diff_top -lines | awk 'titles { $1 = $2 = $3 = $4 = $5 = ""; print; exit } $1 == "flat" { titles = 1 }')
+first=$(sed 's/^ *//' <<<"$first")
+echo
+if [[ $fixed == --fixed ]]; then
+  ! diff_top -nodefraction=0 | grep 'demo_leak::reader::' || fail "the fixed reader grew: see the line above"
+  echo "no leak: the reader is not in the difference"
+else
+  [[ $first == *demo_leak::reader::* ]] || fail "the reader is not what grew most; that is: ${first:-nothing}"
+  echo "leak: $first"
+fi
