@@ -44,7 +44,7 @@ pub(crate) struct Growth {
     pub(crate) totals: Totals,
     /// Samples of this line in use at the first snapshot.
     samples_before: i64,
-    /// Who called: the stack that grew most, without its leaf, outermost last.
+    /// Who called, in our own code: from the stack that grew most, without its leaf, outermost last.
     pub(crate) callers: Vec<Line>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth>
             samples_before: samples_before.get(&line).copied().unwrap_or(0),
             line,
             totals: Totals::default(),
-            callers: row.frames.iter().skip(1).map(Line::of).collect(),
+            callers: row.frames.iter().skip(1).map(Line::of).filter(Line::is_ours).collect(),
         });
         growth.totals += row.totals;
     }
@@ -96,11 +96,23 @@ impl Growth {
 
 impl Line {
     fn of(frame: &Frame) -> Line {
-        // Paths of this workspace are given from its root, as they are in the repository.
+        // From the root of the repository for our own files, from the crate's folder for a registry's: the rest
+        // of the path only tells where this was built.
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
         let path = Path::new(&frame.file);
-        let path = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-        Line { function: frame.function.clone(), file: path.display().to_string(), line: frame.line }
+        let file = match root.and_then(|root| path.strip_prefix(root).ok()) {
+            Some(path) => path.display().to_string(),
+            None => match frame.file.split_once("/registry/src/") {
+                Some((_, path)) => path.split_once('/').map_or(path, |(_index, path)| path).to_owned(),
+                None => frame.file.clone(),
+            },
+        };
+        Line { function: frame.function.clone(), file, line: frame.line }
+    }
+
+    /// True for this crate's code, false for the runtime's.
+    fn is_ours(&self) -> bool {
+        self.file.starts_with(concat!(env!("CARGO_PKG_NAME"), "/"))
     }
 }
 
@@ -172,6 +184,18 @@ mod tests {
         assert!(growth(60, 160, 100).counts());
         // Short-lived blocks in between say nothing about old ones.
         assert!(growth(20, 5000, 0).counts());
+    }
+
+    #[test]
+    fn paths_do_not_tell_where_this_was_built() {
+        let line = |file: &str| {
+            Line::of(&Frame { function: "f".to_owned(), file: file.to_owned(), line: 7, is_inlined: false })
+        };
+        let ours = line(concat!(env!("CARGO_MANIFEST_DIR"), "/src/reader.rs"));
+        assert_eq!((ours.to_string().as_str(), ours.is_ours()), ("f (demo-leak/src/reader.rs:7)", true));
+        let theirs = line("/home/me/.cargo/registry/src/index.crates.io-1949cf/tokio-1.0.0/src/lib.rs");
+        assert_eq!((theirs.to_string().as_str(), theirs.is_ours()), ("f (tokio-1.0.0/src/lib.rs:7)", false));
+        assert_eq!(line("").to_string(), "f");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::status::{BYTES_PER_MIB, Status, wait_until_drained};
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Rows printed at most.
 const ROWS: usize = 8;
-/// Callers printed with each row at most.
+/// Callers in our own code printed with each row, at most.
 const CALLERS: usize = 3;
 
 /// Hunts; success is what was to be expected of the variant.
