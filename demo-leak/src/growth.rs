@@ -8,11 +8,15 @@
 //!
 //! The standard error: blocks that lived through both snapshots are the same samples in both and cancel out.
 //! The rest of the difference is samples that came and stayed, minus samples of old blocks that went:
-//! `growth = came - went`. Each is a Poisson count, whose variance is itself, so the variance of the growth is
-//! `came + went = growth + 2 × went`. How many old samples went is not recorded, but they are at most those
-//! that were there before, and at most all those freed in between; the smaller of the two makes the error, if
-//! anything, too large. Where nothing old went, 10 samples are enough (10 > 3 × √10), or 5 MiB of small blocks
-//! at the default interval; a pool that churns needs more.
+//! `growth = came - went`. Each is a count of blocks that were sampled with probability p, so its variance is
+//! `(1 - p)` times itself, and that of the growth is `(1 - p) × (came + went) = (1 - p) × (growth + 2 × went)`.
+//! How many old samples went is not recorded, but they are at most those that were there before, and at most
+//! all those freed in between; the smaller of the two makes the error, if anything, too large. And p is known:
+//! an object sampled with probability p stands for `1 / p`, so it is samples by estimated objects.
+//!
+//! Of small blocks, where nothing old went, 10 samples are enough (10 > 3 × √10): 5 MiB at the default
+//! interval. A pool that churns needs more; blocks much larger than the interval, or an interval of 1, are
+//! always sampled, have no error, and count from 1 MiB.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -76,9 +80,12 @@ pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth>
 impl Growth {
     /// One standard error of `totals.inuse_samples`.
     fn standard_error_samples(&self) -> f64 {
-        let freed = self.totals.alloc_samples - self.totals.inuse_samples;
+        let Totals { inuse_samples, inuse_objects, alloc_samples, .. } = self.totals;
+        let freed = alloc_samples - inuse_samples;
         let went = freed.clamp(0, self.samples_before.max(0));
-        ((self.totals.inuse_samples + 2 * went).max(1) as f64).sqrt()
+        let probability =
+            if inuse_objects > 0.0 { (inuse_samples as f64 / inuse_objects).clamp(0.0, 1.0) } else { 0.0 };
+        ((1.0 - probability) * (inuse_samples + 2 * went).max(1) as f64).sqrt()
     }
 
     /// One standard error of `totals.inuse_bytes`.
@@ -152,13 +159,17 @@ impl fmt::Display for Growth {
 mod tests {
     use super::*;
 
-    fn growth(inuse_samples: i64, alloc_samples: i64, samples_before: i64) -> Growth {
+    /// Growth of blocks of `object_bytes`, all of one size, at the default interval.
+    fn growth_of(object_bytes: f64, inuse_samples: i64, alloc_samples: i64, samples_before: i64) -> Growth {
+        let objects_per_sample = 1.0 / (1.0 - (-object_bytes / 524288.0).exp());
+        let inuse_objects = inuse_samples as f64 * objects_per_sample;
         Growth {
             line: Line { function: String::new(), file: String::new(), line: 0 },
             totals: Totals {
                 inuse_samples,
                 alloc_samples,
-                inuse_bytes: inuse_samples as f64 * 524288.0,
+                inuse_objects,
+                inuse_bytes: inuse_objects * object_bytes,
                 ..Totals::default()
             },
             samples_before,
@@ -166,10 +177,14 @@ mod tests {
         }
     }
 
+    fn growth(inuse_samples: i64, alloc_samples: i64, samples_before: i64) -> Growth {
+        growth_of(100.0, inuse_samples, alloc_samples, samples_before)
+    }
+
     #[test]
-    fn ten_samples_that_stay_count_and_nine_do_not() {
+    fn ten_samples_that_stay_count_and_eight_do_not() {
         assert!(growth(10, 10, 0).counts());
-        assert!(!growth(9, 9, 0).counts());
+        assert!(!growth(8, 8, 0).counts());
     }
 
     #[test]
@@ -199,9 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_always_sampled_has_no_error() {
+        let big = growth_of(100.0 * LEAST_BYTES, 1, 1, 0);
+        assert!(big.standard_error_bytes() < 1.0 && big.counts(), "{big}");
+        let middling = growth_of(0.6 * LEAST_BYTES, 2, 2, 0);
+        assert!(middling.standard_error_bytes() > 1000.0, "{middling}");
+    }
+
+    #[test]
     fn few_bytes_do_not_count_however_exact() {
         let mut exact = growth(500, 500, 0);
-        exact.totals.inuse_bytes = 100_000.0;
+        exact.totals.inuse_objects = 500.0;
+        exact.totals.inuse_bytes = 50_000.0;
         assert!(!exact.counts());
+        assert_eq!(exact.standard_error_bytes(), 0.0);
     }
 }
