@@ -1,10 +1,7 @@
 #!/usr/bin/env bash
 # Finds the demo's leak as one would in any service: a heap profile before the load, one after, and their
 # difference, with nothing but curl and Go's pprof.
-#
-#   scripts/hunt-leak.sh            fails unless the demo's reader is what grew most
-#   scripts/hunt-leak.sh --fixed    the repaired demo: fails if the reader grew
-#
+# Fails unless the demo's reader is what grew most; with --fixed, the repaired demo, fails if the reader grew.
 # LOAD_SECONDS (default 10) is the length of the load; PPROF_ADDR (default: any free port) where profiles are.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,7 +32,8 @@ line() {
   fail "no line with '$1' in a minute of the demo's output; a longer LOAD_SECONDS needs more patience"
 }
 heap() { curl --fail --silent --show-error --max-time 60 "$url/heap" >"$work/$1.out"; }
-diff_top() { go tool pprof -top "$@" -diff_base "$work/before.out" "$work/after.out" 2>/dev/null; }
+top() { go tool pprof -top "$@" 2>"$work/err" || fail "go tool pprof -top $*: $(cat "$work/err")"; }
+diff_top() { top "$@" -diff_base "$work/before.out" "$work/after.out"; }
 
 url=$(line '^pprof:'); url=${url##* }; url=${url%/}
 line '| idle  '
@@ -46,14 +44,17 @@ heap after
 
 echo
 diff_top -nodecount=10
-# Below the column titles: flat, flat%, sum%, cum, cum%, then the name, with -lines also its file and line.
-first=$(diff_top -lines | awk 'titles { $1 = $2 = $3 = $4 = $5 = ""; print; exit } $1 == "flat" { titles = 1 }')
-first=$(sed 's/^ *//' <<<"$first")
-echo
+
+# A profile in which the load cannot be seen at all would prove nothing.
+top -sample_index=alloc_space "$work/after.out" >"$work/allocated"
+grep -q 'demo_leak::reader::' "$work/allocated" || fail "the reader allocated nothing: is the profiler off?"
+# Below the column titles: flat, flat%, sum%, cum, cum%, then the name, its file and its line.
+diff_top -lines -nodefraction=0 | sed -n '/^ *flat /,$p' | sed '1d' >"$work/rows"
 if [[ $fixed == --fixed ]]; then
-  ! diff_top -nodefraction=0 | grep 'demo_leak::reader::' || fail "the fixed reader grew: see the line above"
+  ! grep 'demo_leak::reader::' "$work/rows" || fail "the fixed reader grew: see the line above"
   echo "no leak: the reader is not in the difference"
 else
+  first=$(awk '{ $1 = $2 = $3 = $4 = $5 = ""; sub(/^ */, ""); print; exit }' "$work/rows")
   [[ $first == *demo_leak::reader::* ]] || fail "the reader is not what grew most; that is: ${first:-nothing}"
-  echo "leak: $first"
+  echo "leak: ${first/"$PWD/"/}"
 fi
