@@ -15,7 +15,7 @@ for tool in cargo curl go; do
 done
 
 cargo build --quiet --release -p demo-leak
-work=$(mktemp -d)
+work=$(mktemp -d); : >"$work/log"
 demo=
 trap '[[ -z $demo ]] || kill "$demo" 2>/dev/null || true; rm -rf "$work"' EXIT
 PPROF_ADDR=${PPROF_ADDR:-127.0.0.1:0} "${CARGO_TARGET_DIR:-target}/release/demo-leak" $fixed \
