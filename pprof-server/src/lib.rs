@@ -7,7 +7,8 @@ mod http;
 mod symbols;
 
 pub use encode::{
-    Frames, ProfileKind, ProfileOptions, Symbolize, heap_profile, heap_text, top_table, write_heap_profile,
+    Frame, Frames, ProfileKind, ProfileOptions, Symbolize, TopRow, TopTable, heap_profile, heap_text,
+    top_table, write_heap_profile,
 };
 #[cfg(feature = "http")]
 pub use http::{Server, serve};

@@ -1,85 +1,144 @@
-//! stub
-use alloc_profiler::Snapshot;
-use std::path::Path;
+//! Turns a snapshot into what readers take: a pprof profile, Go's text, a table.
+//!
+//! ```text
+//! Snapshot ─▶ stacks (names, trimming) ─▶ builder ─▶ proto ─▶ gzip     what `go tool pprof` and scrapers read
+//!               ▲                       ├▶ text                        what `?debug=1` shows
+//!      mappings + symbols               └▶ table                       what a terminal shows
+//! ```
+//!
+//! Called by `http`, and by programs that write profiles themselves. Nothing here touches the live tables or
+//! holds a lock of the profiler's; what it allocates is left out of the profile.
+//!
+//! Path: *read path*. Nothing here panics or fails, whatever the snapshot holds.
 
-/// Which endpoint the profile is for: the viewer's default sample type follows from it.
+mod builder;
+mod comments;
+pub(crate) mod mappings;
+#[doc(hidden)]
+pub mod proto;
+mod stacks;
+mod table;
+mod text;
+pub(crate) mod trim;
+mod units;
+
+use alloc_profiler::{Snapshot, unsampled};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mappings::Mappings;
+use prost::Message;
+use stacks::Names;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+pub use table::{Frame, TopRow, TopTable};
+
+/// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProfileKind {
-    /// No default sample type, like Go: viewers take the last one, `inuse_space`.
+    /// In-use bytes first. Go names no default, and viewers take the last sample type.
     #[default]
     Heap,
-    /// Default sample type `alloc_space`.
+    /// Allocated bytes first.
     Allocs,
 }
+
 /// Where names come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Symbolize {
-    /// Addresses, exact mappings and build ids only.
+    /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
+    /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
     None,
-    /// Function, file, line and inlined frames.
+    /// Function, file and line from debug information, inlined functions included; from the symbol table where
+    /// there is none.
     #[default]
     Full,
 }
+
 /// Which frames of a stack are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Frames {
-    /// The leaf-side run of allocator and standard-library plumbing is left out.
+    /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the
+    /// user's own function. A stack of nothing else stays whole.
     #[default]
     UserFirst,
     /// Everything.
     All,
 }
+
 /// How a snapshot is encoded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProfileOptions {
-    /// The endpoint.
+    /// What a viewer shows first.
     pub kind: ProfileKind,
-    /// Names.
+    /// Where names come from.
     pub symbolize: Symbolize,
-    /// Frames.
+    /// Which frames are kept.
     pub frames: Frames,
 }
-/// The gzipped pprof profile of `snapshot`.
-pub fn heap_profile(_snapshot: &Snapshot, _options: &ProfileOptions) -> Vec<u8> {
-    Vec::new()
+
+/// The pprof profile of `snapshot`, gzipped: what `go tool pprof` reads, and what `/debug/pprof/heap` answers.
+///
+/// Four values for each stack and size class, as Go has them: `alloc_objects`, `alloc_space` (bytes),
+/// `inuse_objects`, `inuse_space` (bytes), all of them estimates of the whole program. Of a difference,
+/// `inuse_*` may be negative.
+///
+/// Cost: about 1 µs for a stack of 40 frames whose names are known, so 10 ms for 10 000 stacks. The first time,
+/// names are looked up in debug information, which takes up to a second and some tens of megabytes in a
+/// program with 100 MB of it, and opens the program's file; with [`Symbolize::None`] it does not.
+#[must_use]
+pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
+    unsampled(|| {
+        let mappings = Mappings::of_process();
+        let names = Names::of(snapshot, &mappings, options.symbolize);
+        let profile = builder::build(snapshot, options, &mappings, &names);
+        gzip(profile.encode_to_vec())
+    })
 }
-/// Go's legacy text (`debug=1`).
-pub fn heap_text(_snapshot: &Snapshot, _options: &ProfileOptions) -> String {
-    String::new()
+
+/// Go's text form of the heap profile, what `/debug/pprof/heap?debug=1` answers. `go tool pprof` reads it too.
+///
+/// `snapshot` must not be a difference: its negative values are shown as 0, for which the format has no place.
+/// Numbers stand as sampled, not scaled up; see [`heap_profile`] for the cost.
+#[must_use]
+pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
+    unsampled(|| {
+        let mappings = Mappings::of_process();
+        let names = Names::of(snapshot, &mappings, options.symbolize);
+        let maps = fs::read("/proc/self/maps").unwrap_or_default();
+        let status = fs::read("/proc/self/status").unwrap_or_default();
+        let process = text::Process {
+            maps: &String::from_utf8_lossy(&maps),
+            max_rss_bytes: text::max_rss_bytes(&String::from_utf8_lossy(&status)),
+        };
+        text::write(snapshot, options, &names, process)
+    })
 }
-/// Takes a snapshot and writes its profile to `path`.
-pub fn write_heap_profile(path: impl AsRef<Path>) -> std::io::Result<()> {
-    std::fs::write(path, heap_profile(&alloc_profiler::snapshot(), &ProfileOptions::default()))
+
+/// Takes a snapshot and writes its profile to `path`, replacing what was there.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub fn write_heap_profile(path: impl AsRef<Path>) -> io::Result<()> {
+    fs::write(path, heap_profile(&alloc_profiler::snapshot(), &ProfileOptions::default()))
 }
-/// The rows of `snapshot` (usually a difference), by in-use bytes, largest first.
-pub fn top_table(_snapshot: &Snapshot, _options: &ProfileOptions) -> TopTable {
-    TopTable { rows: Vec::new(), inuse_bytes: 0.0 }
+
+/// The stacks of `snapshot` by in-use bytes, largest first; of a difference, what grew most. Sizes on one stack
+/// are added up. [`ProfileOptions::kind`] has no influence; see [`heap_profile`] for the cost.
+#[must_use]
+pub fn top_table(snapshot: &Snapshot, options: &ProfileOptions) -> TopTable {
+    unsampled(|| {
+        let mappings = Mappings::of_process();
+        let names = Names::of(snapshot, &mappings, options.symbolize);
+        table::build(snapshot, options.frames, &names)
+    })
 }
-/// What grew, or is held, by stack.
-#[derive(Clone, Debug)]
-pub struct TopTable {
-    /// Largest first.
-    pub rows: Vec<TopRow>,
-    /// Sum over all rows.
-    pub inuse_bytes: f64,
-}
-/// One stack.
-#[derive(Clone, Debug)]
-pub struct TopRow {
-    /// Estimates.
-    pub totals: alloc_profiler::Totals,
-    /// Leaf first, user code first, inlined frames as frames of their own.
-    pub frames: Vec<Frame>,
-}
-/// One function on the stack.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// Demangled.
-    pub function: String,
-    /// Empty if unknown.
-    pub file: String,
-    /// 0 if unknown.
-    pub line: u32,
-    /// True if inlined into the next frame.
-    pub is_inlined: bool,
+
+/// Fast rather than small, like Go: profiles are full of repetition, and shrink to a fifth anyway.
+fn gzip(bytes: Vec<u8>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
+    // Writing to a vector does not fail. Were it to, readers take the plain message just as well.
+    compressed.unwrap_or(bytes)
 }

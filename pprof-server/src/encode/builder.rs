@@ -1,0 +1,228 @@
+//! Builds the `profile.proto` message: merges, sorts, numbers, rounds.
+//!
+//! The same snapshot yields the same bytes whatever the order of its stacks: samples are sorted by in-use bytes,
+//! largest first, and everything else is numbered in the order in which they mention it. Weights are summed as
+//! they are and rounded once, at the end. Called by `encode::heap_profile`.
+//!
+//! Path: *read path*.
+
+use super::comments::comments;
+use super::mappings::Mappings;
+use super::proto;
+use super::stacks::{AddressMap, Location, Names, overflow_stack};
+use super::{ProfileKind, ProfileOptions, Symbolize};
+use crate::symbols::SourceLine;
+use alloc_profiler::{Snapshot, Totals};
+use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
+
+/// The four quantities of a Go heap profile, in Go's order, and their units. Readers know them by name, and some
+/// accept no fifth.
+const SAMPLE_TYPES: [(&str, &str); 4] = [
+    ("alloc_objects", "count"),
+    ("alloc_space", "bytes"),
+    ("inuse_objects", "count"),
+    ("inuse_space", "bytes"),
+];
+
+/// The profile of `snapshot`.
+///
+/// Cost: some 10 ns for each place on each stack, and 0.1 µs for each distinct one.
+pub(crate) fn build(
+    snapshot: &Snapshot,
+    options: &ProfileOptions,
+    mappings: &Mappings,
+    names: &Names,
+) -> proto::Profile {
+    let mut builder = Builder::new(mappings, names);
+    builder.header(snapshot, options.kind);
+    builder.mappings(options.symbolize);
+    for sample in merged_samples(snapshot, options, names) {
+        builder.sample(&sample, snapshot.duration.is_some());
+    }
+    builder.profile
+}
+
+/// All that was allocated on one shown stack in one size class.
+struct MergedSample {
+    stack: Vec<Location>,
+    size_class: u64,
+    totals: Totals,
+}
+
+impl MergedSample {
+    fn values(&self) -> [i64; 4] {
+        let Totals { alloc_objects, alloc_bytes, inuse_objects, inuse_bytes, .. } = self.totals;
+        // `as` saturates, and turns what is not a number into 0.
+        [alloc_objects, alloc_bytes, inuse_objects, inuse_bytes].map(|value| value.round() as i64)
+    }
+}
+
+/// Stacks that differ only in plumbing become one; the size class stays apart as a label, as Go has it.
+fn merged_samples(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) -> Vec<MergedSample> {
+    let mut merged: AddressMap<(Vec<Location>, u64), Totals> = AddressMap::default();
+    merged.reserve(snapshot.stacks.len());
+    for stack in &snapshot.stacks {
+        let shown = names.stack(&stack.trace, options.frames);
+        for size in &stack.by_size {
+            *merged.entry((shown.clone(), size.size_class)).or_default() += size.totals;
+        }
+    }
+    for size in &snapshot.overflow {
+        *merged.entry((overflow_stack(), size.size_class)).or_default() += size.totals;
+    }
+    let mut samples: Vec<MergedSample> = merged
+        .into_iter()
+        .map(|((stack, size_class), totals)| MergedSample { stack, size_class, totals })
+        .collect();
+    samples.sort_unstable_by(|a, b| {
+        let by_size = b.totals.inuse_bytes.total_cmp(&a.totals.inuse_bytes);
+        by_size.then_with(|| a.stack.cmp(&b.stack)).then_with(|| a.size_class.cmp(&b.size_class))
+    });
+    samples
+}
+
+/// The message under construction, and the numbers given out so far.
+struct Builder<'a> {
+    profile: proto::Profile,
+    mappings: &'a Mappings,
+    names: &'a Names,
+    strings: HashMap<String, i64>,
+    functions: HashMap<proto::Function, u64>,
+    locations: AddressMap<Location, u64>,
+    /// Key and unit of the size-class label.
+    bytes_index: i64,
+}
+
+impl<'a> Builder<'a> {
+    fn new(mappings: &'a Mappings, names: &'a Names) -> Builder<'a> {
+        let mut builder = Builder {
+            profile: proto::Profile::default(),
+            mappings,
+            names,
+            strings: HashMap::new(),
+            functions: HashMap::new(),
+            locations: AddressMap::default(),
+            bytes_index: 0,
+        };
+        builder.string("");
+        builder.bytes_index = builder.string("bytes");
+        builder
+    }
+
+    fn header(&mut self, snapshot: &Snapshot, kind: ProfileKind) {
+        self.profile.sample_type =
+            SAMPLE_TYPES.iter().map(|&(name, unit)| self.value_type(name, unit)).collect();
+        // Go leaves it unset for `heap`: viewers then open on the last type, in-use bytes.
+        if kind == ProfileKind::Allocs {
+            self.profile.default_sample_type_index = self.string("alloc_space");
+        }
+        self.profile.period_type = Some(self.value_type("space", "bytes"));
+        self.profile.period = saturating_i64(snapshot.sampling_interval.into());
+        // 0 would mean "no time", and would erase the other's time when two profiles are merged.
+        let since_1970 = snapshot.taken_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.profile.time_nanos = saturating_i64(since_1970.as_nanos()).max(1);
+        // Readers tell a difference from a snapshot by this being non-zero.
+        self.profile.duration_nanos =
+            snapshot.duration.map_or(0, |duration| saturating_i64(duration.as_nanos()).max(1));
+        self.profile.comment_index = comments(snapshot).iter().map(|line| self.string(line)).collect();
+    }
+
+    /// Every mapping, used or not. If there are none, one that covers all, as Go does: `go tool pprof` wants it.
+    fn mappings(&mut self, symbolize: Symbolize) {
+        let is_symbolized = symbolize == Symbolize::Full;
+        let mappings = self.mappings;
+        let message = |id: usize| proto::Mapping {
+            id: id as u64,
+            // On every mapping or on none: one without would send the viewer looking for names itself.
+            has_functions: is_symbolized,
+            has_filenames: is_symbolized,
+            has_line_numbers: is_symbolized,
+            has_inline_frames: is_symbolized,
+            ..proto::Mapping::default()
+        };
+        for (index, mapping) in mappings.as_slice().iter().enumerate() {
+            let mapping = proto::Mapping {
+                memory_start: mapping.start,
+                memory_limit: mapping.limit,
+                file_offset: mapping.offset,
+                filename_index: self.string(&mapping.path),
+                build_id_index: self.string(&mapping.build_id),
+                ..message(index + 1)
+            };
+            self.profile.mapping.push(mapping);
+        }
+        if self.profile.mapping.is_empty() {
+            self.profile.mapping.push(message(1));
+        }
+    }
+
+    fn sample(&mut self, sample: &MergedSample, is_difference: bool) {
+        let values = sample.values();
+        // In a snapshot we keep them, like Go: a stack that has freed everything is news for `alloc_*`, and its
+        // address list stays known to readers that compare scrapes.
+        if is_difference && values == [0; 4] {
+            return;
+        }
+        let label = proto::Label {
+            key_index: self.bytes_index,
+            num: saturating_i64(sample.size_class.into()),
+            num_unit_index: self.bytes_index,
+            ..proto::Label::default()
+        };
+        let location_id = sample.stack.iter().map(|&location| self.location(location)).collect();
+        self.profile.sample.push(proto::Sample { location_id, value: values.to_vec(), label: vec![label] });
+    }
+
+    fn location(&mut self, location: Location) -> u64 {
+        if let Some(&id) = self.locations.get(&location) {
+            return id;
+        }
+        let names = self.names;
+        let line = names.lines(location).iter().map(|line| self.line(line)).collect();
+        let id = self.profile.location.len() as u64 + 1;
+        let mapping_id = match self.mappings.index_of(location.address) {
+            Some(index) => index as u64 + 1,
+            None => u64::from(self.mappings.as_slice().is_empty()),
+        };
+        let address = location.address;
+        self.profile.location.push(proto::Location { id, mapping_id, address, line, is_folded: false });
+        self.locations.insert(location, id);
+        id
+    }
+
+    fn line(&mut self, line: &SourceLine) -> proto::Line {
+        let function = proto::Function {
+            id: 0,
+            name_index: self.string(&line.function),
+            system_name_index: self.string(&line.linkage_name),
+            filename_index: self.string(&line.file),
+            start_line: 0,
+        };
+        let next = self.profile.function.len() as u64 + 1;
+        let functions = &mut self.profile.function;
+        let function_id = *self.functions.entry(function).or_insert_with(|| {
+            functions.push(proto::Function { id: next, ..function });
+            next
+        });
+        proto::Line { function_id, line: line.line.into(), column: 0 }
+    }
+
+    fn value_type(&mut self, name: &str, unit: &str) -> proto::ValueType {
+        proto::ValueType { type_index: self.string(name), unit_index: self.string(unit) }
+    }
+
+    fn string(&mut self, text: &str) -> i64 {
+        if let Some(&index) = self.strings.get(text) {
+            return index;
+        }
+        let index = self.profile.string_table.len() as i64;
+        self.profile.string_table.push(text.to_owned());
+        self.strings.insert(text.to_owned(), index);
+        index
+    }
+}
+
+fn saturating_i64(value: u128) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

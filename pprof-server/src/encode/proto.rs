@@ -1,0 +1,257 @@
+//! The messages of pprof's `profile.proto`, written out by hand.
+//!
+//! Field numbers are the wire format and never change; names here are ours. Indices called `*_index` point into
+//! [`Profile::string_table`], whose entry 0 is the empty string: 0 therefore also means "not given". Ids start
+//! at 1 and have no gaps, which the format does not ask for but some readers do.
+//!
+//! Path: *read path*. Filled in by `builder`, decoded by tests.
+
+/// A set of sampled stacks with what they weigh. The root message of a profile file (there gzipped).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Profile {
+    /// What the values of each [`Sample`] mean, in order. A viewer shows the last one unless told otherwise.
+    #[prost(message, repeated, tag = "1")]
+    pub sample_type: Vec<ValueType>,
+    /// One entry for each distinct stack and set of labels.
+    #[prost(message, repeated, tag = "2")]
+    pub sample: Vec<Sample>,
+    /// Executable address ranges of the process; the first is the main binary.
+    #[prost(message, repeated, tag = "3")]
+    pub mapping: Vec<Mapping>,
+    /// Code addresses that samples refer to.
+    #[prost(message, repeated, tag = "4")]
+    pub location: Vec<Location>,
+    /// Functions that locations refer to.
+    #[prost(message, repeated, tag = "5")]
+    pub function: Vec<Function>,
+    /// Every string of the profile, each once. Entry 0 is "".
+    #[prost(string, repeated, tag = "6")]
+    pub string_table: Vec<String>,
+    /// Regular expression of functions to hide with all they call. Not used by us: we trim exactly instead.
+    #[prost(int64, tag = "7")]
+    pub drop_frames_index: i64,
+    /// Exceptions to `drop_frames_index`.
+    #[prost(int64, tag = "8")]
+    pub keep_frames_index: i64,
+    /// When the snapshot was taken, in nanoseconds since 1970 UTC.
+    #[prost(int64, tag = "9")]
+    pub time_nanos: i64,
+    /// Nanoseconds between the two snapshots of a difference. 0 says that this is no difference.
+    #[prost(int64, tag = "10")]
+    pub duration_nanos: i64,
+    /// What is counted between two samples: `space` in `bytes`.
+    #[prost(message, optional, tag = "11")]
+    pub period_type: Option<ValueType>,
+    /// Mean bytes between two samples. For information: values are scaled up already.
+    #[prost(int64, tag = "12")]
+    pub period: i64,
+    /// Free text for the reader, a line each. One that starts with `#` is hidden by `go tool pprof`.
+    #[prost(int64, repeated, tag = "13")]
+    pub comment_index: Vec<i64>,
+    /// Name of the sample type to show first; 0 for the last one.
+    #[prost(int64, tag = "14")]
+    pub default_sample_type_index: i64,
+    /// Link to documentation. Not used by us.
+    #[prost(int64, tag = "15")]
+    pub doc_url_index: i64,
+}
+
+/// A quantity and its unit, such as `inuse_space` in `bytes`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct ValueType {
+    /// Name of the quantity.
+    #[prost(int64, tag = "1")]
+    pub type_index: i64,
+    /// Its unit.
+    #[prost(int64, tag = "2")]
+    pub unit_index: i64,
+}
+
+/// One stack and what it weighs.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Sample {
+    /// The stack, leaf first.
+    #[prost(uint64, repeated, tag = "1")]
+    pub location_id: Vec<u64>,
+    /// One value for each of [`Profile::sample_type`], in its units.
+    #[prost(int64, repeated, tag = "2")]
+    pub value: Vec<i64>,
+    /// What sets it apart from other samples of the same stack.
+    #[prost(message, repeated, tag = "3")]
+    pub label: Vec<Label>,
+}
+
+/// A key with either a string or a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Label {
+    /// The key; never 0.
+    #[prost(int64, tag = "1")]
+    pub key_index: i64,
+    /// The value, if it is a string.
+    #[prost(int64, tag = "2")]
+    pub str_index: i64,
+    /// The value, if it is a number.
+    #[prost(int64, tag = "3")]
+    pub num: i64,
+    /// The unit of `num`.
+    #[prost(int64, tag = "4")]
+    pub num_unit_index: i64,
+}
+
+/// One executable range of the process's address space and the file it was loaded from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Mapping {
+    /// Non-zero, counted from 1.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// First address.
+    #[prost(uint64, tag = "2")]
+    pub memory_start: u64,
+    /// First address after it.
+    #[prost(uint64, tag = "3")]
+    pub memory_limit: u64,
+    /// Where in the file the range begins, in bytes.
+    #[prost(uint64, tag = "4")]
+    pub file_offset: u64,
+    /// Path of the file.
+    #[prost(int64, tag = "5")]
+    pub filename_index: i64,
+    /// What identifies this exact build of the file: the GNU build id in lower-case hexadecimal.
+    #[prost(int64, tag = "6")]
+    pub build_id_index: i64,
+    /// True if every location in the range has its functions: viewers then do not look for them.
+    #[prost(bool, tag = "7")]
+    pub has_functions: bool,
+    /// The same for source files.
+    #[prost(bool, tag = "8")]
+    pub has_filenames: bool,
+    /// The same for line numbers.
+    #[prost(bool, tag = "9")]
+    pub has_line_numbers: bool,
+    /// The same for inlined functions.
+    #[prost(bool, tag = "10")]
+    pub has_inline_frames: bool,
+}
+
+/// A code address and the functions that it belongs to.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Location {
+    /// Non-zero, counted from 1.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// The [`Mapping`] it lies in; 0 if in none.
+    #[prost(uint64, tag = "2")]
+    pub mapping_id: u64,
+    /// An address within the call instruction: the return address minus one.
+    #[prost(uint64, tag = "3")]
+    pub address: u64,
+    /// One entry for each function: inlined ones first, innermost first; the last is the one that was called.
+    #[prost(message, repeated, tag = "4")]
+    pub line: Vec<Line>,
+    /// True if several addresses were folded into this one. Not used by us.
+    #[prost(bool, tag = "5")]
+    pub is_folded: bool,
+}
+
+/// A place in the source.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Line {
+    /// The [`Function`].
+    #[prost(uint64, tag = "1")]
+    pub function_id: u64,
+    /// Line in its file, counted from 1; 0 if unknown.
+    #[prost(int64, tag = "2")]
+    pub line: i64,
+    /// Column, counted from 1; 0 if unknown. Not used by us.
+    #[prost(int64, tag = "3")]
+    pub column: i64,
+}
+
+/// A function. Viewers tell functions apart by name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Function {
+    /// Non-zero, counted from 1.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Name for people: demangled.
+    #[prost(int64, tag = "2")]
+    pub name_index: i64,
+    /// Name for linkers: mangled; 0 if unknown. Were it equal to a demangled Rust name, `go tool pprof` would
+    /// take that for C++ and cut the generics out.
+    #[prost(int64, tag = "3")]
+    pub system_name_index: i64,
+    /// Source file; 0 if unknown.
+    #[prost(int64, tag = "4")]
+    pub filename_index: i64,
+    /// Line on which the function begins; 0 if unknown.
+    #[prost(int64, tag = "5")]
+    pub start_line: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    /// The bytes are spelled out: a wrong field number would still round-trip through our own structs.
+    #[test]
+    fn field_numbers_are_those_of_the_format() {
+        let profile = Profile {
+            sample_type: vec![ValueType { type_index: 1, unit_index: 2 }],
+            sample: vec![Sample {
+                location_id: vec![1, 300],
+                value: vec![-1],
+                label: vec![Label { key_index: 1, str_index: 0, num: 64, num_unit_index: 2 }],
+            }],
+            string_table: vec![String::new(), "a".into()],
+            time_nanos: 5,
+            duration_nanos: 6,
+            period: 7,
+            comment_index: vec![1],
+            default_sample_type_index: 1,
+            ..Profile::default()
+        };
+        let expected = [
+            &[0x0a, 4, 0x08, 1, 0x10, 2][..],                            // 1: sample_type
+            &[0x12, 25, 0x0a, 3, 1, 0xac, 0x02],                         // 2: sample, 1: location_id, packed
+            &[0x12, 10, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1], // 2: value, packed
+            &[0x1a, 6, 0x08, 1, 0x18, 64, 0x20, 2],                      // 3: label
+            &[0x32, 0, 0x32, 1, b'a'],                                   // 6: string_table
+            &[0x48, 5, 0x50, 6, 0x60, 7],                                // 9, 10, 12
+            &[0x6a, 1, 1, 0x70, 1],                                      // 13: comment, packed; 14
+        ]
+        .concat();
+        assert_eq!(profile.encode_to_vec(), expected);
+        assert_eq!(Profile::decode(&expected[..]).unwrap(), profile);
+    }
+
+    #[test]
+    fn mapping_location_and_function_survive_the_round_trip() {
+        let profile = Profile {
+            mapping: vec![Mapping {
+                id: 1,
+                memory_start: 0x1000,
+                memory_limit: 0x2000,
+                file_offset: 0x3000,
+                filename_index: 1,
+                build_id_index: 2,
+                has_functions: true,
+                has_filenames: true,
+                has_line_numbers: true,
+                has_inline_frames: true,
+            }],
+            location: vec![Location {
+                id: 1,
+                mapping_id: 1,
+                address: u64::MAX,
+                line: vec![Line { function_id: 1, line: 9, column: 0 }],
+                is_folded: false,
+            }],
+            function: vec![Function { id: 1, name_index: 1, ..Function::default() }],
+            ..Profile::default()
+        };
+        assert_eq!(Profile::decode(&profile.encode_to_vec()[..]).unwrap(), profile);
+        // has_functions .. has_inline_frames are fields 7 to 10 of the mapping.
+        assert!(profile.encode_to_vec().windows(8).any(|w| w == [0x38, 1, 0x40, 1, 0x48, 1, 0x50, 1]));
+    }
+}

@@ -1,0 +1,303 @@
+//! Go's legacy heap profile in text, what `?debug=1` answers: for eyes first, and `go tool pprof` reads it too.
+//!
+//! In it stand the numbers *as sampled*; the reader scales them up itself, by the interval in the header. Each row
+//! is one stack in one size class, so that the reader's factor `1 / (1 - e^(-mean size / interval))` is the one
+//! that the profiler weighed its samples with. It is inexact for samples taken at another interval than the
+//! present one; the protobuf profile is not. Called by `encode::heap_text`.
+//!
+//! Path: *read path*.
+
+use super::ProfileOptions;
+use super::stacks::{Location, Names, overflow_stack};
+use alloc_profiler::{Snapshot, StackTrace, Totals};
+use std::cmp::Ordering;
+use std::fmt::Write;
+
+/// Readers take no line of more than 64 KiB; a row holds 128 addresses at most, so only names can be too long.
+const MAX_NAME_BYTES: usize = 4096;
+
+/// What of the process, not of the profile, goes into the text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Process<'a> {
+    /// The contents of `/proc/self/maps`, so that a reader can name addresses.
+    pub(crate) maps: &'a str,
+    /// Most bytes of memory ever resident.
+    pub(crate) max_rss_bytes: Option<u64>,
+}
+
+/// The text for `snapshot`, which must not be a difference: the format has no place for a negative total.
+pub(crate) fn write(
+    snapshot: &Snapshot,
+    options: &ProfileOptions,
+    names: &Names,
+    process: Process<'_>,
+) -> String {
+    let mut rows = rows(snapshot);
+    rows.sort_by(Row::by_inuse_bytes);
+    let mut text = String::new();
+    header(&mut text, snapshot.sampling_interval, &rows);
+    for row in &rows {
+        row.write(&mut text);
+        let shown = match row.trace {
+            Some(trace) => names.stack(trace, options.frames),
+            None => overflow_stack(),
+        };
+        for location in shown {
+            frame(&mut text, names, location);
+        }
+        text.push('\n');
+    }
+    memory(&mut text, snapshot, process.max_rss_bytes);
+    // What follows this line is read as a memory map up to the end.
+    text.push_str("\nMAPPED_LIBRARIES:\n");
+    text.push_str(process.maps);
+    text
+}
+
+/// One stack in one size class.
+struct Row<'a> {
+    /// `None` for what belongs to no stack any more.
+    trace: Option<&'a StackTrace>,
+    size_class: u64,
+    inuse: Sampled,
+    alloc: Sampled,
+}
+
+/// Numbers as sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sampled {
+    objects: i64,
+    bytes: i64,
+}
+
+impl Sampled {
+    /// Undoes the weights: as many objects as there are samples, of their mean size. With `is_exact`, every
+    /// object is a sample, or the reader is told so.
+    fn new(samples: i64, objects: f64, bytes: f64, is_exact: bool) -> Sampled {
+        let sampled = if is_exact {
+            Sampled { objects: objects.round() as i64, bytes: bytes.round() as i64 }
+        } else if objects > 0.0 {
+            Sampled { objects: samples, bytes: (samples as f64 * (bytes / objects)).round() as i64 }
+        } else {
+            Sampled::default()
+        };
+        // Bytes without an object are an error to the reader, and it knows no negative totals.
+        if sampled.objects <= 0 || sampled.bytes < 0 { Sampled::default() } else { sampled }
+    }
+}
+
+impl Row<'_> {
+    fn by_inuse_bytes(&self, other: &Self) -> Ordering {
+        let key = |row: &Self| (row.inuse.bytes, row.alloc.bytes);
+        let by_bytes = key(self).cmp(&key(other));
+        by_bytes.then_with(|| self.trace.cmp(&other.trace)).then(self.size_class.cmp(&other.size_class))
+    }
+
+    /// `objects: bytes [objects: bytes] @ addresses`: return addresses as they are, plumbing included.
+    fn write(&self, text: &mut String) {
+        let Row { inuse, alloc, .. } = self;
+        let _ = write!(text, "{}: {} [{}: {}] @", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes);
+        for address in self.trace.iter().flat_map(|trace| &trace.return_addresses) {
+            let _ = write!(text, " 0x{address:x}");
+        }
+        text.push('\n');
+    }
+}
+
+fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
+    let is_exact = snapshot.sampling_interval <= 1;
+    let stacks = snapshot.stacks.iter().map(|stack| (Some(&stack.trace), &stack.by_size));
+    let sizes = stacks
+        .chain([(None, &snapshot.overflow)])
+        .flat_map(|(trace, by_size)| by_size.iter().map(move |size| (trace, size)));
+    sizes
+        .map(|(trace, size)| {
+            let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = size.totals;
+            let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = size.totals;
+            Row {
+                trace,
+                size_class: size.size_class,
+                inuse: Sampled::new(inuse_samples, inuse_objects, inuse_bytes, is_exact),
+                alloc: Sampled::new(alloc_samples, alloc_objects, alloc_bytes, is_exact),
+            }
+        })
+        .collect()
+}
+
+fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
+    let sum = |value: fn(&Row<'_>) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
+    let inuse_objects = sum(|row| row.inuse.objects);
+    let inuse_bytes = sum(|row| row.inuse.bytes);
+    let alloc_objects = sum(|row| row.alloc.objects);
+    let mut alloc_bytes = sum(|row| row.alloc.bytes);
+    // The reader takes two equal pairs for an old format that has one pair only.
+    if alloc_bytes == inuse_bytes {
+        alloc_bytes = alloc_bytes.saturating_add(1);
+    }
+    // The reader halves it. Off counts as every allocation, whose numbers it leaves alone: the rows hold estimates.
+    let twice_interval = interval.clamp(1, i64::MAX as u64 / 2) * 2;
+    let _ = writeln!(
+        text,
+        "heap profile: {inuse_objects}: {inuse_bytes} [{alloc_objects}: {alloc_bytes}] @ heap/{twice_interval}"
+    );
+}
+
+/// One comment line for each function at `location`.
+fn frame(text: &mut String, names: &Names, location: Location) {
+    let address = location.address;
+    let lines = names.lines(location);
+    if lines.is_empty() {
+        let _ = writeln!(text, "#\t0x{address:x}");
+    }
+    for line in lines {
+        let function = one_line(&line.function);
+        let _ = write!(text, "#\t0x{address:x}\t{function}");
+        let offset = names.function_offset(location);
+        if offset > 0 {
+            let _ = write!(text, "+0x{offset:x}");
+        }
+        if !line.file.is_empty() {
+            let _ = write!(text, "\t{}:{}", one_line(&line.file), line.line);
+        }
+        text.push('\n');
+    }
+}
+
+/// `name`, cut to what fits into a line.
+fn one_line(name: &str) -> String {
+    let mut end = name.len().min(MAX_NAME_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].replace(['\n', '\r'], " ")
+}
+
+/// What Go has in `runtime.MemStats`, under Go's names where they mean the same. Estimates, but for the last two:
+/// memory of the profiler's own and of the process.
+fn memory(text: &mut String, snapshot: &Snapshot, max_rss_bytes: Option<u64>) {
+    let totals = snapshot.totals();
+    let lines = [
+        ("Alloc", totals.inuse_bytes),
+        ("TotalAlloc", totals.alloc_bytes),
+        ("Mallocs", totals.alloc_objects),
+        ("Frees", totals.alloc_objects - totals.inuse_objects),
+        ("HeapAlloc", totals.inuse_bytes),
+        ("HeapObjects", totals.inuse_objects),
+        ("BuckHashSys", snapshot.own_memory.mapped_bytes as f64),
+    ];
+    text.push_str("\n# runtime.MemStats\n");
+    for (name, value) in lines {
+        let _ = writeln!(text, "# {name} = {}", value.round() as i64);
+    }
+    if let Some(bytes) = max_rss_bytes {
+        let _ = writeln!(text, "# MaxRSS = {bytes}");
+    }
+}
+
+/// `VmHWM` of a `/proc/<pid>/status` file, in bytes.
+pub(crate) fn max_rss_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::mappings::Mappings;
+    use crate::encode::{ProfileOptions, Symbolize};
+    use alloc_profiler::{SizeTotals, StackTotals};
+
+    const INTERVAL: u64 = 1024;
+
+    /// `samples` live and twice as many allocated, of `size` bytes each, weighed as the profiler does.
+    fn weighed(size: u64, samples: i64) -> SizeTotals {
+        let weight = 1.0 / (1.0 - (-(size as f64) / INTERVAL as f64).exp());
+        let objects = samples as f64 * weight;
+        SizeTotals {
+            size_class: size,
+            totals: Totals {
+                alloc_objects: 2.0 * objects,
+                alloc_bytes: 2.0 * objects * size as f64,
+                alloc_samples: 2 * samples,
+                inuse_objects: objects,
+                inuse_bytes: objects * size as f64,
+                inuse_samples: samples,
+            },
+        }
+    }
+
+    fn snapshot(interval: u64) -> Snapshot {
+        let stack = |address: usize, by_size: Vec<SizeTotals>| StackTotals {
+            trace: StackTrace { return_addresses: [address, 0x2000].into(), is_truncated: false },
+            by_size,
+        };
+        Snapshot {
+            sampling_interval: interval,
+            stacks: vec![
+                stack(0x1001, vec![weighed(64, 7), weighed(4096, 1)]),
+                stack(0x1101, vec![weighed(64, 0)]),
+            ],
+            overflow: vec![weighed(64, 1)],
+            ..alloc_profiler::snapshot()
+        }
+    }
+
+    fn text_of(snapshot: &Snapshot, symbolize: Symbolize) -> String {
+        let names = Names::of(snapshot, &Mappings::default(), symbolize);
+        let process = Process { maps: "00-10 r-xp 0 00:00 1 /app\n", max_rss_bytes: Some(7) };
+        write(snapshot, &ProfileOptions { symbolize, ..ProfileOptions::default() }, &names, process)
+    }
+
+    #[test]
+    fn rows_hold_what_was_sampled() {
+        let text = text_of(&snapshot(INTERVAL), Symbolize::None);
+        let start = "heap profile: 9: 4608 [18: 9216] @ heap/2048\n\
+            0: 0 [0: 0] @ 0x1101 0x2000\n#\t0x1100\n#\t0x1fff\n\n\
+            1: 64 [2: 128] @\n#\t0x1\t[profiler overflow]\n\n\
+            7: 448 [14: 896] @ 0x1001 0x2000\n#\t0x1000\n#\t0x1fff\n\n\
+            1: 4096 [2: 8192] @ 0x1001 0x2000\n#\t0x1000\n#\t0x1fff\n\n\
+            \n# runtime.MemStats\n# Alloc = ";
+        assert!(text.starts_with(start), "{text}");
+        assert!(text.ends_with("# MaxRSS = 7\n\nMAPPED_LIBRARIES:\n00-10 r-xp 0 00:00 1 /app\n"), "{text}");
+    }
+
+    #[test]
+    fn names_stand_in_comments() {
+        let text = text_of(&snapshot(INTERVAL), Symbolize::Full);
+        assert!(text.contains("@ 0x1001 0x2000\n#\t0x1000\t0x1000\n#\t0x1fff\t0x1fff\n\n"), "{text}");
+    }
+
+    #[test]
+    fn without_an_interval_the_estimates_stand_as_they_are() {
+        for interval in [0, 1] {
+            let text = text_of(&snapshot(interval), Symbolize::None);
+            assert!(text.lines().next().unwrap().ends_with("@ heap/2"), "{text}");
+            let estimate = weighed(64, 7).totals;
+            let row = format!("\n{:.0}: {:.0} [", estimate.inuse_objects, estimate.inuse_bytes);
+            assert!(text.contains(&row), "{row} in {text}");
+        }
+    }
+
+    #[test]
+    fn equal_totals_are_told_apart() {
+        let nothing = Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..snapshot(INTERVAL) };
+        assert!(text_of(&nothing, Symbolize::None).starts_with("heap profile: 0: 0 [0: 1] @ heap/2048\n\n"));
+    }
+
+    #[test]
+    fn no_number_breaks_the_format() {
+        assert_eq!(Sampled::new(0, 0.0, 5.0, false), Sampled::default());
+        assert_eq!(Sampled::new(-2, -2.0, -5.0, false), Sampled::default());
+        assert_eq!(Sampled::new(1, f64::NAN, f64::NAN, true), Sampled::default());
+        assert_eq!(Sampled::new(1, 0.2, 5.0, true), Sampled::default());
+    }
+
+    #[test]
+    fn the_status_file_tells_the_peak() {
+        assert_eq!(max_rss_bytes("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"), Some(1234 * 1024));
+        assert_eq!(max_rss_bytes("VmHWM: many"), None);
+        assert_eq!(one_line("a\nb"), "a b");
+        assert_eq!(one_line(&"é".repeat(5000)).len(), MAX_NAME_BYTES);
+    }
+}

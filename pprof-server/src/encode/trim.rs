@@ -1,0 +1,392 @@
+//! Which functions are plumbing: what stands between the user's line and the allocator.
+//!
+//! `Vec::push` allocates, but nobody wants to read that; the line that pushed is the news. As Go hides its
+//! runtime at the leaf of a heap stack, we hide the leaf-side run of allocator and standard-library functions,
+//! and of tokio's spawning, which to a service is what `go` is to Go. Only the leaf-side run: the same
+//! functions further out stay. Called by `symbols` for each function it names, and by `stacks`.
+//!
+//! Path: *read path*. Pure functions of names.
+
+/// What a function is to somebody who reads a heap profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Code that somebody wrote on purpose to do this: theirs, or a library's.
+    #[default]
+    User,
+    /// Allocator, standard library, task spawning.
+    Plumbing,
+    /// Where threads begin. Not plumbing, but a stack with nothing else in it has no user function either.
+    Entry,
+}
+
+/// The role of `function` (demangled without hashes), which `file` defines (empty if unknown).
+pub(crate) fn role(function: &str, file: &str) -> Role {
+    if is_entry(function) {
+        Role::Entry
+    } else if is_standard_file(file) || is_plumbing_function(function, !file.is_empty()) {
+        Role::Plumbing
+    } else {
+        Role::User
+    }
+}
+
+/// How many of `roles`, leaf first, to leave out.
+///
+/// Nothing is left out of a stack that would have no user function left: something must be shown, and then
+/// all of it.
+pub(crate) fn plumbing_run(roles: impl Iterator<Item = Role>) -> usize {
+    let mut run = 0;
+    let mut run_has_ended = false;
+    for role in roles {
+        match role {
+            Role::User => return run,
+            Role::Plumbing if !run_has_ended => run += 1,
+            _ => run_has_ended = true,
+        }
+    }
+    0
+}
+
+/// Crates that are plumbing as a whole.
+const CRATES: [&str; 18] = [
+    "alloc",
+    "core",
+    "std",
+    "hashbrown",
+    "alloc_profiler",
+    "__rustc",
+    "compiler_builtins",
+    "std_detect",
+    "panic_unwind",
+    "backtrace",
+    "framehop",
+    "mimalloc",
+    "libmimalloc_sys",
+    "tikv_jemallocator",
+    "tikv_jemalloc_sys",
+    "jemallocator",
+    "snmalloc_rs",
+    "snmalloc_sys",
+];
+
+/// Modules that are plumbing in crates that otherwise are not. A task is allocated by the line that spawned
+/// it; a channel or a socket of tokio's is a thing of its own.
+const MODULES: [&str; 4] = ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::"];
+
+/// Allocation functions of C, and the prefixes of those that other allocators export.
+const C_FUNCTIONS: [&str; 16] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "memalign",
+    "aligned_alloc",
+    "posix_memalign",
+    "valloc",
+    "pvalloc",
+    "free",
+    "cfree",
+    "mallocx",
+    "rallocx",
+    "xallocx",
+    "sdallocx",
+    "dallocx",
+];
+const C_PREFIXES: [&str; 13] = [
+    "__rust_alloc",
+    "__rust_realloc",
+    "__rust_dealloc",
+    "__rust_no_alloc_shim",
+    "__rg_",
+    "__rdl_",
+    "__libc_malloc",
+    "__libc_calloc",
+    "__libc_realloc",
+    "__libc_memalign",
+    "_int_malloc",
+    "_rjem_",
+    "mi_",
+];
+
+/// The frames outside of `main` and of a thread's closure, by the names they have in glibc and musl. A
+/// stripped library's functions have none: their synthetic names begin with the file's.
+fn is_entry(function: &str) -> bool {
+    const NAMES: [&str; 11] = [
+        "_start",
+        "main",
+        "__libc_start_main",
+        "__libc_start_call_main",
+        "__libc_start_main_impl",
+        "start_thread",
+        "clone",
+        "clone3",
+        "__clone",
+        "__clone3",
+        "start",
+    ];
+    const FILES: [&str; 5] = ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl"];
+    NAMES.contains(&function)
+        || FILES.iter().any(|file| function.starts_with(file)) && function.contains("+0x")
+}
+
+/// Whether the standard library's source is in `file`, as spelled by a released toolchain or a local one.
+/// Generic functions of it are compiled into the user's crate; their file gives them away.
+fn is_standard_file(file: &str) -> bool {
+    if let Some(rest) = file.strip_prefix("/rustc/") {
+        return rest.split_once('/').is_some_and(|(_hash, path)| path.starts_with("library/"));
+    }
+    file.starts_with("/rust/deps/")
+        || file.contains("/lib/rustlib/src/rust/library/")
+        // With names of inlined functions bare, as under `debug = "line-tables-only"`, only the file tells.
+        || file.contains("/alloc-profiler/src/")
+}
+
+/// Whether a function's name is that of plumbing. `has_file`: a file is known, and it is not the standard
+/// library's.
+fn is_plumbing_function(function: &str, has_file: bool) -> bool {
+    let last_segment = function.rsplit("::").next().unwrap_or(function);
+    if C_PREFIXES.iter().any(|prefix| last_segment.starts_with(prefix)) {
+        return true;
+    }
+    if !function.contains("::") {
+        return C_FUNCTIONS.contains(&function);
+    }
+    is_plumbing_path(function, has_file)
+}
+
+/// The rule for `a::b::c`, `<X>::c` and `<X as Y>::c`: the last is plumbing only if both X and Y are. A user's
+/// trait on a standard type is the user's code, and so is a standard trait on a user's type.
+fn is_plumbing_path(path: &str, has_file: bool) -> bool {
+    let Some(inner) = path.strip_prefix('<').and_then(within_brackets) else {
+        return is_plumbing_plain(path);
+    };
+    match split_as(inner) {
+        Some((implementor, of_trait)) => {
+            // Where standard traits are implemented for a reference, its target tells whose code it is; but
+            // most such implementations are blanket ones of the standard library, without a file of the user's.
+            let implementor = if has_file { implementor.trim_start_matches(['&', ' ']) } else { implementor };
+            is_plumbing_type(implementor, has_file) && is_plumbing_plain(of_trait)
+        }
+        None => is_plumbing_type(inner, has_file),
+    }
+}
+
+/// The rule for a type. Primitives, references, slices, tuples, function pointers and generic parameters
+/// belong to nobody, that is, to the standard library.
+fn is_plumbing_type(ty: &str, has_file: bool) -> bool {
+    let mut ty = ty.trim_start();
+    while let Some(rest) = ["dyn ", "mut ", "impl "].iter().find_map(|word| ty.strip_prefix(word)) {
+        ty = rest.trim_start();
+    }
+    if let Some(bound) = ty.strip_prefix("for<") {
+        return within_brackets(bound).is_none_or(|lifetimes| {
+            let rest = bound.get(lifetimes.len() + 1..).unwrap_or("");
+            is_plumbing_type(rest, has_file)
+        });
+    }
+    if ty.starts_with('<') {
+        return is_plumbing_path(ty, has_file);
+    }
+    let name_bytes =
+        ty.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii());
+    match name_bytes.count() {
+        // `&T`, `[T]`, `(A, B)`, `*const T`, `!`.
+        0 => true,
+        // `u8`, `T`, `fn(A) -> B`; a path goes on with `::`.
+        name_len => !ty[name_len..].starts_with("::") || is_plumbing_plain(ty),
+    }
+}
+
+/// The rule for a path that begins with its crate.
+fn is_plumbing_plain(path: &str) -> bool {
+    let end = path.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(path.len());
+    CRATES.contains(&&path[..end]) || MODULES.iter().any(|module| path.starts_with(module))
+}
+
+/// What `text`, which comes after an opening `<`, holds up to the matching `>`.
+fn within_brackets(text: &str) -> Option<&str> {
+    let mut depth = 1;
+    let mut previous = b' ';
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            // The arrow of `fn() -> T` closes nothing.
+            b'>' if previous != b'-' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[..index]);
+        }
+        previous = byte;
+    }
+    None
+}
+
+/// Splits `X as Y` at the ` as ` that stands outside of all brackets.
+fn split_as(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0;
+    let mut previous = b' ';
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' => depth += 1,
+            b')' | b']' => depth -= 1,
+            b'>' if previous != b'-' => depth -= 1,
+            b' ' if depth == 0 && text[index..].starts_with(" as ") => {
+                return Some((&text[..index], &text[index + 4..]));
+            }
+            _ => {}
+        }
+        previous = byte;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Role::{Entry, Plumbing, User};
+    use super::*;
+
+    const STD: &str = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/alloc/src/vec/mod.rs";
+    const LOCAL_STD: &str =
+        "/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/core/src/ptr/mod.rs";
+
+    #[test]
+    fn names_alone() {
+        let legacy_and_v0 = [
+            // The allocation itself.
+            (Plumbing, "__rustc::__rust_alloc"),
+            (Plumbing, "__rustc::__rdl_alloc"),
+            (Plumbing, "__rust_alloc"),
+            (Plumbing, "__rg_realloc"),
+            (Plumbing, "demo_leak::_::__rust_alloc_zeroed"),
+            (Plumbing, "malloc"),
+            (Plumbing, "_rjem_malloc"),
+            (
+                Plumbing,
+                "<alloc_profiler::allocator::SamplingAllocator as core::alloc::global::GlobalAlloc>::alloc",
+            ),
+            (Plumbing, "<alloc_profiler::SamplingAllocator<A> as core::alloc::global::GlobalAlloc>::realloc"),
+            (Plumbing, "<mimalloc::MiMalloc as core::alloc::global::GlobalAlloc>::alloc"),
+            // The standard library.
+            (Plumbing, "alloc::alloc::exchange_malloc"),
+            (Plumbing, "alloc::raw_vec::RawVec<T,A>::grow_one"),
+            (Plumbing, "alloc::raw_vec::RawVecInner<A>::finish_grow"),
+            (Plumbing, "<alloc::raw_vec::RawVec<u8>>::grow_one"),
+            (Plumbing, "<alloc::vec::Vec<demo::Thing>>::push"),
+            (Plumbing, "<alloc::vec::Vec<T,A> as core::clone::Clone>::clone"),
+            (Plumbing, "alloc::vec::Vec<T,A>::push"),
+            (Plumbing, "alloc::slice::<impl [T]>::to_vec"),
+            (Plumbing, "alloc::str::<impl alloc::borrow::ToOwned for str>::to_owned"),
+            (Plumbing, "<[u8]>::to_vec"),
+            (Plumbing, "<[demo::T] as alloc::borrow::ToOwned>::to_owned"),
+            (Plumbing, "<str as alloc::string::ToString>::to_string"),
+            (Plumbing, "<T as alloc::string::SpecToString>::spec_to_string"),
+            (Plumbing, "<T as core::convert::Into<U>>::into"),
+            (Plumbing, "<&demo::Name as core::fmt::Debug>::fmt"),
+            (Plumbing, "<(A,B) as core::fmt::Debug>::fmt"),
+            (Plumbing, "<fn(usize) -> demo::T as core::ops::function::FnOnce<(usize,)>>::call_once"),
+            (
+                Plumbing,
+                "<alloc::boxed::Box<dyn core::ops::function::FnOnce() -> i32 + core::marker::Send> as core::ops::function::FnOnce<()>>::call_once",
+            ),
+            (
+                Plumbing,
+                "<core::iter::adapters::map::Map<I,F> as core::iter::traits::iterator::Iterator>::fold",
+            ),
+            (Plumbing, "<<T as core::convert::Into<U>>::Alias as core::clone::Clone>::clone"),
+            (Plumbing, "core::ptr::drop_in_place<demo::Reader>"),
+            (Plumbing, "core::ops::function::FnOnce::call_once{{vtable.shim}}"),
+            (Plumbing, "std::collections::hash::map::HashMap<K,V,S>::insert"),
+            (Plumbing, "std::thread::Builder::spawn_unchecked_::{{closure}}"),
+            (Plumbing, "<std::sync::mpsc::Sender<T>>::send"),
+            (Plumbing, "<dyn core::any::Any>::downcast_ref"),
+            (
+                Plumbing,
+                "<dyn for<'a> core::ops::function::Fn(&'a u8) as core::ops::function::Fn<(&u8,)>>::call",
+            ),
+            (Plumbing, "hashbrown::raw::RawTable<T,A>::reserve_rehash"),
+            (Plumbing, "<hashbrown::map::HashMap<demo::K, demo::V>>::insert"),
+            // Spawning.
+            (Plumbing, "tokio::task::spawn::spawn"),
+            (Plumbing, "tokio::runtime::task::core::Cell<T,S>::new"),
+            (Plumbing, "<tokio::runtime::task::core::Cell<demo::serve::{closure#0}, S>>::new"),
+            (Plumbing, "<tokio::runtime::handle::Handle>::spawn::<demo::serve::{closure#0}>"),
+            (Plumbing, "<tokio::util::linked_list::List<L> as core::default::Default>::default"),
+            (User, "tokio::sync::mpsc::block::Block<T>::new"),
+            (User, "<tokio::sync::oneshot::Sender<T>>::send"),
+            (User, "<tokio::net::tcp::stream::TcpStream as tokio::io::async_write::AsyncWrite>::poll_write"),
+            (User, "tokio::time::sleep::sleep"),
+            // The user's.
+            (User, "demo_leak::reader::Reader::new"),
+            (User, "<demo_leak::reader::Reader>::new"),
+            (User, "demo_leak::proxy::serve::{{closure}}"),
+            (User, "demo_leak::proxy::serve::{closure#0}::{closure#1}"),
+            (User, "<my::Foo as core::clone::Clone>::clone"),
+            (User, "<my::Foo<T> as core::iter::traits::collect::FromIterator<T>>::from_iter"),
+            (User, "<alloc::vec::Vec<T> as my::Encode>::encode"),
+            (User, "<[u8] as my::Encode>::encode"),
+            (User, "<T as my::Encode>::encode"),
+            (User, "my::imp::<impl core::clone::Clone for my::Foo>::clone"),
+            (User, "my_crate::_::<impl serde::de::Deserialize for my_crate::Foo>::deserialize"),
+            (User, "<my::f::{closure#0} as core::ops::function::FnOnce<()>>::call_once::{shim:vtable#0}"),
+            (User, "<dyn my::Trait>::method"),
+            (User, "<<my::Foo as my::Tr>::Assoc as core::clone::Clone>::clone"),
+            (User, "bytes::bytes_mut::BytesMut::with_capacity"),
+            (User, "<bytes::bytes::Bytes as core::convert::From<alloc::vec::Vec<u8>>>::from"),
+            (User, "serde_json::de::from_str"),
+            (User, "alloc_stats::main"),
+            (User, "corelib::core::new"),
+            (User, "stdx::std::new"),
+            (User, "curl_easy_init"),
+            (User, "libssl.so.3+0x2724a"),
+            (User, ""),
+            (User, "<"),
+            (User, "::"),
+            (User, "<broken as"),
+            // Outside of everything.
+            (Entry, "main"),
+            (Entry, "_start"),
+            (Entry, "start_thread"),
+            (Entry, "libc.so.6+0x2724a"),
+        ];
+        for (expected, name) in legacy_and_v0 {
+            assert_eq!(role(name, ""), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_settles_what_the_name_leaves_open() {
+        // Bare names, as line-tables-only leaves of inlined functions.
+        assert_eq!(role("to_vec<u8>", STD), Plumbing);
+        assert_eq!(role("{closure#0}", LOCAL_STD), Plumbing);
+        assert_eq!(role("insert<K, V>", "/rust/deps/hashbrown-0.15.2/src/map.rs"), Plumbing);
+        assert_eq!(role("alloc", "/src/alloc-profiler/src/allocator.rs"), Plumbing);
+        assert_eq!(role("to_vec<u8>", "src/main.rs"), User);
+        // Generic code of the standard library that the user's crate instantiates.
+        assert_eq!(role("<my::Foo as core::convert::Into<my::Bar>>::into", STD), Plumbing);
+        // Derived: the user's file.
+        assert_eq!(role("<my::Foo as core::clone::Clone>::clone", "src/foo.rs"), User);
+        assert_eq!(
+            role("<&my::Coll as core::iter::traits::collect::IntoIterator>::into_iter", "src/coll.rs"),
+            User
+        );
+        // A dependency that is plumbing keeps its role with its own file.
+        assert_eq!(role("hashbrown::raw::RawTable<T,A>::reserve", "/r/hashbrown-0.17/src/raw.rs"), Plumbing);
+        assert_eq!(role("tokio::task::spawn::spawn", "/r/tokio-1.54.0/src/task/spawn.rs"), Plumbing);
+        // Only the toolchain's own paths count.
+        assert_eq!(role("my::f", "/rustc/library.rs"), User);
+        assert_eq!(role("my::f", "/home/me/library/core/src/lib.rs"), User);
+    }
+
+    #[test]
+    fn only_the_leaf_side_run_is_left_out() {
+        let run = |roles: &[Role]| plumbing_run(roles.iter().copied());
+        assert_eq!(run(&[Plumbing, Plumbing, User, Plumbing, User]), 2);
+        assert_eq!(run(&[User, Plumbing]), 0);
+        assert_eq!(run(&[Plumbing, Entry, Plumbing, User]), 1);
+        // Nothing would remain: everything stays.
+        assert_eq!(run(&[Plumbing, Plumbing]), 0);
+        assert_eq!(run(&[Plumbing, Plumbing, Entry, Entry]), 0);
+        assert_eq!(run(&[]), 0);
+    }
+}

@@ -1,0 +1,126 @@
+//! What every address resolved to, kept for the life of the process but within a bound.
+//!
+//! Names are kept by file and by the file's own virtual address, not by address in memory: a library that is
+//! unloaded and loaded elsewhere finds its names again, and another build of it does not inherit them.
+//! Called by `symbols` only, under its lock.
+//!
+//! Path: *read path*.
+
+use super::ResolvedAddress;
+use crate::encode::mappings::Mapping;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Most that the cache holds, by its own account. A service of some 10 000 distinct call sites needs 3 MiB.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// What an entry of a map or set costs beside its contents, roughly.
+const ENTRY_BYTES: usize = 48;
+
+/// The cache. It is emptied when full: a heap profile asks for nearly the same addresses each time, so what is
+/// needed comes back at once, and what is not has gone.
+#[derive(Default)]
+pub(super) struct Cache {
+    files: HashMap<FileIdentity, FileId>,
+    addresses: HashMap<(FileId, u64), Arc<ResolvedAddress>>,
+    strings: HashSet<Arc<str>>,
+    bytes: usize,
+}
+
+/// A mapped file, within this cache, until it is next emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct FileId(u32);
+
+/// What makes two mappings parts of one build of one file.
+#[derive(PartialEq, Eq, Hash)]
+struct FileIdentity {
+    path: String,
+    build_id: String,
+    inode: u64,
+}
+
+impl Cache {
+    /// Empties the cache if it is full. Invalidates every [`FileId`].
+    pub(super) fn make_room(&mut self) {
+        if self.bytes > MAX_BYTES {
+            *self = Cache::default();
+        }
+    }
+
+    /// The id of the file that `mapping` is a part of.
+    pub(super) fn file_id(&mut self, mapping: &Mapping) -> FileId {
+        let identity = FileIdentity {
+            path: mapping.path.clone(),
+            build_id: mapping.build_id.clone(),
+            inode: mapping.inode,
+        };
+        let next = FileId(self.files.len() as u32);
+        *self.files.entry(identity).or_insert_with(|| {
+            self.bytes += mapping.path.len() + mapping.build_id.len() + ENTRY_BYTES;
+            next
+        })
+    }
+
+    /// What the file's virtual address resolved to earlier.
+    pub(super) fn get(&self, file: FileId, elf_address: u64) -> Option<Arc<ResolvedAddress>> {
+        self.addresses.get(&(file, elf_address)).cloned()
+    }
+
+    /// Keeps what the file's virtual address resolved to.
+    pub(super) fn insert(&mut self, file: FileId, elf_address: u64, resolved: Arc<ResolvedAddress>) {
+        self.bytes += ENTRY_BYTES + size_of::<ResolvedAddress>() + size_of_val(&resolved.lines[..]);
+        self.addresses.insert((file, elf_address), resolved);
+    }
+
+    /// `text`, shared with every equal string: thousands of addresses lie in a few hundred files.
+    pub(super) fn intern(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.strings.get(text) {
+            return known.clone();
+        }
+        let shared: Arc<str> = text.into();
+        self.bytes += text.len() + ENTRY_BYTES;
+        self.strings.insert(shared.clone());
+        shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library(build_id: &str) -> Mapping {
+        Mapping { path: "/lib/a.so".into(), build_id: build_id.into(), inode: 1, ..Mapping::default() }
+    }
+
+    #[test]
+    fn another_build_at_the_same_place_is_another_file() {
+        let mut cache = Cache::default();
+        let old = cache.file_id(&library("01"));
+        cache.insert(old, 0x10, Arc::default());
+        let new = cache.file_id(&library("02"));
+        assert!(cache.get(old, 0x10).is_some());
+        assert!(cache.get(new, 0x10).is_none());
+        // Elsewhere in memory, it is still the same file.
+        let moved = cache.file_id(&Mapping { start: 77, ..library("01") });
+        assert_eq!(moved, old);
+    }
+
+    #[test]
+    fn strings_are_kept_once() {
+        let mut cache = Cache::default();
+        assert!(Arc::ptr_eq(&cache.intern("a"), &cache.intern("a")));
+    }
+
+    #[test]
+    fn the_cache_is_emptied_when_full() {
+        let mut cache = Cache::default();
+        let file = cache.file_id(&library("01"));
+        cache.insert(file, 1, Arc::default());
+        cache.make_room();
+        assert!(cache.get(file, 1).is_some());
+        for number in 0..MAX_BYTES / 1024 {
+            cache.intern(&format!("{number:01024}"));
+        }
+        cache.make_room();
+        assert_eq!((cache.addresses.len(), cache.strings.len(), cache.bytes), (0, 0, 0));
+    }
+}

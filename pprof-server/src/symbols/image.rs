@@ -1,0 +1,184 @@
+//! What a mapped ELF file says about itself: its build id, and where it was meant to be loaded.
+//!
+//! Called by `encode::mappings` for each library, on its copy in memory, and by `symbols` to see whether the
+//! file on disk is still the one in memory. Only the program headers are read; a stripped file has them too.
+//! Everything is bounds-checked: a file that makes no sense yields `None`.
+//!
+//! Path: *read path*.
+
+use object::Endianness;
+use object::elf::{NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
+use std::fs::File;
+use std::path::Path;
+
+#[cfg(target_pointer_width = "64")]
+type NativeHeader = object::elf::FileHeader64<Endianness>;
+#[cfg(not(target_pointer_width = "64"))]
+type NativeHeader = object::elf::FileHeader32<Endianness>;
+
+/// Bytes read from the start of an image: program headers follow the file header in all that linkers make.
+const HEAD_BYTES: usize = 4096;
+/// A note segment larger than this is not worth reading.
+const MAX_NOTE_BYTES: u64 = 64 * 1024;
+
+/// The program headers of one ELF file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// GNU build id in lower-case hexadecimal; empty if the file has none.
+    pub(crate) build_id: String,
+    code: Vec<CodeSegment>,
+}
+
+/// An executable `PT_LOAD` segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CodeSegment {
+    file_offset: u64,
+    file_bytes: u64,
+    virtual_address: u64,
+}
+
+impl Image {
+    /// The image whose first byte is mapped at `base`, read through `/proc/self/mem`: reading that fails where
+    /// a pointer would fault.
+    pub(crate) fn in_memory(memory: &File, base: u64) -> Option<Image> {
+        let head = read_at(memory, base, HEAD_BYTES)?;
+        Image::parse(&head, |segment| {
+            // The file's byte 0 is at `base`, and notes lie in the same first segment.
+            read_at(memory, base.checked_add(segment.file_offset)?, segment.bytes)
+        })
+    }
+
+    /// The image in the file at `path`; with `inode` only if the file has that inode.
+    pub(crate) fn in_file(path: &Path, inode: Option<u64>) -> Option<Image> {
+        let file = File::open(path).ok()?;
+        if inode.is_some_and(|inode| inode_of(&file) != Some(inode)) {
+            return None;
+        }
+        Image::parse(&read_at(&file, 0, HEAD_BYTES)?, |segment| {
+            read_at(&file, segment.file_offset, segment.bytes)
+        })
+    }
+
+    fn parse(head: &[u8], read_note: impl Fn(NoteSegment) -> Option<Vec<u8>>) -> Option<Image> {
+        let header = NativeHeader::parse(head).ok()?;
+        let endian = header.endian().ok()?;
+        let mut image = Image::default();
+        for segment in header.program_headers(endian, head).ok()? {
+            let file_offset = segment.p_offset(endian).into();
+            let file_bytes: u64 = segment.p_filesz(endian).into();
+            match segment.p_type(endian) {
+                PT_LOAD if segment.p_flags(endian).contains(PF_X) => image.code.push(CodeSegment {
+                    file_offset,
+                    file_bytes,
+                    virtual_address: segment.p_vaddr(endian).into(),
+                }),
+                PT_NOTE if image.build_id.is_empty() && file_bytes <= MAX_NOTE_BYTES => {
+                    let notes = read_note(NoteSegment { file_offset, bytes: file_bytes as usize });
+                    let id = notes.and_then(|notes| build_id(endian, segment.p_align(endian), &notes));
+                    image.build_id = id.unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        Some(image)
+    }
+
+    /// What was added to the file's virtual addresses when its code at `offset` was mapped at `start`
+    /// (modulo 2^64). `None` if no code segment covers `offset`.
+    pub(crate) fn load_bias(&self, start: u64, offset: u64) -> Option<u64> {
+        // The kernel maps whole pages, so a mapping may begin a little before its segment.
+        const PAGE_MASK: u64 = !0xfff;
+        let segment = self.code.iter().find(|segment| {
+            segment.file_offset & PAGE_MASK <= offset
+                && offset < segment.file_offset.saturating_add(segment.file_bytes)
+        })?;
+        let file_start = start.wrapping_sub(offset);
+        Some(file_start.wrapping_add(segment.file_offset).wrapping_sub(segment.virtual_address))
+    }
+}
+
+/// Where to find notes.
+#[derive(Clone, Copy)]
+struct NoteSegment {
+    file_offset: u64,
+    bytes: usize,
+}
+
+/// The build id among `notes`.
+fn build_id(endian: Endianness, align: <NativeHeader as FileHeader>::Word, notes: &[u8]) -> Option<String> {
+    let mut notes = NoteIterator::<NativeHeader>::new(endian, align, notes).ok()?;
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() == b"GNU" && note.n_type(endian) == NT_GNU_BUILD_ID {
+            return Some(note.desc().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+    }
+    None
+}
+
+/// Up to `bytes` bytes at `offset`; fewer at the end of the file or of what is mapped.
+fn read_at(file: &File, offset: u64, bytes: usize) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; bytes];
+    let read = positioned_read(file, &mut buffer, offset)?;
+    buffer.truncate(read);
+    Some(buffer)
+}
+
+#[cfg(unix)]
+fn positioned_read(file: &File, buffer: &mut [u8], offset: u64) -> Option<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset).ok()
+}
+
+#[cfg(not(unix))]
+fn positioned_read(_file: &File, _buffer: &mut [u8], _offset: u64) -> Option<usize> {
+    None
+}
+
+#[cfg(unix)]
+fn inode_of(file: &File) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::ino(&file.metadata().ok()?))
+}
+
+#[cfg(not(unix))]
+fn inode_of(_file: &File) -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_and_file_agree_about_the_running_program() {
+        let mappings = crate::encode::mappings::Mappings::of_process();
+        let program = &mappings.as_slice()[0];
+        let on_disk = Image::in_file("/proc/self/exe".as_ref(), None).unwrap();
+        assert_eq!(program.build_id, on_disk.build_id);
+        assert_eq!(Some(program.load_bias), on_disk.load_bias(program.start, program.offset));
+        assert_eq!(program.load_bias % 4096, 0);
+    }
+
+    #[test]
+    fn the_bias_is_what_was_added_to_virtual_addresses() {
+        let code = CodeSegment { file_offset: 0x2345, file_bytes: 0x5000, virtual_address: 0x3345 };
+        let image = Image { build_id: String::new(), code: vec![code] };
+        // A position-independent file: loaded at 0x7000_0000, its code page 0x3000 further up.
+        assert_eq!(image.load_bias(0x7000_3000, 0x2000), Some(0x7000_0000));
+        // The second half of a mapping that mprotect has split.
+        assert_eq!(image.load_bias(0x7000_5000, 0x4000), Some(0x7000_0000));
+        // Loaded where it was linked.
+        assert_eq!(image.load_bias(0x3000, 0x2000), Some(0));
+        assert_eq!(image.load_bias(0x3000, 0x9000), None);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(Image::parse(&[], |_| None), None);
+        assert_eq!(Image::parse(&[0xff; 4096], |_| None), None);
+        let mut truncated = vec![0; 64];
+        truncated[..5].copy_from_slice(b"\x7fELF\x02");
+        assert_eq!(Image::parse(&truncated, |_| None), None);
+        assert_eq!(Image::in_file("/nonexistent".as_ref(), None), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Names for code addresses: function, file and line, with inlined functions.
+//!
+//! `encode` asks for all addresses of a profile at once, the `symbol` endpoint for those of a request. Known
+//! addresses come from a bounded cache; the others are looked up file by file in ascending order, and the
+//! debug information is closed again, since it would hold hundreds of megabytes. An address without a name gets
+//! a synthetic one, `libc.so.6+0x2724a`: file and virtual address, as `addr2line -e` takes it. Nothing here fails.
+//!
+//! Path: *read path*. One thread at a time; a second one waits and then finds the names in the cache.
+
+mod cache;
+mod debug_info;
+pub(crate) mod image;
+
+use crate::encode::mappings::{Mapping, Mappings};
+use crate::encode::trim::{Role, role};
+use cache::{Cache, FileId};
+use debug_info::Found;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// What one address is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ResolvedAddress {
+    /// Inlined functions first, innermost first; the last is the function that was called. Never empty, unless
+    /// the address was not to be looked up.
+    pub(crate) lines: Box<[SourceLine]>,
+    /// Bytes from the start of the outermost function to the address; 0 if unknown.
+    pub(crate) function_offset: u64,
+}
+
+/// One function at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceLine {
+    /// Demangled, without hashes; or synthetic.
+    pub(crate) function: Arc<str>,
+    /// Mangled; empty if unknown.
+    pub(crate) linkage_name: Arc<str>,
+    /// Source file; empty if unknown.
+    pub(crate) file: Arc<str>,
+    /// Line in `file`; 0 if unknown.
+    pub(crate) line: u32,
+    /// Whether to show it at the leaf.
+    pub(crate) role: Role,
+}
+
+static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+
+/// Names for `addresses` (of call instructions: return addresses minus one), in their order.
+///
+/// Cost: 0.1 µs for an address seen before. For others, see `debug_info::look_up`; memory for the debug
+/// information touched, until this returns.
+pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<ResolvedAddress>> {
+    // A panic while the lock was held cannot have left half an entry behind.
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    cache.make_room();
+    let files: Vec<FileId> = mappings.as_slice().iter().map(|mapping| cache.file_id(mapping)).collect();
+    let mut unknown: HashMap<FileId, Unknown<'_>> = HashMap::new();
+    for &address in addresses {
+        let Some(index) = mappings.index_of(address) else { continue };
+        let mapping = &mappings.as_slice()[index];
+        let elf_address = mapping.elf_address(address);
+        if cache.get(files[index], elf_address).is_none() {
+            let unknown =
+                unknown.entry(files[index]).or_insert(Unknown { mapping, elf_addresses: Vec::new() });
+            unknown.elf_addresses.push(elf_address);
+        }
+    }
+    for (file, mut unknown) in unknown {
+        unknown.look_up(&mut cache, file);
+    }
+    let name = |&address: &u64| {
+        let index = mappings.index_of(address);
+        index.and_then(|index| cache.get(files[index], mappings.as_slice()[index].elf_address(address)))
+    };
+    let resolved: Vec<_> = addresses.iter().map(name).collect();
+    let unmapped = |(resolved, address): (Option<_>, &u64)| {
+        resolved.unwrap_or_else(|| Arc::new(synthetic(&mut cache, &format!("0x{address:x}"))))
+    };
+    resolved.into_iter().zip(addresses).map(unmapped).collect()
+}
+
+/// The mangled name of the function at `address`, for the `symbol` endpoint: addresses come already minus one.
+/// `None` where neither debug information nor symbol table has a name.
+#[allow(dead_code)]
+pub(crate) fn mangled_name(address: u64) -> Option<String> {
+    mangled_names(&[address]).pop().flatten()
+}
+
+/// [`mangled_name`] for many addresses: each file is opened once for all of them.
+#[allow(dead_code)]
+pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
+    let resolved = alloc_profiler::unsampled(|| resolve(&Mappings::of_process(), addresses));
+    let outermost = |resolved: &Arc<ResolvedAddress>| {
+        let line = resolved.lines.last()?;
+        (!line.linkage_name.is_empty()).then(|| line.linkage_name.to_string())
+    };
+    resolved.iter().map(outermost).collect()
+}
+
+/// A line that has no name of its own.
+pub(crate) fn synthetic_line(name: Arc<str>) -> SourceLine {
+    let role = role(&name, "");
+    SourceLine { function: name, linkage_name: "".into(), file: "".into(), line: 0, role }
+}
+
+fn synthetic(cache: &mut Cache, name: &str) -> ResolvedAddress {
+    ResolvedAddress { lines: [synthetic_line(cache.intern(name))].into(), function_offset: 0 }
+}
+
+/// Addresses of one file that are not in the cache.
+struct Unknown<'a> {
+    mapping: &'a Mapping,
+    elf_addresses: Vec<u64>,
+}
+
+impl Unknown<'_> {
+    /// Puts a result for every address into the cache.
+    fn look_up(&mut self, cache: &mut Cache, file: FileId) {
+        self.elf_addresses.sort_unstable();
+        self.elf_addresses.dedup();
+        debug_info::look_up(self.mapping, &self.elf_addresses, |elf_address, found| {
+            let resolved = name(cache, self.mapping, elf_address, &found);
+            cache.insert(file, elf_address, Arc::new(resolved));
+        });
+        for &elf_address in &self.elf_addresses {
+            if cache.get(file, elf_address).is_none() {
+                let resolved = name(cache, self.mapping, elf_address, &Found::default());
+                cache.insert(file, elf_address, Arc::new(resolved));
+            }
+        }
+    }
+}
+
+/// What was found, in the terms of a profile.
+fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found) -> ResolvedAddress {
+    let symbol = found.symbol.as_ref();
+    let function_offset = symbol.map_or(0, |(_, start)| elf_address.saturating_sub(*start));
+    let missing_name = || format!("{}+0x{elf_address:x}", mapping.file_name());
+    if found.functions.is_empty() {
+        let Some((symbol, _)) = symbol else { return synthetic(cache, &missing_name()) };
+        let line = source_line(cache, symbol, symbol, "", 0);
+        return ResolvedAddress { lines: [line].into(), function_offset };
+    }
+    let outermost = found.functions.len() - 1;
+    let mut lines = Vec::with_capacity(found.functions.len());
+    for (index, function) in found.functions.iter().enumerate() {
+        let symbol = symbol.filter(|_| index == outermost).map(|(name, _)| &name[..]);
+        let (name, linkage_name) = match (&function.name[..], symbol) {
+            // Compiled with line tables only: the symbol table knows the path to the bare name.
+            (name, Some(symbol)) if name.is_empty() || !is_mangled(name) && is_mangled(symbol) => {
+                (symbol, symbol)
+            }
+            ("", None) => (&missing_name()[..], ""),
+            // What is not mangled is a C function, or a bare Rust name: then only the first is for linkers.
+            (name, symbol) if is_mangled(name) || symbol == Some(name) => (name, name),
+            (name, _) => (name, ""),
+        };
+        lines.push(source_line(cache, name, linkage_name, &function.file, function.line));
+    }
+    ResolvedAddress { lines: lines.into(), function_offset }
+}
+
+fn source_line(cache: &mut Cache, name: &str, linkage_name: &str, file: &str, line: u32) -> SourceLine {
+    let function = match rustc_demangle::try_demangle(name) {
+        Ok(demangled) => cache.intern(&format!("{demangled:#}")),
+        Err(_) => cache.intern(name),
+    };
+    let role = role(&function, file);
+    SourceLine { function, linkage_name: cache.intern(linkage_name), file: cache.intern(file), line, role }
+}
+
+/// Mangled as Rust or C++ do.
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || rustc_demangle::try_demangle(name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::debug_info::FoundFunction;
+    use super::*;
+
+    const PUSH: &str = "_ZN5alloc3vec16Vec$LT$T$C$A$GT$4push17h0123456789abcdefE";
+    const USER: &str = "_RNvNtCs1234_4demo5proxy5serve";
+
+    fn found(functions: &[(&str, &str, u32)], symbol: Option<(&str, u64)>) -> Found {
+        let function = |&(name, file, line): &(&str, &str, u32)| FoundFunction {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            line,
+        };
+        Found {
+            functions: functions.iter().map(function).collect(),
+            symbol: symbol.map(|(name, start)| (name.to_owned(), start)),
+        }
+    }
+
+    fn named(found: &Found) -> (Vec<(String, String)>, u64) {
+        let mapping = Mapping { path: "/opt/app one/app".into(), ..Mapping::default() };
+        let resolved = name(&mut Cache::default(), &mapping, 0x1010, found);
+        let names = |line: &SourceLine| (line.function.to_string(), line.linkage_name.to_string());
+        (resolved.lines.iter().map(names).collect(), resolved.function_offset)
+    }
+
+    fn pair(a: &str, b: &str) -> (String, String) {
+        (a.to_owned(), b.to_owned())
+    }
+
+    #[test]
+    fn names_are_demangled_and_the_mangled_one_is_kept() {
+        let found = found(&[(PUSH, "vec.rs", 1), (USER, "proxy.rs", 2)], Some((USER, 0x1000)));
+        let expected = vec![pair("alloc::vec::Vec<T,A>::push", PUSH), pair("demo::proxy::serve", USER)];
+        assert_eq!(named(&found), (expected, 0x10));
+    }
+
+    #[test]
+    fn the_symbol_table_completes_a_bare_name_of_the_outermost_function_only() {
+        let found = found(&[("push<u8>", "vec.rs", 1), ("serve", "proxy.rs", 2)], Some((USER, 0x1010)));
+        assert_eq!(named(&found).0, [pair("push<u8>", ""), pair("demo::proxy::serve", USER)]);
+    }
+
+    #[test]
+    fn without_debug_information_the_symbol_table_must_do() {
+        assert_eq!(named(&found(&[], Some((USER, 0)))).0, [pair("demo::proxy::serve", USER)]);
+        assert_eq!(named(&found(&[("", "a.c", 3)], Some(("qsort", 0)))).0, [pair("qsort", "qsort")]);
+        assert_eq!(named(&found(&[("qsort", "a.c", 3)], Some(("qsort", 0)))).0, [pair("qsort", "qsort")]);
+    }
+
+    #[test]
+    fn what_has_no_name_gets_one() {
+        assert_eq!(named(&Found::default()).0, [pair("app+0x1010", "")]);
+        assert_eq!(named(&found(&[("", "a.c", 3)], None)).0, [pair("app+0x1010", "")]);
+        let unmapped = resolve(&Mappings::default(), &[7, 8]);
+        assert_eq!(&*unmapped[1].lines[0].function, "0x8");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_function_of_this_program_is_found_by_address() {
+        #[inline(never)]
+        fn landmark() -> u64 {
+            landmark as fn() -> u64 as usize as u64
+        }
+        let resolved = &resolve(&Mappings::of_process(), &[landmark()])[0];
+        let line = resolved.lines.last().unwrap();
+        assert!(line.function.ends_with("landmark"), "{line:?}");
+        assert!(line.file.ends_with("symbols/mod.rs") && line.line > 0, "{line:?}");
+        let mangled = mangled_name(landmark()).unwrap();
+        assert!(mangled.starts_with("_ZN") || mangled.starts_with("_R"), "{mangled}");
+        assert_eq!(mangled_name(1), None);
+    }
+}
