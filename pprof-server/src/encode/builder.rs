@@ -226,3 +226,100 @@ impl<'a> Builder<'a> {
 fn saturating_i64(value: u128) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::Frames;
+    use crate::encode::mappings::Mapping;
+    use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
+    use std::time::{Duration, SystemTime};
+
+    fn size(size_class: u64, inuse_bytes: f64) -> SizeTotals {
+        let totals = Totals { alloc_bytes: inuse_bytes.abs(), inuse_bytes, ..Totals::default() };
+        SizeTotals { size_class, totals }
+    }
+
+    fn stack(return_addresses: &[usize], by_size: Vec<SizeTotals>) -> StackTotals {
+        StackTotals {
+            trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
+            by_size,
+        }
+    }
+
+    fn snapshot(stacks: Vec<StackTotals>) -> Snapshot {
+        Snapshot { stacks, taken_at: UNIX_EPOCH + Duration::from_nanos(7), ..alloc_profiler::snapshot() }
+    }
+
+    fn build_with(snapshot: &Snapshot, options: &ProfileOptions, mappings: &Mappings) -> proto::Profile {
+        build(snapshot, options, mappings, &Names::of(snapshot, mappings, options.symbolize))
+    }
+
+    fn in_use(profile: &proto::Profile) -> Vec<i64> {
+        profile.sample.iter().map(|sample| sample.value[3]).collect()
+    }
+
+    #[test]
+    fn weights_are_summed_before_they_are_rounded() {
+        // Return addresses 0 and 3 are garbage that becomes the same location: one stack, as the reader sees it.
+        let stacks = vec![stack(&[0], vec![size(8, 0.4)]), stack(&[3], vec![size(8, 0.4), size(16, 9.0)])];
+        let profile = build_with(&snapshot(stacks), &ProfileOptions::default(), &Mappings::default());
+        assert_eq!(in_use(&profile), [9, 1]);
+        assert_eq!(profile.location.len(), 1);
+    }
+
+    #[test]
+    fn what_did_not_change_is_left_out_of_a_difference_only() {
+        let mut snapshot = snapshot(vec![stack(&[9], vec![size(8, 0.2)]), stack(&[8], vec![size(8, -3.0)])]);
+        assert_eq!(in_use(&build_with(&snapshot, &ProfileOptions::default(), &Mappings::default())), [0, -3]);
+        snapshot.duration = Some(Duration::ZERO);
+        let difference = build_with(&snapshot, &ProfileOptions::default(), &Mappings::default());
+        assert_eq!(in_use(&difference), [-3]);
+        assert_eq!((difference.duration_nanos, difference.time_nanos), (1, 7));
+    }
+
+    #[test]
+    fn without_mappings_one_covers_all_like_in_go() {
+        let options = ProfileOptions { symbolize: Symbolize::None, ..ProfileOptions::default() };
+        let profile =
+            build_with(&snapshot(vec![stack(&[9], vec![size(8, 1.0)])]), &options, &Mappings::default());
+        assert_eq!(profile.mapping, [proto::Mapping { id: 1, ..proto::Mapping::default() }]);
+        assert_eq!((profile.location[0].mapping_id, profile.location[0].line.len()), (1, 0));
+    }
+
+    #[test]
+    fn names_and_flags_go_together() {
+        let mapping = Mapping { start: 0x10, limit: 0x20, path: "[vdso]".into(), ..Mapping::default() };
+        let mappings = Mappings::new(vec![mapping]);
+        for (symbolize, is_symbolized) in [(Symbolize::None, false), (Symbolize::Full, true)] {
+            let options = ProfileOptions { symbolize, frames: Frames::UserFirst, kind: ProfileKind::Allocs };
+            let profile =
+                build_with(&snapshot(vec![stack(&[0x11], vec![size(8, 1.0)])]), &options, &mappings);
+            let mapping = &profile.mapping[0];
+            let flags = [
+                mapping.has_functions,
+                mapping.has_filenames,
+                mapping.has_line_numbers,
+                mapping.has_inline_frames,
+            ];
+            assert_eq!(flags, [is_symbolized; 4]);
+            assert_eq!(
+                (profile.location[0].mapping_id, profile.location[0].line.len()),
+                (1, is_symbolized.into())
+            );
+            let default = &profile.string_table[profile.default_sample_type_index as usize];
+            assert_eq!(default, "alloc_space");
+        }
+    }
+
+    #[test]
+    fn no_value_breaks_the_encoder() {
+        let mut snapshot =
+            snapshot(vec![stack(&[9], vec![size(u64::MAX, f64::NAN), size(0, f64::INFINITY)])]);
+        snapshot.sampling_interval = u64::MAX;
+        snapshot.taken_at = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        let profile = build_with(&snapshot, &ProfileOptions::default(), &Mappings::default());
+        assert_eq!((profile.period, profile.time_nanos), (i64::MAX, 1));
+        assert!(in_use(&profile).contains(&i64::MAX) && in_use(&profile).contains(&0));
+    }
+}

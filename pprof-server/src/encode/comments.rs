@@ -13,15 +13,18 @@ pub(crate) fn comments(snapshot: &Snapshot) -> Vec<String> {
     lines.extend(confidence(snapshot));
     let dropped = &snapshot.dropped;
     let reasons = [
-        (dropped.stacks_full, "are shown under [profiler overflow]: no room for more stacks"),
-        (dropped.live_full, "are missing from inuse_*: no room for more live samples"),
-        (dropped.live_busy, "are missing from inuse_*: a lock could not be had in time"),
-        (dropped.missed_removals, "may linger in inuse_* although freed: their removal was missed"),
-        (dropped.truncated_stacks, "have lost their outermost frames: the stack was too deep"),
+        (dropped.stacks_full, "under [profiler overflow] for want of room for more stacks"),
+        (dropped.live_full, "missing from inuse_* for want of room for more live samples"),
+        (dropped.live_busy, "missing from inuse_* because a lock could not be had in time"),
+        (
+            dropped.missed_removals,
+            "perhaps still in inuse_* although freed, their removal having been missed",
+        ),
+        (dropped.truncated_stacks, "without their outermost frames because the stack was too deep"),
     ];
     for (count, what) in reasons {
         if count > 0 {
-            lines.push(format!("profiler: {count} samples {what}"));
+            lines.push(format!("profiler: samples {what}: {count}"));
         }
     }
     let own = &snapshot.own_memory;
@@ -95,7 +98,7 @@ mod tests {
             Dropped { stacks_full: 1, live_full: 2, live_busy: 3, missed_removals: 4, truncated_stacks: 5 };
         let lines = comments(&Snapshot { dropped, ..snapshot() });
         assert_eq!(lines.len(), 7);
-        assert!(lines[1].starts_with("profiler: 1 samples are shown under [profiler overflow]"));
+        assert!(lines[1].ends_with("under [profiler overflow] for want of room for more stacks: 1"));
         assert!(lines.iter().all(|line| !line.starts_with('#') && !line.contains('\n')));
     }
 }

@@ -61,11 +61,18 @@ impl Image {
     }
 
     fn parse(head: &[u8], read_note: impl Fn(NoteSegment) -> Option<Vec<u8>>) -> Option<Image> {
-        let header = NativeHeader::parse(head).ok()?;
+        Image::parse_as::<NativeHeader>(head, read_note)
+    }
+
+    fn parse_as<Header: FileHeader<Endian = Endianness>>(
+        head: &[u8],
+        read_note: impl Fn(NoteSegment) -> Option<Vec<u8>>,
+    ) -> Option<Image> {
+        let header = Header::parse(head).ok()?;
         let endian = header.endian().ok()?;
         let mut image = Image::default();
         for segment in header.program_headers(endian, head).ok()? {
-            let file_offset = segment.p_offset(endian).into();
+            let file_offset: u64 = segment.p_offset(endian).into();
             let file_bytes: u64 = segment.p_filesz(endian).into();
             match segment.p_type(endian) {
                 PT_LOAD if segment.p_flags(endian).contains(PF_X) => image.code.push(CodeSegment {
@@ -75,7 +82,8 @@ impl Image {
                 }),
                 PT_NOTE if image.build_id.is_empty() && file_bytes <= MAX_NOTE_BYTES => {
                     let notes = read_note(NoteSegment { file_offset, bytes: file_bytes as usize });
-                    let id = notes.and_then(|notes| build_id(endian, segment.p_align(endian), &notes));
+                    let id =
+                        notes.and_then(|notes| build_id::<Header>(endian, segment.p_align(endian), &notes));
                     image.build_id = id.unwrap_or_default();
                 }
                 _ => {}
@@ -106,8 +114,12 @@ struct NoteSegment {
 }
 
 /// The build id among `notes`.
-fn build_id(endian: Endianness, align: <NativeHeader as FileHeader>::Word, notes: &[u8]) -> Option<String> {
-    let mut notes = NoteIterator::<NativeHeader>::new(endian, align, notes).ok()?;
+fn build_id<Header: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    align: Header::Word,
+    notes: &[u8],
+) -> Option<String> {
+    let mut notes = NoteIterator::<Header>::new(endian, align, notes).ok()?;
     while let Ok(Some(note)) = notes.next() {
         if note.name() == b"GNU" && note.n_type(endian) == NT_GNU_BUILD_ID {
             return Some(note.desc().iter().map(|byte| format!("{byte:02x}")).collect());

@@ -1,0 +1,121 @@
+//! Go's own opinion on our profiles: its parser and its viewer, as a developer has them installed.
+//!
+//! A test that asks Go fails where there is no Go, and says what to do. Skipping would look like passing.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Parses `profile` with Go's `profile` package and runs its `CheckValid`.
+///
+/// Returns what it says of a valid one, such as `valid types=alloc_objects/count,… default= period=524288
+/// duration=0 samples=3 … totals=[1 64 1 64]`.
+///
+/// # Panics
+///
+/// If the profile is not valid, or Go is missing.
+pub fn check_valid(profile: &[u8]) -> String {
+    static CHECKER: OnceLock<PathBuf> = OnceLock::new();
+    let file = ScratchFile::new(profile);
+    let output = run(Command::new(CHECKER.get_or_init(build_checker)).arg(&file.path));
+    let said = text_of(&output);
+    assert!(output.status.success(), "Go rejects the profile: {said}");
+    said.trim().to_owned()
+}
+
+/// What `go tool pprof <arguments> <profile>` prints, standard error first.
+///
+/// # Panics
+///
+/// If it fails, or Go is missing.
+pub fn go_tool_pprof(arguments: &[&str], profile: &[u8]) -> String {
+    let file = ScratchFile::new(profile);
+    let output = run(Command::new("go").args(["tool", "pprof"]).args(arguments).arg(&file.path));
+    let said = text_of(&output);
+    assert!(output.status.success(), "go tool pprof {arguments:?} failed: {said}");
+    said
+}
+
+/// Builds `tests/go/checkvalid` once for each version of Go and of its source. Test processes may do so at the
+/// same time: each builds in a folder of its own, and the last one to finish wins.
+fn build_checker() -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go/checkvalid");
+    let go_version = text_of(&run(Command::new("go").arg("version")));
+    let mut hasher = DefaultHasher::new();
+    (go_version, fs::read(source.join("main.go")).expect("the checker's source is there")).hash(&mut hasher);
+    let checker = scratch_directory().join(format!("checkvalid-{:016x}", hasher.finish()));
+    if checker.exists() {
+        return checker;
+    }
+    let goroot = text_of(&run(Command::new("go").args(["env", "GOROOT"])));
+    let module = checker.with_extension(std::process::id().to_string());
+    let package = Path::new(goroot.trim()).join("src/cmd/vendor/github.com/google/pprof/profile");
+    copy_go_files(&source, &module);
+    copy_go_files(&package, &module.join("profile"));
+    let mut build = Command::new("go");
+    build.current_dir(&module).args(["build", "-o", "checkvalid", "."]);
+    // Nothing is to be fetched: neither modules nor another toolchain.
+    build.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("GOFLAGS", "");
+    let output = run(&mut build);
+    assert!(output.status.success(), "cannot build the checker in {module:?}: {}", text_of(&output));
+    fs::rename(module.join("checkvalid"), &checker).expect("a file can be renamed within its file system");
+    fs::remove_dir_all(&module).expect("our own folder can be removed");
+    checker
+}
+
+fn copy_go_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the target folder is ours");
+    let entries = fs::read_dir(from).unwrap_or_else(|error| panic!("cannot read {from:?}: {error}"));
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".go") && !name.ends_with("_test.go") || name == "go.mod" {
+            fs::copy(entry.path(), to.join(&*name)).expect("a source file can be copied");
+        }
+    }
+}
+
+/// Runs `command`.
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| {
+        panic!("cannot run {:?}: {error}. Go is missing: scripts/test.sh installs it.", command.get_program())
+    })
+}
+
+fn text_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+/// A folder within the target directory: the test binary stands in `<target>/<profile>/deps`.
+fn scratch_directory() -> PathBuf {
+    let program = std::env::current_exe().expect("a test knows its own path");
+    let profile_directory = program.ancestors().nth(2).expect("a test binary stands in `deps`");
+    let scratch = profile_directory.join("go-scratch");
+    fs::create_dir_all(&scratch).expect("the target directory is ours");
+    scratch
+}
+
+/// A profile on disk for as long as it is looked at.
+struct ScratchFile {
+    path: PathBuf,
+}
+
+impl ScratchFile {
+    fn new(contents: &[u8]) -> ScratchFile {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = scratch_directory().join(format!("profile-{}-{number}", std::process::id()));
+        fs::write(&path, contents).expect("the target directory is ours");
+        ScratchFile { path }
+    }
+}
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        // Left behind, it costs some space in the target directory.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,248 @@
+//! The union of what readers of heap profiles demand, beyond what Go's own parser checks.
+//!
+//! Parca wants ids without gaps, Pyroscope UTF-8 and sample types without `-`, Alloy four values at most and
+//! stacks that differ in their addresses; all of them take `duration_nanos` for the sign of a difference. We hold
+//! every profile of ours against all of it.
+
+use pprof_server::encode::proto::Profile;
+use prost::Message;
+use std::collections::HashSet;
+use std::io::Read;
+
+/// Decompresses and decodes a profile.
+///
+/// # Panics
+///
+/// If it is not gzip, or not a profile; strings that are not UTF-8 are no profile either.
+pub fn decode(profile: &[u8]) -> Profile {
+    Profile::decode(&decompress(profile)[..]).expect("the message can be decoded")
+}
+
+fn decompress(profile: &[u8]) -> Vec<u8> {
+    assert!(profile.starts_with(&[0x1f, 0x8b]), "a profile is gzipped");
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(profile).read_to_end(&mut bytes).expect("the gzip stream is whole");
+    bytes
+}
+
+/// Decodes a profile and holds it against every rule.
+///
+/// # Panics
+///
+/// If it breaks one.
+pub fn scraper_rules(profile: &[u8]) -> Profile {
+    let decoded = decode(profile);
+    let mut broken = violations(&decoded);
+    // A second one makes Go take the file for two that were glued together.
+    let times = count_field(&decompress(profile), 9);
+    if times != 1 {
+        broken.push(format!("time_nanos is there {times} times"));
+    }
+    assert!(broken.is_empty(), "{} rules broken:\n{}", broken.len(), broken.join("\n"));
+    decoded
+}
+
+/// The rules that `profile` breaks, in words.
+pub fn violations(profile: &Profile) -> Vec<String> {
+    let mut check = Check { profile, broken: Vec::new() };
+    check.header();
+    check.mappings();
+    check.functions();
+    check.locations();
+    check.samples();
+    check.broken
+}
+
+struct Check<'a> {
+    profile: &'a Profile,
+    broken: Vec<String>,
+}
+
+impl<'a> Check<'a> {
+    fn that(&mut self, holds: bool, rule: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push(rule());
+        }
+    }
+
+    fn string(&mut self, index: i64, what: &str) -> &'a str {
+        let text = usize::try_from(index).ok().and_then(|index| self.profile.string_table.get(index));
+        self.that(text.is_some(), || format!("{what}: no string {index}"));
+        text.map_or("", |text| text)
+    }
+
+    fn header(&mut self) {
+        let profile = self.profile;
+        self.that(profile.string_table.first().is_some_and(String::is_empty), || {
+            "string 0 is not empty".into()
+        });
+        let mut types = Vec::new();
+        for sample_type in &profile.sample_type {
+            let name = self.string(sample_type.type_index, "sample type");
+            let unit = self.string(sample_type.unit_index, "sample unit");
+            self.that(!name.contains('-'), || format!("sample type {name} has a dash"));
+            types.push((name, unit));
+        }
+        let expected = [
+            ("alloc_objects", "count"),
+            ("alloc_space", "bytes"),
+            ("inuse_objects", "count"),
+            ("inuse_space", "bytes"),
+        ];
+        self.that(types == expected, || format!("sample types are {types:?}"));
+        let period = profile.period_type.unwrap_or_default();
+        let period =
+            (self.string(period.type_index, "period type"), self.string(period.unit_index, "period unit"));
+        self.that(period == ("space", "bytes"), || format!("period type is {period:?}"));
+        let default = self.string(profile.default_sample_type_index, "default sample type");
+        self.that(matches!(default, "" | "alloc_space"), || format!("default sample type is {default}"));
+        self.that(profile.time_nanos > 0, || "no time".into());
+        self.that(profile.duration_nanos >= 0, || "negative duration".into());
+        for &index in &profile.comment_index {
+            let comment = self.string(index, "comment");
+            self.that(!comment.starts_with('#'), || format!("hidden comment {comment}"));
+            self.that(!comment.is_empty(), || "empty comment".into());
+        }
+        self.that(profile.drop_frames_index == 0 && profile.keep_frames_index == 0, || {
+            "frames are dropped".into()
+        });
+    }
+
+    fn mappings(&mut self) {
+        let flags: HashSet<[bool; 4]> = self
+            .profile
+            .mapping
+            .iter()
+            .map(|m| [m.has_functions, m.has_filenames, m.has_line_numbers, m.has_inline_frames])
+            .collect();
+        let is_uniform =
+            flags.len() == 1 && flags.iter().all(|flags| flags.iter().all(|flag| *flag == flags[0]));
+        self.that(is_uniform, || format!("has_* flags differ: {flags:?}"));
+        for (index, mapping) in self.profile.mapping.iter().enumerate() {
+            self.that(mapping.id == index as u64 + 1, || format!("mapping {index} has id {}", mapping.id));
+            let path = self.string(mapping.filename_index, "mapping file");
+            self.that(!path.ends_with(" (deleted)"), || format!("mapping file is {path}"));
+            let build_id = self.string(mapping.build_id_index, "build id");
+            let is_hex = build_id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            self.that(is_hex && build_id.len() % 2 == 0, || format!("build id is {build_id}"));
+        }
+    }
+
+    fn functions(&mut self) {
+        for (index, function) in self.profile.function.iter().enumerate() {
+            self.that(function.id == index as u64 + 1, || format!("function {index} has id {}", function.id));
+            let name = self.string(function.name_index, "function name");
+            let system_name = self.string(function.system_name_index, "system name");
+            self.string(function.filename_index, "function file");
+            self.that(!name.is_empty(), || format!("function {index} has no name"));
+            // Go would take it for C++ and cut the generics out.
+            let is_damaged =
+                name == system_name && (name.contains("::") || name.contains(['<', '>', '[', ']']));
+            self.that(!is_damaged, || format!("system name {system_name} is demangled"));
+        }
+    }
+
+    fn locations(&mut self) {
+        let profile = self.profile;
+        let is_symbolized = profile.mapping.first().is_some_and(|mapping| mapping.has_functions);
+        for (index, location) in profile.location.iter().enumerate() {
+            self.that(location.id == index as u64 + 1, || format!("location {index} has id {}", location.id));
+            self.that(location.address != 0, || format!("location {index} has address 0"));
+            if location.mapping_id != 0 {
+                let mapping = profile.mapping.get(location.mapping_id as usize - 1);
+                self.that(mapping.is_some(), || {
+                    format!("location {index}: no mapping {}", location.mapping_id)
+                });
+                let is_inside = mapping.is_none_or(|mapping| {
+                    mapping.memory_limit == 0
+                        || (mapping.memory_start..mapping.memory_limit).contains(&location.address)
+                });
+                self.that(is_inside, || format!("location {index} lies outside of its mapping"));
+            }
+            let has_lines = !location.line.is_empty();
+            self.that(has_lines || !is_symbolized, || format!("location {index} has no name"));
+            for line in &location.line {
+                let is_known = (1..=profile.function.len() as u64).contains(&line.function_id);
+                self.that(is_known, || format!("location {index}: no function {}", line.function_id));
+                self.that(line.line >= 0, || format!("location {index}: line {}", line.line));
+            }
+        }
+    }
+
+    fn samples(&mut self) {
+        let profile = self.profile;
+        let mut seen = HashSet::new();
+        for (index, sample) in profile.sample.iter().enumerate() {
+            self.that(sample.value.len() == 4, || {
+                format!("sample {index} has {} values", sample.value.len())
+            });
+            let is_difference = profile.duration_nanos != 0;
+            let no_negative = if is_difference { &sample.value[..2] } else { &sample.value[..] };
+            self.that(no_negative.iter().all(|v| *v >= 0), || format!("sample {index}: {:?}", sample.value));
+            let is_news = !is_difference || sample.value.iter().any(|value| *value != 0);
+            self.that(is_news, || format!("sample {index} tells of no change"));
+            self.that(!sample.location_id.is_empty(), || format!("sample {index} has no stack"));
+            let addresses: Option<Vec<u64>> = sample
+                .location_id
+                .iter()
+                .map(|id| Some(profile.location.get(usize::try_from(id.checked_sub(1)?).ok()?)?.address))
+                .collect();
+            self.that(addresses.is_some(), || format!("sample {index}: no such location"));
+            let mut labels = Vec::new();
+            for label in &sample.label {
+                self.that(label.key_index != 0, || format!("sample {index}: label without key"));
+                let key = self.string(label.key_index, "label key");
+                let unit = self.string(label.num_unit_index, "label unit");
+                self.string(label.str_index, "label string");
+                labels.push((key, unit, label.num));
+            }
+            let is_size = matches!(labels[..], [("bytes", "bytes", bytes)] if bytes >= 0);
+            self.that(is_size, || format!("sample {index} has labels {labels:?}"));
+            // Some readers know a stack by its addresses alone.
+            let is_new = seen.insert((addresses, labels));
+            self.that(is_new, || format!("sample {index} has the addresses and size of another"));
+        }
+    }
+}
+
+/// How often field `number` is at the top level of `message`.
+fn count_field(mut message: &[u8], number: u32) -> usize {
+    use prost::encoding::{DecodeContext, decode_key, skip_field};
+    let mut count = 0;
+    while !message.is_empty() {
+        let (field, wire_type) = decode_key(&mut message).expect("a message consists of fields");
+        count += usize::from(field == number);
+        skip_field(wire_type, field, &mut message, DecodeContext::default()).expect("fields are whole");
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_profile_breaks_many_rules() {
+        let profile = Profile {
+            string_table: vec!["x-y".into(), "#hidden".into()],
+            comment_index: vec![1],
+            duration_nanos: -1,
+            location: vec![Default::default()],
+            ..Profile::default()
+        };
+        let broken = violations(&profile);
+        for rule in
+            ["string 0 is not empty", "no time", "negative duration", "address 0", "hidden comment", "has_*"]
+        {
+            assert!(broken.iter().any(|broken| broken.contains(rule)), "{rule} in {broken:?}");
+        }
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        let message = Profile { time_nanos: 5, string_table: vec!["".into()], ..Profile::default() };
+        let bytes = message.encode_to_vec();
+        assert_eq!(count_field(&bytes, 9), 1);
+        assert_eq!(count_field(&[&bytes[..], &bytes[..]].concat(), 9), 2);
+    }
+}

@@ -1,0 +1,3 @@
+module checkvalid
+
+go 1.21
