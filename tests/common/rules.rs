@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
             self.that(!path.ends_with(" (deleted)"), || format!("mapping file is {path}"));
             let build_id = self.string(mapping.build_id_index, "build id");
             let is_hex = build_id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            self.that(is_hex && build_id.len() % 2 == 0, || format!("build id is {build_id}"));
+            self.that(is_hex && build_id.len().is_multiple_of(2), || format!("build id is {build_id}"));
         }
     }
 

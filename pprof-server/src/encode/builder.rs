@@ -14,6 +14,7 @@ use super::{ProfileKind, ProfileOptions, Symbolize};
 use crate::symbols::SourceLine;
 use alloc_profiler::{Snapshot, Totals};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// The four quantities of a Go heap profile, in Go's order, and their units. Readers know them by name, and some
@@ -64,8 +65,11 @@ fn merged_samples(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) 
     merged.reserve(snapshot.stacks.len());
     for stack in &snapshot.stacks {
         let shown = names.stack(&stack.trace, options.frames);
-        for size in &stack.by_size {
-            *merged.entry((shown.clone(), size.size_class)).or_default() += size.totals;
+        if let Some((last, others)) = stack.by_size.split_last() {
+            for size in others {
+                *merged.entry((shown.clone(), size.size_class)).or_default() += size.totals;
+            }
+            *merged.entry((shown, last.size_class)).or_default() += last.totals;
         }
     }
     for size in &snapshot.overflow {
@@ -88,7 +92,9 @@ struct Builder<'a> {
     mappings: &'a Mappings,
     names: &'a Names,
     strings: HashMap<String, i64>,
-    functions: HashMap<proto::Function, u64>,
+    /// The same for shared strings, by where they are: `names` keeps them there.
+    shared_strings: AddressMap<*const u8, i64>,
+    functions: AddressMap<proto::Function, u64>,
     locations: AddressMap<Location, u64>,
     /// Key and unit of the size-class label.
     bytes_index: i64,
@@ -101,7 +107,8 @@ impl<'a> Builder<'a> {
             mappings,
             names,
             strings: HashMap::new(),
-            functions: HashMap::new(),
+            shared_strings: AddressMap::default(),
+            functions: AddressMap::default(),
             locations: AddressMap::default(),
             bytes_index: 0,
         };
@@ -194,9 +201,9 @@ impl<'a> Builder<'a> {
     fn line(&mut self, line: &SourceLine) -> proto::Line {
         let function = proto::Function {
             id: 0,
-            name_index: self.string(&line.function),
-            system_name_index: self.string(&line.linkage_name),
-            filename_index: self.string(&line.file),
+            name_index: self.shared_string(&line.function),
+            system_name_index: self.shared_string(&line.linkage_name),
+            filename_index: self.shared_string(&line.file),
             start_line: 0,
         };
         let next = self.profile.function.len() as u64 + 1;
@@ -210,6 +217,18 @@ impl<'a> Builder<'a> {
 
     fn value_type(&mut self, name: &str, unit: &str) -> proto::ValueType {
         proto::ValueType { type_index: self.string(name), unit_index: self.string(unit) }
+    }
+
+    fn shared_string(&mut self, text: &Arc<str>) -> i64 {
+        if text.is_empty() {
+            return 0;
+        }
+        if let Some(&index) = self.shared_strings.get(&text.as_ptr()) {
+            return index;
+        }
+        let index = self.string(text);
+        self.shared_strings.insert(text.as_ptr(), index);
+        index
     }
 
     fn string(&mut self, text: &str) -> i64 {

@@ -12,7 +12,7 @@ use super::{Frames, Symbolize};
 use crate::symbols::{self, ResolvedAddress, SourceLine, synthetic_line};
 use alloc_profiler::{Snapshot, StackTrace};
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 /// Where totals go that belong to no stack any more. No code lies at these addresses: the lowest page is never
@@ -32,12 +32,19 @@ struct Marker {
 }
 
 /// One place on an encoded stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Location {
     /// Within the call instruction.
     pub(crate) address: u64,
     /// Lines left out at this place, innermost first: inlined plumbing.
     skipped_lines: u32,
+}
+
+impl Hash for Location {
+    /// In one step: `skipped_lines` is small, and no address uses the highest bits.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.address ^ (u64::from(self.skipped_lines) << 48));
+    }
 }
 
 /// All addresses of a snapshot, with their names.
@@ -130,7 +137,7 @@ fn call_addresses(trace: &StackTrace) -> impl Iterator<Item = u64> {
     trace.return_addresses.iter().map(|&address| (address as u64).saturating_sub(1).max(LOWEST_ADDRESS))
 }
 
-/// A map keyed by addresses, or by what is made of them.
+/// A map keyed by addresses or other numbers, or by what is made of them.
 pub(crate) type AddressMap<K, V> = HashMap<K, V, BuildAddressHasher>;
 pub(crate) type BuildAddressHasher = BuildHasherDefault<AddressHasher>;
 
@@ -148,6 +155,9 @@ impl Hasher for AddressHasher {
     }
     fn write_u32(&mut self, value: u32) {
         self.write_u64(value.into());
+    }
+    fn write_i64(&mut self, value: i64) {
+        self.write_u64(value as u64);
     }
     fn write_usize(&mut self, value: usize) {
         self.write_u64(value as u64);

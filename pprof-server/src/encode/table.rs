@@ -6,7 +6,7 @@
 //! Path: *read path*.
 
 use super::Frames;
-use super::stacks::{Names, overflow_stack};
+use super::stacks::{AddressMap, Location, Names, overflow_stack};
 use super::trim::{Role, role};
 use super::units::{Bytes, Count};
 use alloc_profiler::{Snapshot, Totals};
@@ -17,10 +17,14 @@ use std::time::Duration;
 /// What is held, or what grew, by stack. `{table}` prints the first ten rows, `{table:.3}` three.
 #[derive(Clone, Debug)]
 pub struct TopTable {
-    /// By in-use bytes, largest first; in a difference, so, what grew most.
+    /// By in-use bytes, largest first; in a difference, so, what grew most. At most 1000, to be bounded in memory.
     pub rows: Vec<TopRow>,
-    /// Estimated bytes in use: the sum over all rows.
+    /// Distinct stacks, those included that are beyond `rows`.
+    pub stacks: usize,
+    /// Estimated bytes in use: the sum over all stacks.
     pub inuse_bytes: f64,
+    /// The same without signs, so that growth does not cancel out: what shares are shares of.
+    pub gross_bytes: f64,
     /// The time in which it grew; `None` if the table is of a snapshot.
     pub duration: Option<Duration>,
 }
@@ -47,37 +51,88 @@ pub struct Frame {
     pub is_inlined: bool,
 }
 
-/// The rows of `snapshot`. Stacks are the same if their frames are, lines included.
-pub(crate) fn build(snapshot: &Snapshot, frames_kept: Frames, names: &Names) -> TopTable {
-    let mut by_frames: HashMap<Vec<Frame>, Totals> = HashMap::new();
-    let stacks = snapshot.stacks.iter().map(|stack| (names.stack(&stack.trace, frames_kept), &stack.by_size));
+/// The table of `snapshot`. Stacks are the same if their frames are, lines included.
+pub(crate) fn build(snapshot: &Snapshot, frames: Frames, names: &Names) -> TopTable {
+    let mut lines = DistinctLines::new(names);
+    let mut by_lines: AddressMap<Vec<u32>, Totals> = AddressMap::default();
+    let stacks = snapshot.stacks.iter().map(|stack| (names.stack(&stack.trace, frames), &stack.by_size));
     for (stack, by_size) in stacks.chain([(overflow_stack(), &snapshot.overflow)]) {
-        if by_size.is_empty() {
-            continue;
+        if !by_size.is_empty() {
+            let totals = by_lines.entry(lines.of_stack(&stack)).or_default();
+            by_size.iter().for_each(|size| *totals += size.totals);
         }
-        let mut frames = Vec::new();
-        for location in stack {
-            let lines = names.lines(location);
-            frames.extend(lines.iter().enumerate().map(|(index, line)| Frame {
-                function: line.function.to_string(),
-                file: line.file.to_string(),
-                line: line.line,
-                is_inlined: index + 1 < lines.len(),
-            }));
-        }
-        let totals = by_frames.entry(frames).or_default();
-        by_size.iter().for_each(|size| *totals += size.totals);
     }
-    let mut rows: Vec<TopRow> =
-        by_frames.into_iter().map(|(frames, totals)| TopRow { totals, frames }).collect();
-    rows.sort_by(|a, b| {
-        let by_size = b.totals.inuse_bytes.total_cmp(&a.totals.inuse_bytes);
-        by_size.then_with(|| a.frames.cmp(&b.frames))
+    let mut stacks: Vec<(Vec<u32>, Totals)> = by_lines.into_iter().collect();
+    stacks.sort_by(|(a_lines, a), (b_lines, b)| {
+        let by_size = b.inuse_bytes.total_cmp(&a.inuse_bytes);
+        by_size.then_with(|| lines.frames(a_lines).cmp(lines.frames(b_lines)))
     });
-    let inuse_bytes = rows.iter().map(|row| row.totals.inuse_bytes).sum();
-    TopTable { rows, inuse_bytes, duration: snapshot.duration }
+    let row = |(ids, totals): &(Vec<u32>, Totals)| TopRow {
+        totals: *totals,
+        frames: lines.frames(ids).cloned().collect(),
+    };
+    TopTable {
+        rows: stacks.iter().take(MAX_ROWS).map(row).collect(),
+        stacks: stacks.len(),
+        inuse_bytes: stacks.iter().map(|(_, totals)| totals.inuse_bytes).sum(),
+        gross_bytes: stacks.iter().map(|(_, totals)| totals.inuse_bytes.abs()).sum(),
+        duration: snapshot.duration,
+    }
 }
 
+/// Frames are text: we compare their numbers, and spell them out for the rows that are kept.
+struct DistinctLines<'a> {
+    names: &'a Names,
+    frames: Vec<Frame>,
+    ids: HashMap<Frame, u32>,
+    by_location: AddressMap<Location, Vec<u32>>,
+}
+
+impl<'a> DistinctLines<'a> {
+    fn new(names: &'a Names) -> Self {
+        DistinctLines { names, frames: Vec::new(), ids: HashMap::new(), by_location: AddressMap::default() }
+    }
+
+    /// The numbers of all frames on `stack`, leaf first.
+    fn of_stack(&mut self, stack: &[Location]) -> Vec<u32> {
+        let mut all = Vec::with_capacity(2 * stack.len());
+        for &location in stack {
+            if !self.by_location.contains_key(&location) {
+                let ids = self.of_location(location);
+                self.by_location.insert(location, ids);
+            }
+            all.extend(&self.by_location[&location]);
+        }
+        all
+    }
+
+    fn of_location(&mut self, location: Location) -> Vec<u32> {
+        let lines = self.names.lines(location);
+        let frames = lines.iter().enumerate().map(|(index, line)| Frame {
+            function: line.function.to_string(),
+            file: line.file.to_string(),
+            line: line.line,
+            is_inlined: index + 1 < lines.len(),
+        });
+        let mut ids = Vec::with_capacity(lines.len());
+        for frame in frames {
+            let next = self.frames.len() as u32;
+            let id = *self.ids.entry(frame).or_insert_with_key(|frame| {
+                self.frames.push(frame.clone());
+                next
+            });
+            ids.push(id);
+        }
+        ids
+    }
+
+    fn frames(&self, ids: &[u32]) -> impl Iterator<Item = &Frame> {
+        ids.iter().map(|&id| &self.frames[id as usize])
+    }
+}
+
+/// Rows kept. Nobody reads more of them, and each holds the text of its whole stack.
+const MAX_ROWS: usize = 1000;
 /// Rows printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;
 /// Callers printed below the first function of a row.
@@ -87,20 +142,18 @@ impl fmt::Display for TopTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = Bytes(self.inuse_bytes);
         match self.duration {
-            None => writeln!(f, "In use: {total} on {} stacks.", self.rows.len())?,
+            None => writeln!(f, "In use: {total} on {} stacks.", self.stacks)?,
             Some(time) => {
                 let seconds = time.as_secs_f64();
-                writeln!(f, "Growth in {seconds:.1} s: {total} on {} stacks.", self.rows.len())?;
+                writeln!(f, "Growth in {seconds:.1} s: {total} on {} stacks.", self.stacks)?;
             }
         }
         writeln!(f, "\n  share       bytes      objects  samples  function")?;
-        // Where some stacks shrank, the shares of those that grew would else exceed the whole.
-        let whole: f64 = self.rows.iter().map(|row| row.totals.inuse_bytes.abs()).sum();
         let shown = f.precision().unwrap_or(ROWS_SHOWN);
         for row in self.rows.iter().take(shown) {
-            row.fmt(f, whole)?;
+            row.fmt(f, self.gross_bytes)?;
         }
-        match self.rows.len().saturating_sub(shown) {
+        match self.stacks.saturating_sub(shown.min(self.rows.len())) {
             0 => Ok(()),
             hidden => writeln!(f, "\n{hidden} more stacks not shown."),
         }
@@ -108,9 +161,9 @@ impl fmt::Display for TopTable {
 }
 
 impl TopRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>, whole: f64) -> fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>, gross_bytes: f64) -> fmt::Result {
         let Totals { inuse_bytes, inuse_objects, inuse_samples, .. } = self.totals;
-        let share = if whole > 0.0 { 100.0 * inuse_bytes / whole } else { 0.0 };
+        let share = if gross_bytes > 0.0 { 100.0 * inuse_bytes / gross_bytes } else { 0.0 };
         let (bytes, objects) = (Bytes(inuse_bytes), Count(inuse_objects));
         let first = self.frames.first();
         let function = first.map_or("[no names]", |frame| &frame.function);
@@ -177,7 +230,9 @@ mod tests {
         ];
         let table = TopTable {
             rows: vec![row(3072.0, &frames), row(0.0, &[]), row(-1024.0, &[("gone", "")])],
+            stacks: 3,
             inuse_bytes: 2048.0,
+            gross_bytes: 4096.0,
             duration: Some(Duration::from_millis(1500)),
         };
         let expected = "\
@@ -198,7 +253,8 @@ Growth in 1.5 s: 2.00 KiB on 3 stacks.
 
     #[test]
     fn an_empty_table_is_no_error() {
-        let table = TopTable { rows: Vec::new(), inuse_bytes: 0.0, duration: None };
+        let table =
+            TopTable { rows: Vec::new(), stacks: 0, inuse_bytes: 0.0, gross_bytes: 0.0, duration: None };
         assert!(table.to_string().starts_with("In use: 0 B on 0 stacks."));
     }
 }

@@ -7,14 +7,17 @@
 //!
 //! Path: *read path*.
 
-use super::ProfileOptions;
 use super::stacks::{Location, Names, overflow_stack};
+use super::{Frames, ProfileOptions};
 use alloc_profiler::{Snapshot, StackTrace, Totals};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
 /// Readers take no line of more than 64 KiB; a row holds 128 addresses at most, so only names can be too long.
 const MAX_NAME_BYTES: usize = 4096;
+
+/// All names together take little more than this.
+const MAX_COMMENT_BYTES: usize = 32 * 1024 * 1024;
 
 /// What of the process, not of the profile, goes into the text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,15 +39,10 @@ pub(crate) fn write(
     rows.sort_by(Row::by_inuse_bytes);
     let mut text = String::new();
     header(&mut text, snapshot.sampling_interval, &rows);
-    for row in &rows {
+    let comments = comments(&rows, options.frames, names);
+    for (row, comment) in rows.iter().zip(&comments) {
         row.write(&mut text);
-        let shown = match row.trace {
-            Some(trace) => names.stack(trace, options.frames),
-            None => overflow_stack(),
-        };
-        for location in shown {
-            frame(&mut text, names, location);
-        }
+        text.push_str(comment);
         text.push('\n');
     }
     memory(&mut text, snapshot, process.max_rss_bytes);
@@ -140,6 +138,25 @@ fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
         text,
         "heap profile: {inuse_objects}: {inuse_bytes} [{alloc_objects}: {alloc_bytes}] @ heap/{twice_interval}"
     );
+}
+
+/// The comment for each of `rows`: its functions, by name. Names repeat for every row, and ten thousand deep stacks
+/// make hundreds of megabytes of them; so the heaviest rows, which are the last, get theirs first.
+fn comments(rows: &[Row<'_>], frames: Frames, names: &Names) -> Vec<String> {
+    let mut bytes_left = MAX_COMMENT_BYTES;
+    let mut comments = vec![String::new(); rows.len()];
+    for (row, comment) in rows.iter().zip(&mut comments).rev() {
+        if bytes_left == 0 {
+            comment.push_str("#\t(names left out: the text is too long)\n");
+            continue;
+        }
+        let shown = row.trace.map_or_else(overflow_stack, |trace| names.stack(trace, frames));
+        for location in shown {
+            frame(comment, names, location);
+        }
+        bytes_left = bytes_left.saturating_sub(comment.len());
+    }
+    comments
 }
 
 /// One comment line for each function at `location`.
