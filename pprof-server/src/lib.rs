@@ -2,13 +2,20 @@
 #![forbid(unsafe_code)]
 
 pub mod encode;
+mod error;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub mod install;
 mod symbols;
 
+pub use alloc_profiler;
+pub use alloc_profiler::SamplingAllocator;
 pub use encode::{
     Frame, Frames, ProfileKind, ProfileOptions, Symbolize, TopRow, TopTable, heap_profile, heap_text,
     top_table, write_heap_profile,
 };
+pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{Server, serve};

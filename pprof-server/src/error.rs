@@ -1,0 +1,107 @@
+//! What can go wrong before a profile is served.
+//!
+//! Every message names the value that was wrong and what to do about it, so that it can be printed as it is.
+//! What goes wrong while serving becomes an HTTP status and never reaches the host program.
+//!
+//! Path: *read path*.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why [`serve`](crate::serve) could not start a server.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is not `host:port`, or the host has no address.
+    Resolve {
+        /// The address as it was given.
+        address: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The address can be reached from other machines. Profiles show code layout, file paths and addresses,
+    /// and there is no authentication yet, so only loopback is served.
+    NotLoopback {
+        /// The address as it was given.
+        address: String,
+        /// The first address it stands for.
+        resolved: SocketAddr,
+    },
+    /// The operating system refused to listen: most often the port is in use.
+    Bind {
+        /// The address tried.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The server's thread or its event loop could not be created.
+    Start {
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Resolve { address, source } => {
+                write!(f, "cannot serve on {address}: {source}; an address looks like 127.0.0.1:6060")
+            }
+            Error::NotLoopback { address, resolved } => {
+                write!(f, "refused to serve on {address}")?;
+                if *address != resolved.to_string() {
+                    write!(f, " ({resolved})")?;
+                }
+                write!(
+                    f,
+                    ": other machines could reach it; serve on 127.0.0.1:{port} and forward the port, \
+                     for example with `ssh -L {port}:127.0.0.1:{port} HOST` or \
+                     `kubectl port-forward POD {port}` (serving remotely with a token is planned)",
+                    port = resolved.port()
+                )
+            }
+            Error::Bind { address, source } => {
+                write!(
+                    f,
+                    "cannot listen on {address}: {source}; choose another port, or port 0 for any free one"
+                )
+            }
+            Error::Start { source } => write!(f, "cannot start the server's thread: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::NotLoopback { .. } => None,
+            Error::Resolve { source, .. } | Error::Bind { source, .. } | Error::Start { source } => {
+                Some(source)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_value_and_the_remedy() {
+        let refused = Error::NotLoopback {
+            address: "0.0.0.0:6060".to_owned(),
+            resolved: SocketAddr::from(([0, 0, 0, 0], 6060)),
+        };
+        let text = refused.to_string();
+        assert!(text.starts_with("refused to serve on 0.0.0.0:6060: "), "{text}");
+        assert!(text.contains("ssh -L 6060:127.0.0.1:6060"), "{text}");
+
+        let in_use = Error::Bind {
+            address: SocketAddr::from(([127, 0, 0, 1], 6060)),
+            source: io::ErrorKind::AddrInUse.into(),
+        };
+        assert!(in_use.to_string().starts_with("cannot listen on 127.0.0.1:6060: "), "{in_use}");
+        assert!(std::error::Error::source(&in_use).is_some());
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP answers: which headers go with which body.
+//!
+//! Called by `handler` and `server`. Every answer carries `nosniff` and `no-store`: a profile is never a web
+//! page, and never current twice. `Content-Length` is always known, so a cut transfer is noticed.
+//!
+//! Path: *read path*.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+use super::routes::Refusal;
+
+/// An answer whose body is in memory.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// A page.
+pub(super) fn html(body: String) -> Answer {
+    answer(StatusCode::OK, "text/html; charset=utf-8", body)
+}
+
+/// Plain text.
+pub(super) fn text(body: String) -> Answer {
+    answer(StatusCode::OK, "text/plain; charset=utf-8", body)
+}
+
+/// A file for `go tool pprof`, or for `curl -OJ`, which names it after `disposition`.
+pub(super) fn profile(body: Vec<u8>, disposition: &'static str) -> Answer {
+    let mut answer = answer(StatusCode::OK, "application/octet-stream", body);
+    answer.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
+    answer
+}
+
+/// A temporary redirect. `location` comes from a request line, so it is checked again.
+pub(super) fn redirect(location: &str) -> Answer {
+    let status = StatusCode::TEMPORARY_REDIRECT;
+    let mut answer = answer(status, "text/plain; charset=utf-8", "Temporary Redirect\n");
+    let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/debug/pprof/"));
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
+
+/// An error.
+pub(super) fn refusal(refusal: &Refusal) -> Answer {
+    let mut answer = answer(refusal.status, "text/plain; charset=utf-8", format!("{}\n", refusal.text));
+    let headers = answer.headers_mut();
+    if refusal.is_for_pprof {
+        headers.insert("x-go-pprof", HeaderValue::from_static("1"));
+    }
+    if let Some(methods) = refusal.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    }
+    answer
+}
+
+/// Length is set here, not left to hyper, so that HEAD announces the same as GET.
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let body = body.into();
+    let length = HeaderValue::from(body.len());
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_LENGTH, length);
+    answer
+}

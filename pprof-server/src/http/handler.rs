@@ -1,0 +1,159 @@
+//! Answers a request: takes the snapshot, waits if a delta is asked for, has it encoded.
+//!
+//! Called by `server`, once for each request. A dropped answer is a cancelled one: when the client leaves, hyper
+//! drops the future, and with it the wait, the first snapshot and the permit. Encoding itself is not
+//! interrupted; one request at a time encodes, since there is one thread.
+//!
+//! Path: *read path*.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use alloc_profiler::Snapshot;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use hyper::{Method, Request, StatusCode};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::answer::{self, Answer};
+use super::routes::{Decision, Form, ProfileRequest, Refusal, decide};
+use super::{guard, index, symbol};
+use crate::encode::{ProfileKind, heap_profile, heap_text};
+
+/// Deltas that may wait at once: each holds a snapshot. Below the limit on connections, so that a plain profile
+/// can always be had.
+const MAX_WAITING_DELTAS: usize = 8;
+/// Largest body of a `symbol` request: some 70 000 addresses.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Longest time for that body to arrive.
+const MAX_BODY_TIME: Duration = Duration::from_secs(5);
+
+/// Answers requests from a profiler. Clones share the permits for deltas.
+#[derive(Clone, Debug)]
+pub(crate) struct Handler {
+    snapshot: fn() -> Snapshot,
+    is_installed: fn() -> bool,
+    deltas: Arc<Semaphore>,
+}
+
+/// Tells that the server is stopping: `changed` returns an error once the sender is gone.
+pub(super) type Stopping = watch::Receiver<()>;
+
+impl Handler {
+    /// Answers from this process's profiler.
+    pub(crate) fn new() -> Handler {
+        Handler {
+            snapshot: alloc_profiler::snapshot,
+            is_installed: alloc_profiler::is_installed,
+            deltas: Arc::new(Semaphore::new(MAX_WAITING_DELTAS)),
+        }
+    }
+
+    /// The answer to `request`. A panic on the way becomes a 500.
+    pub(super) async fn answer<B>(self, request: Request<B>, stopping: Stopping) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let mut answer = pin!(self.answer_or_panic(request, stopping));
+        poll_fn(|cx| {
+            // Nothing outlives a panicked answer but the permits, which are atomic.
+            catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))).unwrap_or_else(|_| {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Poll::Ready(answer::refusal(&Refusal::new(
+                    status,
+                    "the profiler panicked; see standard error",
+                )))
+            })
+        })
+        .await
+    }
+
+    async fn answer_or_panic<B>(self, request: Request<B>, stopping: Stopping) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let uri = request.uri();
+        let admitted = guard::admit(uri, request.version(), request.headers());
+        let decision = match admitted {
+            Ok(()) => decide(request.method(), uri.path(), uri.query()),
+            Err(refusal) => Decision::Refuse(refusal),
+        };
+        match decision {
+            Decision::Index => answer::html(index::page(&(self.snapshot)(), (self.is_installed)())),
+            Decision::Profile(wanted) => {
+                self.profile(&wanted, stopping).await.unwrap_or_else(|refusal| answer::refusal(&refusal))
+            }
+            Decision::Symbol => match words(request).await {
+                Ok(words) => answer::text(symbol::names(&words, crate::symbols::mangled_name)),
+                Err(refusal) => answer::refusal(&refusal),
+            },
+            Decision::Redirect(location) => answer::redirect(&location),
+            Decision::Refuse(refusal) => answer::refusal(&refusal),
+        }
+    }
+
+    async fn profile(&self, wanted: &ProfileRequest, stopping: Stopping) -> Result<Answer, Refusal> {
+        let options = wanted.options();
+        let disposition = |name, delta_name| if let Form::Delta(_) = wanted.form { delta_name } else { name };
+        let disposition = match wanted.kind {
+            ProfileKind::Heap => {
+                disposition(r#"attachment; filename="heap""#, r#"attachment; filename="heap-delta""#)
+            }
+            ProfileKind::Allocs => {
+                disposition(r#"attachment; filename="allocs""#, r#"attachment; filename="allocs-delta""#)
+            }
+        };
+        let snapshot = match wanted.form {
+            Form::Text => return Ok(answer::text(heap_text(&(self.snapshot)(), &options))),
+            Form::Snapshot => (self.snapshot)(),
+            Form::Delta(time) => self.delta(time, stopping).await?,
+        };
+        Ok(answer::profile(heap_profile(&snapshot, &options), disposition))
+    }
+
+    /// What changes in `time`.
+    async fn delta(&self, time: Duration, mut stopping: Stopping) -> Result<Snapshot, Refusal> {
+        let Ok(_permit) = self.deltas.try_acquire() else {
+            let text = "too many profiles with seconds are being taken; try again later";
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, text);
+            return Err(Refusal { retry_after: Some("10"), ..refusal });
+        };
+        let before = (self.snapshot)();
+        tokio::select! {
+            () = sleep(time) => Ok((self.snapshot)().since(&before)),
+            _ = stopping.changed() => {
+                Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the profile server is shutting down"))
+            }
+        }
+    }
+}
+
+/// The words of a `symbol` request: the body of a POST, else the raw query.
+async fn words<B>(request: Request<B>) -> Result<Bytes, Refusal>
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    if *request.method() != Method::POST {
+        return Ok(Bytes::copy_from_slice(request.uri().query().unwrap_or_default().as_bytes()));
+    }
+    let too_long = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a symbol request must be at most 1 MiB");
+    let body = request.into_body();
+    // Asked before the first read: a client that waits for `100 Continue` then never sends the body.
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_long());
+    }
+    match timeout(MAX_BODY_TIME, pin!(Limited::new(body, MAX_BODY_BYTES)).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out")),
+    }
+}

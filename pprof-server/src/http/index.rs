@@ -1,0 +1,130 @@
+//! The page at `/debug/pprof/`: which profiles there are, and how the profiler is doing.
+//!
+//! Called by `handler`. Structure and wording follow Go's page, so that tools and eyes used to it find their
+//! way; what Go has no equal for stands in one paragraph below. Links are relative: the page works behind any
+//! prefix.
+//!
+//! Path: *read path*.
+
+use std::fmt::Write;
+
+use alloc_profiler::{Dropped, Snapshot};
+
+const HEAD: &str = "<html>
+<head>
+<title>/debug/pprof/</title>
+<style>
+.profile-name{
+	display:inline-block;
+	width:6rem;
+}
+</style>
+</head>
+<body>
+/debug/pprof/
+<br>
+<p>Set debug=1 as a query parameter to export in legacy text format</p>
+<br>
+Types of profiles available:
+<table>
+<thead><td>Count</td><td>Profile</td></thead>
+";
+
+const TAIL: &str = "<br>
+<p>
+Profile Descriptions:
+<ul>
+<li><div class=profile-name>allocs: </div> A sampling of all past memory allocations</li>
+<li><div class=profile-name>heap: </div> A sampling of memory allocations of live objects. \
+Set seconds=N to see what changes in the next N seconds instead.</li>
+<li><div class=profile-name>symbol: </div> Maps given program counters to function names. Counters can be \
+specified in a GET raw query or POST body, multiple counters are separated by '+'.</li>
+</ul>
+</p>
+</body>
+</html>";
+
+/// The page. Nothing in it comes from a request.
+pub(super) fn page(snapshot: &Snapshot, is_installed: bool) -> String {
+    let mut page = String::from(HEAD);
+    let buckets =
+        snapshot.stacks.iter().map(|stack| stack.by_size.len()).sum::<usize>() + snapshot.overflow.len();
+    for (name, count) in [("allocs", buckets), ("heap", buckets), ("symbol", 0)] {
+        let _ = writeln!(page, "<tr><td>{count}</td><td><a href='{name}?debug=1'>{name}</a></td></tr>");
+    }
+    page.push_str("</table>\n<p>\n");
+    if !is_installed {
+        page.push_str(
+            "<b>No SamplingAllocator is the global allocator of this program, so its profiles are empty.</b> \
+             Write pprof_server::install!() in main.\n<br>\n",
+        );
+    }
+    page.push_str(&match snapshot.sampling_interval {
+        0 => "Sampling is off.\n".to_owned(),
+        1 => "Every allocation is recorded (sampling interval: 1 byte).\n".to_owned(),
+        bytes => format!("Sampling interval: one sample in {bytes} bytes allocated, on average.\n"),
+    });
+    let own = snapshot.own_memory;
+    let _ = writeln!(
+        page,
+        "<br>\nLive samples: {} on {} stacks.\n<br>\nThe profiler's own memory: {} of at most {} bytes.\n<br>\n{}\n</p>",
+        own.live_samples,
+        own.stacks,
+        own.mapped_bytes,
+        own.limit_bytes,
+        dropped(snapshot.dropped),
+    );
+    page.push_str(TAIL);
+    page
+}
+
+/// Which samples were lost or cut, if any were.
+fn dropped(dropped: Dropped) -> String {
+    let reasons = [
+        (dropped.stacks_full, "counted as overflow: too many stacks"),
+        (dropped.live_full, "missing from in-use: too many live samples"),
+        (dropped.live_busy, "missing from in-use: table busy"),
+        (dropped.missed_removals, "possibly still counted after free"),
+        (dropped.truncated_stacks, "with a stack too deep to keep whole"),
+    ];
+    let counted: Vec<String> = reasons
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, reason)| format!("{count} {reason}"))
+        .collect();
+    if counted.is_empty() {
+        "Samples dropped: none.".to_owned()
+    } else {
+        format!("Samples {}.", counted.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc_profiler::{SizeTotals, StackTotals, StackTrace, Totals};
+
+    #[test]
+    fn counts_are_buckets_and_losses_are_named() {
+        let size = |size_class| SizeTotals { size_class, totals: Totals::default() };
+        let mut snapshot = Snapshot {
+            stacks: vec![StackTotals { trace: StackTrace::default(), by_size: vec![size(16), size(32)] }],
+            overflow: vec![size(64)],
+            sampling_interval: 524288,
+            ..alloc_profiler::snapshot()
+        };
+        let html = page(&snapshot, true);
+        assert!(html.contains("<tr><td>3</td><td><a href='heap?debug=1'>heap</a></td></tr>"), "{html}");
+        assert!(html.contains("<tr><td>3</td><td><a href='allocs?debug=1'>allocs</a></td></tr>"), "{html}");
+        assert!(html.contains("one sample in 524288 bytes"), "{html}");
+        assert!(html.contains("Samples dropped: none."), "{html}");
+        assert!(!html.contains("No SamplingAllocator"), "{html}");
+
+        snapshot.dropped.live_full = 7;
+        snapshot.sampling_interval = 0;
+        let html = page(&snapshot, false);
+        assert!(html.contains("Samples 7 missing from in-use: too many live samples."), "{html}");
+        assert!(html.contains("Sampling is off."), "{html}");
+        assert!(html.contains("No SamplingAllocator"), "{html}");
+    }
+}
