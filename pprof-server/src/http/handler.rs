@@ -157,3 +157,93 @@ where
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Empty, Full};
+    use std::time::Instant;
+
+    fn handler_of(snapshot: fn() -> Snapshot) -> Handler {
+        Handler { snapshot, ..Handler::new() }
+    }
+
+    fn get(target: &str) -> Request<Empty<Bytes>> {
+        Request::get(target).header("host", "localhost").body(Empty::new()).unwrap()
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    /// A server that is not stopping.
+    fn never() -> (watch::Sender<()>, Stopping) {
+        watch::channel(())
+    }
+
+    #[test]
+    fn a_panic_is_a_500_and_the_next_request_is_served() {
+        run(async {
+            let (_sender, stopping) = never();
+            let broken = handler_of(|| panic!("on purpose"));
+            let answer = broken.clone().answer(get("/debug/pprof/heap"), stopping.clone()).await;
+            assert_eq!(answer.status(), 500);
+            assert_eq!(answer.headers()["x-go-pprof"], "1");
+            // Permits are given back on the way out of a panic.
+            for _ in 0..2 * MAX_WAITING_DELTAS {
+                let answer =
+                    broken.clone().answer(get("/debug/pprof/heap?seconds=1"), stopping.clone()).await;
+                assert_eq!(answer.status(), 500);
+            }
+            let answer = broken.answer(get("/debug/pprof/symbol"), stopping).await;
+            assert_eq!(answer.status(), 200);
+        });
+    }
+
+    #[test]
+    fn a_delta_lasts_as_long_as_asked_and_gives_its_permit_back() {
+        run(async {
+            let (_sender, stopping) = never();
+            let handler = handler_of(alloc_profiler::snapshot);
+            let started = Instant::now();
+            let delta = handler.delta(Duration::from_millis(50), stopping.clone()).await.unwrap();
+            assert!(delta.duration.is_some() && started.elapsed() >= Duration::from_millis(50));
+
+            let waiting: Vec<_> =
+                (0..MAX_WAITING_DELTAS).map(|_| handler.deltas.try_acquire().unwrap()).collect();
+            let refusal = handler.delta(Duration::ZERO, stopping.clone()).await.unwrap_err();
+            assert_eq!(refusal.status, StatusCode::TOO_MANY_REQUESTS);
+            drop(waiting);
+
+            // Dropped while it waits, as when the client leaves.
+            assert!(
+                timeout(Duration::from_millis(10), handler.delta(Duration::MAX, stopping)).await.is_err()
+            );
+            assert_eq!(handler.deltas.available_permits(), MAX_WAITING_DELTAS);
+        });
+    }
+
+    #[test]
+    fn a_delta_ends_when_the_server_stops() {
+        run(async {
+            let (sender, stopping) = never();
+            let handler = handler_of(alloc_profiler::snapshot);
+            let answer = handler.answer(get("/debug/pprof/heap?seconds=300"), stopping);
+            let mut answer = pin!(answer);
+            assert!(timeout(Duration::from_millis(10), &mut answer).await.is_err());
+            drop(sender);
+            assert_eq!(answer.await.status(), 503);
+        });
+    }
+
+    #[test]
+    fn a_symbol_body_is_bounded_in_size() {
+        let post = |body| Request::post("/debug/pprof/symbol").body(body).unwrap();
+        run(async {
+            let long = Full::new(Bytes::from(vec![b'1'; MAX_BODY_BYTES + 1]));
+            assert_eq!(words(post(long)).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+            let whole = Full::new(Bytes::from_static(b"0x1+0x2"));
+            assert_eq!(words(post(whole)).await.unwrap(), "0x1+0x2");
+        });
+    }
+}

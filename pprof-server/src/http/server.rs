@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -40,6 +41,12 @@ const MAX_CONNECTION_TIME: Duration = Duration::from_secs(MAX_DELTA_SECONDS.unsi
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for the last answers to leave when the server stops.
 const STOP_GRACE: Duration = Duration::from_millis(50);
+
+/// Said once: a program may start and stop servers as it likes.
+const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of this program, so its profiles will be \
+     empty; use pprof_server::install!(), or declare `#[global_allocator] static ALLOCATOR: \
+     pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();`";
+static WARNED: Once = Once::new();
 
 /// A running server of `/debug/pprof/`. Dropping it stops it.
 ///
@@ -82,11 +89,7 @@ pub fn serve(address: impl ToSocketAddrs + fmt::Debug) -> Result<Server, Error> 
     alloc_profiler::init_from_env();
     alloc_profiler::unsampled(|| {
         if !alloc_profiler::is_installed() {
-            crate::install::warn(
-                "no SamplingAllocator is the global allocator of this program, so its profiles will be empty; \
-                 use pprof_server::install!(), or declare `#[global_allocator] static ALLOCATOR: \
-                 pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();`",
-            );
+            WARNED.call_once(|| crate::install::warn(NOT_INSTALLED));
         }
         Server::start(resolve(address)?, Handler::new())
     })

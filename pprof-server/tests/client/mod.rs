@@ -1,0 +1,72 @@
+//! A bare HTTP client over a socket, so that tests see the bytes, and can misbehave.
+#![allow(dead_code)] // Each test file is a crate of its own and uses a part.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// An answer, as it came.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The value of a header, by its lower-case name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Reply> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = std::str::from_utf8(&bytes[..end]).ok()?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers = lines
+            .map(|line| {
+                line.split_once(": ").map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()))
+            })
+            .collect::<Option<_>>()?;
+        Some(Reply { status, headers, body: bytes[end + 4..].to_vec() })
+    }
+}
+
+/// Sends the bytes of a request; the answer is still to be read.
+pub(crate) fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    stream.write_all(request).expect("the server takes the request");
+    stream
+}
+
+/// Reads to the end of the connection. `None` if it was closed without an answer.
+pub(crate) fn receive(mut stream: TcpStream) -> Option<Reply> {
+    let mut bytes = Vec::new();
+    // A connection closed before it was drained ends in an error, after the answer.
+    let _ = stream.read_to_end(&mut bytes);
+    Reply::parse(&bytes)
+}
+
+/// One exchange. `target` is path and query.
+pub(crate) fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> Reply {
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let head = match body {
+        "" => format!("{head}\r\n"),
+        _ => format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()),
+    };
+    receive(send(address, head.as_bytes())).unwrap_or_else(|| panic!("no answer to {method} {target}"))
+}
+
+pub(crate) fn get(address: SocketAddr, target: &str) -> Reply {
+    request(address, "GET", target, "")
+}

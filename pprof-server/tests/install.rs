@@ -1,0 +1,173 @@
+//! `install!` and `serve` in programs of their own: the examples, run as children.
+
+mod client;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use client::get;
+
+/// A running example. It ends when its standard input does.
+struct Program {
+    child: Child,
+    first_line: String,
+}
+
+impl Program {
+    /// Starts an example and waits for its first line on standard output: it has installed by then.
+    fn start(example: &str, variables: &[(&str, &str)]) -> Program {
+        let mut command = Command::new(path_of(example));
+        command
+            .env_remove("PPROF_ADDR")
+            .env_remove("ALLOC_PROFILER_INTERVAL")
+            .envs(variables.iter().copied());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{error}: run `cargo test -p pprof-server` without --test, which builds the examples first")
+            });
+        let mut first_line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        Program { child, first_line: first_line.trim().to_owned() }
+    }
+
+    /// The address in its first line.
+    fn address(&self) -> SocketAddr {
+        let line = self.first_line.trim_start_matches("Some(").trim_end_matches(')');
+        let line = line.trim_start_matches("http://").trim_end_matches("/debug/pprof/");
+        line.parse().unwrap_or_else(|error| panic!("{error}: {}", self.first_line))
+    }
+
+    /// Lets it end; what it wrote to standard error.
+    fn end(mut self) -> String {
+        drop(self.child.stdin.take());
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{errors}");
+        errors
+    }
+}
+
+/// Examples lie beside the folder of the tests' own binaries.
+fn path_of(example: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example)
+}
+
+fn live_samples(address: SocketAddr) -> u64 {
+    let index = get(address, "/debug/pprof/");
+    let (_, rest) = index.text().split_once("Live samples: ").expect("the index counts live samples");
+    rest.split_once(' ').unwrap().0.parse().unwrap()
+}
+
+#[test]
+fn one_line_samples_and_serves() {
+    let program =
+        Program::start("install", &[("PPROF_ADDR", "127.0.0.1:0"), ("ALLOC_PROFILER_INTERVAL", "1")]);
+    let address = program.address();
+    assert_eq!(get(address, "/debug/pprof/heap").status, 200);
+    assert!(live_samples(address) > 0);
+    assert!(!get(address, "/debug/pprof/").text().contains("No SamplingAllocator"));
+    assert_eq!(program.end(), format!("pprof-server: serving http://{address}/debug/pprof/\n"));
+}
+
+#[test]
+fn the_address_in_the_code_is_used_and_port_0_is_told() {
+    let mut program = Program::start("install_addr", &[("PPROF_ADDR", "")]);
+    assert_eq!(program.first_line, "installed");
+    let mut told = String::new();
+    BufReader::new(program.child.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    let address =
+        told.trim().trim_start_matches("pprof-server: serving http://").trim_end_matches("/debug/pprof/");
+    assert_eq!(get(address.parse().unwrap(), "/debug/pprof/heap").status, 200);
+    program.end();
+}
+
+#[test]
+fn another_allocator_is_wrapped() {
+    let program = Program::start("install_allocator", &[("PPROF_ADDR", "off")]);
+    assert_eq!(program.first_line, "true");
+    assert_eq!(program.end(), "");
+
+    let program = Program::start("install_allocator_addr", &[("ALLOC_PROFILER_INTERVAL", "1")]);
+    assert!(live_samples(program.address()) > 0);
+    program.end();
+}
+
+#[test]
+fn off_serves_nothing_and_says_nothing() {
+    for off in ["off", "OFF"] {
+        let program = Program::start("install", &[("PPROF_ADDR", off)]);
+        assert_eq!(program.first_line, "None");
+        assert_eq!(program.end(), "");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_the_program_goes_on() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let program = Program::start("install", &[("PPROF_ADDR", &address)]);
+    assert_eq!(program.first_line, "None");
+    let errors = program.end();
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    for part in
+        [&*format!("cannot listen on {address}: "), "in use", "PPROF_ADDR=127.0.0.1:PORT", "PPROF_ADDR=off"]
+    {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+#[test]
+fn a_bad_address_is_one_line_and_the_program_goes_on() {
+    for (bad, reason) in [
+        ("banana", "cannot serve on banana: "),
+        ("127.0.0.1", "cannot serve on 127.0.0.1: "),
+        ("0.0.0.0:6060", "refused to serve on 0.0.0.0:6060: "),
+    ] {
+        let program = Program::start("install", &[("PPROF_ADDR", bad)]);
+        assert_eq!(program.first_line, "None");
+        let errors = program.end();
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        for part in [reason, "(from PPROF_ADDR)", "127.0.0.1:6060", "PPROF_ADDR=off"] {
+            assert!(
+                errors.contains(part) || part.ends_with(":6060") && errors.contains("127.0.0.1:"),
+                "{errors}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_closed_standard_error_is_no_harm() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(path_of("install"));
+    let mut child = command
+        .env("PPROF_ADDR", "banana")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_explicit_form_serves_and_warns_where_the_allocator_is_missing() {
+    let program = Program::start("serve", &[("ALLOC_PROFILER_INTERVAL", "1")]);
+    assert!(live_samples(program.address()) > 0);
+    assert_eq!(program.end(), "");
+
+    let program = Program::start("serve_unsampled", &[]);
+    assert!(get(program.address(), "/debug/pprof/").text().contains("No SamplingAllocator"));
+    let errors = program.end();
+    assert!(errors.contains("no SamplingAllocator") && errors.contains("install!()"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+}
