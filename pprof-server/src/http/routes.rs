@@ -106,21 +106,26 @@ pub(super) fn decide(method: &Method, path: &str, query: Option<&str>) -> Decisi
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
+    let is_method_allowed = |allow: &str| allow.split(", ").any(|allowed| allowed == method.as_str());
+    let name = name_below_debug_pprof(&clean);
+    if name == Some(None) && is_method_allowed(GET_AND_HEAD) {
+        return Decision::Redirect(location(&format!("{clean}/")));
+    }
     if clean != path && *method != Method::CONNECT {
         return Decision::Redirect(location(&clean));
     }
-    let Some(name) = name_below_debug_pprof(path) else {
+    let Some(name) = name else {
         return Decision::Refuse(not_found);
     };
     let name = name.as_deref();
     let allow = if name == Some("symbol") { GET_HEAD_AND_POST } else { GET_AND_HEAD };
-    if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
+    if !is_method_allowed(allow) {
         let refusal = Refusal::of_router(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         return Decision::Refuse(Refusal { allow: Some(allow), ..refusal });
     }
     match name {
-        None => Decision::Redirect(location(&format!("{path}/"))),
-        Some("") => Decision::Index,
+        // `None` was redirected above, or its method refused.
+        None | Some("") => Decision::Index,
         Some("symbol") => Decision::Symbol,
         Some(name) => match profile_request(name, query.unwrap_or_default()) {
             Ok(request) => Decision::Profile(request),
@@ -249,6 +254,7 @@ mod tests {
             ("/debug/pprof/../pprof/heap", "/debug/pprof/heap"),
             ("/debug/./pprof/", "/debug/pprof/"),
             ("/debug/pprof//", "/debug/pprof/"),
+            ("/debug/pprof/.", "/debug/pprof/"),
             ("/..", "/"),
             ("//\\\\evil.example", "/%5C%5Cevil.example"),
         ] {

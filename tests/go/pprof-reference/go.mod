@@ -1,0 +1,3 @@
+module pprof-reference
+
+go 1.22
