@@ -78,7 +78,7 @@ macro_rules! install {
     };
     ($address:expr, allocator = $inner:path $(,)?) => {{
         #[global_allocator]
-        static ALLOCATOR: $crate::SamplingAllocator<$inner> =
+        static PPROF_SERVER_ALLOCATOR: $crate::SamplingAllocator<$inner> =
             $crate::SamplingAllocator::with_allocator($inner);
         $crate::install::start($address)
     }};

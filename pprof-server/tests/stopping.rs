@@ -2,6 +2,12 @@
 
 mod client;
 
+/// Only compiled: the macro takes its two arguments in either order.
+#[allow(dead_code)]
+fn the_allocator_may_come_first() {
+    pprof_server::install!(allocator = std::alloc::System, "127.0.0.1:0",);
+}
+
 fn entries(folder: &str) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
