@@ -91,7 +91,9 @@ impl Handler {
                 self.profile(&wanted, stopping).await.unwrap_or_else(|refusal| answer::refusal(&refusal))
             }
             Decision::Symbol => match words(request).await {
-                Ok(words) => answer::text(symbol::names(&words, crate::symbols::mangled_name)),
+                Ok(words) => answer::text(symbol::names(&words, |addresses| {
+                    addresses.iter().map(|address| crate::symbols::mangled_name(*address)).collect()
+                })),
                 Err(refusal) => answer::refusal(&refusal),
             },
             Decision::Redirect(location) => answer::redirect(&location),

@@ -11,18 +11,27 @@ use std::fmt::Write;
 /// Longest word Go reads; a longer one ends its reading.
 const MAX_WORD_BYTES: usize = 4096;
 
-/// The answer to `words`.
-pub(super) fn names(words: &[u8], name_of: impl Fn(u64) -> Option<String>) -> String {
-    // The number is a constant: all that pprof asks is whether it is zero.
-    let mut answer = String::from("num_symbols: 1\n");
+/// The answer to `words`. `names_of` is asked once, for all addresses together: finding names costs most where
+/// files are opened.
+pub(super) fn names(words: &[u8], names_of: impl Fn(&[u64]) -> Vec<Option<String>>) -> String {
+    let mut addresses = Vec::new();
+    let mut is_cut = false;
     for word in words.split(|byte| *byte == b'+') {
-        if let Some((address, name)) = address(word).and_then(|address| Some((address, name_of(address)?))) {
-            let _ = writeln!(answer, "{address:#x} {name}");
-        }
-        if word.len() >= MAX_WORD_BYTES {
-            answer.push_str("reading request: bufio: buffer full\n");
+        addresses.extend(address(word));
+        is_cut = word.len() >= MAX_WORD_BYTES;
+        if is_cut {
             break;
         }
+    }
+    // The number is a constant: all that pprof asks is whether it is zero.
+    let mut answer = String::from("num_symbols: 1\n");
+    for (address, name) in addresses.iter().zip(names_of(&addresses)) {
+        if let Some(name) = name {
+            let _ = writeln!(answer, "{address:#x} {name}");
+        }
+    }
+    if is_cut {
+        answer.push_str("reading request: bufio: buffer full\n");
     }
     answer
 }
@@ -48,7 +57,8 @@ mod tests {
     use super::*;
 
     fn answer(words: &str) -> String {
-        names(words.as_bytes(), |address| (address != 99).then(|| format!("_R{address}")))
+        let name = |address: &u64| (*address != 99).then(|| format!("_R{address}"));
+        names(words.as_bytes(), |addresses| addresses.iter().map(name).collect())
     }
 
     #[test]
