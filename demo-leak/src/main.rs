@@ -22,16 +22,13 @@ mod serve;
 
 mod arguments;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use alloc_profiler::SamplingAllocator;
 use arguments::{Arguments, Command, Invocation};
 
-#[global_allocator]
-static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
-
 fn main() -> ExitCode {
-    alloc_profiler::init_from_env();
+    let pprof = pprof_server::install!();
     let arguments = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Invocation::Run(arguments)) => arguments,
         Ok(Invocation::Help) => {
@@ -43,7 +40,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&arguments) {
+    match run(&arguments, pprof) {
         Ok(exit) => exit,
         Err(error) => {
             eprintln!("demo-leak: {error}");
@@ -52,15 +49,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments, pprof: Option<SocketAddr>) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match arguments.command {
         Command::Serve => {
-            let address = std::env::var("PPROF_ADDR").unwrap_or_else(|_| "127.0.0.1:6060".to_owned());
-            let _server = pprof_server::serve(&address).map_err(|error| {
-                format!("cannot serve profiles on {address}: {error}; choose another with PPROF_ADDR=IP:PORT")
-            })?;
-            runtime.block_on(serve::serve(arguments, address.parse().ok()))?;
+            runtime.block_on(serve::serve(arguments, pprof))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Hunt => runtime.block_on(hunt::hunt(arguments)),

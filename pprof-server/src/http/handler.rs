@@ -91,9 +91,7 @@ impl Handler {
                 self.profile(&wanted, stopping).await.unwrap_or_else(|refusal| answer::refusal(&refusal))
             }
             Decision::Symbol => match words(request).await {
-                Ok(words) => answer::text(symbol::names(&words, |addresses| {
-                    addresses.iter().map(|address| crate::symbols::mangled_name(*address)).collect()
-                })),
+                Ok(words) => answer::text(symbol::names(&words, crate::symbols::mangled_names)),
                 Err(refusal) => answer::refusal(&refusal),
             },
             Decision::Redirect(location) => answer::redirect(&location),

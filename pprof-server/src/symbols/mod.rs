@@ -79,15 +79,9 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     resolved.into_iter().zip(addresses).map(unmapped).collect()
 }
 
-/// The mangled name of the function at `address`, for the `symbol` endpoint: addresses come already minus one.
-/// `None` where neither debug information nor symbol table has a name.
-#[allow(dead_code)]
-pub(crate) fn mangled_name(address: u64) -> Option<String> {
-    mangled_names(&[address]).pop().flatten()
-}
-
-/// [`mangled_name`] for many addresses: each file is opened once for all of them.
-#[allow(dead_code)]
+/// The mangled name of the function at each address, for the `symbol` endpoint: addresses come already minus
+/// one. `None` where neither debug information nor symbol table has a name. Each file is opened once for all.
+#[cfg(any(feature = "http", test))]
 pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
     let resolved = alloc_profiler::unsampled(|| resolve(&Mappings::of_process(), addresses));
     let outermost = |resolved: &Arc<ResolvedAddress>| {
@@ -244,8 +238,8 @@ mod tests {
         let line = resolved.lines.last().unwrap();
         assert!(line.function.ends_with("landmark"), "{line:?}");
         assert!(line.file.ends_with("symbols/mod.rs") && line.line > 0, "{line:?}");
-        let mangled = mangled_name(landmark()).unwrap();
+        let mangled = mangled_names(&[landmark()]).pop().flatten().unwrap();
         assert!(mangled.starts_with("_ZN") || mangled.starts_with("_R"), "{mangled}");
-        assert_eq!(mangled_name(1), None);
+        assert_eq!(mangled_names(&[1]), [None]);
     }
 }
