@@ -9,9 +9,9 @@ fail() { echo "hunt-leak.sh: $*" >&2; exit 1; }
 
 fixed=${1-}
 [[ $# -le 1 && ( -z $fixed || $fixed == --fixed ) ]] || fail "there is no '$*'; only --fixed, or nothing"
-export PATH="$PWD/.tools/go/bin:$PATH"
+PATH="$(scripts/install-go.sh):$PATH"
 for tool in cargo curl go; do
-  command -v "$tool" >/dev/null || fail "needs $tool on the PATH (scripts/test.sh installs go into .tools/)"
+  command -v "$tool" >/dev/null || fail "needs $tool on the PATH"
 done
 
 cargo build --quiet --release -p demo-leak
