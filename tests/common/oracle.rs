@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-/// Counts all blocks between [`reset`](Counts::reset) and reading.
+/// `System`, with every call counted: see [`Counts::now`].
 #[derive(Debug)]
 pub struct CountingAllocator;
 
