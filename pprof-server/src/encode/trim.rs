@@ -23,7 +23,10 @@ pub(crate) enum Role {
 pub(crate) fn role(function: &str, file: &str) -> Role {
     if is_entry(function) {
         Role::Entry
-    } else if is_standard_file(file) || is_plumbing_function(function, !file.is_empty()) {
+    } else if is_standard_file(file)
+        || is_plumbing_source(file)
+        || is_plumbing_function(function, !file.is_empty())
+    {
         Role::Plumbing
     } else {
         Role::User
@@ -48,11 +51,12 @@ pub(crate) fn plumbing_run(roles: impl Iterator<Item = Role>) -> usize {
 }
 
 /// Crates that are plumbing as a whole.
-const CRATES: [&str; 18] = [
+const CRATES: [&str; 19] = [
     "alloc",
     "core",
     "std",
     "hashbrown",
+    "allocator_api2",
     "alloc_profiler",
     "__rustc",
     "compiler_builtins",
@@ -72,6 +76,17 @@ const CRATES: [&str; 18] = [
 /// Modules that are plumbing in crates that otherwise are not. A task is allocated by the line that spawned
 /// it; a channel or a socket of tokio's is a thing of its own.
 const MODULES: [&str; 4] = ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::"];
+
+/// The same two by their source, within the folder that the registry's crates are unpacked to. With names of inlined
+/// functions bare, as under `debug = "line-tables-only"`, only the file tells.
+const SOURCES: [(&str, &str); 6] = [
+    ("hashbrown-", ""),
+    ("allocator-api2-", ""),
+    ("tokio-", "runtime/"),
+    ("tokio-", "task/"),
+    ("tokio-", "util/"),
+    ("tokio-", "loom/"),
+];
 
 /// Allocation functions of C, and the prefixes of those that other allocators export.
 const C_FUNCTIONS: [&str; 16] = [
@@ -135,10 +150,24 @@ fn is_standard_file(file: &str) -> bool {
     if let Some(rest) = file.strip_prefix("/rustc/") {
         return rest.split_once('/').is_some_and(|(_hash, path)| path.starts_with("library/"));
     }
-    file.starts_with("/rust/deps/")
-        || file.contains("/lib/rustlib/src/rust/library/")
-        // With names of inlined functions bare, as under `debug = "line-tables-only"`, only the file tells.
-        || file.contains("/alloc-profiler/src/")
+    file.starts_with("/rust/deps/") || file.contains("/lib/rustlib/src/rust/library/")
+}
+
+/// Whether `file` is a source of ours or in [`SOURCES`].
+fn is_plumbing_source(file: &str) -> bool {
+    if file.contains("/alloc-profiler/src/") {
+        return true;
+    }
+    let Some((_, in_registry)) = file.split_once("/registry/src/") else { return false };
+    let mut parts = in_registry.splitn(4, '/');
+    let (_index, package, src, path) = (parts.next(), parts.next(), parts.next(), parts.next());
+    let (Some(package), Some("src"), Some(path)) = (package, src, path) else { return false };
+    SOURCES.iter().any(|(name, folder)| {
+        // A version follows: `tokio-util-0.7` is another crate.
+        let version = package.strip_prefix(name);
+        version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+            && path.starts_with(folder)
+    })
 }
 
 /// Whether a function's name is that of plumbing. `has_file`: a file is known, and it is not the standard
@@ -161,6 +190,8 @@ fn is_plumbing_path(path: &str, has_file: bool) -> bool {
         return is_plumbing_plain(path);
     };
     match split_as(inner) {
+        // An allocator of the user's that hands on to ours.
+        Some((_, "core::alloc::global::GlobalAlloc" | "core::alloc::Allocator")) => true,
         Some((implementor, of_trait)) => {
             // Where standard traits are implemented for a reference, its target tells whose code it is; but
             // most such implementations are blanket ones of the standard library, without a file of the user's.
@@ -266,6 +297,7 @@ mod tests {
                 "<alloc_profiler::allocator::SamplingAllocator as core::alloc::global::GlobalAlloc>::alloc",
             ),
             (Plumbing, "<alloc_profiler::SamplingAllocator<A> as core::alloc::global::GlobalAlloc>::realloc"),
+            (Plumbing, "<my::CountingAllocator as core::alloc::global::GlobalAlloc>::alloc"),
             (Plumbing, "<mimalloc::MiMalloc as core::alloc::global::GlobalAlloc>::alloc"),
             // The standard library.
             (Plumbing, "alloc::alloc::exchange_malloc"),
@@ -373,6 +405,10 @@ mod tests {
         // A dependency that is plumbing keeps its role with its own file.
         assert_eq!(role("hashbrown::raw::RawTable<T,A>::reserve", "/r/hashbrown-0.17/src/raw.rs"), Plumbing);
         assert_eq!(role("tokio::task::spawn::spawn", "/r/tokio-1.54.0/src/task/spawn.rs"), Plumbing);
+        let tokio = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/";
+        assert_eq!(role("{closure#0}", &format!("{tokio}runtime/blocking/pool.rs")), Plumbing);
+        assert_eq!(role("channel<u8>", &format!("{tokio}sync/oneshot.rs")), User);
+        assert_eq!(role("new", &tokio.replace("tokio-", "tokio-util-")), User);
         // Only the toolchain's own paths count.
         assert_eq!(role("my::f", "/rustc/library.rs"), User);
         assert_eq!(role("my::f", "/home/me/library/core/src/lib.rs"), User);
