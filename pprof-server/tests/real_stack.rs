@@ -190,6 +190,13 @@ fn go_tool_pprof_shows_the_users_function_first() {
 }
 
 #[test]
+fn go_tool_pprof_names_bare_addresses_by_the_mappings() {
+    let options = ProfileOptions { symbolize: Symbolize::None, ..ProfileOptions::default() };
+    let top = go_tool_pprof(&["-top"], &heap_profile(&snapshot(512 * 1024), &options));
+    assert!(top.contains("handle_connection"), "{top}");
+}
+
+#[test]
 fn go_tool_pprof_subtracts_a_base() {
     let now = snapshot(512 * 1024);
     let difference = heap_profile(&now.since(&now), &ProfileOptions::default());

@@ -1,20 +1,30 @@
 //! Looks virtual addresses of one file up in its debug information and symbol table.
 //!
 //! Called by `symbols` with all unknown addresses of a file at once, ascending. The reader is the `addr2line`
-//! crate; it holds on to every compilation unit it has touched, so we open it anew after some addresses. The file
-//! must be the one that is mapped, or its names would be those of another build.
+//! crate; it holds on to every compilation unit it has touched, so we open it anew after some addresses, and fall
+//! back to the symbol table where debug information would cost too much memory or time. The file must be the one
+//! that is mapped, or its names would be those of another build. The reader maps it: to cut a file short in place
+//! while it is in use kills the program, as it does with every mapped library.
 //!
 //! Path: *read path*.
 
 use crate::encode::mappings::Mapping;
 use crate::symbols::image::Image;
 use addr2line::Loader;
+use object::read::{Object, ObjectSection, ReadCache};
 use std::borrow::Cow;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Addresses looked up before the reader is opened anew: what it keeps of each unit bounds our peak memory.
 const ADDRESSES_PER_READER: usize = 512;
+/// Compressed debug information is inflated into memory as a whole. Of more than this we take symbols only.
+const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
+/// After this time no further reader is opened for a file, and what is left gets the symbol table's names for now.
+/// The usual scrapers wait for 10 seconds.
+pub(super) const TIME_BUDGET: Duration = Duration::from_secs(4);
 
 /// What is known of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +34,8 @@ pub(super) struct Found {
     pub(super) functions: Vec<FoundFunction>,
     /// The symbol-table entry that contains the address: mangled name and first address.
     pub(super) symbol: Option<(String, u64)>,
+    /// True if only time was lacking to find out more.
+    pub(super) is_provisional: bool,
 }
 
 /// One function, as debug information tells.
@@ -35,25 +47,69 @@ pub(super) struct FoundFunction {
     pub(super) line: u32,
 }
 
-/// Looks up `elf_addresses` (ascending) of the file behind `mapping`, and calls `found` for each one on which
-/// there is anything to tell.
+/// Looks up `elf_addresses` (ascending) of the file behind `mapping`, and calls `found` for each one, unless the
+/// file cannot be read.
 ///
 /// Cost: opening a reader takes time in proportion to the file's compilation units and symbols, tens of
-/// milliseconds for 100 MB of debug information; then some 0.1 ms for each unit touched.
-pub(super) fn look_up(mapping: &Mapping, elf_addresses: &[u64], mut found: impl FnMut(u64, Found)) {
+/// milliseconds for 100 MB of debug information; then some 0.1 ms for each unit touched. All in all about
+/// `time_budget` and the time for another [`ADDRESSES_PER_READER`] at most.
+pub(super) fn look_up(
+    mapping: &Mapping,
+    elf_addresses: &[u64],
+    time_budget: Duration,
+    mut found: impl FnMut(u64, Found),
+) {
     let Some(path) = file_behind(mapping) else { return };
-    for chunk in elf_addresses.chunks(ADDRESSES_PER_READER) {
-        // A file that is not what it claims to be must not take the host program down with it.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let Ok(reader) = Loader::new(&path) else { return };
-            for &address in chunk {
-                found(address, look_up_one(&reader, address));
-            }
-        }));
-        if result.is_err() {
-            return;
+    let deadline = Instant::now() + time_budget;
+    let mut rest = elf_addresses;
+    // A file that is not what it claims to be must not take the host program down with it.
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let is_affordable = inflated_bytes(&path).is_some_and(|bytes| bytes <= MAX_INFLATED_BYTES);
+        // What is unaffordable or unreadable now will be so next time.
+        let mut is_provisional = is_affordable;
+        while is_affordable && !rest.is_empty() && Instant::now() < deadline {
+            let (chunk, others) = rest.split_at(rest.len().min(ADDRESSES_PER_READER));
+            let Ok(reader) = Loader::new(&path) else {
+                is_provisional = false;
+                break;
+            };
+            chunk.iter().for_each(|&address| found(address, look_up_one(&reader, address)));
+            rest = others;
         }
+        if !rest.is_empty() {
+            look_up_symbols(&path, rest, is_provisional, &mut found);
+        }
+    }));
+    // What was not found is given a synthetic name by the caller.
+    drop(result);
+}
+
+/// The symbol table's names alone.
+fn look_up_symbols(
+    path: &Path,
+    elf_addresses: &[u64],
+    is_provisional: bool,
+    mut found: impl FnMut(u64, Found),
+) -> Option<()> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let symbols = object::File::parse(&cache).ok()?.symbol_map();
+    for &address in elf_addresses {
+        let symbol = symbols.containing(address).map(|symbol| (symbol.name().to_owned(), symbol.address()));
+        found(address, Found { symbol, is_provisional, functions: Vec::new() });
     }
+    Some(())
+}
+
+/// Bytes that the file's compressed debug information takes when inflated; 0 if none is compressed.
+fn inflated_bytes(path: &Path) -> Option<u64> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let object = object::File::parse(&cache).ok()?;
+    let compressed = object.sections().filter_map(|section| section.compressed_file_range().ok());
+    Some(
+        compressed
+            .filter(|range| range.format != object::CompressionFormat::None)
+            .fold(0, |sum, range| sum.saturating_add(range.uncompressed_size)),
+    )
 }
 
 fn look_up_one(reader: &Loader, elf_address: u64) -> Found {
@@ -71,7 +127,7 @@ fn look_up_one(reader: &Loader, elf_address: u64) -> Found {
             });
         }
     }
-    Found { functions, symbol }
+    Found { functions, symbol, is_provisional: false }
 }
 
 /// The path under which to open the very file that is mapped.
@@ -132,9 +188,31 @@ mod tests {
         // The program headers are right, and nothing of what they promise is there.
         std::fs::write(&path, &whole[..8192]).unwrap();
         let id = Image::in_file(&path, None).unwrap().build_id;
-        look_up(&mapping(&path, &id), &[0, 0x1000, u64::MAX], |address, found| {
+        look_up(&mapping(&path, &id), &[0, 0x1000, u64::MAX], TIME_BUDGET, |address, found| {
             assert_eq!(found, Found::default(), "{address:#x}");
         });
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn out_of_time_the_symbol_table_must_do_for_now() {
+        let this = std::env::current_exe().unwrap();
+        let image = Image::in_file(&this, None).unwrap();
+        let running = crate::encode::mappings::Mappings::of_process();
+        let program = &running.as_slice()[0];
+        let here = out_of_time_the_symbol_table_must_do_for_now as fn() as usize as u64;
+        let elf_address = program.elf_address(here);
+        let look_up_within = |time_budget| {
+            let mut all = Vec::new();
+            let mapping = mapping(&this, &image.build_id);
+            look_up(&mapping, &[elf_address], time_budget, |_, found| all.push(found));
+            all.pop().unwrap()
+        };
+        let (quick, full) = (look_up_within(Duration::ZERO), look_up_within(TIME_BUDGET));
+        assert!(quick.is_provisional && quick.functions.is_empty());
+        assert!(!full.is_provisional && !full.functions.is_empty());
+        assert_eq!(quick.symbol, full.symbol);
+        assert!(quick.symbol.unwrap().0.contains("out_of_time"));
+        assert_eq!(inflated_bytes(&this), Some(0));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) mod image;
 use crate::encode::mappings::{Mapping, Mappings};
 use crate::encode::trim::{Role, role};
 use cache::{Cache, FileId};
-use debug_info::Found;
+use debug_info::{Found, TIME_BUDGET};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -65,18 +65,20 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
             unknown.elf_addresses.push(elf_address);
         }
     }
+    let mut provisional = Provisional::new();
     for (file, mut unknown) in unknown {
-        unknown.look_up(&mut cache, file);
+        unknown.look_up(&mut cache, file, &mut provisional);
     }
-    let name = |&address: &u64| {
-        let index = mappings.index_of(address);
-        index.and_then(|index| cache.get(files[index], mappings.as_slice()[index].elf_address(address)))
+    let mut resolved_at = |address: u64| {
+        let Some(index) = mappings.index_of(address) else {
+            return Arc::new(synthetic(&mut cache, &format!("0x{address:x}")));
+        };
+        let (file, mapping) = (files[index], &mappings.as_slice()[index]);
+        let elf_address = mapping.elf_address(address);
+        let known = cache.get(file, elf_address).or_else(|| provisional.get(&(file, elf_address)).cloned());
+        known.unwrap_or_else(|| Arc::new(name(&mut cache, mapping, elf_address, &Found::default())))
     };
-    let resolved: Vec<_> = addresses.iter().map(name).collect();
-    let unmapped = |(resolved, address): (Option<_>, &u64)| {
-        resolved.unwrap_or_else(|| Arc::new(synthetic(&mut cache, &format!("0x{address:x}"))))
-    };
-    resolved.into_iter().zip(addresses).map(unmapped).collect()
+    addresses.iter().map(|&address| resolved_at(address)).collect()
 }
 
 /// The mangled name of the function at each address, for the `symbol` endpoint: addresses come already minus
@@ -107,17 +109,25 @@ struct Unknown<'a> {
     elf_addresses: Vec<u64>,
 }
 
+/// Names that are good enough for now, and looked for again next time.
+type Provisional = HashMap<(FileId, u64), Arc<ResolvedAddress>>;
+
 impl Unknown<'_> {
-    /// Puts a result for every address into the cache.
-    fn look_up(&mut self, cache: &mut Cache, file: FileId) {
+    /// Puts a result for every address into the cache, or among the provisional ones.
+    fn look_up(&mut self, cache: &mut Cache, file: FileId, provisional: &mut Provisional) {
         self.elf_addresses.sort_unstable();
         self.elf_addresses.dedup();
-        debug_info::look_up(self.mapping, &self.elf_addresses, |elf_address, found| {
-            let resolved = name(cache, self.mapping, elf_address, &found);
-            cache.insert(file, elf_address, Arc::new(resolved));
+        debug_info::look_up(self.mapping, &self.elf_addresses, TIME_BUDGET, |elf_address, found| {
+            let resolved = Arc::new(name(cache, self.mapping, elf_address, &found));
+            if found.is_provisional {
+                provisional.insert((file, elf_address), resolved);
+            } else {
+                cache.insert(file, elf_address, resolved);
+            }
         });
         for &elf_address in &self.elf_addresses {
-            if cache.get(file, elf_address).is_none() {
+            // The file is gone or makes no sense. Both will still be so next time.
+            if cache.get(file, elf_address).is_none() && !provisional.contains_key(&(file, elf_address)) {
                 let resolved = name(cache, self.mapping, elf_address, &Found::default());
                 cache.insert(file, elf_address, Arc::new(resolved));
             }
@@ -185,6 +195,7 @@ mod tests {
         Found {
             functions: functions.iter().map(function).collect(),
             symbol: symbol.map(|(name, start)| (name.to_owned(), start)),
+            is_provisional: false,
         }
     }
 
