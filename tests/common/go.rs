@@ -78,11 +78,15 @@ fn copy_go_files(from: &Path, to: &Path) {
     }
 }
 
-/// Runs `command`.
+/// Runs `command`, which needs Go.
 fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| {
-        panic!("cannot run {:?}: {error}. Go is missing: scripts/test.sh installs it.", command.get_program())
-    })
+    const REMEDY: &str = "Go is missing: scripts/test.sh installs it.";
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {:?}: {error}. {REMEDY}", command.get_program()));
+    // A version manager's stand-in for a program that is not installed exits like a shell.
+    assert!(output.status.code() != Some(127), "{} {REMEDY}", text_of(&output));
+    output
 }
 
 fn text_of(output: &Output) -> String {
