@@ -28,7 +28,7 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
 
 /// The profile of `snapshot`.
 ///
-/// Cost: some 10 ns for each place on each stack, and 0.1 µs for each distinct one.
+/// Cost: some 50 ns for each place on each stack.
 pub(crate) fn build(
     snapshot: &Snapshot,
     options: &ProfileOptions,

@@ -11,8 +11,10 @@ use crate::encode::mappings::Mapping;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Most that the cache holds, by its own account. A service of some 10 000 distinct call sites needs 3 MiB.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Most that the cache holds after a request, by its own account, unless a single request needs more. An address takes
+/// less than 1 KiB even where generic names are long, so this serves more than 30 000 distinct call sites; beyond
+/// that, every profile looks names up anew.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// What an entry of a map or set costs beside its contents, roughly.
 const ENTRY_BYTES: usize = 48;
 
@@ -39,7 +41,7 @@ struct FileIdentity {
 }
 
 impl Cache {
-    /// Empties the cache if it is full. Invalidates every [`FileId`].
+    /// Empties the cache if it is full: called before each request. Invalidates every [`FileId`].
     pub(super) fn make_room(&mut self) {
         if self.bytes > MAX_BYTES {
             *self = Cache::default();
