@@ -225,7 +225,7 @@ mod tests {
         let frames = [
             ("demo::reader::Reader::new", "src/reader.rs"),
             ("core::iter::Map::fold", "/rustc/123/library/core/src/iter.rs"),
-            ("tokio::net::accept", "/root/.cargo/registry/src/index.crates.io-1/tokio-1.54.0/src/net.rs"),
+            ("tokio::net::accept", "/home/me/.cargo/registry/src/index.crates.io-1/tokio-1.54.0/src/net.rs"),
             ("serve", ""),
         ];
         let table = TopTable {

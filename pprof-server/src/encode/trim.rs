@@ -405,7 +405,7 @@ mod tests {
         // A dependency that is plumbing keeps its role with its own file.
         assert_eq!(role("hashbrown::raw::RawTable<T,A>::reserve", "/r/hashbrown-0.17/src/raw.rs"), Plumbing);
         assert_eq!(role("tokio::task::spawn::spawn", "/r/tokio-1.54.0/src/task/spawn.rs"), Plumbing);
-        let tokio = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/";
+        let tokio = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/";
         assert_eq!(role("{closure#0}", &format!("{tokio}runtime/blocking/pool.rs")), Plumbing);
         assert_eq!(role("channel<u8>", &format!("{tokio}sync/oneshot.rs")), User);
         assert_eq!(role("new", &tokio.replace("tokio-", "tokio-util-")), User);
