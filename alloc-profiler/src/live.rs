@@ -14,7 +14,7 @@
 //!
 //! Path: *allocation path*, sampled blocks only; `copy_shard` is on the read path.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
 
 use crate::control::Limits;
 use crate::memory::{self, AtomicRef, Purpose};
@@ -60,8 +60,9 @@ struct Shard {
     table: AtomicRef<Table>,
     /// Entries in the table.
     len: SpinLock<usize>,
-    /// Addresses whose removal had to wait.
+    /// Addresses whose removal had to wait, and whether there are any.
     pending: [AtomicUsize; 8],
+    has_pending: AtomicBool,
 }
 
 struct Table {
@@ -152,6 +153,7 @@ impl Shard {
             table: AtomicRef::none(),
             len: SpinLock::new(0),
             pending: [const { AtomicUsize::new(EMPTY) }; 8],
+            has_pending: AtomicBool::new(false),
         }
     }
 
@@ -234,12 +236,24 @@ impl Shard {
     fn postpone_removal(&self, address: usize) {
         let is_noted =
             self.pending.iter().any(|place| place.compare_exchange(EMPTY, address, AcqRel, Relaxed).is_ok());
-        if !is_noted {
+        if is_noted {
+            self.has_pending.store(true, Release);
+        } else {
             drops::MISSED_REMOVALS.raise();
         }
     }
 
+    #[inline(always)]
     fn remove_pending(&self, len: &mut Guard<'_, usize>) {
+        if self.has_pending.load(Relaxed) {
+            self.remove_each_pending(len);
+        }
+    }
+
+    #[cold]
+    fn remove_each_pending(&self, len: &mut Guard<'_, usize>) {
+        // Before the slots are read: one filled meanwhile raises the flag again.
+        self.has_pending.swap(false, AcqRel);
         for place in &self.pending {
             if place.load(Relaxed) != EMPTY {
                 let address = place.swap(EMPTY, AcqRel);

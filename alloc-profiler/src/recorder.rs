@@ -25,7 +25,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
     }
-    let mut frames = Frames::EMPTY;
+    let mut frames = Frames::new();
     stack::capture(&mut frames);
     if frames.is_truncated() {
         drops::TRUNCATED_STACKS.raise();

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::Frames;
 use super::memory::StackMemory;
 use super::objects;
-use super::registers::Registers;
-use super::rules::{self, Cfa, Rule};
+use super::registers::{FramePointer, Registers};
+use super::rules::{self, Cfa, Kept, Rule};
 use super::tables::{Found, Tables};
 
 static IS_READY: AtomicBool = AtomicBool::new(false);
@@ -29,8 +29,8 @@ pub(super) fn is_ready() -> bool {
     IS_READY.load(Relaxed)
 }
 
-/// More frames than this are a circle. (A stack of some frames that are not kept, and `MAX_STACK_DEPTH` more.)
-const MAX_STEPS: usize = super::MAX_STACK_DEPTH * 2;
+/// More than this many frames that are not quickly passed are a circle.
+const MAX_SLOW_STEPS: usize = super::MAX_STACK_DEPTH * 2;
 
 /// Fills `frames` from the caller of the function that owns it.
 #[inline(never)]
@@ -39,11 +39,14 @@ pub(super) fn unwind(frames: &mut Frames) {
     let own_address = std::ptr::from_mut(frames).addr();
     let mut walk = Walk::here();
     let mut is_past_owner = false;
-    for _ in 0..MAX_STEPS {
+    for _ in 0..MAX_SLOW_STEPS {
         let Some(step) = walk.step() else { return };
         is_past_owner |= walk.registers.stack_pointer > own_address || step == Step::OffStack;
-        if is_past_owner && !frames.push(walk.return_address()) {
-            return;
+        if is_past_owner {
+            if !frames.push(walk.return_address()) {
+                return;
+            }
+            walk.run(frames);
         }
     }
 }
@@ -76,14 +79,47 @@ impl Walk {
         self.registers.instruction_pointer.wrapping_add(usize::from(self.is_exact))
     }
 
-    /// Goes on to the caller. `None`: the end of the stack, or of our wisdom.
+    /// Where the function stands that is to be left, as unwind tables know it: a call that does not return may
+    /// be the last instruction of its function.
+    fn address(&self) -> usize {
+        self.registers.instruction_pointer.wrapping_sub(usize::from(!self.is_exact))
+    }
+
+    /// Goes on from caller to caller as long as their rules are kept and of the usual form: nearly all the way.
     #[inline(always)]
+    fn run(&mut self, frames: &mut Frames) {
+        if self.is_exact {
+            return;
+        }
+        let Registers { mut instruction_pointer, mut stack_pointer, mut frame_pointer } = self.registers;
+        let places = frames.return_addresses.get_mut(frames.depth..).unwrap_or(&mut []);
+        let mut passed: usize = 0;
+        for place in places {
+            let rule = rules::kept(instruction_pointer.wrapping_sub(1)).and_then(Kept::stack_pointer_rule);
+            let Some((offset, saved_frame_pointer)) = rule else { break };
+            let cfa = stack_pointer.wrapping_add(offset);
+            // Offsets are 8 at least, so the read is above the stack pointer.
+            let Some(return_address) = self.memory.read_upwards(cfa.wrapping_sub(8)) else { break };
+            if return_address == 0 {
+                break;
+            }
+            if let Some(offset) = saved_frame_pointer {
+                frame_pointer = FramePointer::At(cfa.wrapping_add_signed(offset as isize));
+            }
+            (instruction_pointer, stack_pointer) = (return_address, cfa);
+            place.write(return_address);
+            passed = passed.wrapping_add(1);
+        }
+        self.registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
+        frames.depth = frames.depth.wrapping_add(passed);
+    }
+
+    /// Goes on to the caller. `None`: the end of the stack, or of our wisdom.
     fn step(&mut self) -> Option<Step> {
-        // A call that does not return may be the last instruction of its function.
-        let address = self.registers.instruction_pointer.wrapping_sub(usize::from(!self.is_exact));
+        let address = self.address();
         let callee_stack_pointer = self.registers.stack_pointer;
-        let step = match rules::cached(address) {
-            Some(rule) => self.apply(rule)?,
+        let step = match rules::kept(address) {
+            Some(kept) => self.apply(kept.rule())?,
             None => self.step_slowly(address)?,
         };
         let is_upwards = self.registers.stack_pointer > callee_stack_pointer || step == Step::OffStack;
@@ -98,7 +134,8 @@ impl Walk {
         let tables = Tables::of(&object)?;
         match tables.find(address)? {
             Found::Rule(rule) => {
-                if object.is_permanent {
+                let is_sane = !matches!(rule, Rule::Frame { cfa: Cfa::StackPointer(..8), .. });
+                if object.is_permanent && is_sane {
                     rules::keep(address, rule);
                 }
                 self.apply(rule)
@@ -115,16 +152,17 @@ impl Walk {
         }
     }
 
-    #[inline(always)]
     fn apply(&mut self, rule: Rule) -> Option<Step> {
         let Rule::Frame { cfa, frame_pointer } = rule else { return None };
         let cfa = match cfa {
             Cfa::StackPointer(offset) => self.registers.stack_pointer.wrapping_add_signed(offset as isize),
-            Cfa::FramePointer(offset) => self.registers.frame_pointer.wrapping_add_signed(offset as isize),
+            Cfa::FramePointer(offset) => {
+                self.registers.frame_pointer(&mut self.memory)?.wrapping_add_signed(offset as isize)
+            }
         };
         self.registers.instruction_pointer = self.memory.read(cfa.wrapping_sub(8))?;
         if let Some(offset) = frame_pointer {
-            self.registers.frame_pointer = self.memory.read(cfa.wrapping_add_signed(offset as isize))?;
+            self.registers.frame_pointer = FramePointer::At(cfa.wrapping_add_signed(offset as isize));
         }
         self.registers.stack_pointer = cfa;
         self.is_exact = false;

@@ -56,6 +56,12 @@ impl StackMemory {
         Some(read_word(address))
     }
 
+    /// The word at `address`, which is not below the stack pointer, if it is known to be on this stack.
+    #[inline(always)]
+    pub(super) fn read_upwards(&self, address: usize) -> Option<usize> {
+        (address <= self.high.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
+    }
+
     /// A word beyond what is known to be there: the next page, if it can be read.
     #[cold]
     fn read_beyond(&mut self, address: usize) -> Option<usize> {

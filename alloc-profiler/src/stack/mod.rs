@@ -6,6 +6,8 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
+use std::mem::MaybeUninit;
+
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod dwarf;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
@@ -27,20 +29,25 @@ pub const MAX_STACK_DEPTH: usize = 128;
 
 /// Return addresses, leaf first, in place: filled on the stack of the allocating thread.
 pub(crate) struct Frames {
-    return_addresses: [usize; MAX_STACK_DEPTH],
+    /// The first `depth` are initialised. (To clear a kilobyte takes as long as to unwind a few frames.)
+    return_addresses: [MaybeUninit<usize>; MAX_STACK_DEPTH],
     depth: usize,
     is_truncated: bool,
 }
 
 impl Frames {
-    pub(crate) const EMPTY: Frames =
-        Frames { return_addresses: [0; MAX_STACK_DEPTH], depth: 0, is_truncated: false };
+    #[inline(always)]
+    pub(crate) fn new() -> Frames {
+        // Not a constant: that would be copied or cleared, uninitialised or not.
+        Frames { return_addresses: [MaybeUninit::uninit(); MAX_STACK_DEPTH], depth: 0, is_truncated: false }
+    }
 
     /// False: full, stop unwinding.
+    #[inline(always)]
     fn push(&mut self, return_address: usize) -> bool {
         match self.return_addresses.get_mut(self.depth) {
             Some(place) => {
-                *place = return_address;
+                place.write(return_address);
                 self.depth = self.depth.wrapping_add(1);
                 true
             }
@@ -52,7 +59,9 @@ impl Frames {
     }
 
     pub(crate) fn return_addresses(&self) -> &[usize] {
-        self.return_addresses.get(..self.depth).unwrap_or(&[])
+        let initialised = self.return_addresses.get(..self.depth).unwrap_or(&[]);
+        // SAFETY: `push` and `Walk::run` alone raise `depth`, by the elements that they wrote.
+        unsafe { std::slice::from_raw_parts(initialised.as_ptr().cast(), initialised.len()) }
     }
 
     pub(crate) fn is_truncated(&self) -> bool {
@@ -85,7 +94,7 @@ pub(crate) fn capture(frames: &mut Frames) {
 /// By either unwinder, from the caller of the caller of this.
 #[inline(never)]
 pub(crate) fn capture_both() -> (Frames, Frames) {
-    let (mut ours, mut platforms) = (Frames::EMPTY, Frames::EMPTY);
+    let (mut ours, mut platforms) = (Frames::new(), Frames::new());
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     {
         dwarf::prepare();

@@ -38,14 +38,34 @@ const IS_FRAME_POINTER_BASED: u64 = 1 << 49;
 const HAS_FRAME_POINTER: u64 = 1 << 50;
 const IS_OUTERMOST: u64 = 1 << 51;
 
+/// A kept rule.
+#[derive(Clone, Copy)]
+pub(super) struct Kept(u64);
+
+impl Kept {
+    /// The offsets of the CFA from the stack pointer and of the saved frame pointer, if there is one, from the CFA;
+    /// `None` for rules of another form, which are few.
+    #[inline(always)]
+    pub(super) fn stack_pointer_rule(self) -> Option<(usize, Option<i16>)> {
+        if self.0 & (IS_FRAME_POINTER_BASED | IS_OUTERMOST) != 0 {
+            return None;
+        }
+        Some((
+            self.0 as u32 as usize,
+            (self.0 & HAS_FRAME_POINTER != 0).then_some((self.0 >> 32) as u16 as i16),
+        ))
+    }
+
+    pub(super) fn rule(self) -> Rule {
+        unpack(self.0)
+    }
+}
+
 #[inline(always)]
-pub(super) fn cached(address: usize) -> Option<Rule> {
+pub(super) fn kept(address: usize) -> Option<Kept> {
     let [tag, packed] = entry(address);
     let packed_rule = packed.load(Relaxed);
-    if tag.load(Relaxed) ^ packed_rule != address as u64 || packed_rule == 0 {
-        return None;
-    }
-    Some(unpack(packed_rule))
+    (tag.load(Relaxed) ^ packed_rule == address as u64 && packed_rule != 0).then_some(Kept(packed_rule))
 }
 
 pub(super) fn keep(address: usize, rule: Rule) {
@@ -76,7 +96,6 @@ fn pack(rule: Rule) -> u64 {
     }
 }
 
-#[inline(always)]
 fn unpack(packed: u64) -> Rule {
     if packed & IS_OUTERMOST != 0 {
         return Rule::Outermost;
@@ -101,12 +120,20 @@ mod tests {
             Rule::Frame { cfa: Cfa::FramePointer(-8), frame_pointer: Some(i16::MIN) },
             Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(0) },
         ];
-        assert_eq!(cached(0), None);
+        let parts = |kept: Option<Kept>| kept.and_then(Kept::stack_pointer_rule);
+        assert!(kept(0).is_none());
         for (n, rule) in rules.into_iter().enumerate() {
             let address = 0x5555_5555_0000 + n;
-            assert_eq!(cached(address), None);
+            assert!(kept(address).is_none());
             keep(address, rule);
-            assert_eq!(cached(address), Some(rule));
+            assert_eq!(kept(address).map(Kept::rule), Some(rule));
+            let expected = match rule {
+                Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer } => {
+                    Some((offset as usize, frame_pointer))
+                }
+                _ => None,
+            };
+            assert_eq!(parts(kept(address)), expected);
         }
     }
 }

@@ -13,7 +13,7 @@ use gimli::{
 
 use super::memory::StackMemory;
 use super::objects::Object;
-use super::registers::Registers;
+use super::registers::{FramePointer, Registers};
 use super::rules::{Cfa, Rule};
 
 type Bytes = EndianSlice<'static, NativeEndian>;
@@ -90,7 +90,7 @@ impl Tables {
     ) -> Option<Registers> {
         let cfa = match &frame.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {
-                registers.get(register.0)?.wrapping_add_signed(*offset as isize)
+                registers.get(register.0, memory)?.wrapping_add_signed(*offset as isize)
             }
             CfaRule::Expression(expression) => self.evaluate(expression, None, registers, memory)?,
         };
@@ -99,7 +99,7 @@ impl Tables {
             RegisterRule::SameValue => same,
             RegisterRule::Offset(offset) => memory.read(cfa.wrapping_add_signed(*offset as isize)),
             RegisterRule::ValOffset(offset) => Some(cfa.wrapping_add_signed(*offset as isize)),
-            RegisterRule::Register(other) => registers.get(other.0),
+            RegisterRule::Register(other) => registers.get(other.0, memory),
             RegisterRule::Expression(expression) => {
                 let address = self.evaluate(expression, Some(cfa), registers, memory)?;
                 memory.read(address)
@@ -113,7 +113,10 @@ impl Tables {
             instruction_pointer: value(&frame.return_address, None)?,
             // By convention the caller's stack pointer is the CFA.
             stack_pointer: value(&frame.stack_pointer, Some(cfa))?,
-            frame_pointer: value(&frame.frame_pointer, Some(registers.frame_pointer))?,
+            frame_pointer: match frame.frame_pointer {
+                RegisterRule::SameValue => registers.frame_pointer,
+                ref rule => FramePointer::Value(value(rule, None)?),
+            },
         })
     }
 
@@ -135,7 +138,7 @@ impl Tables {
         while let Some(operation) = operations.next().ok()? {
             let value = match operation {
                 Operation::RegisterOffset { register, offset, .. } => {
-                    registers.get(register.0)?.wrapping_add_signed(offset as isize)
+                    registers.get(register.0, memory)?.wrapping_add_signed(offset as isize)
                 }
                 Operation::Deref { size: 8, .. } => memory.read(stack.pop()?)?,
                 Operation::PlusConstant { value } => stack.pop()?.wrapping_add(value as usize),
