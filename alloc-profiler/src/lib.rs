@@ -100,9 +100,10 @@ pub mod testing {
     /// that unwinder does not exist), and by the platform's unwinder.
     #[inline(never)]
     pub fn unwind_both() -> [Vec<usize>; 2] {
-        let (mut ours, mut platforms) = crate::stack::capture_both();
-        // The first is within this function, at two different calls.
-        [&mut ours, &mut platforms].map(|frames| frames.return_addresses().to_vec())
+        let mut rooms = [[std::mem::MaybeUninit::uninit(); crate::MAX_STACK_DEPTH]; 2];
+        let [mut ours, mut platforms] = rooms.each_mut().map(crate::stack::Frames::new);
+        crate::stack::capture_both(&mut ours, &mut platforms);
+        [ours, platforms].map(|frames| frames.return_addresses().to_vec())
     }
 
     /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.

@@ -7,11 +7,12 @@
 //!
 //! Path: *allocation path*, sampled blocks only.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::live::{self, LiveSample, Lost};
 use crate::sampler::Pause;
-use crate::stack::{self, Frames};
+use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::{drops, filter, stacks};
 
 /// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
@@ -25,7 +26,8 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
     }
-    let mut frames = Frames::new();
+    let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
+    let mut frames = Frames::new(&mut room);
     stack::capture(&mut frames);
     if frames.is_truncated() {
         drops::TRUNCATED_STACKS.raise();

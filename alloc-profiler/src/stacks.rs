@@ -105,7 +105,7 @@ impl Sum {
 }
 
 /// The site of blocks of `size` bytes allocated on the stack `frames`; an overflow site if there is no room.
-pub(crate) fn site(frames: &Frames, size: usize) -> &'static Site {
+pub(crate) fn site(frames: &Frames<'_>, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
     let site = stack(frames).and_then(|stack| site_of(stack, class));
     site.unwrap_or_else(|| {
@@ -120,7 +120,7 @@ fn overflow_site(class: u64) -> &'static Site {
 }
 
 /// Finds or adds the stack.
-fn stack(frames: &Frames) -> Option<&'static Stack> {
+fn stack(frames: &Frames<'_>) -> Option<&'static Stack> {
     let (addresses, is_truncated) = (frames.return_addresses(), frames.is_truncated());
     let hash = hash(addresses, is_truncated);
     let bucket = STACKS.get(bucket(hash))?;

@@ -32,11 +32,11 @@ pub(super) fn is_ready() -> bool {
 /// More than this many frames that are not quickly passed are a circle.
 const MAX_SLOW_STEPS: usize = super::MAX_STACK_DEPTH * 2;
 
-/// Fills `frames` from the caller of the function that owns it.
+/// Fills `frames` from the caller of the function that owns its room.
 #[inline(never)]
-pub(super) fn unwind(frames: &mut Frames) {
-    // The stack grows downwards: what called the owner of `frames` stands above it.
-    let own_address = std::ptr::from_mut(frames).addr();
+pub(super) fn unwind(frames: &mut Frames<'_>) {
+    // The stack grows downwards: what called the owner of the room stands above it.
+    let own_address = frames.room_address();
     let mut walk = Walk::here();
     let mut is_past_owner = false;
     for _ in 0..MAX_SLOW_STEPS {
@@ -87,7 +87,7 @@ impl Walk {
 
     /// Goes on from caller to caller as long as their rules are kept and of the usual form: nearly all the way.
     #[inline(always)]
-    fn run(&mut self, frames: &mut Frames) {
+    fn run(&mut self, frames: &mut Frames<'_>) {
         if self.is_exact {
             return;
         }

@@ -6,9 +6,9 @@
 
 use super::Frames;
 
-pub(super) fn unwind(frames: &mut Frames) {
-    // The stack grows downwards: what called the owner of `frames` stands above it.
-    let own_address = std::ptr::from_mut(frames).addr();
+pub(super) fn unwind(frames: &mut Frames<'_>) {
+    // The stack grows downwards: what called the owner of the room stands above it.
+    let own_address = frames.room_address();
     // SAFETY: "unsynchronized" is unsafe for the sake of Windows' dbghelp, which is never compiled in here;
     // the platform's unwinder may be used by any number of threads at once.
     unsafe {

@@ -27,19 +27,26 @@ mod fallback;
 /// Frames kept of a stack, leaf side first; what lies beyond is cut, and counted.
 pub const MAX_STACK_DEPTH: usize = 128;
 
-/// Return addresses, leaf first, in place: filled on the stack of the allocating thread.
-pub(crate) struct Frames {
-    /// The first `depth` are initialised. (To clear a kilobyte takes as long as to unwind a few frames.)
-    return_addresses: [MaybeUninit<usize>; MAX_STACK_DEPTH],
+/// Room for return addresses, on the stack of the allocating thread. (By itself, not in a struct with other
+/// fields: then the compiler would clear it, which takes as long as to unwind some frames.)
+pub(crate) type Room = [MaybeUninit<usize>; MAX_STACK_DEPTH];
+
+/// Return addresses, leaf first, in place.
+pub(crate) struct Frames<'a> {
+    /// The first `depth` are initialised.
+    return_addresses: &'a mut Room,
     depth: usize,
     is_truncated: bool,
 }
 
-impl Frames {
-    #[inline(always)]
-    pub(crate) fn new() -> Frames {
-        // Not a constant: that would be copied or cleared, uninitialised or not.
-        Frames { return_addresses: [MaybeUninit::uninit(); MAX_STACK_DEPTH], depth: 0, is_truncated: false }
+impl<'a> Frames<'a> {
+    pub(crate) fn new(room: &'a mut Room) -> Frames<'a> {
+        Frames { return_addresses: room, depth: 0, is_truncated: false }
+    }
+
+    /// Where on the stack the room is.
+    fn room_address(&self) -> usize {
+        self.return_addresses.as_ptr().addr()
     }
 
     /// False: full, stop unwinding.
@@ -76,13 +83,13 @@ pub(crate) fn prepare() {
     dwarf::prepare();
 }
 
-/// Fills `frames` with the calling stack, from the caller of the function that `frames` is a local of.
+/// Fills `frames` with the calling stack, from the caller of the function that the room of `frames` is a local of.
 ///
 /// Frames are told apart by their place on the stack, not counted: how many lie between is the optimiser's
 /// business. On targets without an unwinder that is safe inside an allocator, stacks stay empty and totals are
 /// right: musl's takes the loader's lock, and Windows' is not thread-safe.
 #[inline(always)]
-pub(crate) fn capture(frames: &mut Frames) {
+pub(crate) fn capture(frames: &mut Frames<'_>) {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     if dwarf::is_ready() {
         return dwarf::unwind(frames);
@@ -91,16 +98,14 @@ pub(crate) fn capture(frames: &mut Frames) {
     fallback::unwind(frames);
 }
 
-/// By either unwinder, from the caller of the caller of this.
-#[inline(never)]
-pub(crate) fn capture_both() -> (Frames, Frames) {
-    let (mut ours, mut platforms) = (Frames::new(), Frames::new());
+/// Fills `ours` and `platforms` by the two unwinders.
+#[inline(always)]
+pub(crate) fn capture_both(ours: &mut Frames<'_>, platforms: &mut Frames<'_>) {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     {
         dwarf::prepare();
-        dwarf::unwind(&mut ours);
+        dwarf::unwind(ours);
     }
     #[cfg(all(unix, not(target_env = "musl")))]
-    fallback::unwind(&mut platforms);
-    (ours, platforms)
+    fallback::unwind(platforms);
 }
