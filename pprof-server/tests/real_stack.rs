@@ -217,6 +217,14 @@ fn go_reads_the_text_and_arrives_at_our_estimates() {
         let snapshot = snapshot(interval);
         let text = heap_text(&snapshot, &ProfileOptions::default());
         assert!(text.contains("\treal_stack::leak::remember"), "{text}");
+        // Plumbing is left out of the addresses as well as of the names.
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains(" @ 0x")).collect();
+        assert!(!rows.is_empty());
+        for row in rows {
+            let leaf = row.split(" @ 0x").nth(1).and_then(|addresses| addresses.split(' ').next()).unwrap();
+            let named = format!("{row}\n#\t{:#x}\t", u64::from_str_radix(leaf, 16).unwrap() - 1);
+            assert!(text.contains(&named), "{named} in {text}");
+        }
         let said = check_valid(text.as_bytes());
         assert!(said.contains("types=alloc_objects/count,alloc_space/bytes,inuse_objects/count"), "{said}");
         assert!(said.contains(&format!("period={interval} ")) && said.contains("samples=7 "), "{said}");

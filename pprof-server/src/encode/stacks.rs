@@ -40,6 +40,13 @@ pub(crate) struct Location {
     skipped_lines: u32,
 }
 
+impl Location {
+    /// The address after the call; `None` of what stands in place of a stack.
+    pub(crate) fn return_address(&self) -> Option<u64> {
+        (self.address >= LOWEST_ADDRESS).then(|| self.address + 1)
+    }
+}
+
 impl Hash for Location {
     /// In one step: `skipped_lines` is small, and no address uses the highest bits.
     fn hash<H: Hasher>(&self, state: &mut H) {

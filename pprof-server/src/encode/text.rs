@@ -9,7 +9,7 @@
 
 use super::stacks::{Location, Names, overflow_stack};
 use super::{Frames, ProfileOptions};
-use alloc_profiler::{Snapshot, StackTrace, Totals};
+use alloc_profiler::{Snapshot, Totals};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
@@ -35,11 +35,11 @@ pub(crate) fn write(
     names: &Names,
     process: Process<'_>,
 ) -> String {
-    let mut rows = rows(snapshot);
+    let mut rows = rows(snapshot, options.frames, names);
     rows.sort_by(Row::by_inuse_bytes);
     let mut text = String::new();
     header(&mut text, snapshot.sampling_interval, &rows);
-    let comments = comments(&rows, options.frames, names);
+    let comments = comments(&rows, names);
     for (row, comment) in rows.iter().zip(&comments) {
         row.write(&mut text);
         text.push_str(comment);
@@ -53,9 +53,9 @@ pub(crate) fn write(
 }
 
 /// One stack in one size class.
-struct Row<'a> {
-    /// `None` for what belongs to no stack any more.
-    trace: Option<&'a StackTrace>,
+struct Row {
+    /// Without the plumbing at the leaf, as in the other profile: the reader would show the allocator first.
+    stack: Vec<Location>,
     size_class: u64,
     inuse: Sampled,
     alloc: Sampled,
@@ -84,25 +84,25 @@ impl Sampled {
     }
 }
 
-impl Row<'_> {
+impl Row {
     fn by_inuse_bytes(&self, other: &Self) -> Ordering {
         let key = |row: &Self| (row.inuse.bytes, row.alloc.bytes);
         let by_bytes = key(self).cmp(&key(other));
-        by_bytes.then_with(|| self.trace.cmp(&other.trace)).then(self.size_class.cmp(&other.size_class))
+        by_bytes.then_with(|| self.stack.cmp(&other.stack)).then(self.size_class.cmp(&other.size_class))
     }
 
-    /// `objects: bytes [objects: bytes] @ addresses`: return addresses as they are, plumbing included.
+    /// `objects: bytes [objects: bytes] @ addresses`: return addresses, from which the reader takes one off.
     fn write(&self, text: &mut String) {
-        let Row { inuse, alloc, .. } = self;
+        let Row { inuse, alloc, stack, .. } = self;
         let _ = write!(text, "{}: {} [{}: {}] @", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes);
-        for address in self.trace.iter().flat_map(|trace| &trace.return_addresses) {
+        for address in stack.iter().filter_map(Location::return_address) {
             let _ = write!(text, " 0x{address:x}");
         }
         text.push('\n');
     }
 }
 
-fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
+fn rows(snapshot: &Snapshot, frames: Frames, names: &Names) -> Vec<Row> {
     let is_exact = snapshot.sampling_interval <= 1;
     let stacks = snapshot.stacks.iter().map(|stack| (Some(&stack.trace), &stack.by_size));
     let sizes = stacks
@@ -113,7 +113,7 @@ fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
             let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = size.totals;
             let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = size.totals;
             Row {
-                trace,
+                stack: trace.map_or_else(overflow_stack, |trace| names.stack(trace, frames)),
                 size_class: size.size_class,
                 inuse: Sampled::new(inuse_samples, inuse_objects, inuse_bytes, is_exact),
                 alloc: Sampled::new(alloc_samples, alloc_objects, alloc_bytes, is_exact),
@@ -122,8 +122,8 @@ fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
         .collect()
 }
 
-fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
-    let sum = |value: fn(&Row<'_>) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
+fn header(text: &mut String, interval: u64, rows: &[Row]) {
+    let sum = |value: fn(&Row) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
     let inuse_objects = sum(|row| row.inuse.objects);
     let inuse_bytes = sum(|row| row.inuse.bytes);
     let alloc_objects = sum(|row| row.alloc.objects);
@@ -142,7 +142,7 @@ fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
 
 /// The comment for each of `rows`: its functions, by name. Names repeat for every row, and ten thousand deep stacks
 /// make hundreds of megabytes of them; so the heaviest rows, which are the last, get theirs first.
-fn comments(rows: &[Row<'_>], frames: Frames, names: &Names) -> Vec<String> {
+fn comments(rows: &[Row], names: &Names) -> Vec<String> {
     let mut bytes_left = MAX_COMMENT_BYTES;
     let mut comments = vec![String::new(); rows.len()];
     for (row, comment) in rows.iter().zip(&mut comments).rev() {
@@ -150,8 +150,7 @@ fn comments(rows: &[Row<'_>], frames: Frames, names: &Names) -> Vec<String> {
             comment.push_str("#\t(names left out: the text is too long)\n");
             continue;
         }
-        let shown = row.trace.map_or_else(overflow_stack, |trace| names.stack(trace, frames));
-        for location in shown {
+        for &location in &row.stack {
             frame(comment, names, location);
         }
         bytes_left = bytes_left.saturating_sub(comment.len());
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
     use crate::encode::mappings::Mappings;
     use crate::encode::{ProfileOptions, Symbolize};
-    use alloc_profiler::{SizeTotals, StackTotals};
+    use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
 
     const INTERVAL: u64 = 1024;
 
