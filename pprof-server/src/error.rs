@@ -1,4 +1,4 @@
-//! What can go wrong before a profile is served.
+//! What can go wrong before a profile is served, or when one is written to a file.
 //!
 //! Every message names the value that was wrong and what to do about it, so that it can be printed as it is.
 //! What goes wrong while serving becomes an HTTP status and never reaches the host program.
@@ -8,8 +8,9 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-/// Why [`serve`](crate::serve) could not start a server.
+/// Why a server could not be started, or a profile not be written.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -37,6 +38,13 @@ pub enum Error {
     },
     /// The server's thread or its event loop could not be created.
     Start {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A profile could not be written to a file.
+    Write {
+        /// The path as it was given.
+        path: PathBuf,
         /// What the operating system said.
         source: io::Error,
     },
@@ -68,6 +76,14 @@ impl fmt::Display for Error {
                 )
             }
             Error::Start { source } => write!(f, "cannot start the server's thread: {source}"),
+            Error::Write { path, source } => {
+                write!(
+                    f,
+                    "cannot write a heap profile to {}: {source}; the path must name a file, in a folder that is \
+                     there and may be written to",
+                    path.display()
+                )
+            }
         }
     }
 }
@@ -76,9 +92,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::NotLoopback { .. } => None,
-            Error::Resolve { source, .. } | Error::Bind { source, .. } | Error::Start { source } => {
-                Some(source)
-            }
+            Error::Resolve { source, .. }
+            | Error::Bind { source, .. }
+            | Error::Start { source }
+            | Error::Write { source, .. } => Some(source),
         }
     }
 }
@@ -103,5 +120,9 @@ mod tests {
         };
         assert!(in_use.to_string().starts_with("cannot listen on 127.0.0.1:6060: "), "{in_use}");
         assert!(std::error::Error::source(&in_use).is_some());
+
+        let unwritable =
+            Error::Write { path: "/nowhere/heap.out".into(), source: io::ErrorKind::NotFound.into() };
+        assert!(unwritable.to_string().starts_with("cannot write a heap profile to /nowhere/heap.out: "));
     }
 }

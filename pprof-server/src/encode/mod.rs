@@ -22,6 +22,7 @@ mod text;
 pub(crate) mod trim;
 mod units;
 
+use crate::Error;
 use alloc_profiler::{Snapshot, unsampled};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -29,7 +30,7 @@ use mappings::Mappings;
 use prost::Message;
 use stacks::Names;
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 pub use table::{Frame, TopRow, TopTable};
 
@@ -119,9 +120,11 @@ pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
 ///
 /// # Errors
 ///
-/// If the file cannot be written.
-pub fn write_heap_profile(path: impl AsRef<Path>) -> io::Result<()> {
+/// [`Error::Write`], which names the path, if the file cannot be written.
+pub fn write_heap_profile(path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
     fs::write(path, heap_profile(&alloc_profiler::snapshot(), &ProfileOptions::default()))
+        .map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 /// The stacks of `snapshot` by in-use bytes, largest first; of a difference, what grew most. Sizes on one stack
