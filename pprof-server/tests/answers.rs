@@ -1,11 +1,9 @@
 //! Status, headers and body of every kind of request, over a socket.
 
-mod client;
-
 use std::time::{Duration, Instant};
 
-use client::{Reply, get, receive, request, send};
 use pprof_server::{Server, serve};
+use workspace_tests::client::{Reply, get, receive, request, send};
 
 fn server() -> Server {
     serve("127.0.0.1:0").expect("a free port")

@@ -1,11 +1,9 @@
 //! Profiles with `seconds=N`: side by side, given up, and cut short by the server's end.
 
-mod client;
-
 use std::time::{Duration, Instant};
 
-use client::{get, receive, send};
 use pprof_server::serve;
+use workspace_tests::client::{get, receive, send};
 
 const DELTA_OF_5_MINUTES: &[u8] = b"GET /debug/pprof/heap?seconds=300 HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

@@ -1,13 +1,12 @@
 //! A program without file descriptors left: the server waits without burning the processor, and recovers.
 #![cfg(target_os = "linux")]
 
-mod client;
-
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use workspace_tests::client::get;
 
 /// Ticks (of 10 ms) that a process has spent on the processor.
 fn processor_ticks(process: u32) -> u64 {
@@ -47,7 +46,7 @@ fn a_server_that_cannot_accept_waits_and_recovers() {
     assert!(spent < 20, "{spent} ticks in a second");
 
     drop(connections);
-    assert_eq!(client::get(address, "/debug/pprof/symbol").status, 200);
+    assert_eq!(get(address, "/debug/pprof/symbol").status, 200);
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }

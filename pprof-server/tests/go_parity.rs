@@ -2,14 +2,12 @@
 //!
 //! Needs `go`, 1.26 or later (before, it redirected with 301). Where we differ on purpose, the table says how.
 
-mod client;
-
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use client::{Reply, request};
+use workspace_tests::client::{Reply, request};
 
 /// The reference program. It ends when its standard input does.
 struct Go {

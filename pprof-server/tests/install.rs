@@ -1,13 +1,11 @@
 //! `install!` and `serve` in programs of their own: the examples, run as children.
 
-mod client;
-
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use client::get;
+use workspace_tests::client::get;
 
 /// A running example. It ends when its standard input does.
 struct Program {

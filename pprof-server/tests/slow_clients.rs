@@ -1,13 +1,11 @@
 //! Clients that send or read too slowly are cut, and others are served meanwhile.
 
-mod client;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use client::{get, receive, send};
 use pprof_server::serve;
+use workspace_tests::client::{get, receive, send};
 
 /// Time until the server closes the connection.
 fn time_to_close(mut stream: TcpStream) -> Duration {

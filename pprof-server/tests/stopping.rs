@@ -1,6 +1,6 @@
 //! Starting and stopping leaves nothing behind: alone in its process, to count threads and descriptors.
 
-mod client;
+use workspace_tests::client::get;
 
 /// Only compiled: the macro takes its two arguments in either order.
 #[allow(dead_code)]
@@ -17,7 +17,7 @@ fn entries(folder: &str) -> usize {
 fn a_hundred_servers_leave_no_thread_and_no_descriptor() {
     let one_round = || {
         let server = pprof_server::serve("127.0.0.1:0").unwrap();
-        assert_eq!(client::get(server.local_addr(), "/debug/pprof/heap").status, 200);
+        assert_eq!(get(server.local_addr(), "/debug/pprof/heap").status, 200);
         drop(server);
     };
     one_round();

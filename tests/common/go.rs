@@ -33,9 +33,22 @@ pub fn check_valid(profile: &[u8]) -> String {
 /// If it fails, or Go is missing.
 pub fn go_tool_pprof(arguments: &[&str], profile: &[u8]) -> String {
     let file = ScratchFile::new(profile);
-    let output = run(Command::new("go").args(["tool", "pprof"]).args(arguments).arg(&file.path));
+    go_tool_pprof_at(arguments, file.path.to_str().expect("our own path is UTF-8"))
+}
+
+/// As [`go_tool_pprof`], of whatever pprof can be pointed at: the path of a profile, or the address it is served at.
+///
+/// # Panics
+///
+/// If it fails, or Go is missing.
+pub fn go_tool_pprof_at(arguments: &[&str], source: &str) -> String {
+    // What pprof fetches it also saves, by default below the home directory.
+    let saved = scratch_directory().join(format!("fetched-{}-{}", std::process::id(), next_number()));
+    let mut command = Command::new("go");
+    let output = run(command.args(["tool", "pprof"]).args(arguments).arg(source).env("PPROF_TMPDIR", &saved));
+    let _ = fs::remove_dir_all(&saved);
     let said = text_of(&output);
-    assert!(output.status.success(), "go tool pprof {arguments:?} failed: {said}");
+    assert!(output.status.success(), "go tool pprof {arguments:?} {source} failed: {said}");
     said
 }
 
@@ -102,6 +115,12 @@ fn scratch_directory() -> PathBuf {
     scratch
 }
 
+/// A number that is not given twice in this process.
+fn next_number() -> u32 {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    COUNTER.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A profile on disk for as long as it is looked at.
 struct ScratchFile {
     path: PathBuf,
@@ -109,9 +128,7 @@ struct ScratchFile {
 
 impl ScratchFile {
     fn new(contents: &[u8]) -> ScratchFile {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = scratch_directory().join(format!("profile-{}-{number}", std::process::id()));
+        let path = scratch_directory().join(format!("profile-{}-{}", std::process::id(), next_number()));
         fs::write(&path, contents).expect("the target directory is ours");
         ScratchFile { path }
     }

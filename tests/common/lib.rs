@@ -1,11 +1,13 @@
-//! What the tests share: an allocator that counts exactly, to hold estimates against, and judges of profiles.
+//! What the tests share: an allocator that counts exactly, to hold estimates against, a client that fetches
+//! profiles, and judges of them.
 //!
 //! [`check_valid`] asks Go itself, [`scraper_rules`] holds a profile against what the strictest of its readers
-//! demand, [`go_tool_pprof`] shows what a person would see.
+//! demand, [`go_tool_pprof`] and [`go_tool_pprof_at`] show what a person would see.
 
+pub mod client;
 mod go;
 pub mod oracle;
 mod rules;
 
-pub use go::{check_valid, go_tool_pprof};
+pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at};
 pub use rules::{decode, scraper_rules, violations};

@@ -1,5 +1,4 @@
 //! A bare HTTP client over a socket, so that tests see the bytes, and can misbehave.
-#![allow(dead_code)] // Each test file is a crate of its own and uses a part.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,23 +6,31 @@ use std::time::Duration;
 
 /// An answer, as it came.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
+pub struct Reply {
+    /// Of the first line.
+    pub status: u16,
     headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    /// All bytes after the headers.
+    pub body: Vec<u8>,
 }
 
 impl Reply {
     /// The value of a header, by its lower-case name.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn text_lossy(&self) -> String {
+    /// The body, with whatever is no text replaced.
+    pub fn text_lossy(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(crate) fn text(&self) -> &str {
+    /// The body as text.
+    ///
+    /// # Panics
+    ///
+    /// If it is not UTF-8.
+    pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
     }
 
@@ -42,7 +49,11 @@ impl Reply {
 }
 
 /// Sends the bytes of a request; the answer is still to be read.
-pub(crate) fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
+///
+/// # Panics
+///
+/// If nobody listens.
+pub fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     stream.write_all(request).expect("the server takes the request");
@@ -50,7 +61,7 @@ pub(crate) fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
 }
 
 /// Reads to the end of the connection. `None` if it was closed without an answer.
-pub(crate) fn receive(mut stream: TcpStream) -> Option<Reply> {
+pub fn receive(mut stream: TcpStream) -> Option<Reply> {
     let mut bytes = Vec::new();
     // A connection closed before it was drained ends in an error, after the answer.
     let _ = stream.read_to_end(&mut bytes);
@@ -58,7 +69,11 @@ pub(crate) fn receive(mut stream: TcpStream) -> Option<Reply> {
 }
 
 /// One exchange. `target` is path and query.
-pub(crate) fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> Reply {
+///
+/// # Panics
+///
+/// If there is no answer.
+pub fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> Reply {
     let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     let head = match body {
         "" => format!("{head}\r\n"),
@@ -67,6 +82,7 @@ pub(crate) fn request(address: SocketAddr, method: &str, target: &str, body: &st
     receive(send(address, head.as_bytes())).unwrap_or_else(|| panic!("no answer to {method} {target}"))
 }
 
-pub(crate) fn get(address: SocketAddr, target: &str) -> Reply {
+/// One `GET`.
+pub fn get(address: SocketAddr, target: &str) -> Reply {
     request(address, "GET", target, "")
 }
