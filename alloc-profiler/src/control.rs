@@ -2,6 +2,7 @@
 //!
 //! Path: *allocation path* (`sampling_interval` is read there); the rest is called by the program.
 
+use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -48,11 +49,15 @@ pub fn init_from_env() {
         let Some(value) = std::env::var_os(INTERVAL_VARIABLE) else { return };
         match value.to_str().and_then(|value| value.trim().parse().ok()) {
             Some(bytes) => set_sampling_interval(bytes),
-            None => eprintln!(
-                "alloc_profiler: {INTERVAL_VARIABLE}={value:?} is not a number of bytes such as 524288 \
-                 (1 = every allocation, 0 = off); the interval stays {} bytes",
-                sampling_interval()
-            ),
+            None => {
+                let warning = format!(
+                    "alloc_profiler: {INTERVAL_VARIABLE}={value:?} is not a number of bytes such as 524288 \
+                     (1 = every allocation, 0 = off); the interval stays {} bytes\n",
+                    sampling_interval()
+                );
+                // `eprintln!` would panic where standard error is a closed pipe.
+                let _ = std::io::stderr().write_all(warning.as_bytes());
+            }
         }
     });
 }

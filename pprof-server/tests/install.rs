@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use workspace_tests::client::get;
+use workspace_tests::decode;
 
 /// A running example. It ends when its standard input does.
 struct Program {
@@ -142,19 +143,43 @@ fn a_bad_address_is_one_line_and_the_program_goes_on() {
 }
 
 #[test]
+fn a_bad_interval_is_one_line_and_the_default_stays() {
+    for bad in ["banana", "-1", "0.5", "512 KiB", "99999999999999999999", " "] {
+        for example in ["install", "serve"] {
+            let program =
+                Program::start(example, &[("PPROF_ADDR", "127.0.0.1:0"), ("ALLOC_PROFILER_INTERVAL", bad)]);
+            let address = program.address();
+            assert_eq!(decode(&get(address, "/debug/pprof/heap").body).period, 524288, "{bad}");
+            let errors = program.end();
+            let warnings: Vec<_> =
+                errors.lines().filter(|line| line.contains("ALLOC_PROFILER_INTERVAL")).collect();
+            assert_eq!(warnings.len(), 1, "{errors}");
+            for part in
+                [&*format!("ALLOC_PROFILER_INTERVAL={bad:?} "), "such as 524288", "stays 524288 bytes"]
+            {
+                assert!(warnings[0].contains(part), "{part}: {errors}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_closed_standard_error_is_no_harm() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = Command::new(path_of("install"));
-    let mut child = command
-        .env("PPROF_ADDR", "banana")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(writer)
-        .spawn()
-        .unwrap();
-    drop(child.stdin.take());
-    assert!(child.wait().unwrap().success());
+    for variable in ["PPROF_ADDR", "ALLOC_PROFILER_INTERVAL"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(path_of("install"));
+        let mut child = command
+            .env("PPROF_ADDR", "off")
+            .env(variable, "banana")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success(), "{variable}");
+    }
 }
 
 #[test]
