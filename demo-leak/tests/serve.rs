@@ -2,102 +2,12 @@
 //! on its status line, and it ends cleanly on Ctrl-C.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod service;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-/// A running demo; killed when dropped.
-struct Service {
-    child: Child,
-    lines: Receiver<String>,
-    proxy: String,
-}
-
-/// The figures of a status line.
-#[derive(Debug)]
-struct Figures {
-    open: u64,
-    total: u64,
-    tasks: u64,
-    /// Where the system tells it.
-    resident_mib: Option<f64>,
-}
-
-impl Service {
-    fn start(arguments: &[&str]) -> Service {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_demo-leak"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .env("PPROF_ADDR", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary has been built");
-        let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        std::thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        let mut service = Service { child, lines, proxy: String::new() };
-        service.proxy = service.line_with("proxy:").split_whitespace().last().unwrap().to_owned();
-        service
-    }
-
-    /// The next line that has `part` in it.
-    fn line_with(&self, part: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(60));
-            let line = line.unwrap_or_else(|_| panic!("no line with {part:?}"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    /// The figures of the next status line of `phase`.
-    fn figures(&self, phase: &str) -> Figures {
-        let line = self.line_with(&format!("| {phase:10} |"));
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let before = |name| words[words.iter().position(|word| *word == name).unwrap() - 1];
-        let after = |name| words[words.iter().position(|word| *word == name).unwrap() + 1];
-        Figures {
-            open: before("open,").parse().unwrap(),
-            total: before("total").parse().unwrap(),
-            tasks: after("tasks").parse().unwrap(),
-            resident_mib: after("RSS").parse().ok(),
-        }
-    }
-
-    /// The figures of `phase` once two lines in a row agree and no client is left.
-    fn settled_figures(&self, phase: &str) -> Figures {
-        let mut last = self.figures(phase);
-        for _ in 0..20 {
-            let next = self.figures(phase);
-            if next.open == 0 && next.tasks == last.tasks {
-                return next;
-            }
-            last = next;
-        }
-        panic!("never settled: {last:?}");
-    }
-
-    /// What Ctrl-C does, and what must come of it.
-    fn interrupt(mut self) {
-        let kill = format!("kill -INT {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        self.line_with("goodbye");
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Fails if it has ended, which is what we want.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use service::Service;
 
 #[test]
 fn each_client_leaves_a_task_and_its_window_behind() {
@@ -133,7 +43,7 @@ fn without_load_of_its_own_it_serves_whoever_comes() {
     let service =
         Service::start(&["--connections-per-second", "0", "--idle-seconds", "0", "--load-seconds", "0"]);
     let idle = service.figures("idle again");
-    let mut client = TcpStream::connect(&service.proxy).unwrap();
+    let mut client = TcpStream::connect(service.proxy).unwrap();
     client.write_all(b"is anybody there?").unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = String::new();

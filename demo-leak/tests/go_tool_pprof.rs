@@ -1,0 +1,224 @@
+//! Go's own tool finds the demo's leak whichever way it gets the profile, and does not see the fixed reader at all.
+//!
+//! The demo runs once with the leak and once without; what was fetched from it then is looked at by each test.
+#![cfg(unix)]
+
+mod service;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{fs, thread};
+
+use service::Service;
+use workspace_tests::{check_valid, client, go_tool_pprof, go_tool_pprof_at, scraper_rules};
+
+/// The function that leaks, as profiles name it.
+const LEAKING: &str = "demo_leak::reader::Reader::start";
+
+/// What a run left behind.
+struct Run {
+    /// Profiles from before the load, of some seconds of it, and from after it.
+    before: PathBuf,
+    during: Vec<u8>,
+    after: Vec<u8>,
+    /// As text, from after the load.
+    text: Vec<u8>,
+    /// What Go showed when it was pointed at the running demo after the load: at its profile, and at the text.
+    top_of_url: String,
+    top_of_text_url: String,
+}
+
+fn leaking_run() -> &'static Run {
+    static RUN: OnceLock<Run> = OnceLock::new();
+    RUN.get_or_init(|| run("leaking", &[]))
+}
+
+fn run(name: &str, arguments: &[&str]) -> Run {
+    let load = ["--connections-per-second", "300", "--idle-seconds", "1", "--load-seconds", "4"];
+    let service = Service::start(&[&load, arguments].concat());
+    let idle = service.figures("idle");
+    let before = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("before-{name}-{}", std::process::id()));
+    fs::write(&before, fetch_profile(service.pprof, "heap")).unwrap();
+
+    service.figures("load");
+    let during = fetch_profile(service.pprof, "heap?seconds=2");
+
+    let settled = service.settled_figures("idle again");
+    assert!(settled.total >= 100, "the load was {} connections", settled.total);
+    assert_eq!(settled.tasks - idle.tasks, if arguments.is_empty() { settled.total } else { 0 });
+    let after = fetch_profile(service.pprof, "heap");
+    let text = fetch(service.pprof, "heap?debug=1");
+    check_valid(&text);
+
+    let url = format!("http://{}/debug/pprof/heap", service.pprof);
+    Run {
+        before,
+        during,
+        after,
+        text,
+        top_of_url: go_tool_pprof_at(&["-top"], &url),
+        // `remote`: names by POST to /debug/pprof/symbol. By itself Go reads the program's file instead, and has
+        // only bare names then.
+        top_of_text_url: go_tool_pprof_at(&["-top", "-symbolize=remote"], &(url + "?debug=1")),
+    }
+}
+
+fn fetch(server: SocketAddr, name: &str) -> Vec<u8> {
+    let reply = client::get(server, &format!("/debug/pprof/{name}"));
+    assert_eq!(reply.status, 200, "{name}: {}", reply.text_lossy());
+    reply.body
+}
+
+/// Every profile goes before the judges.
+fn fetch_profile(server: SocketAddr, name: &str) -> Vec<u8> {
+    let profile = fetch(server, name);
+    check_valid(&profile);
+    scraper_rules(&profile);
+    profile
+}
+
+/// The rows of what `-top` printed, without their five columns of numbers: the name, with `-lines` file and line.
+fn rows(top: &str) -> Vec<String> {
+    let table = top.lines().skip_while(|line| !line.trim_start().starts_with("flat "));
+    table.skip(1).map(|row| row.split_whitespace().skip(5).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn first_row(top: &str) -> String {
+    rows(top).into_iter().next().unwrap_or_else(|| panic!("no rows in {top}"))
+}
+
+fn reader_source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reader.rs")
+}
+
+/// The number of the line that leaks, counted from 1.
+fn leaking_line() -> usize {
+    let source = fs::read_to_string(reader_source()).unwrap();
+    source.lines().position(|line| line.contains("let window = vec![")).expect("the leak is there") + 1
+}
+
+/// A row of `-lines` that is the leak's.
+fn leaking_row() -> String {
+    format!("{LEAKING} {}:{}", reader_source().display(), leaking_line())
+}
+
+#[test]
+fn the_profile_shows_the_leak_first_at_its_line() {
+    let after = &leaking_run().after;
+    assert_eq!(first_row(&go_tool_pprof(&["-top"], after)), LEAKING);
+    assert_eq!(first_row(&go_tool_pprof(&["-top", "-lines"], after)), leaking_row());
+
+    // `   92MB   92MB   60:   let window = …`: flat, cumulative, line and source.
+    let list = go_tool_pprof(&["-list", "^demo_leak::reader::Reader::start$"], after);
+    assert!(list.contains(&reader_source().display().to_string()), "{list}");
+    let number = format!("{}:", leaking_line());
+    let line = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = line.into_iter().find(|words| words.get(2) == Some(&&*number)).expect("the line is listed");
+    assert!(line[0].ends_with("MB") && line[3..].join(" ").starts_with("let window = vec!["), "{line:?}");
+}
+
+#[test]
+fn the_difference_of_before_and_after_shows_it_first() {
+    let Run { before, after, .. } = leaking_run();
+    let top = go_tool_pprof(&["-top", "-lines", "-diff_base", before.to_str().unwrap()], after);
+    assert_eq!(first_row(&top), leaking_row());
+}
+
+#[test]
+fn some_seconds_of_the_load_show_it_first() {
+    let top = go_tool_pprof(&["-top", "-lines"], &leaking_run().during);
+    assert!(top.contains("Duration: 2"), "{top}");
+    assert_eq!(first_row(&top), leaking_row());
+}
+
+#[test]
+fn fetched_by_go_itself_it_is_first_too() {
+    assert_eq!(first_row(&leaking_run().top_of_url), LEAKING);
+}
+
+#[test]
+fn the_text_shows_it_first() {
+    let run = leaking_run();
+    assert_eq!(first_row(&run.top_of_text_url), LEAKING);
+    // From a file, Go names addresses by the debug information of the program. That of an unoptimised one takes
+    // it most of a minute.
+    if !cfg!(debug_assertions) {
+        let top = go_tool_pprof(&["-top"], &run.text);
+        assert_eq!(first_row(&top), LEAKING.rsplit("::").next().unwrap(), "{top}");
+    }
+}
+
+#[test]
+fn the_flame_graph_page_has_it() {
+    let page = WebPages::of(&leaking_run().after).page("/ui/flamegraph");
+    assert_eq!(page.status, 200, "{}", page.text_lossy());
+    assert!(page.text_lossy().contains(LEAKING), "{}", page.text_lossy());
+}
+
+#[test]
+fn the_fixed_reader_is_not_in_the_difference() {
+    let Run { before, after, .. } = run("fixed", &["--fixed"]);
+    // It was seen: a profile without the load would prove nothing.
+    let allocated = go_tool_pprof(&["-top", "-nodefraction=0", "-sample_index=alloc_space"], &after);
+    assert!(rows(&allocated).contains(&LEAKING.to_owned()), "{allocated}");
+
+    let top = go_tool_pprof(&["-top", "-nodefraction=0", "-diff_base", before.to_str().unwrap()], &after);
+    assert!(!top.contains("demo_leak::reader::"), "{top}");
+}
+
+/// `go tool pprof -http`, until dropped.
+struct WebPages {
+    /// `go` and, as its child, `pprof`: a process group.
+    child: Child,
+    address: SocketAddr,
+    profile: PathBuf,
+}
+
+impl WebPages {
+    fn of(profile: &[u8]) -> WebPages {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shown-{}", std::process::id()));
+        fs::write(&path, profile).unwrap();
+        let mut child = Command::new("go")
+            // Without a number behind the colon, Go picks a free port.
+            .args(["tool", "pprof", "-no_browser", "-http=127.0.0.1:"])
+            .arg(&path)
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .expect("Go is missing: scripts/test.sh installs it");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let told =
+            lines.into_iter().find_map(|line| Some(line.split_once("web UI on http://")?.1.to_owned()));
+        let address = told.expect("pprof tells where it serves").trim().parse().unwrap();
+        WebPages { child, address, profile: path }
+    }
+
+    fn page(&self, path: &str) -> client::Reply {
+        // It tells where before it listens.
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(self.address).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        // HTTP/1.0, so that the page comes in one piece, not in chunks.
+        let stream = client::send(self.address, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes());
+        client::receive(stream).expect("an answer")
+    }
+}
+
+impl Drop for WebPages {
+    fn drop(&mut self) {
+        // Killing `go` alone would leave `pprof` behind.
+        let kill = format!("kill -TERM -{}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &kill]).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.profile);
+    }
+}
