@@ -1,0 +1,219 @@
+//! A fresh crate with the one line in `main`, over three allocators, runs and serves right profiles.
+//!
+//! The crate is a package of its own, as a user's is: it knows us by a path, and cargo fetches and builds for it
+//! what a bare machine lacks. It is kept in the target directory, so that only the first build takes its time.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::{env, fs};
+
+use pprof_server::encode::proto::{Profile, Sample};
+use workspace_tests::{check_valid, client, scraper_rules};
+
+const BLOCK_BYTES: i64 = 1 << 20;
+const LEAKED_BLOCKS: i64 = 200;
+const CHURNED_BLOCKS: i64 = 300;
+
+const MANIFEST: &str = r#"[package]
+name = "fresh"
+version = "0.0.0"
+edition = "2024"
+
+# Not a member of the workspace that the target directory lies in.
+[workspace]
+
+[dependencies]
+pprof-server = { path = "PPROF_SERVER" }
+mimalloc = "=0.1.52"
+tikv-jemallocator = "=0.7.0"
+
+[profile.dev]
+incremental = false
+"#;
+
+const LIBRARY: &str = r#"
+use std::hint::black_box;
+
+pub fn run() {
+    leak();
+    churn();
+    println!("ready");
+    std::io::read_to_string(std::io::stdin()).unwrap();
+}
+
+#[inline(never)]
+fn leak() {
+    for _ in 0..LEAKED_BLOCKS {
+        std::mem::forget(black_box(vec![0_u8; BLOCK_BYTES]));
+    }
+}
+
+#[inline(never)]
+fn churn() {
+    for _ in 0..CHURNED_BLOCKS {
+        drop(black_box(vec![0_u8; BLOCK_BYTES]));
+    }
+}
+"#;
+
+/// The programs, and their one line.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("over_system", "pprof_server::install!();"),
+    ("over_mimalloc", "pprof_server::install!(allocator = mimalloc::MiMalloc);"),
+    ("over_jemalloc", "pprof_server::install!(allocator = tikv_jemallocator::Jemalloc);"),
+];
+
+/// Builds the crate, once; where its programs are.
+fn programs() -> &'static Path {
+    static PROGRAMS_FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS_FOLDER.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    // The test binary stands in `<target>/<profile>/deps`; debug and release share the crate.
+    let this = env::current_exe().unwrap();
+    let package = this.ancestors().nth(3).expect("a target directory").join("fresh-crate");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+
+    let pprof_server = workspace.join("pprof-server");
+    write(&package.join("Cargo.toml"), &MANIFEST.replace("PPROF_SERVER", pprof_server.to_str().unwrap()));
+    let mut library = LIBRARY.to_owned();
+    for (name, value) in
+        [("LEAKED_BLOCKS", LEAKED_BLOCKS), ("CHURNED_BLOCKS", CHURNED_BLOCKS), ("BLOCK_BYTES", BLOCK_BYTES)]
+    {
+        library = library.replace(name, &value.to_string());
+    }
+    write(&package.join("src/lib.rs"), &library);
+    for (name, line) in PROGRAMS {
+        let program = format!("fn main() {{\n    {line}\n    fresh::run();\n}}\n");
+        write(&package.join(format!("src/bin/{name}.rs")), &program);
+    }
+    // The versions that everything else is tested with; cargo adds the allocators to it.
+    let lock = fs::read_to_string(workspace.join("Cargo.lock")).unwrap();
+    if write(&package.join("Cargo.lock.workspace"), &lock) {
+        fs::write(package.join("Cargo.lock"), &lock).unwrap();
+    }
+
+    let target = package.join("target");
+    let output = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["build", "--bins"])
+        .current_dir(&package)
+        .env("CARGO_TARGET_DIR", &target)
+        .output()
+        .expect("cargo is there");
+    assert!(
+        output.status.success(),
+        "the fresh crate does not build (it needs a C compiler, make, and what cargo fetches): {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.join("debug")
+}
+
+/// Writes a file, if it is not so already: cargo would build anew what is new. Says whether it was news.
+fn write(path: &Path, contents: &str) -> bool {
+    let is_news = fs::read_to_string(path).is_ok_and(|old| old == contents);
+    if !is_news {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+    !is_news
+}
+
+/// A running program, which has leaked; killed when dropped.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    fn start(name: &str, interval: Option<&str>) -> Program {
+        let mut command = Command::new(programs().join(name));
+        command.env("PPROF_ADDR", "127.0.0.1:0").env_remove("ALLOC_PROFILER_INTERVAL");
+        command.envs(interval.map(|bytes| ("ALLOC_PROFILER_INTERVAL", bytes)));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program has been built");
+        let mut told = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut told).unwrap();
+        let address = told.split('/').nth(2).unwrap_or_else(|| panic!("no address in {told:?}"));
+        let address = address.parse().unwrap_or_else(|error| panic!("{error}: {told:?}"));
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n");
+        Program { child, address }
+    }
+
+    fn profile(&self) -> Profile {
+        let reply = client::get(self.address, "/debug/pprof/heap");
+        assert_eq!(reply.status, 200, "{}", reply.text_lossy());
+        check_valid(&reply.body);
+        scraper_rules(&reply.body)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The name of the innermost function of `sample`.
+fn leaf<'a>(profile: &'a Profile, sample: &Sample) -> &'a str {
+    let location = &profile.location[sample.location_id[0] as usize - 1];
+    let function = &profile.function[location.line[0].function_id as usize - 1];
+    &profile.string_table[function.name_index as usize]
+}
+
+/// What was allocated and is in use in `function` itself: `alloc_objects`, `alloc_space`, `inuse_objects`,
+/// `inuse_space`.
+fn values(profile: &Profile, function: &str) -> [i64; 4] {
+    let samples = profile.sample.iter().filter(|sample| leaf(profile, sample) == function);
+    samples.fold([0; 4], |sum, sample| std::array::from_fn(|index| sum[index] + sample.value[index]))
+}
+
+fn assert_leak_is_first(profile: &Profile, program: &str) {
+    let first = profile.sample.iter().max_by_key(|sample| sample.value[3]).expect("samples");
+    assert_eq!(leaf(profile, first), "fresh::leak", "{program}");
+}
+
+#[test]
+fn with_every_allocation_recorded_the_numbers_are_exact() {
+    for (program, _) in PROGRAMS {
+        let profile = Program::start(program, Some("1")).profile();
+        assert_eq!(profile.period, 1, "{program}");
+        assert_leak_is_first(&profile, program);
+        let leaked = [LEAKED_BLOCKS, LEAKED_BLOCKS * BLOCK_BYTES];
+        assert_eq!(values(&profile, "fresh::leak"), [leaked, leaked].concat()[..], "{program}");
+        let churned = [CHURNED_BLOCKS, CHURNED_BLOCKS * BLOCK_BYTES, 0, 0];
+        assert_eq!(values(&profile, "fresh::churn"), churned, "{program}");
+    }
+}
+
+#[test]
+fn at_the_default_interval_the_estimate_is_within_six_standard_errors() {
+    for (program, _) in PROGRAMS {
+        let profile = Program::start(program, None).profile();
+        assert_eq!(profile.period, 524288, "{program}");
+        assert_leak_is_first(&profile, program);
+
+        // A block is sampled with this probability, and then stands for one over it.
+        let probability = 1.0 - (-(BLOCK_BYTES as f64) / 524288.0).exp();
+        let within_six_errors = |estimate: i64, truth: i64| {
+            let standard_error = (truth as f64 * (1.0 - probability) / probability).sqrt();
+            ((estimate - truth) as f64).abs() <= 6.0 * standard_error
+        };
+        let [_, _, objects, bytes] = values(&profile, "fresh::leak");
+        assert!(within_six_errors(objects, LEAKED_BLOCKS), "{program}: {objects} objects");
+        assert!(within_six_errors(bytes / BLOCK_BYTES, LEAKED_BLOCKS), "{program}: {bytes} bytes");
+        let [allocated, _, in_use, _] = values(&profile, "fresh::churn");
+        assert!(within_six_errors(allocated, CHURNED_BLOCKS), "{program}: {allocated} allocated");
+        assert_eq!(in_use, 0, "{program}");
+    }
+}
