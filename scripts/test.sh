@@ -18,3 +18,4 @@ step cargo test --workspace
 step cargo test --workspace --release
 step scripts/hunt-leak.sh
 step scripts/hunt-leak.sh --fixed
+step scripts/check-readme.sh

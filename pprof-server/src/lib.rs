@@ -19,3 +19,8 @@ pub use encode::{
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{Server, serve};
+
+// The Rust in README.md compiles.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
