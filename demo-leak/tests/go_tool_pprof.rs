@@ -23,7 +23,7 @@ const LEAKING: &str = "demo_leak::reader::Reader::start";
 /// What a run left behind.
 struct Run {
     /// Profiles from before the load, of some seconds of it, and from after it.
-    before: PathBuf,
+    before: Vec<u8>,
     during: Vec<u8>,
     after: Vec<u8>,
     /// As text, from after the load.
@@ -35,15 +35,14 @@ struct Run {
 
 fn leaking_run() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();
-    RUN.get_or_init(|| run("leaking", &[]))
+    RUN.get_or_init(|| run(&[]))
 }
 
-fn run(name: &str, arguments: &[&str]) -> Run {
+fn run(arguments: &[&str]) -> Run {
     let load = ["--connections-per-second", "300", "--idle-seconds", "1", "--load-seconds", "4"];
     let service = Service::start(&[&load, arguments].concat());
     let idle = service.figures("idle");
-    let before = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("before-{name}-{}", std::process::id()));
-    fs::write(&before, fetch_profile(service.pprof, "heap")).unwrap();
+    let before = fetch_profile(service.pprof, "heap");
 
     service.figures("load");
     let during = fetch_profile(service.pprof, "heap?seconds=2");
@@ -125,7 +124,8 @@ fn the_profile_shows_the_leak_first_at_its_line() {
 #[test]
 fn the_difference_of_before_and_after_shows_it_first() {
     let Run { before, after, .. } = leaking_run();
-    let top = go_tool_pprof(&["-top", "-lines", "-diff_base", before.to_str().unwrap()], after);
+    let before = ProfileFile::new("before", before);
+    let top = go_tool_pprof(&["-top", "-lines", "-diff_base", before.path()], after);
     assert_eq!(first_row(&top), leaking_row());
 }
 
@@ -162,13 +162,35 @@ fn the_flame_graph_page_has_it() {
 
 #[test]
 fn the_fixed_reader_is_not_in_the_difference() {
-    let Run { before, after, .. } = run("fixed", &["--fixed"]);
+    let Run { before, after, .. } = run(&["--fixed"]);
     // It was seen: a profile without the load would prove nothing.
     let allocated = go_tool_pprof(&["-top", "-nodefraction=0", "-sample_index=alloc_space"], &after);
     assert!(rows(&allocated).contains(&LEAKING.to_owned()), "{allocated}");
 
-    let top = go_tool_pprof(&["-top", "-nodefraction=0", "-diff_base", before.to_str().unwrap()], &after);
+    let before = ProfileFile::new("before-fixed", &before);
+    let top = go_tool_pprof(&["-top", "-nodefraction=0", "-diff_base", before.path()], &after);
     assert!(!top.contains("demo_leak::reader::"), "{top}");
+}
+
+/// A profile on disk until dropped.
+struct ProfileFile(PathBuf);
+
+impl ProfileFile {
+    fn new(name: &str, profile: &[u8]) -> ProfileFile {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::write(&path, profile).unwrap();
+        ProfileFile(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ProfileFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// `go tool pprof -http`, until dropped.
@@ -176,17 +198,16 @@ struct WebPages {
     /// `go` and, as its child, `pprof`: a process group.
     child: Child,
     address: SocketAddr,
-    profile: PathBuf,
+    _profile: ProfileFile,
 }
 
 impl WebPages {
     fn of(profile: &[u8]) -> WebPages {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shown-{}", std::process::id()));
-        fs::write(&path, profile).unwrap();
+        let profile = ProfileFile::new("shown", profile);
         let mut child = Command::new("go")
             // Without a number behind the colon, Go picks a free port.
             .args(["tool", "pprof", "-no_browser", "-http=127.0.0.1:"])
-            .arg(&path)
+            .arg(profile.path())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
@@ -195,7 +216,7 @@ impl WebPages {
         let told =
             lines.into_iter().find_map(|line| Some(line.split_once("web UI on http://")?.1.to_owned()));
         let address = told.expect("pprof tells where it serves").trim().parse().unwrap();
-        WebPages { child, address, profile: path }
+        WebPages { child, address, _profile: profile }
     }
 
     fn page(&self, path: &str) -> client::Reply {
@@ -219,6 +240,5 @@ impl Drop for WebPages {
         let _ = Command::new("sh").args(["-c", &kill]).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_file(&self.profile);
     }
 }
