@@ -1,5 +1,4 @@
-//! The workloads over the system's allocator, sampled. `ALLOC_PROFILER_INTERVAL` sets the interval.
-mod workloads;
+//! Ours over the system's allocator. `ALLOC_PROFILER_INTERVAL` sets the interval, 0 = off.
 
 use alloc_profiler::SamplingAllocator;
 
@@ -8,5 +7,5 @@ static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
 fn main() {
     alloc_profiler::init_from_env();
-    workloads::main();
+    benchmarks::main();
 }

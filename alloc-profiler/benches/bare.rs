@@ -1,6 +1,0 @@
-//! The workloads over the system's allocator as it is.
-mod workloads;
-
-fn main() {
-    workloads::main();
-}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# What an unsampled allocation costs, in instructions counted and in machine code read: no clock, so it may fail a
+# build. The bounds: tests/benchmarks/fast-path.txt. Linux on x86-64 alone; elsewhere it says so and passes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[[ $(uname -sm) == "Linux x86_64" ]] || { echo "check-fast-path: skipped, not Linux on x86-64"; exit 0; }
+
+packages=()
+command -v valgrind >/dev/null || packages+=(valgrind)
+command -v objdump >/dev/null || packages+=(binutils)
+if ((${#packages[@]})); then
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" libc6-dbg >/dev/null
+  else
+    echo "check-fast-path: install ${packages[*]} first" >&2
+    exit 1
+  fi
+fi
+
+exec python3 tests/benchmarks/runner/fast_path.py

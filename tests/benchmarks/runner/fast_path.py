@@ -1,0 +1,93 @@
+"""Whether the path of an unsampled allocation is still what it should be, without looking at a clock.
+
+1. Instructions that we add to each operation, counted by callgrind, against the bounds in fast-path.txt.
+2. The machine code of the four allocator functions in an optimized program: until they jump to the inner
+   allocator there is no call; nowhere is there a lock, or a way to a panic.
+
+Fails with what it found.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from build import PACKAGE, TARGET, cargo_build  # noqa: E402
+from counted import instructions_per_operation  # noqa: E402
+
+BOUNDS = PACKAGE / "fast-path.txt"
+FUNCTIONS = ["__rust_alloc", "__rust_dealloc", "__rust_realloc", "__rust_alloc_zeroed"]
+OFF = {"ALLOC_PROFILER_INTERVAL": "0"}
+
+
+def main():
+    target = TARGET / "fast-path"
+    error = cargo_build("", ["bare-system", "ours-system"], ["--no-default-features", "--target-dir", str(target)])
+    if error:
+        sys.exit(f"fast path: {error}")
+    bare, ours = target / "release/bare-system", target / "release/ours-system"
+    complaints = [*too_many_instructions(bare, ours), *wrong_code(disassembly(ours))]
+    for complaint in complaints:
+        print(f"fast path: {complaint}", file=sys.stderr)
+    sys.exit(1 if complaints else 0)
+
+
+def too_many_instructions(bare, ours):
+    print(f"{'instructions added to':<24}{'counted':>10}{'bound':>8}")
+    for name, bound in bounds().items():
+        counts = [instructions_per_operation(program, [name], OFF) for program in (bare, ours)]
+        added = counts[1] - counts[0]
+        print(f"{name:<24}{added:>10.2f}{bound:>8g}")
+        if added > bound:
+            yield f"{name}: {added:.2f} instructions more than bare, the bound is {bound:g}"
+
+
+def bounds():
+    """Lines of `bound<space>workload`; what follows a # says why."""
+    lines = (line.split("#")[0].split(maxsplit=1) for line in BOUNDS.read_text().splitlines())
+    return {fields[1].strip(): float(fields[0]) for fields in lines if fields}
+
+
+def wrong_code(code):
+    for name in FUNCTIONS:
+        if name not in code:
+            yield f"{name} is not in the program's disassembly"
+            continue
+        instructions = code[name]
+        print(f"{name}: {len(instructions)} instructions, {len(before_jump(instructions))} before the inner allocator")
+        for instruction in before_jump(instructions):
+            if re.match(r"(call|syscall)", instruction):
+                yield f"{name} calls before the inner allocator's jump: {instruction}"
+        for instruction in instructions:
+            # An exchange with memory locks without saying so.
+            if re.match(r"lock\b|xchg.*\(|mfence", instruction):
+                yield f"{name} has a locked instruction: {instruction}"
+            if re.search(r"core.*panicking|panic_|_Unwind_Resume", instruction):
+                yield f"{name} may panic: {instruction}"
+
+
+def before_jump(instructions):
+    """Straight on, no branch taken, until the jump that leaves the function; or all of it, if there is none."""
+    for position, instruction in enumerate(instructions):
+        if re.match(r"jmp\b", instruction) or instruction.startswith("ret"):
+            return instructions[: position + 1]
+    return instructions
+
+
+def disassembly(program):
+    """The instructions of each of the four functions, as objdump writes them, without addresses and padding."""
+    command = ["objdump", "--disassemble", "--no-show-raw-insn", "--demangle", str(program)]
+    code, current = {}, None
+    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+        title = re.match(r"[0-9a-f]+ <(?:.*::)?(\w+)>:$", line)
+        if title:
+            current = code.setdefault(title[1], []) if title[1] in FUNCTIONS else None
+        elif current is not None and (found := re.match(r"\s+[0-9a-f]+:\s+(.*)$", line)):
+            if not re.match(r"int3|nop", found[1]):
+                current.append(found[1])
+    return code
+
+
+main()

@@ -1,0 +1,8 @@
+//! jemalloc as it is, built without its profiler.
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() {
+    benchmarks::main();
+}

@@ -1,0 +1,8 @@
+//! mimalloc as it is.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    benchmarks::main();
+}

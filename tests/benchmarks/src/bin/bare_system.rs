@@ -1,0 +1,5 @@
+//! The system's allocator as it is; by preload, whatever takes its place.
+
+fn main() {
+    benchmarks::main();
+}

@@ -1,0 +1,11 @@
+//! dhat: every allocation.
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+fn main() {
+    let profiler = dhat::Profiler::new_heap();
+    benchmarks::main();
+    // Dropped, it would name its stacks and write its report, which is not what is measured here.
+    std::mem::forget(profiler);
+}

@@ -1,0 +1,9 @@
+//! jemalloc built with its own profiler; `_RJEM_MALLOC_CONF` switches that on, as at
+//! `prof:true,prof_active:true,lg_prof_sample:19`.
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() {
+    benchmarks::main();
+}

@@ -1,0 +1,150 @@
+//! What reading costs, and what a program feels of it: so many live samples on so many stacks, every allocation
+//! sampled, then profiles taken while another thread goes on allocating.
+//!
+//! ```text
+//! read-path --live 100000 --stacks 10000
+//! ```
+//!
+//! Prints `name=value` pairs on one line.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use alloc_profiler::{Limits, SamplingAllocator};
+use pprof_server::ProfileOptions;
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+/// How often each of the two, snapshot and encoding, is repeated; and how many trials of pauses there are.
+const REPEATS: usize = 9;
+const TRIAL: Duration = Duration::from_millis(300);
+
+fn main() {
+    let (live, stacks) = (option("--live", 100_000), option("--stacks", 10_000));
+    alloc_profiler::set_limits(Limits { memory_bytes: 1 << 30, stacks: 1 << 20, live_samples: 1 << 22 });
+    let mut held: Vec<Box<[u64; 8]>> = Vec::with_capacity(live + 1);
+    alloc_profiler::set_sampling_interval(1);
+
+    // The first tenth brings every stack; the rest only live samples, so its memory is theirs alone.
+    let first = live.max(stacks) / 10;
+    hold(&mut held, first.max(stacks.min(live)), stacks);
+    let mapped_before = alloc_profiler::snapshot().own_memory.mapped_bytes;
+    let count_before = held.len();
+    let start = Instant::now();
+    hold(&mut held, live, stacks);
+    let added = held.len() - count_before;
+    let nanos = start.elapsed().as_nanos() as f64 / added.max(1) as f64;
+    let own = alloc_profiler::snapshot().own_memory;
+    let bytes_per_live = (own.mapped_bytes - mapped_before) as f64 / added.max(1) as f64;
+
+    // With that many live: a sampled allocation and its free.
+    let start = Instant::now();
+    for _ in 0..100_000 {
+        drop(black_box(Box::new([0_u64; 8])));
+    }
+    let pair_nanos = start.elapsed().as_nanos() as f64 / 100_000.0;
+
+    let (mut snapshots, mut encodings) = (Vec::new(), Vec::new());
+    let mut profile_bytes = 0;
+    for _ in 0..=REPEATS {
+        let (snapshot, millis) = timed(alloc_profiler::snapshot);
+        snapshots.push(millis);
+        let (profile, millis) = timed(|| pprof_server::heap_profile(&snapshot, &ProfileOptions::default()));
+        encodings.push(millis);
+        profile_bytes = profile.len();
+    }
+    // The first one names every address.
+    let (cold_snapshot, cold_encoding) = (snapshots.remove(0), encodings.remove(0));
+    let (undisturbed, beside_snapshots) =
+        (longest_pause(|| thread::sleep(TRIAL)), longest_pause(snapshot_for_a_while));
+
+    println!(
+        "live={} stacks={} live_bytes_each={bytes_per_live:.1} hold_ns={nanos:.1} pair_ns={pair_nanos:.1} \
+         snapshot_ms={:.3} encode_ms={:.3} cold_ms={:.3} profile_bytes={profile_bytes} \
+         pause_us={beside_snapshots:.1} pause_without_us={undisturbed:.1}",
+        own.live_samples,
+        own.stacks,
+        median(snapshots),
+        median(encodings),
+        cold_snapshot + cold_encoding,
+    );
+}
+
+/// The longest that one allocation and free of another thread takes during `meanwhile`, in microseconds.
+///
+/// The scheduler stops threads too. What we cause we cause in every trial, so the shortest of the trials'
+/// longest is the bound on us.
+fn longest_pause(meanwhile: impl Fn()) -> f64 {
+    let trial = || {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let allocating = scope.spawn(|| {
+                let mut longest = Duration::ZERO;
+                while !is_over.load(Relaxed) {
+                    let start = Instant::now();
+                    drop(black_box(Box::new([0_u64; 8])));
+                    longest = longest.max(start.elapsed());
+                }
+                longest
+            });
+            meanwhile();
+            is_over.store(true, Relaxed);
+            allocating.join().expect("allocating does not panic")
+        })
+    };
+    (0..REPEATS).map(|_| trial()).min().unwrap_or_default().as_nanos() as f64 / 1000.0
+}
+
+fn snapshot_for_a_while() {
+    let start = Instant::now();
+    while start.elapsed() < TRIAL {
+        black_box(alloc_profiler::snapshot());
+    }
+}
+
+/// Allocates until `live` blocks are held, the n-th on stack n modulo `stacks`.
+fn hold(held: &mut Vec<Box<[u64; 8]>>, live: usize, stacks: usize) {
+    while held.len() < live {
+        let number = held.len() % stacks;
+        descend(number, stacks, &mut || held.push(black_box(Box::new([0; 8]))));
+    }
+}
+
+/// Calls `last` on a stack of its own for each `number` below `stacks`: one frame for each decimal digit, in one of
+/// ten functions.
+fn descend(number: usize, stacks: usize, last: &mut dyn FnMut()) {
+    const DIGITS: [fn(usize, usize, &mut dyn FnMut()); 10] = [
+        digit::<0>, digit::<1>, digit::<2>, digit::<3>, digit::<4>, digit::<5>, digit::<6>, digit::<7>,
+        digit::<8>, digit::<9>,
+    ];
+    if stacks <= 1 { last() } else { DIGITS[number % 10](number / 10, stacks / 10, last) }
+}
+
+#[inline(never)]
+fn digit<const DIGIT: usize>(number: usize, stacks: usize, last: &mut dyn FnMut()) {
+    descend(number, stacks, last);
+    // Keeps the ten apart, and the call from becoming a jump.
+    black_box(DIGIT);
+}
+
+fn timed<T>(run: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let value = run();
+    (value, start.elapsed().as_nanos() as f64 / 1e6)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn option(name: &str, default: usize) -> usize {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name);
+    match arguments.nth(1) {
+        Some(value) => value.parse().unwrap_or_else(|_| panic!("{name} {value}: not a number")),
+        None => default,
+    }
+}

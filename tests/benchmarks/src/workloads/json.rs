@@ -1,0 +1,26 @@
+//! `serde_json`: text to a tree of values, and the tree dropped.
+
+use std::hint::black_box;
+
+use super::Outcome;
+use crate::clock::nanos_per_operation;
+use crate::command_line::Request;
+
+/// 2 000 records with nested arrays and maps, parsed into a tree and dropped.
+pub(super) fn parse(request: &Request) -> Outcome {
+    let records: Vec<String> = (0..2000)
+        .map(|n| {
+            format!(
+                r#"{{"id":{n},"name":"user {n}","tags":["a{n}","b","c"],"point":{{"x":{n}.5,"y":-{n}}}}}"#
+            )
+        })
+        .collect();
+    let document = format!("[{}]", records.join(","));
+    nanos_per_operation(request.length, 1, |operations| {
+        for _ in 0..operations {
+            let value: serde_json::Value = serde_json::from_str(&document).expect("valid JSON");
+            black_box(value);
+        }
+    })
+    .into()
+}
