@@ -28,22 +28,23 @@ fn main() {
     let mut held: Vec<Box<[u64; 8]>> = Vec::with_capacity(live + 1);
     alloc_profiler::set_sampling_interval(1);
 
-    // The first tenth brings every stack; the rest only live samples, so its memory is theirs alone.
-    let first = live.max(stacks) / 10;
-    hold(&mut held, first.max(stacks.min(live)), stacks);
-    let mapped_before = alloc_profiler::snapshot().own_memory.mapped_bytes;
-    let count_before = held.len();
-    let start = Instant::now();
-    hold(&mut held, live, stacks);
-    let added = held.len() - count_before;
-    let nanos = start.elapsed().as_nanos() as f64 / added.max(1) as f64;
+    // The first blocks bring every stack; the rest only live samples, so what memory they take is theirs alone.
+    let first = stacks.max(live / 10).min(live);
+    let (mut mapped_before, mut start) = (0, Instant::now());
+    // One call for both parts: two, or a loop unrolled, would be two sets of stacks.
+    for &live in black_box(&[first, live][..]) {
+        mapped_before = alloc_profiler::snapshot().own_memory.mapped_bytes;
+        start = Instant::now();
+        hold(&mut held, live, stacks);
+    }
+    let nanos = start.elapsed().as_nanos() as f64 / (live - first).max(1) as f64;
     let own = alloc_profiler::snapshot().own_memory;
-    let bytes_per_live = (own.mapped_bytes - mapped_before) as f64 / added.max(1) as f64;
+    let bytes_per_live = (own.mapped_bytes - mapped_before) as f64 / (live - first).max(1) as f64;
 
     // With that many live: a sampled allocation and its free.
     let start = Instant::now();
     for _ in 0..100_000 {
-        drop(black_box(Box::new([0_u64; 8])));
+        drop(black_box(Box::new([1_u64; 8])));
     }
     let pair_nanos = start.elapsed().as_nanos() as f64 / 100_000.0;
 
@@ -59,7 +60,7 @@ fn main() {
     // The first one names every address.
     let (cold_snapshot, cold_encoding) = (snapshots.remove(0), encodings.remove(0));
     let (undisturbed, beside_snapshots) =
-        (longest_pause(|| thread::sleep(TRIAL)), longest_pause(snapshot_for_a_while));
+        (longest_pause(|| for_a_while(|| ())), longest_pause(|| for_a_while(snapshot)));
 
     println!(
         "live={} stacks={} live_bytes_each={bytes_per_live:.1} hold_ns={nanos:.1} pair_ns={pair_nanos:.1} \
@@ -85,7 +86,7 @@ fn longest_pause(meanwhile: impl Fn()) -> f64 {
                 let mut longest = Duration::ZERO;
                 while !is_over.load(Relaxed) {
                     let start = Instant::now();
-                    drop(black_box(Box::new([0_u64; 8])));
+                    drop(black_box(Box::new([1_u64; 8])));
                     longest = longest.max(start.elapsed());
                 }
                 longest
@@ -98,18 +99,23 @@ fn longest_pause(meanwhile: impl Fn()) -> f64 {
     (0..REPEATS).map(|_| trial()).min().unwrap_or_default().as_nanos() as f64 / 1000.0
 }
 
-fn snapshot_for_a_while() {
+/// Does `work` again and again, as busy without any as with much, so that both leave as much of the machine.
+fn for_a_while(work: impl Fn()) {
     let start = Instant::now();
     while start.elapsed() < TRIAL {
-        black_box(alloc_profiler::snapshot());
+        work();
     }
+}
+
+fn snapshot() {
+    black_box(alloc_profiler::snapshot());
 }
 
 /// Allocates until `live` blocks are held, the n-th on stack n modulo `stacks`.
 fn hold(held: &mut Vec<Box<[u64; 8]>>, live: usize, stacks: usize) {
     while held.len() < live {
         let number = held.len() % stacks;
-        descend(number, stacks, &mut || held.push(black_box(Box::new([0; 8]))));
+        descend(number, stacks, &mut || held.push(black_box(Box::new([1; 8]))));
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn handed_over(request: &Request) -> Outcome {
     let consumer = thread::spawn(move || receiver.into_iter().for_each(drop));
     let nanos = nanos_per_operation(request.length, 1000, |operations| {
         for _ in 0..operations.div_ceil(1000) {
-            let blocks = (0..1000).map(|_| black_box(Box::new([0; 8]))).collect();
+            let blocks = (0..1000).map(|_| black_box(Box::new([1; 8]))).collect();
             sender.send(blocks).expect("the consumer ends after us");
         }
     });
