@@ -12,8 +12,11 @@ export PATH RUSTDOCFLAGS="-D warnings"
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo clippy -p pprof-server --no-default-features -- -D warnings
+step cargo fmt --manifest-path tests/benchmarks/Cargo.toml --check
+step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-targets -- -D warnings
 step cargo doc --workspace --no-deps
 step scripts/check-msrv.sh
+step scripts/check-fast-path.sh
 step cargo test --workspace
 step cargo test --workspace --release
 step scripts/hunt-leak.sh

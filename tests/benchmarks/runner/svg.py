@@ -38,10 +38,10 @@ def chart(title, x_title, y_title, series, x_format, y_format):
 
 def lines(series, across, up):
     # The names stand beside where their lines end, pushed apart where those are close.
-    ends = sorted((up(line[-1][1]), name) for name, line in series.items())
-    heights, above = {}, 0
+    ends = sorted(((up(line[-1][1]), name) for name, line in series.items()), reverse=True)
+    heights, below = {}, HEIGHT - BOTTOM + 13
     for end, name in ends:
-        above = heights[name] = max(end, above + 17)
+        below = heights[name] = min(end, below - 17)
     for (name, line), colour in zip(series.items(), COLOURS):
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line)
         yield f'<polyline class="line" stroke="{colour}" points="{path}"/>'
@@ -56,8 +56,8 @@ def text(x, y, content, anchor="start", weight="normal", colour=None):
 
 
 def decades(values):
-    """The powers of ten around `values`."""
-    first = math.floor(math.log10(min(values)))
+    """The powers of ten around `values`; what noise puts just below one does not open another decade."""
+    first = math.floor(math.log10(1.3 * min(values)))
     last = max(math.ceil(math.log10(max(values))), first + 1)
     return [10.0**exponent for exponent in range(first, last + 1)]
 

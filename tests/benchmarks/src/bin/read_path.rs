@@ -112,6 +112,7 @@ fn snapshot() {
 }
 
 /// Allocates until `live` blocks are held, the n-th on stack n modulo `stacks`.
+#[expect(clippy::vec_box, reason = "the boxes are what is measured")]
 fn hold(held: &mut Vec<Box<[u64; 8]>>, live: usize, stacks: usize) {
     while held.len() < live {
         let number = held.len() % stacks;
@@ -122,7 +123,8 @@ fn hold(held: &mut Vec<Box<[u64; 8]>>, live: usize, stacks: usize) {
 /// Calls `last` on a stack of its own for each `number` below `stacks`: one frame for each decimal digit, in one of
 /// ten functions.
 fn descend(number: usize, stacks: usize, last: &mut dyn FnMut()) {
-    const DIGITS: [fn(usize, usize, &mut dyn FnMut()); 10] = [
+    type Digit = fn(usize, usize, &mut dyn FnMut());
+    const DIGITS: [Digit; 10] = [
         digit::<0>, digit::<1>, digit::<2>, digit::<3>, digit::<4>, digit::<5>, digit::<6>, digit::<7>,
         digit::<8>, digit::<9>,
     ];

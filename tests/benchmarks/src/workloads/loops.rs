@@ -1,6 +1,6 @@
 //! Small loops that live on the allocator alone: a profiler has nowhere to hide in them.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error, realloc};
 use std::hint::black_box;
 use std::ptr::NonNull;
 
@@ -85,12 +85,16 @@ pub(super) fn aligned(request: &Request) -> Outcome {
 
 /// A zeroed page, freed at once.
 pub(super) fn zeroed(request: &Request) -> Outcome {
-    // Asked for by one caller alone, the allocator's function would be inlined there, and check-fast-path could
-    // not read it.
-    drop(black_box(Box::<[u8]>::new_zeroed_slice(black_box(4096))));
+    let layout = Layout::from_size_align(4096, 1).expect("a valid layout");
+    // By pointer: inlined into this loop, the allocator's code could not be found by check-fast-path.
+    let alloc_zeroed: unsafe fn(Layout) -> *mut u8 = black_box(alloc_zeroed);
     nanos_per_operation(request.length, 1_000, |operations| {
         for _ in 0..operations {
-            drop(black_box(vec![0_u8; 4096]));
+            // SAFETY: the layout is not of size zero, and the block is freed once, with its own layout.
+            unsafe {
+                let block = checked(alloc_zeroed(layout), layout);
+                dealloc(black_box(block), layout);
+            }
         }
     })
     .into()
