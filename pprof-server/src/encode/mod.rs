@@ -15,6 +15,8 @@ mod builder;
 mod comments;
 pub(crate) mod mappings;
 #[doc(hidden)]
+pub mod phases;
+#[doc(hidden)]
 pub mod proto;
 mod stacks;
 mod table;

@@ -1,0 +1,203 @@
+//! What reading a profile costs: snapshot and encoding of 100 000 live samples on 10 000 stacks, and how long
+//! an allocating thread waits while a million live records are copied.
+//!
+//! Run by `cargo bench -p pprof-server --bench read_path`; with an argument `stacks` or `pauses` only that part.
+//! Real stacks, every allocation recorded. Minimum and median, since other programs only ever add time.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use pprof_server::alloc_profiler::{
+    Limits, SamplingAllocator, Snapshot, set_limits, set_sampling_interval, snapshot, unsampled,
+};
+use pprof_server::encode::phases;
+use pprof_server::{ProfileOptions, Symbolize};
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+type Block = Box<[u8]>;
+
+/// Functions that call one another, eight in each module, each with a call site for every one in the next:
+/// some 2500 call sites, and more ways through them than anyone can count.
+macro_rules! levels {
+    ($here:ident) => {
+        mod $here {
+            pub(super) fn step<const V: usize>(path: u128, blocks: &mut Vec<super::Block>) {
+                super::leaf(path as usize, blocks);
+            }
+        }
+    };
+    ($here:ident $next:ident $($rest:ident)*) => {
+        mod $here {
+            use super::$next::step as next;
+            #[inline(never)]
+            pub(super) fn step<const V: usize>(path: u128, blocks: &mut Vec<super::Block>) {
+                let rest = path >> 3;
+                match path & 7 {
+                    0 => next::<0>(rest, blocks),
+                    1 => next::<1>(rest, blocks),
+                    2 => next::<2>(rest, blocks),
+                    3 => next::<3>(rest, blocks),
+                    4 => next::<4>(rest, blocks),
+                    5 => next::<5>(rest, blocks),
+                    6 => next::<6>(rest, blocks),
+                    _ => next::<7>(rest, blocks),
+                }
+                // No tail call.
+                std::hint::black_box(V);
+            }
+        }
+        levels!($next $($rest)*);
+    };
+}
+levels!(l01 l02 l03 l04 l05 l06 l07 l08 l09 l10 l11 l12 l13 l14 l15 l16 l17 l18 l19 l20 l21 l22 l23 l24 l25 l26
+    l27 l28 l29 l30 l31 l32 l33 l34 l35 l36);
+
+const STACKS: usize = 10_000;
+const SAMPLES_PER_STACK: usize = 10;
+
+/// Ten blocks on one stack, in one to three size classes.
+#[inline(never)]
+fn leaf(seed: usize, blocks: &mut Vec<Block>) {
+    for n in 0..SAMPLES_PER_STACK {
+        let size = 24 + seed % 40 + (n % (1 + seed % 3)) * 100;
+        blocks.push(black_box(vec![0; size].into_boxed_slice()));
+    }
+}
+
+fn many_stacks() -> Vec<Block> {
+    let mut blocks = unsampled(|| Vec::with_capacity(STACKS * SAMPLES_PER_STACK));
+    let mut path: u128 = 1;
+    for _ in 0..STACKS {
+        path = path.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0x9e37_79b9);
+        l01::step::<0>(path, &mut blocks);
+    }
+    blocks
+}
+
+/// Minimum and median of the times that `run` returns, in milliseconds.
+fn times(rounds: usize, mut run: impl FnMut() -> Duration) -> [f64; 2] {
+    let mut times: Vec<f64> = (0..rounds).map(|_| run().as_secs_f64() * 1e3).collect();
+    times.sort_by(f64::total_cmp);
+    [times[0], times[rounds / 2]]
+}
+
+fn row(what: &str, [minimum, median]: [f64; 2]) {
+    println!("{what:<34}{minimum:>9.2}{median:>9.2}");
+}
+
+fn timed<R>(run: impl FnOnce() -> R) -> (R, Duration) {
+    let start = Instant::now();
+    let result = run();
+    (result, start.elapsed())
+}
+
+fn encode(snapshot: &Snapshot, symbolize: Symbolize) -> phases::Phases {
+    phases::heap_profile(snapshot, &ProfileOptions { symbolize, ..ProfileOptions::default() })
+}
+
+fn stacks() {
+    const ROUNDS: usize = 21;
+    let blocks = many_stacks();
+    let taken = snapshot();
+    let totals = taken.totals();
+    let frames: usize = taken.stacks.iter().map(|stack| stack.trace.return_addresses.len()).sum();
+    println!(
+        "{} live samples on {} stacks of {} frames; milliseconds, minimum and median of {ROUNDS}",
+        totals.inuse_samples,
+        taken.stacks.len(),
+        frames / taken.stacks.len()
+    );
+    row("snapshot", times(ROUNDS, || timed(snapshot).1));
+    row("names, cold", times(1, || encode(&taken, Symbolize::Full).names));
+    for (kind, symbolize) in [("", Symbolize::Full), (", symbolize=none", Symbolize::None)] {
+        let mut phases: Vec<_> = (0..ROUNDS).map(|_| encode(&taken, symbolize)).collect();
+        let each = |what: &str, phase: fn(&phases::Phases) -> Duration| {
+            let mut next = phases.iter();
+            row(&format!("{what}{kind}"), times(ROUNDS, || next.next().map_or(Duration::ZERO, phase)));
+        };
+        each("  names", |phases| phases.names);
+        each("  build", |phases| phases.build);
+        each("  gzip", |phases| phases.gzip);
+        each("encode", |phases| phases.names + phases.build + phases.gzip);
+        let sizes = phases.pop().expect("at least one round");
+        println!("bytes{kind}: {} gzipped, {} before", sizes.gzipped_bytes, sizes.message_bytes);
+    }
+    row("snapshot + encode", times(ROUNDS, || timed(|| encode(&snapshot(), Symbolize::Full)).1));
+    drop(blocks);
+}
+
+/// What a thread waits that allocates and frees without pause while `beside` runs over and over in another.
+fn pauses(what: &str, beside: impl Fn() + Sync) {
+    const OPERATIONS: usize = 4_000_000;
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+    IS_OVER.store(false, Relaxed);
+    let mut waits = unsampled(|| Vec::with_capacity(OPERATIONS));
+    let mut runs = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..OPERATIONS {
+                let start = Instant::now();
+                drop(black_box(Box::new([0_u8; 64])));
+                waits.push(start.elapsed().as_nanos() as u64);
+            }
+            IS_OVER.store(true, Relaxed);
+        });
+        while !IS_OVER.load(Relaxed) {
+            beside();
+            runs += 1;
+        }
+    });
+    waits.sort_unstable();
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize] as f64 / 1e3;
+    let long = waits.iter().rev().take_while(|&&wait| wait > 1_000_000).count();
+    println!(
+        "{what:<34}{:>9.2}{:>9.2}{:>9.2}{:>9.1}{long:>9}{runs:>9}",
+        at(0.5),
+        at(0.999),
+        at(0.99999),
+        at(1.0)
+    );
+}
+
+fn million() {
+    const RECORDS: usize = 1_000_000;
+    set_limits(Limits { memory_bytes: 256 << 20, live_samples: 1 << 21, ..Limits::DEFAULT });
+    let mut blocks = unsampled(|| Vec::with_capacity(RECORDS));
+    for n in 0..RECORDS {
+        blocks.push(black_box(vec![0_u8; 16 + n % 48].into_boxed_slice()));
+    }
+    println!("\n{} live records; milliseconds, minimum and median of 9", snapshot().totals().inuse_samples);
+    row("snapshot", times(9, || timed(snapshot).1));
+    row("snapshot + encode", times(9, || timed(|| encode(&snapshot(), Symbolize::Full)).1));
+    println!(
+        "\nalloc+free of 64 B, every one recorded; microseconds\n{:<34}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "beside", "median", "99.9 %", "99.999 %", "longest", "> 1 ms", "runs"
+    );
+    for _ in 0..3 {
+        pauses("nothing", || std::thread::sleep(Duration::from_millis(50)));
+        // What the scheduler does to two busy threads on few cores, without any lock.
+        pauses("a busy thread", || {
+            black_box((0..10_000_000_u64).fold(0, |sum, n| black_box(sum ^ n)));
+        });
+        pauses("snapshots", || drop(snapshot()));
+        pauses("snapshots and encoding", || {
+            black_box(encode(&snapshot(), Symbolize::Full));
+        });
+    }
+    drop(blocks);
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
+    set_sampling_interval(1);
+    if is_wanted("stacks") {
+        stacks();
+    }
+    if is_wanted("pauses") {
+        million();
+    }
+}
