@@ -69,10 +69,14 @@ fn leaf(seed: usize, blocks: &mut Vec<Block>) {
 
 fn many_stacks() -> Vec<Block> {
     let mut blocks = unsampled(|| Vec::with_capacity(STACKS * SAMPLES_PER_STACK));
-    let mut path: u128 = 1;
+    let mut state: u128 = 1;
+    let mut random = || {
+        state = state.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0x9e37_79b9);
+        state.rotate_right(64)
+    };
     for _ in 0..STACKS {
-        path = path.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0x9e37_79b9);
-        l01::step::<0>(path, &mut blocks);
+        // Each bit is set one time in eight: as in real programs, most calls go the usual way.
+        l01::step::<0>(random() & random() & random(), &mut blocks);
     }
     blocks
 }

@@ -9,12 +9,13 @@
 use super::comments::comments;
 use super::mappings::Mappings;
 use super::proto;
-use super::stacks::{AddressMap, Location, Names, overflow_stack};
+use super::samples::{Samples, append};
+use super::stacks::{AddressMap, Location, Names, ShownStack};
 use super::{ProfileKind, ProfileOptions, Symbolize};
-use crate::symbols::SourceLine;
+use crate::symbols::{Function, SourceLine};
 use alloc_profiler::{Snapshot, Totals};
+use prost::Message;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// The four quantities of a Go heap profile, in Go's order, and their units. Readers know them by name, and some
@@ -26,32 +27,36 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
     ("inuse_space", "bytes"),
 ];
 
-/// The profile of `snapshot`.
+/// Field `string_table` of `proto::Profile`, wire type "bytes of a given length".
+const STRING: u8 = 6 << 3 | 2;
+
+/// The profile of `snapshot`: the bytes of a `proto::Profile`.
 ///
-/// Cost: some 50 ns for each place on each stack.
+/// Cost: some 10 ns for each place on each stack.
 pub(crate) fn build(
     snapshot: &Snapshot,
     options: &ProfileOptions,
     mappings: &Mappings,
     names: &Names,
-) -> proto::Profile {
+) -> Vec<u8> {
+    let comments = comments(snapshot);
     let mut builder = Builder::new(mappings, names);
-    builder.header(snapshot, options.kind);
+    builder.header(snapshot, options.kind, &comments);
     builder.mappings(options.symbolize);
     for sample in merged_samples(snapshot, options, names) {
         builder.sample(&sample, snapshot.duration.is_some());
     }
-    builder.profile
+    builder.message()
 }
 
 /// All that was allocated on one shown stack in one size class.
-struct MergedSample {
-    stack: Vec<Location>,
+struct MergedSample<'a> {
+    stack: ShownStack<'a>,
     size_class: u64,
     totals: Totals,
 }
 
-impl MergedSample {
+impl MergedSample<'_> {
     fn values(&self) -> [i64; 4] {
         let Totals { alloc_objects, alloc_bytes, inuse_objects, inuse_bytes, .. } = self.totals;
         // `as` saturates, and turns what is not a number into 0.
@@ -60,22 +65,20 @@ impl MergedSample {
 }
 
 /// Stacks that differ only in plumbing become one; the size class stays apart as a label, as Go has it.
-fn merged_samples(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) -> Vec<MergedSample> {
-    let mut merged: AddressMap<(Vec<Location>, u64), Totals> = AddressMap::default();
+fn merged_samples<'a>(
+    snapshot: &Snapshot,
+    options: &ProfileOptions,
+    names: &'a Names,
+) -> Vec<MergedSample<'a>> {
+    let mut merged: AddressMap<(ShownStack<'a>, u64), Totals> = AddressMap::default();
     merged.reserve(snapshot.stacks.len());
-    for stack in &snapshot.stacks {
-        let shown = names.stack(&stack.trace, options.frames);
-        if let Some((last, others)) = stack.by_size.split_last() {
-            for size in others {
-                *merged.entry((shown.clone(), size.size_class)).or_default() += size.totals;
-            }
-            *merged.entry((shown, last.size_class)).or_default() += last.totals;
+    let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
+    for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
+        for size in by_size {
+            *merged.entry((stack, size.size_class)).or_default() += size.totals;
         }
     }
-    for size in &snapshot.overflow {
-        *merged.entry((overflow_stack(), size.size_class)).or_default() += size.totals;
-    }
-    let mut samples: Vec<MergedSample> = merged
+    let mut samples: Vec<MergedSample<'a>> = merged
         .into_iter()
         .map(|((stack, size_class), totals)| MergedSample { stack, size_class, totals })
         .collect();
@@ -88,14 +91,19 @@ fn merged_samples(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) 
 
 /// The message under construction, and the numbers given out so far.
 struct Builder<'a> {
+    samples: Samples,
+    /// Everything else but the strings.
     profile: proto::Profile,
     mappings: &'a Mappings,
     names: &'a Names,
-    strings: HashMap<String, i64>,
-    /// The same for shared strings, by where they are: `names` keeps them there.
-    shared_strings: AddressMap<*const u8, i64>,
-    functions: AddressMap<proto::Function, u64>,
-    locations: AddressMap<Location, u64>,
+    /// In the order of their numbers.
+    strings: Vec<&'a str>,
+    string_numbers: HashMap<&'a str, i64>,
+    /// By where they are: `names` keeps them there.
+    functions: AddressMap<*const Function, u64>,
+    /// By place, for those that show all of their lines; 0 for those without a number.
+    whole_locations: Vec<u32>,
+    cut_locations: AddressMap<Location, u64>,
     /// Key and unit of the size-class label.
     bytes_index: i64,
 }
@@ -103,13 +111,15 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(mappings: &'a Mappings, names: &'a Names) -> Builder<'a> {
         let mut builder = Builder {
+            samples: Samples::default(),
             profile: proto::Profile::default(),
             mappings,
             names,
-            strings: HashMap::new(),
-            shared_strings: AddressMap::default(),
+            strings: Vec::new(),
+            string_numbers: HashMap::new(),
             functions: AddressMap::default(),
-            locations: AddressMap::default(),
+            whole_locations: vec![0; names.place_count()],
+            cut_locations: AddressMap::default(),
             bytes_index: 0,
         };
         builder.string("");
@@ -117,7 +127,7 @@ impl<'a> Builder<'a> {
         builder
     }
 
-    fn header(&mut self, snapshot: &Snapshot, kind: ProfileKind) {
+    fn header(&mut self, snapshot: &Snapshot, kind: ProfileKind, comments: &'a [String]) {
         self.profile.sample_type =
             SAMPLE_TYPES.iter().map(|&(name, unit)| self.value_type(name, unit)).collect();
         // Go leaves it unset for `heap`: viewers then open on the last type, in-use bytes.
@@ -132,7 +142,7 @@ impl<'a> Builder<'a> {
         // Readers tell a difference from a snapshot by this being non-zero.
         self.profile.duration_nanos =
             snapshot.duration.map_or(0, |duration| saturating_i64(duration.as_nanos()).max(1));
-        self.profile.comment_index = comments(snapshot).iter().map(|line| self.string(line)).collect();
+        self.profile.comment_index = comments.iter().map(|line| self.string(line)).collect();
     }
 
     /// Every mapping, used or not. If there are none, one that covers all, as Go does: `go tool pprof` wants it.
@@ -164,7 +174,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn sample(&mut self, sample: &MergedSample, is_difference: bool) {
+    fn sample(&mut self, sample: &MergedSample<'_>, is_difference: bool) {
         let values = sample.values();
         // In a snapshot we keep them, like Go: a stack that has freed everything is news for `alloc_*`, and its
         // address list stays known to readers that compare scrapes.
@@ -177,68 +187,76 @@ impl<'a> Builder<'a> {
             num_unit_index: self.bytes_index,
             ..proto::Label::default()
         };
-        let location_id = sample.stack.iter().map(|&location| self.location(location)).collect();
-        self.profile.sample.push(proto::Sample { location_id, value: values.to_vec(), label: vec![label] });
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.push(sample.stack.locations().map(|location| self.location(location)), values, &label);
+        self.samples = samples;
     }
 
     fn location(&mut self, location: Location) -> u64 {
-        if let Some(&id) = self.locations.get(&location) {
-            return id;
-        }
+        let known = match location.skipped_lines {
+            0 => self.whole_locations[location.place as usize].into(),
+            _ => self.cut_locations.get(&location).copied().unwrap_or(0),
+        };
+        if known != 0 { known } else { self.new_location(location) }
+    }
+
+    #[cold]
+    fn new_location(&mut self, location: Location) -> u64 {
         let names = self.names;
+        let address = names.address(location.place);
         let line = names.lines(location).iter().map(|line| self.line(line)).collect();
         let id = self.profile.location.len() as u64 + 1;
-        let mapping_id = match self.mappings.index_of(location.address) {
+        let mapping_id = match self.mappings.index_of(address) {
             Some(index) => index as u64 + 1,
             None => u64::from(self.mappings.as_slice().is_empty()),
         };
-        let address = location.address;
         self.profile.location.push(proto::Location { id, mapping_id, address, line, is_folded: false });
-        self.locations.insert(location, id);
+        match location.skipped_lines {
+            0 => self.whole_locations[location.place as usize] = id as u32,
+            _ => drop(self.cut_locations.insert(location, id)),
+        }
         id
     }
 
-    fn line(&mut self, line: &SourceLine) -> proto::Line {
-        let function = proto::Function {
-            id: 0,
-            name_index: self.shared_string(&line.function),
-            system_name_index: self.shared_string(&line.linkage_name),
-            filename_index: self.shared_string(&line.file),
-            start_line: 0,
+    fn line(&mut self, line: &'a SourceLine) -> proto::Line {
+        let function = &*line.function;
+        let function_id = match self.functions.get(&std::ptr::from_ref(function)) {
+            Some(&id) => id,
+            None => self.new_function(function),
         };
-        let next = self.profile.function.len() as u64 + 1;
-        let functions = &mut self.profile.function;
-        let function_id = *self.functions.entry(function).or_insert_with(|| {
-            functions.push(proto::Function { id: next, ..function });
-            next
-        });
         proto::Line { function_id, line: line.line.into(), column: 0 }
     }
 
-    fn value_type(&mut self, name: &str, unit: &str) -> proto::ValueType {
+    fn new_function(&mut self, function: &'a Function) -> u64 {
+        let id = self.profile.function.len() as u64 + 1;
+        let function_message = proto::Function {
+            id,
+            name_index: self.string(&function.name),
+            system_name_index: self.string(&function.linkage_name),
+            filename_index: self.string(&function.file),
+            start_line: 0,
+        };
+        self.profile.function.push(function_message);
+        self.functions.insert(function, id);
+        id
+    }
+
+    fn value_type(&mut self, name: &'static str, unit: &'static str) -> proto::ValueType {
         proto::ValueType { type_index: self.string(name), unit_index: self.string(unit) }
     }
 
-    fn shared_string(&mut self, text: &Arc<str>) -> i64 {
-        if text.is_empty() {
-            return 0;
-        }
-        if let Some(&index) = self.shared_strings.get(&text.as_ptr()) {
-            return index;
-        }
-        let index = self.string(text);
-        self.shared_strings.insert(text.as_ptr(), index);
-        index
+    fn string(&mut self, text: &'a str) -> i64 {
+        *self.string_numbers.entry(text).or_insert_with(|| {
+            self.strings.push(text);
+            self.strings.len() as i64 - 1
+        })
     }
 
-    fn string(&mut self, text: &str) -> i64 {
-        if let Some(&index) = self.strings.get(text) {
-            return index;
-        }
-        let index = self.profile.string_table.len() as i64;
-        self.profile.string_table.push(text.to_owned());
-        self.strings.insert(text.to_owned(), index);
-        index
+    fn message(self) -> Vec<u8> {
+        let mut message = self.samples.message;
+        self.profile.encode_raw(&mut message);
+        self.strings.iter().for_each(|text| append(STRING, text.as_bytes(), &mut message));
+        message
     }
 }
 
@@ -271,7 +289,8 @@ mod tests {
     }
 
     fn build_with(snapshot: &Snapshot, options: &ProfileOptions, mappings: &Mappings) -> proto::Profile {
-        build(snapshot, options, mappings, &Names::of(snapshot, mappings, options.symbolize))
+        let names = Names::of(snapshot, mappings, options.symbolize);
+        proto::Profile::decode(&build(snapshot, options, mappings, &names)[..]).unwrap()
     }
 
     fn in_use(profile: &proto::Profile) -> Vec<i64> {

@@ -18,6 +18,7 @@ pub(crate) mod mappings;
 pub mod phases;
 #[doc(hidden)]
 pub mod proto;
+mod samples;
 mod stacks;
 mod table;
 mod text;
@@ -29,7 +30,6 @@ use alloc_profiler::{Snapshot, unsampled};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mappings::Mappings;
-use prost::Message;
 use stacks::Names;
 use std::fs;
 use std::io::Write;
@@ -94,8 +94,7 @@ pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
-        let profile = builder::build(snapshot, options, &mappings, &names);
-        gzip(profile.encode_to_vec())
+        gzip(builder::build(snapshot, options, &mappings, &names))
     })
 }
 

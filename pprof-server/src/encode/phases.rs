@@ -6,7 +6,6 @@
 
 use super::{Mappings, Names, ProfileOptions, builder, gzip};
 use alloc_profiler::{Snapshot, unsampled};
-use prost::Message;
 use std::time::{Duration, Instant};
 
 /// How long each step took, and what came out.
@@ -32,7 +31,7 @@ pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Phases {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
         let named = Instant::now();
-        let message = builder::build(snapshot, options, &mappings, &names).encode_to_vec();
+        let message = builder::build(snapshot, options, &mappings, &names);
         let (built, message_bytes) = (Instant::now(), message.len());
         let gzipped_bytes = gzip(message).len();
         let gzipped = Instant::now();

@@ -6,7 +6,7 @@
 //! Path: *read path*.
 
 use super::Frames;
-use super::stacks::{AddressMap, Location, Names, overflow_stack};
+use super::stacks::{AddressMap, Location, Names, ShownStack};
 use super::trim::{Role, role};
 use super::units::{Bytes, Count};
 use alloc_profiler::{Snapshot, Totals};
@@ -55,10 +55,10 @@ pub struct Frame {
 pub(crate) fn build(snapshot: &Snapshot, frames: Frames, names: &Names) -> TopTable {
     let mut lines = DistinctLines::new(names);
     let mut by_lines: AddressMap<Vec<u32>, Totals> = AddressMap::default();
-    let stacks = snapshot.stacks.iter().map(|stack| (names.stack(&stack.trace, frames), &stack.by_size));
-    for (stack, by_size) in stacks.chain([(overflow_stack(), &snapshot.overflow)]) {
+    let stacks = names.stacks(frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
+    for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
         if !by_size.is_empty() {
-            let totals = by_lines.entry(lines.of_stack(&stack)).or_default();
+            let totals = by_lines.entry(lines.of_stack(stack)).or_default();
             by_size.iter().for_each(|size| *totals += size.totals);
         }
     }
@@ -94,9 +94,9 @@ impl<'a> DistinctLines<'a> {
     }
 
     /// The numbers of all frames on `stack`, leaf first.
-    fn of_stack(&mut self, stack: &[Location]) -> Vec<u32> {
-        let mut all = Vec::with_capacity(2 * stack.len());
-        for &location in stack {
+    fn of_stack(&mut self, stack: ShownStack<'_>) -> Vec<u32> {
+        let mut all = Vec::new();
+        for location in stack.locations() {
             if !self.by_location.contains_key(&location) {
                 let ids = self.of_location(location);
                 self.by_location.insert(location, ids);
@@ -109,8 +109,8 @@ impl<'a> DistinctLines<'a> {
     fn of_location(&mut self, location: Location) -> Vec<u32> {
         let lines = self.names.lines(location);
         let frames = lines.iter().enumerate().map(|(index, line)| Frame {
-            function: line.function.to_string(),
-            file: line.file.to_string(),
+            function: line.function.name.to_string(),
+            file: line.function.file.to_string(),
             line: line.line,
             is_inlined: index + 1 < lines.len(),
         });

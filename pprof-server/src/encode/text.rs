@@ -7,7 +7,7 @@
 //!
 //! Path: *read path*.
 
-use super::stacks::{Location, Names, overflow_stack};
+use super::stacks::{Location, Names, ShownStack};
 use super::{Frames, ProfileOptions};
 use alloc_profiler::{Snapshot, Totals};
 use std::cmp::Ordering;
@@ -41,7 +41,7 @@ pub(crate) fn write(
     header(&mut text, snapshot.sampling_interval, &rows);
     let comments = comments(&rows, names);
     for (row, comment) in rows.iter().zip(&comments) {
-        row.write(&mut text);
+        row.write(&mut text, names);
         text.push_str(comment);
         text.push('\n');
     }
@@ -53,9 +53,9 @@ pub(crate) fn write(
 }
 
 /// One stack in one size class.
-struct Row {
+struct Row<'a> {
     /// Without the plumbing at the leaf, as in the other profile: the reader would show the allocator first.
-    stack: Vec<Location>,
+    stack: ShownStack<'a>,
     size_class: u64,
     inuse: Sampled,
     alloc: Sampled,
@@ -84,7 +84,7 @@ impl Sampled {
     }
 }
 
-impl Row {
+impl Row<'_> {
     fn by_inuse_bytes(&self, other: &Self) -> Ordering {
         let key = |row: &Self| (row.inuse.bytes, row.alloc.bytes);
         let by_bytes = key(self).cmp(&key(other));
@@ -92,28 +92,28 @@ impl Row {
     }
 
     /// `objects: bytes [objects: bytes] @ addresses`: return addresses, from which the reader takes one off.
-    fn write(&self, text: &mut String) {
+    fn write(&self, text: &mut String, names: &Names) {
         let Row { inuse, alloc, stack, .. } = self;
         let _ = write!(text, "{}: {} [{}: {}] @", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes);
-        for address in stack.iter().filter_map(Location::return_address) {
+        for address in stack.locations().filter_map(|location| names.return_address(location.place)) {
             let _ = write!(text, " 0x{address:x}");
         }
         text.push('\n');
     }
 }
 
-fn rows(snapshot: &Snapshot, frames: Frames, names: &Names) -> Vec<Row> {
+fn rows<'a>(snapshot: &Snapshot, frames: Frames, names: &'a Names) -> Vec<Row<'a>> {
     let is_exact = snapshot.sampling_interval <= 1;
-    let stacks = snapshot.stacks.iter().map(|stack| (Some(&stack.trace), &stack.by_size));
+    let stacks = names.stacks(frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
     let sizes = stacks
-        .chain([(None, &snapshot.overflow)])
-        .flat_map(|(trace, by_size)| by_size.iter().map(move |size| (trace, size)));
+        .chain([(ShownStack::overflow(), &snapshot.overflow)])
+        .flat_map(|(stack, by_size)| by_size.iter().map(move |size| (stack, size)));
     sizes
-        .map(|(trace, size)| {
+        .map(|(stack, size)| {
             let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = size.totals;
             let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = size.totals;
             Row {
-                stack: trace.map_or_else(overflow_stack, |trace| names.stack(trace, frames)),
+                stack,
                 size_class: size.size_class,
                 inuse: Sampled::new(inuse_samples, inuse_objects, inuse_bytes, is_exact),
                 alloc: Sampled::new(alloc_samples, alloc_objects, alloc_bytes, is_exact),
@@ -122,8 +122,8 @@ fn rows(snapshot: &Snapshot, frames: Frames, names: &Names) -> Vec<Row> {
         .collect()
 }
 
-fn header(text: &mut String, interval: u64, rows: &[Row]) {
-    let sum = |value: fn(&Row) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
+fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
+    let sum = |value: fn(&Row<'_>) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
     let inuse_objects = sum(|row| row.inuse.objects);
     let inuse_bytes = sum(|row| row.inuse.bytes);
     let alloc_objects = sum(|row| row.alloc.objects);
@@ -142,7 +142,7 @@ fn header(text: &mut String, interval: u64, rows: &[Row]) {
 
 /// The comment for each of `rows`: its functions, by name. Names repeat for every row, and ten thousand deep stacks
 /// make hundreds of megabytes of them; so the heaviest rows, which are the last, get theirs first.
-fn comments(rows: &[Row], names: &Names) -> Vec<String> {
+fn comments(rows: &[Row<'_>], names: &Names) -> Vec<String> {
     let mut bytes_left = MAX_COMMENT_BYTES;
     let mut comments = vec![String::new(); rows.len()];
     for (row, comment) in rows.iter().zip(&mut comments).rev() {
@@ -150,7 +150,7 @@ fn comments(rows: &[Row], names: &Names) -> Vec<String> {
             comment.push_str("#\t(names left out: the text is too long)\n");
             continue;
         }
-        for &location in &row.stack {
+        for location in row.stack.locations() {
             frame(comment, names, location);
         }
         bytes_left = bytes_left.saturating_sub(comment.len());
@@ -160,20 +160,20 @@ fn comments(rows: &[Row], names: &Names) -> Vec<String> {
 
 /// One comment line for each function at `location`.
 fn frame(text: &mut String, names: &Names, location: Location) {
-    let address = location.address;
+    let address = names.address(location.place);
     let lines = names.lines(location);
     if lines.is_empty() {
         let _ = writeln!(text, "#\t0x{address:x}");
     }
     for line in lines {
-        let function = one_line(&line.function);
+        let function = one_line(&line.function.name);
         let _ = write!(text, "#\t0x{address:x}\t{function}");
         let offset = names.function_offset(location);
         if offset > 0 {
             let _ = write!(text, "+0x{offset:x}");
         }
-        if !line.file.is_empty() {
-            let _ = write!(text, "\t{}:{}", one_line(&line.file), line.line);
+        if !line.function.file.is_empty() {
+            let _ = write!(text, "\t{}:{}", one_line(&line.function.file), line.line);
         }
         text.push('\n');
     }

@@ -8,7 +8,7 @@
 //! Path: *read path*. Pure functions of names.
 
 /// What a function is to somebody who reads a heap profile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// Code that somebody wrote on purpose to do this: theirs, or a library's.
     #[default]

@@ -6,7 +6,7 @@
 //!
 //! Path: *read path*.
 
-use super::ResolvedAddress;
+use super::{Function, ResolvedAddress};
 use crate::encode::mappings::Mapping;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ const ENTRY_BYTES: usize = 48;
 pub(super) struct Cache {
     files: HashMap<FileIdentity, FileId>,
     addresses: HashMap<(FileId, u64), Arc<ResolvedAddress>>,
-    strings: HashSet<Arc<str>>,
+    functions: HashSet<Arc<Function>>,
+    file_names: HashSet<Arc<str>>,
     bytes: usize,
 }
 
@@ -73,14 +74,26 @@ impl Cache {
         self.addresses.insert((file, elf_address), resolved);
     }
 
-    /// `text`, shared with every equal string: thousands of addresses lie in a few hundred files.
-    pub(super) fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.strings.get(text) {
+    /// `function`, shared with every equal one: it is inlined in many places and has many addresses.
+    pub(super) fn function(&mut self, function: Function) -> Arc<Function> {
+        if let Some(known) = self.functions.get(&function) {
             return known.clone();
         }
-        let shared: Arc<str> = text.into();
-        self.bytes += text.len() + ENTRY_BYTES;
-        self.strings.insert(shared.clone());
+        self.bytes +=
+            size_of::<Function>() + function.name.len() + function.linkage_name.len() + 2 * ENTRY_BYTES;
+        let shared = Arc::new(function);
+        self.functions.insert(shared.clone());
+        shared
+    }
+
+    /// The name of a source file, shared with every equal one.
+    pub(super) fn file_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.file_names.get(name) {
+            return known.clone();
+        }
+        let shared: Arc<str> = name.into();
+        self.bytes += name.len() + ENTRY_BYTES;
+        self.file_names.insert(shared.clone());
         shared
     }
 }
@@ -107,9 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_kept_once() {
+    fn what_is_equal_is_kept_once() {
         let mut cache = Cache::default();
-        assert!(Arc::ptr_eq(&cache.intern("a"), &cache.intern("a")));
+        let mut function = |name: &str| {
+            let file = cache.file_name("a.rs");
+            let role = Default::default();
+            cache.function(Function { name: name.into(), linkage_name: "".into(), file, role })
+        };
+        let (f, again, g) = (function("f"), function("f"), function("g"));
+        assert!(Arc::ptr_eq(&f, &again) && !Arc::ptr_eq(&f, &g) && Arc::ptr_eq(&f.file, &g.file));
     }
 
     #[test]
@@ -120,9 +139,9 @@ mod tests {
         cache.make_room();
         assert!(cache.get(file, 1).is_some());
         for number in 0..MAX_BYTES / 1024 {
-            cache.intern(&format!("{number:01024}"));
+            cache.file_name(&format!("{number:01024}"));
         }
         cache.make_room();
-        assert_eq!((cache.addresses.len(), cache.strings.len(), cache.bytes), (0, 0, 0));
+        assert_eq!((cache.addresses.len(), cache.file_names.len(), cache.bytes), (0, 0, 0));
     }
 }

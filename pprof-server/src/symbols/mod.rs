@@ -28,17 +28,24 @@ pub(crate) struct ResolvedAddress {
     pub(crate) function_offset: u64,
 }
 
-/// One function at an address.
+/// One function at an address, and the line in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SourceLine {
-    /// Demangled, without hashes; or synthetic.
-    pub(crate) function: Arc<str>,
-    /// Mangled; empty if unknown.
-    pub(crate) linkage_name: Arc<str>,
-    /// Source file; empty if unknown.
-    pub(crate) file: Arc<str>,
-    /// Line in `file`; 0 if unknown.
+    /// Shared by all lines of it: a profile tells functions apart by where they are.
+    pub(crate) function: Arc<Function>,
+    /// Line in its file; 0 if unknown.
     pub(crate) line: u32,
+}
+
+/// A function.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Function {
+    /// Demangled, without hashes; or synthetic.
+    pub(crate) name: Box<str>,
+    /// Mangled; empty if unknown.
+    pub(crate) linkage_name: Box<str>,
+    /// Source file; empty if unknown. Thousands of functions lie in a few hundred.
+    pub(crate) file: Arc<str>,
     /// Whether to show it at the leaf.
     pub(crate) role: Role,
 }
@@ -88,19 +95,20 @@ pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
     let resolved = alloc_profiler::unsampled(|| resolve(&Mappings::of_process(), addresses));
     let outermost = |resolved: &Arc<ResolvedAddress>| {
         let line = resolved.lines.last()?;
-        (!line.linkage_name.is_empty()).then(|| line.linkage_name.to_string())
+        let linkage_name = &line.function.linkage_name;
+        (!linkage_name.is_empty()).then(|| linkage_name.to_string())
     };
     resolved.iter().map(outermost).collect()
 }
 
 /// A line that has no name of its own.
-pub(crate) fn synthetic_line(name: Arc<str>) -> SourceLine {
-    let role = role(&name, "");
-    SourceLine { function: name, linkage_name: "".into(), file: "".into(), line: 0, role }
+pub(crate) fn synthetic_line(name: &str, role: Role) -> SourceLine {
+    let function = Function { name: name.into(), linkage_name: "".into(), file: "".into(), role };
+    SourceLine { function: Arc::new(function), line: 0 }
 }
 
 fn synthetic(cache: &mut Cache, name: &str) -> ResolvedAddress {
-    ResolvedAddress { lines: [synthetic_line(cache.intern(name))].into(), function_offset: 0 }
+    ResolvedAddress { lines: [source_line(cache, name, "", "", 0)].into(), function_offset: 0 }
 }
 
 /// Addresses of one file that are not in the cache.
@@ -165,12 +173,13 @@ fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found) -
 }
 
 fn source_line(cache: &mut Cache, name: &str, linkage_name: &str, file: &str, line: u32) -> SourceLine {
-    let function = match rustc_demangle::try_demangle(name) {
-        Ok(demangled) => cache.intern(&format!("{demangled:#}")),
-        Err(_) => cache.intern(name),
+    let name: Box<str> = match rustc_demangle::try_demangle(name) {
+        Ok(demangled) => format!("{demangled:#}").into(),
+        Err(_) => name.into(),
     };
-    let role = role(&function, file);
-    SourceLine { function, linkage_name: cache.intern(linkage_name), file: cache.intern(file), line, role }
+    let role = role(&name, file);
+    let function = Function { name, linkage_name: linkage_name.into(), file: cache.file_name(file), role };
+    SourceLine { function: cache.function(function), line }
 }
 
 /// Mangled as Rust or C++ do.
@@ -202,7 +211,8 @@ mod tests {
     fn named(found: &Found) -> (Vec<(String, String)>, u64) {
         let mapping = Mapping { path: "/opt/app one/app".into(), ..Mapping::default() };
         let resolved = name(&mut Cache::default(), &mapping, 0x1010, found);
-        let names = |line: &SourceLine| (line.function.to_string(), line.linkage_name.to_string());
+        let names =
+            |line: &SourceLine| (line.function.name.to_string(), line.function.linkage_name.to_string());
         (resolved.lines.iter().map(names).collect(), resolved.function_offset)
     }
 
@@ -235,7 +245,7 @@ mod tests {
         assert_eq!(named(&Found::default()).0, [pair("app+0x1010", "")]);
         assert_eq!(named(&found(&[("", "a.c", 3)], None)).0, [pair("app+0x1010", "")]);
         let unmapped = resolve(&Mappings::default(), &[7, 8]);
-        assert_eq!(&*unmapped[1].lines[0].function, "0x8");
+        assert_eq!(&*unmapped[1].lines[0].function.name, "0x8");
     }
 
     #[cfg(target_os = "linux")]
@@ -247,8 +257,8 @@ mod tests {
         }
         let resolved = &resolve(&Mappings::of_process(), &[landmark()])[0];
         let line = resolved.lines.last().unwrap();
-        assert!(line.function.ends_with("landmark"), "{line:?}");
-        assert!(line.file.ends_with("symbols/mod.rs") && line.line > 0, "{line:?}");
+        assert!(line.function.name.ends_with("landmark"), "{line:?}");
+        assert!(line.function.file.ends_with("symbols/mod.rs") && line.line > 0, "{line:?}");
         let mangled = mangled_names(&[landmark()]).pop().flatten().unwrap();
         assert!(mangled.starts_with("_ZN") || mangled.starts_with("_R"), "{mangled}");
         assert_eq!(mangled_names(&[1]), [None]);

@@ -1,0 +1,79 @@
+//! Samples as the bytes of the message: they are nearly all of a profile, so they are written straight.
+//!
+//! Each is field 2 of `proto::Profile`, a `proto::Sample`; messages laid end to end are one message. Called by
+//! `builder`, which has `prost` encode the rest.
+//!
+//! Path: *read path*.
+
+use super::proto;
+use prost::Message;
+
+/// Field and wire type "bytes of a given length".
+const SAMPLE: u8 = 2 << 3 | 2;
+const LOCATION_IDS: u8 = 1 << 3 | 2;
+const VALUES: u8 = 2 << 3 | 2;
+const LABEL: u8 = 3 << 3 | 2;
+
+/// What has been written, and room to write the parts of a sample, whose lengths come before them.
+#[derive(Default)]
+pub(super) struct Samples {
+    pub(super) message: Vec<u8>,
+    sample: Vec<u8>,
+    part: Vec<u8>,
+}
+
+impl Samples {
+    /// Adds a sample with one label.
+    pub(super) fn push(
+        &mut self,
+        location_ids: impl Iterator<Item = u64>,
+        values: [i64; 4],
+        label: &proto::Label,
+    ) {
+        self.sample.clear();
+        self.part(LOCATION_IDS, |part| location_ids.for_each(|id| varint(id, part)));
+        self.part(VALUES, |part| values.iter().for_each(|&value| varint(value as u64, part)));
+        self.part(LABEL, |part| label.encode_raw(part));
+        append(SAMPLE, &self.sample, &mut self.message);
+    }
+
+    fn part(&mut self, field: u8, write: impl FnOnce(&mut Vec<u8>)) {
+        self.part.clear();
+        write(&mut self.part);
+        append(field, &self.part, &mut self.sample);
+    }
+}
+
+/// A field of bytes: itself, its length, they.
+pub(super) fn append(field: u8, bytes: &[u8], message: &mut Vec<u8>) {
+    message.push(field);
+    varint(bytes.len() as u64, message);
+    message.extend_from_slice(bytes);
+}
+
+/// Seven bits to a byte, lowest first; the highest bit says that more follow. Like `prost`'s, but inlined.
+#[inline]
+fn varint(mut number: u64, message: &mut Vec<u8>) {
+    while number > 0x7f {
+        message.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    message.push(number as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_reads_back() {
+        let label = proto::Label { key_index: 1, num: 64, num_unit_index: 2, ..proto::Label::default() };
+        let values = [0, 1, -1, i64::MAX];
+        let mut samples = Samples::default();
+        samples.push([1, 127, 128, u64::MAX].into_iter(), values, &label);
+        samples.push([300; 200].into_iter(), values, &label);
+        let sample = |location_id| proto::Sample { location_id, value: values.into(), label: vec![label] };
+        let expected = vec![sample(vec![1, 127, 128, u64::MAX]), sample(vec![300; 200])];
+        assert_eq!(proto::Profile::decode(&samples.message[..]).unwrap().sample, expected);
+    }
+}
