@@ -107,7 +107,7 @@ fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>) {
         let free = copies.capacity().saturating_sub(copies.len());
         if free >= *len {
             if let Some(table) = shard.table.load() {
-                copies.extend((0..table.keys.len()).filter_map(|slot| table.sample(slot)));
+                copies.extend(table.samples());
             }
             return;
         }
@@ -222,7 +222,7 @@ impl Shard {
         let larger = Table::with_slots((slots.checked_mul(2)?).max(MIN_SLOTS))?;
         let old = self.table.load();
         if let Some(old) = old {
-            for sample in (0..old.keys.len()).filter_map(|slot| old.sample(slot)) {
+            for sample in old.samples() {
                 larger.set(larger.free_slot(sample.address)?, sample);
             }
         }
@@ -261,6 +261,16 @@ impl Shard {
             }
         }
     }
+}
+
+/// The record in a slot, if there is one.
+fn sample(address: usize, [size, weight, site]: &[AtomicU64; 3]) -> Option<LiveSample> {
+    (address != EMPTY).then(|| LiveSample {
+        address,
+        size: size.load(Relaxed) as usize,
+        weight: f64::from_bits(weight.load(Relaxed)),
+        site_id: site.load(Relaxed) as u32,
+    })
 }
 
 impl Table {
@@ -327,14 +337,13 @@ impl Table {
     }
 
     fn sample(&self, slot: usize) -> Option<LiveSample> {
-        let address = self.key(slot);
-        let [size, weight, site] = self.values(slot).filter(|_| address != EMPTY)?;
-        Some(LiveSample {
-            address,
-            size: size.load(Relaxed) as usize,
-            weight: f64::from_bits(weight.load(Relaxed)),
-            site_id: site.load(Relaxed) as u32,
-        })
+        sample(self.key(slot), self.values(slot)?)
+    }
+
+    /// All records. In step through both slices: nothing is left to check for each slot.
+    fn samples(&self) -> impl Iterator<Item = LiveSample> {
+        let (values, _) = self.values.as_chunks();
+        self.keys.iter().zip(values).filter_map(|(key, values)| sample(key.load(Relaxed), values))
     }
 
     fn set(&self, slot: usize, sample: LiveSample) {

@@ -186,9 +186,17 @@ impl InUse {
     const UNITS: f64 = (1_u64 << 32) as f64;
 
     fn add(&mut self, sample: &live::LiveSample) {
-        let objects = (sample.weight * Self::UNITS) as u128;
+        let units = sample.weight * Self::UNITS;
+        // All but absurd intervals take the first way: one multiplication, and nothing that could overflow.
+        let (objects, bytes) = if units < u64::MAX as f64 {
+            let objects = u128::from(units as u64);
+            (objects, objects * sample.size as u128)
+        } else {
+            let objects = units as u128;
+            (objects, objects.saturating_mul(sample.size as u128))
+        };
         self.objects = self.objects.saturating_add(objects);
-        self.bytes = self.bytes.saturating_add(objects.saturating_mul(sample.size as u128));
+        self.bytes = self.bytes.saturating_add(bytes);
         self.samples += 1;
     }
 
