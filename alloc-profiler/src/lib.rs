@@ -57,6 +57,7 @@ mod snapshot;
 mod control;
 mod drops;
 mod memory;
+mod release;
 mod sync;
 
 pub use allocator::SamplingAllocator;
@@ -64,6 +65,7 @@ pub use control::{
     DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
     set_limits, set_sampling_interval,
 };
+pub use release::release_free_memory;
 pub use size_class::size_class;
 pub use snapshot::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot};
 pub use stack::MAX_STACK_DEPTH;
