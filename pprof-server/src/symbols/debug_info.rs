@@ -8,11 +8,11 @@
 //!
 //! Path: *read path*.
 
+use super::found::{Found, FoundNames};
 use crate::encode::mappings::Mapping;
 use crate::symbols::image::Image;
 use addr2line::Loader;
 use object::read::{Object, ObjectSection, ReadCache};
-use std::borrow::Cow;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -26,27 +26,6 @@ const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
 /// The usual scrapers wait for 10 seconds.
 pub(super) const TIME_BUDGET: Duration = Duration::from_secs(4);
 
-/// What is known of an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Inlined functions first, innermost first; names as the compiler mangled them. Empty without debug
-    /// information.
-    pub(super) functions: Vec<FoundFunction>,
-    /// The symbol-table entry that contains the address: mangled name and first address.
-    pub(super) symbol: Option<(String, u64)>,
-    /// True if only time was lacking to find out more.
-    pub(super) is_provisional: bool,
-}
-
-/// One function, as debug information tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct FoundFunction {
-    /// The linkage name, or the bare one if debug information has only that, or empty.
-    pub(super) name: String,
-    pub(super) file: String,
-    pub(super) line: u32,
-}
-
 /// Looks up `elf_addresses` (ascending) of the file behind `mapping`, and calls `found` for each one, unless the
 /// file cannot be read.
 ///
@@ -57,7 +36,7 @@ pub(super) fn look_up(
     mapping: &Mapping,
     elf_addresses: &[u64],
     time_budget: Duration,
-    mut found: impl FnMut(u64, Found),
+    mut found: impl FnMut(u64, Found<'_>),
 ) {
     let Some(path) = file_behind(mapping) else { return };
     let deadline = Instant::now() + time_budget;
@@ -69,11 +48,16 @@ pub(super) fn look_up(
         let mut is_provisional = is_affordable;
         while is_affordable && !rest.is_empty() && Instant::now() < deadline {
             let (chunk, others) = rest.split_at(rest.len().min(ADDRESSES_PER_READER));
-            let Ok(reader) = Loader::new(&path) else {
+            let Some(names) = on_a_thread_of_its_own(|| {
+                let reader = Loader::new(&path).ok()?;
+                let mut names = FoundNames::new();
+                chunk.iter().for_each(|&address| look_up_one(&reader, address, &mut names));
+                Some(names)
+            }) else {
                 is_provisional = false;
                 break;
             };
-            chunk.iter().for_each(|&address| found(address, look_up_one(&reader, address)));
+            chunk.iter().zip(names.iter()).for_each(|(&address, names)| found(address, names));
             rest = others;
         }
         if !rest.is_empty() {
@@ -84,17 +68,32 @@ pub(super) fn look_up(
     drop(result);
 }
 
+/// What `read` returns; `None` if it panics.
+///
+/// glibc gives each thread, as far as it can, a heap of its own, and one that is free again goes back to the system.
+/// In the caller's, the few names that are kept would lie among what the reader leaves behind and hold its pages, and
+/// `malloc_trim` stops other threads for too long. Where no thread can be had, it must do without.
+fn on_a_thread_of_its_own<R: Send>(read: impl Fn() -> Option<R> + Sync) -> Option<R> {
+    let read = || alloc_profiler::unsampled(&read);
+    std::thread::scope(|scope| {
+        match std::thread::Builder::new().name("pprof-symbols".into()).spawn_scoped(scope, read) {
+            Ok(thread) => thread.join().ok().flatten(),
+            Err(_) => read(),
+        }
+    })
+}
+
 /// The symbol table's names alone.
 fn look_up_symbols(
     path: &Path,
     elf_addresses: &[u64],
     is_provisional: bool,
-    mut found: impl FnMut(u64, Found),
+    mut found: impl FnMut(u64, Found<'_>),
 ) -> Option<()> {
     let cache = ReadCache::new(File::open(path).ok()?);
     let symbols = object::File::parse(&cache).ok()?.symbol_map();
     for &address in elf_addresses {
-        let symbol = symbols.containing(address).map(|symbol| (symbol.name().to_owned(), symbol.address()));
+        let symbol = symbols.containing(address).map(|symbol| (symbol.name(), symbol.address()));
         found(address, Found { symbol, is_provisional, functions: Vec::new() });
     }
     Some(())
@@ -112,22 +111,18 @@ fn inflated_bytes(path: &Path) -> Option<u64> {
     )
 }
 
-fn look_up_one(reader: &Loader, elf_address: u64) -> Found {
-    let symbol = reader.find_symbol_info(elf_address);
-    let symbol = symbol.map(|symbol| (symbol.name().to_owned(), symbol.address()));
-    let mut functions = Vec::new();
+fn look_up_one(reader: &Loader, elf_address: u64, names: &mut FoundNames) {
     if let Ok(mut frames) = reader.find_frames(elf_address) {
         while let Ok(Some(frame)) = frames.next() {
             let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             let location = frame.location.as_ref();
-            functions.push(FoundFunction {
-                name: name.map(Cow::into_owned).unwrap_or_default(),
-                file: location.and_then(|location| location.file).unwrap_or_default().to_owned(),
-                line: location.and_then(|location| location.line).unwrap_or_default(),
-            });
+            let file = location.and_then(|location| location.file).unwrap_or_default();
+            let line = location.and_then(|location| location.line).unwrap_or_default();
+            names.push_function(name.as_deref().unwrap_or_default(), file, line);
         }
     }
-    Found { functions, symbol, is_provisional: false }
+    let symbol = reader.find_symbol_info(elf_address);
+    names.next_address(symbol.map(|symbol| (symbol.name(), symbol.address())));
 }
 
 /// The path under which to open the very file that is mapped.
@@ -203,16 +198,19 @@ mod tests {
         let here = out_of_time_the_symbol_table_must_do_for_now as fn() as usize as u64;
         let elf_address = program.elf_address(here);
         let look_up_within = |time_budget| {
-            let mut all = Vec::new();
+            let mut seen = None;
             let mapping = mapping(&this, &image.build_id);
-            look_up(&mapping, &[elf_address], time_budget, |_, found| all.push(found));
-            all.pop().unwrap()
+            look_up(&mapping, &[elf_address], time_budget, |_, found| {
+                let symbol = found.symbol.map(|(name, start)| (name.to_owned(), start));
+                seen = Some((found.is_provisional, found.functions.is_empty(), symbol));
+            });
+            seen.unwrap()
         };
         let (quick, full) = (look_up_within(Duration::ZERO), look_up_within(TIME_BUDGET));
-        assert!(quick.is_provisional && quick.functions.is_empty());
-        assert!(!full.is_provisional && !full.functions.is_empty());
-        assert_eq!(quick.symbol, full.symbol);
-        assert!(quick.symbol.unwrap().0.contains("out_of_time"));
+        assert_eq!((quick.0, quick.1), (true, true), "the symbol table alone, for now");
+        assert_eq!((full.0, full.1), (false, false), "debug information");
+        assert_eq!(quick.2, full.2);
+        assert!(quick.2.unwrap().0.contains("out_of_time"));
         assert_eq!(inflated_bytes(&this), Some(0));
     }
 }

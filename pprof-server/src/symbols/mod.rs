@@ -9,12 +9,14 @@
 
 mod cache;
 mod debug_info;
+mod found;
 pub(crate) mod image;
 
 use crate::encode::mappings::{Mapping, Mappings};
 use crate::encode::trim::{Role, role};
 use cache::{Cache, FileId};
-use debug_info::{Found, TIME_BUDGET};
+use debug_info::TIME_BUDGET;
+use found::Found;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -144,9 +146,9 @@ impl Unknown<'_> {
 }
 
 /// What was found, in the terms of a profile.
-fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found) -> ResolvedAddress {
-    let symbol = found.symbol.as_ref();
-    let function_offset = symbol.map_or(0, |(_, start)| elf_address.saturating_sub(*start));
+fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_>) -> ResolvedAddress {
+    let symbol = found.symbol;
+    let function_offset = symbol.map_or(0, |(_, start)| elf_address.saturating_sub(start));
     let missing_name = || format!("{}+0x{elf_address:x}", mapping.file_name());
     if found.functions.is_empty() {
         let Some((symbol, _)) = symbol else { return synthetic(cache, &missing_name()) };
@@ -156,8 +158,8 @@ fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found) -
     let outermost = found.functions.len() - 1;
     let mut lines = Vec::with_capacity(found.functions.len());
     for (index, function) in found.functions.iter().enumerate() {
-        let symbol = symbol.filter(|_| index == outermost).map(|(name, _)| &name[..]);
-        let (name, linkage_name) = match (&function.name[..], symbol) {
+        let symbol = symbol.filter(|_| index == outermost).map(|(name, _)| name);
+        let (name, linkage_name) = match (function.name, symbol) {
             // Compiled with line tables only: the symbol table knows the path to the bare name.
             (name, Some(symbol)) if name.is_empty() || !is_mangled(name) && is_mangled(symbol) => {
                 (symbol, symbol)
@@ -167,7 +169,7 @@ fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found) -
             (name, symbol) if is_mangled(name) || symbol == Some(name) => (name, name),
             (name, _) => (name, ""),
         };
-        lines.push(source_line(cache, name, linkage_name, &function.file, function.line));
+        lines.push(source_line(cache, name, linkage_name, function.file, function.line));
     }
     ResolvedAddress { lines: lines.into(), function_offset }
 }
@@ -189,26 +191,18 @@ fn is_mangled(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::debug_info::FoundFunction;
+    use super::found::FoundFunction;
     use super::*;
 
     const PUSH: &str = "_ZN5alloc3vec16Vec$LT$T$C$A$GT$4push17h0123456789abcdefE";
     const USER: &str = "_RNvNtCs1234_4demo5proxy5serve";
 
-    fn found(functions: &[(&str, &str, u32)], symbol: Option<(&str, u64)>) -> Found {
-        let function = |&(name, file, line): &(&str, &str, u32)| FoundFunction {
-            name: name.to_owned(),
-            file: file.to_owned(),
-            line,
-        };
-        Found {
-            functions: functions.iter().map(function).collect(),
-            symbol: symbol.map(|(name, start)| (name.to_owned(), start)),
-            is_provisional: false,
-        }
+    fn found<'a>(functions: &[(&'a str, &'a str, u32)], symbol: Option<(&'a str, u64)>) -> Found<'a> {
+        let function = |&(name, file, line): &(&'a str, &'a str, u32)| FoundFunction { name, file, line };
+        Found { functions: functions.iter().map(function).collect(), symbol, is_provisional: false }
     }
 
-    fn named(found: &Found) -> (Vec<(String, String)>, u64) {
+    fn named(found: &Found<'_>) -> (Vec<(String, String)>, u64) {
         let mapping = Mapping { path: "/opt/app one/app".into(), ..Mapping::default() };
         let resolved = name(&mut Cache::default(), &mapping, 0x1010, found);
         let names =
