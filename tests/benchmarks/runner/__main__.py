@@ -34,7 +34,7 @@ def main():
         return plots.write(data, ROOT / "docs/performance")
 
     settings, missing = available(options.only)
-    programs, broken = build({setting.program for setting in settings} | {"read-path"})
+    programs, broken = build({setting.program for setting in settings} | {"bare-system", "ours-system", "read-path"})
     missing |= {setting.name: f"does not build: {broken[setting.program]}" for setting in settings
                 if setting.program in broken}
     runnable = [setting for setting in settings if setting.name not in missing]
