@@ -39,19 +39,25 @@ fn leaking_run() -> &'static Run {
 }
 
 fn run(arguments: &[&str]) -> Run {
-    let load = ["--connections-per-second", "300", "--idle-seconds", "1", "--load-seconds", "4"];
+    let load = ["--connections-per-second", "300", "--idle-seconds", "1", "--load-seconds", "5"];
     let service = Service::start(&[&load, arguments].concat());
     let idle = service.figures("idle");
-    let before = fetch_profile(service.pprof, "heap");
+    let before = fetch(service.pprof, "heap");
 
     service.figures("load");
-    let during = fetch_profile(service.pprof, "heap?seconds=2");
+    let during = fetch(service.pprof, "heap?seconds=2");
 
     let settled = service.settled_figures("idle again");
     assert!(settled.total >= 100, "the load was {} connections", settled.total);
     assert_eq!(settled.tasks - idle.tasks, if arguments.is_empty() { settled.total } else { 0 });
-    let after = fetch_profile(service.pprof, "heap");
+    let after = fetch(service.pprof, "heap");
     let text = fetch(service.pprof, "heap?debug=1");
+
+    // Only now: building the judges takes longer than the load lasts.
+    for profile in [&before, &during, &after] {
+        check_valid(profile);
+        scraper_rules(profile);
+    }
     check_valid(&text);
 
     let url = format!("http://{}/debug/pprof/heap", service.pprof);
@@ -71,14 +77,6 @@ fn fetch(server: SocketAddr, name: &str) -> Vec<u8> {
     let reply = client::get(server, &format!("/debug/pprof/{name}"));
     assert_eq!(reply.status, 200, "{name}: {}", reply.text_lossy());
     reply.body
-}
-
-/// Every profile goes before the judges.
-fn fetch_profile(server: SocketAddr, name: &str) -> Vec<u8> {
-    let profile = fetch(server, name);
-    check_valid(&profile);
-    scraper_rules(&profile);
-    profile
 }
 
 /// The rows of what `-top` printed, without their five columns of numbers: the name, with `-lines` file and line.
