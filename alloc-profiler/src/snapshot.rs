@@ -118,7 +118,8 @@ pub struct OwnMemory {
 ///
 /// # Cost
 ///
-/// Time and memory in proportion to stacks and live samples: about a millisecond for ten thousand of each.
+/// Time and memory in proportion to stacks and live samples: half a microsecond for each stack, 20 ns for each
+/// live sample.
 #[must_use]
 pub fn snapshot() -> Snapshot {
     stack::prepare();

@@ -1,0 +1,86 @@
+//! What the first names cost in a program with 100 MB of debug information: this one, once
+//! `scripts/cold-symbols.sh` has built it.
+//!
+//! It asks for the names of 2 000 addresses scattered over all of its code, on a thread of their own as the server
+//! does, and prints the time, the most anonymous memory on the way, and what of it stays.
+
+mod giant;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+use pprof_server::{ProfileOptions, SamplingAllocator, heap_profile};
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+const ADDRESSES: usize = 2000;
+static PEAK_KIB: AtomicU64 = AtomicU64::new(0);
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Anonymous memory resident now, in KiB.
+fn anonymous_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Return addresses spread evenly over the code of this program.
+fn scattered() -> Vec<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let program = std::env::current_exe().unwrap_or_default();
+    let code =
+        maps.lines().find(|line| line.contains("r-xp") && line.ends_with(program.to_str().unwrap_or(" ")));
+    let (start, rest) = code.and_then(|line| line.split_once('-')).expect("code of this program");
+    let limit = rest.split(' ').next().unwrap_or("");
+    let address = |text| usize::from_str_radix(text, 16).expect("hexadecimal");
+    let (start, limit) = (address(start), address(limit));
+    (0..ADDRESSES).map(|n| start + (limit - start) / ADDRESSES * n + 7).collect()
+}
+
+fn scattered_snapshot() -> Snapshot {
+    let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
+    let stack = |address| StackTotals {
+        trace: StackTrace { return_addresses: [address].into(), is_truncated: false },
+        by_size: vec![SizeTotals { size_class: 8, totals }],
+    };
+    Snapshot { stacks: scattered().into_iter().map(stack).collect(), ..alloc_profiler::snapshot() }
+}
+
+fn main() {
+    println!("{} instances of generic code", giant::run());
+    let snapshot = scattered_snapshot();
+    let watch = std::thread::spawn(|| {
+        while !IS_OVER.load(Relaxed) {
+            PEAK_KIB.fetch_max(anonymous_kib(), Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    let baseline = anonymous_kib();
+    let more = |kib: u64| (kib as f64 - baseline as f64) / 1024.0;
+    let profile = |what: &str, snapshot: &Snapshot| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let start = Instant::now();
+                let bytes = heap_profile(snapshot, &ProfileOptions::default()).len();
+                println!("{what}: {:.3} s, {bytes} bytes", start.elapsed().as_secs_f64());
+            });
+        });
+    };
+    println!("baseline: {:.1} MiB of anonymous memory", baseline as f64 / 1024.0);
+    profile("first names", &snapshot);
+    let after = anonymous_kib();
+    println!(
+        "peak: baseline + {:.1} MiB; after: baseline + {:.1} MiB",
+        more(PEAK_KIB.load(Relaxed)),
+        more(after)
+    );
+    profile("again", &snapshot);
+    println!("after: baseline + {:.1} MiB", more(anonymous_kib()));
+    alloc_profiler::release_free_memory();
+    println!("once free memory is released: baseline + {:.1} MiB", more(anonymous_kib()));
+    IS_OVER.store(true, Relaxed);
+    let _ = watch.join();
+}
