@@ -6,8 +6,8 @@
 //!
 //! A free that the filter could not rule out looks first without the lock (`version` tells whether a writer
 //! interfered) and is done if the address is not there; it can trust that, since nobody else may touch the
-//! record of a block that it still owns. Tables outgrown are kept and used again by other shards, never
-//! unmapped, so a late reader reads stale keys at worst and its version check fails.
+//! record of a block that it still owns. Tables outgrown are kept for other shards, their pages lent back to
+//! the system, but never unmapped: a late reader reads stale keys or zeros at worst, and its version check fails.
 //!
 //! A lock that cannot be had in time costs a sample, never a stall: an insertion is dropped and counted, a
 //! removal is left in the shard's `pending` slots, for the next owner of the lock to do first.
@@ -66,10 +66,14 @@ struct Shard {
 }
 
 struct Table {
-    keys: &'static [AtomicUsize],
+    /// All of the table's memory: the keys, then the values.
+    words: &'static [AtomicU64],
+    keys: &'static [AtomicU64],
     /// Three words for each key: size, weight, site.
     values: &'static [AtomicU64],
     next_spare: AtomicRef<Table>,
+    /// Its pages are the system's at present.
+    is_lent: AtomicBool,
 }
 
 /// Removes the record of the block at `address` and returns it, if there is one. Call before the block is
@@ -283,16 +287,30 @@ impl Table {
             Some(table)
         });
         if let Some(table) = spare {
-            table.keys.iter().for_each(|key| key.store(EMPTY, Relaxed));
-            return Some(table);
+            if !table.is_lent.load(Relaxed) {
+                table.keys.iter().for_each(|key| key.store(EMPTY as u64, Relaxed));
+                return Some(table);
+            }
+            if memory::take_back(table.words) {
+                table.is_lent.store(false, Relaxed);
+                return Some(table);
+            }
+            table.keep();
+            return None;
         }
-        let keys = memory::zeroed_slice(slots, Purpose::Live)?;
-        let values = memory::zeroed_slice(slots.checked_mul(3)?, Purpose::Live)?;
-        memory::place(Table { keys, values, next_spare: AtomicRef::none() }, Purpose::Live)
+        let words = memory::zeroed_slice(slots.checked_mul(4)?, Purpose::Live)?;
+        let (keys, values) = words.split_at_checked(slots)?;
+        let (next_spare, is_lent) = (AtomicRef::none(), AtomicBool::new(false));
+        memory::place(Table { words, keys, values, next_spare, is_lent }, Purpose::Live)
     }
 
-    /// Keeps the table for another shard.
+    /// Gives its memory back, as far as it can be given, and keeps the table for another shard.
     fn spare(&'static self) {
+        self.is_lent.store(memory::lend_back(self.words), Relaxed);
+        self.keep();
+    }
+
+    fn keep(&'static self) {
         if let Some(spares) = SPARES.get(self.keys.len().ilog2() as usize)
             && let Some(mut spares) = spares.try_lock(Patience::Bounded)
         {
@@ -312,7 +330,7 @@ impl Table {
     }
 
     fn key(&self, slot: usize) -> usize {
-        self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed))
+        self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed) as usize)
     }
 
     /// The slots in the order of the search for `address`, each once.
@@ -343,7 +361,7 @@ impl Table {
     /// All records. In step through both slices: nothing is left to check for each slot.
     fn samples(&self) -> impl Iterator<Item = LiveSample> {
         let (values, _) = self.values.as_chunks();
-        self.keys.iter().zip(values).filter_map(|(key, values)| sample(key.load(Relaxed), values))
+        self.keys.iter().zip(values).filter_map(|(key, values)| sample(key.load(Relaxed) as usize, values))
     }
 
     fn set(&self, slot: usize, sample: LiveSample) {
@@ -351,7 +369,7 @@ impl Table {
             size.store(sample.size as u64, Relaxed);
             weight.store(sample.weight.to_bits(), Relaxed);
             site.store(u64::from(sample.site_id), Relaxed);
-            key.store(sample.address, Relaxed);
+            key.store(sample.address as u64, Relaxed);
         }
     }
 
@@ -370,7 +388,7 @@ impl Table {
             }
         }
         if let Some(key) = self.keys.get(hole) {
-            key.store(EMPTY, Relaxed);
+            key.store(EMPTY as u64, Relaxed);
         }
     }
 }

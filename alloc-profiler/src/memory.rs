@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*
 
 use crate::sync::{Patience, SpinLock};
 
-/// Small objects share chunks of this size; larger ones are mapped on their own.
+/// Small objects share chunks of this size; larger ones, and whole pages, are mapped on their own.
 const CHUNK_BYTES: usize = 64 * 1024;
 const PAGE_BYTES: usize = 4096;
 
@@ -51,12 +51,8 @@ impl Chunk {
 /// An implementor must be valid when zeroed, hold no padding that matters, and need no `Drop`.
 pub(crate) unsafe trait Zeroed: Sync + 'static {}
 
-// SAFETY: plain integers, valid for every bit pattern.
-unsafe impl Zeroed for AtomicUsize {}
-// SAFETY: as above.
+// SAFETY: a plain integer, valid for every bit pattern.
 unsafe impl Zeroed for AtomicU64 {}
-// SAFETY: null, which `AtomicRef` reads as "none".
-unsafe impl<T: Sync + 'static> Zeroed for AtomicRef<T> {}
 
 /// `len` zeroed elements, or `None` at the cap or when the system has no memory.
 pub(crate) fn zeroed_slice<T: Zeroed>(len: usize, purpose: Purpose) -> Option<&'static [T]> {
@@ -103,7 +99,7 @@ pub(crate) fn set_limit_bytes(bytes: usize) {
 
 /// Address of `bytes` zeroed bytes that nobody else has.
 fn carve(bytes: usize, align: usize, purpose: Purpose) -> Option<usize> {
-    if bytes > CHUNK_BYTES / 4 {
+    if bytes > CHUNK_BYTES / 4 || is_whole_pages(bytes) {
         return map(bytes.checked_next_multiple_of(PAGE_BYTES)?, purpose);
     }
     let chunk = match purpose {
@@ -120,17 +116,17 @@ fn carve(bytes: usize, align: usize, purpose: Purpose) -> Option<usize> {
     Some(start)
 }
 
+fn is_whole_pages(bytes: usize) -> bool {
+    bytes != 0 && bytes.is_multiple_of(PAGE_BYTES)
+}
+
 /// Maps `bytes` (a multiple of the page), if the cap allows it.
 fn map(bytes: usize, purpose: Purpose) -> Option<usize> {
     let limit = limit_bytes();
-    let is_within = |counter: &AtomicUsize, limit: usize| {
-        let add = |used: usize| used.checked_add(bytes).filter(|&used| used <= limit);
-        counter.fetch_update(Relaxed, Relaxed, add).is_ok()
-    };
-    if !is_within(&MAPPED_BYTES, limit) {
+    if !take(&MAPPED_BYTES, bytes, limit) {
         return None;
     }
-    if purpose == Purpose::Stacks && !is_within(&STACKS_BYTES, limit / 2) {
+    if purpose == Purpose::Stacks && !take(&STACKS_BYTES, bytes, limit / 2) {
         MAPPED_BYTES.fetch_sub(bytes, Relaxed);
         return None;
     }
@@ -142,6 +138,29 @@ fn map(bytes: usize, purpose: Purpose) -> Option<usize> {
         }
     }
     start
+}
+
+/// Adds `bytes` to `counter`, unless that exceeds `limit`.
+fn take(counter: &AtomicUsize, bytes: usize, limit: usize) -> bool {
+    let add = |used: usize| used.checked_add(bytes).filter(|&used| used <= limit);
+    counter.fetch_update(Relaxed, Relaxed, add).is_ok()
+}
+
+/// Gives the pages of `words` back to the system, which zeroes them when they are touched again; whoever reads
+/// them meanwhile reads what was there, or zero. False: they are not pages of their own, or the system keeps
+/// them; then nothing changed. For what was got for [`Purpose::Live`].
+pub(crate) fn lend_back(words: &'static [AtomicU64]) -> bool {
+    let bytes = size_of_val(words);
+    let is_lent = is_whole_pages(bytes) && system::discard(words.as_ptr().expose_provenance(), bytes);
+    if is_lent {
+        MAPPED_BYTES.fetch_sub(bytes, Relaxed);
+    }
+    is_lent
+}
+
+/// Counts what was lent back as ours again. False: that would exceed the cap.
+pub(crate) fn take_back(words: &'static [AtomicU64]) -> bool {
+    take(&MAPPED_BYTES, size_of_val(words), limit_bytes())
 }
 
 /// Asks the system never to back `bytes` by huge pages: one sampled block would otherwise cost 2 MiB.
@@ -167,6 +186,19 @@ mod system {
             )
         };
         (start != libc::MAP_FAILED).then(|| start.expose_provenance())
+    }
+
+    /// Only Linux promises that discarded anonymous pages read as zero.
+    #[cfg(target_os = "linux")]
+    pub(super) fn discard(start: usize, bytes: usize) -> bool {
+        // SAFETY: whole pages of a private anonymous mapping of ours, which hold nothing that is used: atomics, for
+        // which zero is a value, read at most by a look that will be repeated.
+        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(start), bytes, libc::MADV_DONTNEED) == 0 }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn discard(_start: usize, _bytes: usize) -> bool {
+        false
     }
 
     #[cfg(target_os = "linux")]
@@ -197,6 +229,10 @@ mod system {
     }
 
     pub(super) fn keep_pages_small(_start: usize, _bytes: usize) {}
+
+    pub(super) fn discard(_start: usize, _bytes: usize) -> bool {
+        false
+    }
 }
 
 /// An `Option<&'static T>` that threads can share.
