@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use pprof_server::{Server, serve};
+use pprof_server::{SamplingAllocator, Server, serve};
 use workspace_tests::client::{Reply, get, receive, request, send};
+use workspace_tests::{check_valid, scraper_rules};
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
 fn server() -> Server {
     serve("127.0.0.1:0").expect("a free port")
@@ -23,6 +27,7 @@ fn assert_sound(reply: &Reply, request: &str) {
 
 #[test]
 fn profiles_are_served_as_go_serves_them() {
+    pprof_server::alloc_profiler::set_sampling_interval(1);
     let server = server();
     for (query, content_type, heap_disposition) in [
         ("", "application/octet-stream", Some("attachment; filename=\"heap\"")),
@@ -44,6 +49,10 @@ fn profiles_are_served_as_go_serves_them() {
             let disposition = heap_disposition.map(|value| value.replace("heap", name));
             assert_eq!(reply.header("content-disposition"), disposition.as_deref(), "{target}");
             assert_eq!(reply.body.starts_with(&[0x1f, 0x8b]), disposition.is_some(), "{target}");
+            check_valid(&reply.body);
+            if disposition.is_some() {
+                scraper_rules(&reply.body);
+            }
             assert!(query != "?seconds=1" || started.elapsed() >= Duration::from_secs(1), "{target}");
         }
     }
@@ -144,8 +153,7 @@ fn the_index_lists_what_there_is() {
         "<a href='allocs?debug=1'>allocs</a>",
         "<a href='symbol?debug=1'>symbol</a>",
         "Profile Descriptions:",
-        // This test's own binary has the plain allocator.
-        "No SamplingAllocator",
+        "Live samples: ",
     ] {
         assert!(reply.text().contains(part), "{part} in {}", reply.text());
     }
