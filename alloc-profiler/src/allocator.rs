@@ -159,7 +159,7 @@ mod slow {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn dealloc<A: GlobalAlloc>(inner: &A, ptr: *mut u8, layout: Layout) {
-        let _ = recorder::forget(ptr.addr());
+        recorder::forget(ptr.addr());
         // SAFETY: the caller's promise, passed on.
         unsafe { inner.dealloc(ptr, layout) }
     }
@@ -179,7 +179,7 @@ mod slow {
         is_due: bool,
     ) -> *mut u8 {
         let weight = if is_due { sampler::decide(new_size) } else { None };
-        let forgotten = if filter::may_contain(ptr.addr()) { recorder::forget(ptr.addr()) } else { None };
+        let forgotten = if filter::may_contain(ptr.addr()) { recorder::take(ptr.addr()) } else { None };
         // SAFETY: the caller's promise, passed on.
         let new_ptr = unsafe { inner.realloc(ptr, layout, new_size) };
         if new_ptr.is_null() {

@@ -1,8 +1,10 @@
 //! The live table: which sampled blocks have not been freed, by address.
 //!
-//! 256 shards, chosen by a hash of the address, each an open-addressed table with linear probing: the keys
-//! lie by themselves, eight to a cache line, and removal shifts back, so there are no tombstones. A shard
-//! doubles when three quarters full; even with a million records that moves some thousand entries.
+//! 256 shards, chosen by a hash of the address, each an open-addressed table with linear probing; removal shifts
+//! back, so there are no tombstones. A shard doubles when three quarters full; even with a million records that
+//! moves some thousand entries. When every allocation is sampled, what counts is how many cache lines are waited
+//! for: the keys lie by themselves, eight to a line, a free looks at nothing else, and an allocation asks for
+//! them in advance (`prefetch`), while its stack is taken.
 //!
 //! A free that the filter could not rule out looks first without the lock (`version` tells whether a writer
 //! interfered) and is done if the address is not there; it can trust that, since nobody else may touch the
@@ -52,17 +54,19 @@ pub(crate) enum Lost {
     Busy,
 }
 
-/// On two cache lines of its own, so that shards do not slow each other.
-#[repr(align(128))]
+/// On two cache lines of its own, so that shards do not slow each other; what is used all the time is on the
+/// first.
+#[repr(C, align(128))]
 struct Shard {
     /// Odd while entries move.
     version: AtomicU64,
     table: AtomicRef<Table>,
     /// Entries in the table.
     len: SpinLock<usize>,
-    /// Addresses whose removal had to wait, and whether there are any.
-    pending: [AtomicUsize; 8],
+    /// Whether there are any `pending`.
     has_pending: AtomicBool,
+    /// Addresses whose removal had to wait.
+    pending: [AtomicUsize; 8],
 }
 
 struct Table {
@@ -76,22 +80,38 @@ struct Table {
     is_lent: AtomicBool,
 }
 
-/// Removes the record of the block at `address` and returns it, if there is one. Call before the block is
-/// freed: afterwards the address may be another thread's.
-pub(crate) fn remove(address: usize) -> Option<LiveSample> {
+/// Removes the record of the block at `address`, if there is one. Call before the block is freed: afterwards the
+/// address may be another thread's.
+pub(crate) fn remove(address: usize) {
+    let _ = remove_with(address, |_, _| ());
+}
+
+/// As [`remove`], and returns the record.
+pub(crate) fn take(address: usize) -> Option<LiveSample> {
+    remove_with(address, Table::sample).flatten()
+}
+
+/// What `read` finds in the slot of `address`, which is empty afterwards.
+#[inline(always)]
+fn remove_with<R>(address: usize, read: impl FnOnce(&Table, usize) -> R) -> Option<R> {
     let shard = shard(address);
-    if !shard.may_hold(address) {
-        return None;
-    }
+    let expected_slot = shard.look(address)?;
     match shard.len.try_lock(Patience::Bounded) {
         Some(mut len) => {
             shard.remove_pending(&mut len);
-            shard.remove(&mut len, address)
+            shard.remove(&mut len, address, expected_slot, read)
         }
         None => {
             shard.postpone_removal(address);
             None
         }
+    }
+}
+
+/// Brings what [`insert`] will look at into the cache, without waiting for it.
+pub(crate) fn prefetch(address: usize) {
+    if let Some(table) = shard(address).table.load() {
+        table.keys.get(table.home(address)).inspect(|key| memory::prefetch(*key));
     }
 }
 
@@ -141,8 +161,10 @@ pub(crate) fn limit() -> usize {
     LIMIT.load(Relaxed)
 }
 
+/// Of the 256 bytes that `address` lies in: blocks allocated one after the other often lie side by side, and
+/// then their keys share a cache line.
 fn hash(address: usize) -> u64 {
-    (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    (address as u64 >> 8).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[expect(clippy::indexing_slicing, reason = "eight bits of the hash for 256 shards")]
@@ -161,25 +183,30 @@ impl Shard {
         }
     }
 
-    /// False: surely not in the table. Takes no lock.
-    fn may_hold(&self, address: usize) -> bool {
+    /// The slot of `address`, if it is still there when the lock is held; `None`: surely not in the table. Takes
+    /// no lock.
+    #[inline(always)]
+    fn look(&self, address: usize) -> Option<usize> {
         for _ in 0..TRIES {
             let version = self.version.load(Acquire);
-            let is_there = self.table.load().is_some_and(|table| table.find(address).is_some());
+            let slot = self.table.load().and_then(|table| table.find(address));
             fence(Acquire);
             if version.is_multiple_of(2) && version == self.version.load(Relaxed) {
-                return is_there;
+                return slot;
             }
             std::hint::spin_loop();
         }
-        true
+        Some(0)
     }
 
     fn insert(&self, len: &mut Guard<'_, usize>, sample: LiveSample) -> Result<(), Lost> {
         let mut table = self.table.load();
-        if let Some(slot) = table.and_then(|table| table.find(sample.address)) {
+        let mut slot = table.and_then(|table| table.search(sample.address));
+        if let (Some(table), Some(slot)) = (table, slot)
+            && table.key(slot) == sample.address
+        {
             drops::DUPLICATE_INSERTS.raise();
-            table.inspect(|table| table.set(slot, sample));
+            table.set(slot, &sample);
             return Ok(());
         }
         if **len >= limit().div_ceil(SHARDS) {
@@ -189,27 +216,37 @@ impl Shard {
         if len.wrapping_add(1) > slots.wrapping_sub(slots >> 2) {
             // If there is no room to grow, fill up further: an eighth always stays free, so probes end.
             match self.grow(slots) {
-                Some(larger) => table = Some(larger),
+                Some(larger) => {
+                    table = Some(larger);
+                    slot = larger.search(sample.address);
+                }
                 None if len.wrapping_add(1) > slots.wrapping_sub(slots >> 3) => return Err(Lost::Full),
                 None => {}
             }
         }
-        let table = table.ok_or(Lost::Full)?;
-        let slot = table.free_slot(sample.address).ok_or(Lost::Full)?;
+        let (table, slot) = table.zip(slot).ok_or(Lost::Full)?;
         filter::insert(sample.address);
-        table.set(slot, sample);
+        table.set(slot, &sample);
         **len = len.wrapping_add(1);
         Ok(())
     }
 
-    fn remove(&self, len: &mut Guard<'_, usize>, address: usize) -> Option<LiveSample> {
+    #[inline(always)]
+    fn remove<R>(
+        &self,
+        len: &mut Guard<'_, usize>,
+        address: usize,
+        expected_slot: usize,
+        read: impl FnOnce(&Table, usize) -> R,
+    ) -> Option<R> {
         let table = self.table.load()?;
-        let slot = table.find(address)?;
-        let sample = table.sample(slot)?;
+        let is_as_expected = table.key(expected_slot) == address;
+        let slot = if is_as_expected { expected_slot } else { table.find(address)? };
+        let result = read(table, slot);
         self.while_moving(|| table.clear_slot(slot));
         **len = len.saturating_sub(1);
         filter::remove(address);
-        Some(sample)
+        Some(result)
     }
 
     /// Runs `change` with `version` odd, so that concurrent looks are repeated.
@@ -227,7 +264,7 @@ impl Shard {
         let old = self.table.load();
         if let Some(old) = old {
             for sample in old.samples() {
-                larger.set(larger.free_slot(sample.address)?, sample);
+                larger.set(larger.search(sample.address)?, &sample);
             }
         }
         self.while_moving(|| self.table.store(Some(larger)));
@@ -261,7 +298,7 @@ impl Shard {
         for place in &self.pending {
             if place.load(Relaxed) != EMPTY {
                 let address = place.swap(EMPTY, AcqRel);
-                let _ = self.remove(len, address);
+                let _ = self.remove(len, address, 0, |_, _| ());
             }
         }
     }
@@ -319,10 +356,13 @@ impl Table {
         }
     }
 
-    /// Where the search for `address` begins.
+    /// Where the search for `address` begins: on the cache line of its neighbours, eight keys, at its place in
+    /// theirs.
     fn home(&self, address: usize) -> usize {
-        let bits = self.keys.len().ilog2();
-        ((hash(address) << 8) >> 1 >> 63u32.wrapping_sub(bits)) as usize
+        let hash = hash(address);
+        let line = hash.wrapping_shr(40 - 3) as usize & !7;
+        let place = (address >> 5 ^ hash as usize >> 32) & 7;
+        (line | place) & self.mask()
     }
 
     fn mask(&self) -> usize {
@@ -333,20 +373,17 @@ impl Table {
         self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed) as usize)
     }
 
-    /// The slots in the order of the search for `address`, each once.
-    fn probe(&self, address: usize) -> impl Iterator<Item = usize> {
+    /// Where the search for `address` ends: at its slot, or at a free one.
+    #[inline(always)]
+    fn search(&self, address: usize) -> Option<usize> {
         let (home, mask) = (self.home(address), self.mask());
-        (0..self.keys.len()).map(move |step| home.wrapping_add(step) & mask)
+        let mut slots = (0..self.keys.len()).map(|step| home.wrapping_add(step) & mask);
+        slots.find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY))
     }
 
+    #[inline(always)]
     fn find(&self, address: usize) -> Option<usize> {
-        let slot =
-            self.probe(address).find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY));
-        slot.filter(|&slot| self.key(slot) == address)
-    }
-
-    fn free_slot(&self, address: usize) -> Option<usize> {
-        self.probe(address).find(|&slot| self.key(slot) == EMPTY)
+        self.search(address).filter(|&slot| self.key(slot) == address)
     }
 
     fn values(&self, slot: usize) -> Option<&[AtomicU64; 3]> {
@@ -364,7 +401,7 @@ impl Table {
         self.keys.iter().zip(values).filter_map(|(key, values)| sample(key.load(Relaxed) as usize, values))
     }
 
-    fn set(&self, slot: usize, sample: LiveSample) {
+    fn set(&self, slot: usize, sample: &LiveSample) {
         if let (Some(key), Some([size, weight, site])) = (self.keys.get(slot), self.values(slot)) {
             size.store(sample.size as u64, Relaxed);
             weight.store(sample.weight.to_bits(), Relaxed);
@@ -379,11 +416,14 @@ impl Table {
         let mut hole = slot;
         for step in 1..self.keys.len() {
             let next = slot.wrapping_add(step) & mask;
-            let Some(sample) = self.sample(next) else { break };
-            let distance_from_home = next.wrapping_sub(self.home(sample.address)) & mask;
+            let address = self.key(next);
+            if address == EMPTY {
+                break;
+            }
+            let distance_from_home = next.wrapping_sub(self.home(address)) & mask;
             let distance_from_hole = next.wrapping_sub(hole) & mask;
             if distance_from_home >= distance_from_hole {
-                self.set(hole, sample);
+                self.sample(next).inspect(|sample| self.set(hole, sample));
                 hole = next;
             }
         }
@@ -418,7 +458,7 @@ mod tests {
                     filter::may_contain(address) && model.contains_key(&address),
                     model.contains_key(&address)
                 );
-                assert_eq!(remove(address), model.remove(&address), "step {step}");
+                assert_eq!(take(address), model.remove(&address), "step {step}");
             }
         }
         let mut live = HashMap::new();
@@ -429,12 +469,12 @@ mod tests {
         // A removal that finds the lock held is done by the next one who has it, before anything else.
         let (&address, &sample) = model.iter().next().expect("some are left");
         let held = shard(address).len.try_lock(Patience::Bounded).expect("free");
-        assert_eq!(remove(address), None);
+        assert_eq!(take(address), None);
         assert_eq!(insert(sample), Err(Lost::Busy));
         drop(held);
         assert_eq!(insert(sample), Ok(()), "and not a duplicate, since the old record went first");
         assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
-        assert_eq!(remove(address), Some(sample));
-        assert_eq!(remove(address), None);
+        assert_eq!(take(address), Some(sample));
+        assert_eq!(take(address), None);
     }
 }

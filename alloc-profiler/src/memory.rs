@@ -163,6 +163,19 @@ pub(crate) fn take_back(words: &'static [AtomicU64]) -> bool {
     take(&MAPPED_BYTES, size_of_val(words), limit_bytes())
 }
 
+/// Asks for the cache line of `value`, without waiting for it.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which never faults; the instruction is part of the base architecture.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 /// Asks the system never to back `bytes` by huge pages: one sampled block would otherwise cost 2 MiB.
 pub(crate) fn keep_pages_small(bytes: &'static [AtomicU8]) {
     system::keep_pages_small(bytes.as_ptr().expose_provenance(), bytes.len());

@@ -26,6 +26,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
     }
+    live::prefetch(address);
     let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
     let mut frames = Frames::new(&mut room);
     stack::capture(&mut frames);
@@ -37,15 +38,22 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     remember(LiveSample { address, size, weight, site_id: site.id() });
 }
 
-/// Takes back the record of the block at `address`, if it has one. Call while the block is still the caller's.
+/// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn forget(address: usize) {
+    live::remove(address);
+}
+
+/// As [`forget`], and returns the record, for [`remember`].
 #[cold]
 #[inline(never)]
 #[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
-pub(crate) extern "C" fn forget(address: usize) -> Option<LiveSample> {
-    live::remove(address)
+pub(crate) extern "C" fn take(address: usize) -> Option<LiveSample> {
+    live::take(address)
 }
 
-/// Puts back what [`forget`] returned: the block was not freed after all.
+/// Puts back what [`take`] returned: the block was not freed after all.
 #[cold]
 #[inline(never)]
 #[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
