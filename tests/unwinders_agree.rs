@@ -50,6 +50,51 @@ fn over_aligned(what: &'static str) {
     black_box(&aligned.0);
 }
 
+/// Calls itself through other functions as `numbers` says, and compares at each return and between calls: stacks
+/// that have their outer frames in common with the one before, at any depth.
+fn wander(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+    #[inline(never)]
+    fn plainly(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+        branch(numbers, depth);
+        black_box(depth);
+    }
+    #[inline(never)]
+    fn over_aligned(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+        #[repr(align(128))]
+        struct Aligned([u8; 128]);
+        let aligned = black_box(Aligned([1; 128]));
+        branch(numbers, depth);
+        black_box(&aligned.0);
+    }
+    #[inline(never)]
+    fn of_variable_size(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+        let large = black_box([depth; 100]);
+        branch(numbers, depth);
+        black_box(&large);
+    }
+    #[inline(never)]
+    fn through_a_closure(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+        (0..black_box(2)).for_each(|_| branch(numbers, depth + 1));
+        black_box(depth);
+    }
+    #[inline(never)]
+    fn branch(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+        for _ in 0..2 {
+            match numbers.next() {
+                None | Some(0..3) => {}
+                _ if depth > 150 => {}
+                Some(3..6) => plainly(numbers, depth + 1),
+                Some(6..8) => over_aligned(numbers, depth + 1),
+                Some(8..10) => of_variable_size(numbers, depth + 1),
+                Some(_) => through_a_closure(numbers, depth + 1),
+            }
+            compare("wandering");
+        }
+        black_box(depth);
+    }
+    plainly(numbers, depth);
+}
+
 trait Visitor {
     fn visit(&self);
 }
@@ -108,6 +153,16 @@ fn unwinders_agree() {
         [Box::new(|| compare("trait object")), Box::new(|| recurse(3, "closure"))];
     visitors.iter().for_each(|visitor| visitor.visit());
 
+    let mut state = 1_u64;
+    let numbers = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % 11
+    });
+    let mut numbers = numbers.take(5000).peekable();
+    while numbers.peek().is_some() {
+        wander(&mut numbers, 0);
+    }
+
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| compare("panic hook")));
     let panicking = || {
@@ -153,7 +208,9 @@ fn unwinders_agree() {
     }
 
     let seen = SEEN.take();
-    println!("{seen:?} {seen_in_thread:?}");
+    let count = |what| seen.iter().filter(|(seen, _)| *seen == what).count();
+    println!("{} wanderings, {seen_in_thread:?}", count("wandering"));
+    assert!(count("wandering") > 5000);
     assert_eq!(seen_in_thread.len(), 1);
     assert!(seen.len() >= 17, "{seen:?}");
     assert_eq!(seen.iter().map(|&(_, depth)| depth).max(), Some(MAX_STACK_DEPTH));

@@ -184,7 +184,7 @@ mod slow {
         let new_ptr = unsafe { inner.realloc(ptr, layout, new_size) };
         if new_ptr.is_null() {
             if let Some(sample) = forgotten {
-                recorder::remember(sample);
+                recorder::remember(&sample);
             }
             return new_ptr;
         }

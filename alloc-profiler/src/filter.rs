@@ -27,14 +27,27 @@ pub(crate) fn may_contain(address: usize) -> bool {
     count(address).load(Relaxed) != 0
 }
 
-pub(crate) fn insert(address: usize) {
-    let up = |count: u8| (count != STUCK).then(|| count.wrapping_add(1));
-    let _ = count(address).fetch_update(Relaxed, Relaxed, up);
+/// Which count `address` belongs to. What changes a count must hold a lock that is chosen by this: then no change
+/// is lost, and none needs an atomic instruction of its own.
+#[inline(always)]
+pub(crate) fn granule(address: usize) -> usize {
+    (address >> GRANULE_SHIFT) & (LEN - 1)
 }
 
+/// Counts up. Under the lock of the [`granule`].
+pub(crate) fn insert(address: usize) {
+    let (count, counted) = (count(address), count(address).load(Relaxed));
+    if counted != STUCK {
+        count.store(counted.wrapping_add(1), Relaxed);
+    }
+}
+
+/// Counts down. Under the lock of the [`granule`].
 pub(crate) fn remove(address: usize) {
-    let down = |count: u8| (count != STUCK && count != 0).then(|| count.wrapping_sub(1));
-    let _ = count(address).fetch_update(Relaxed, Relaxed, down);
+    let (count, counted) = (count(address), count(address).load(Relaxed));
+    if counted != STUCK && counted != 0 {
+        count.store(counted.wrapping_sub(1), Relaxed);
+    }
 }
 
 /// Keeps the array sparse where the system would like to back it by huge pages. Call once, before inserting.
@@ -45,7 +58,7 @@ pub(crate) fn prepare() {
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
 fn count(address: usize) -> &'static AtomicU8 {
-    &COUNTS[(address >> GRANULE_SHIFT) & (LEN - 1)]
+    &COUNTS[granule(address)]
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub(crate) fn prefetch(address: usize) {
 }
 
 /// Records a sampled block. A record already there is replaced: its free was missed.
-pub(crate) fn insert(sample: LiveSample) -> Result<(), Lost> {
+pub(crate) fn insert(sample: &LiveSample) -> Result<(), Lost> {
     let shard = shard(sample.address);
     let mut len = shard.len.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
     shard.remove_pending(&mut len);
@@ -161,15 +161,14 @@ pub(crate) fn limit() -> usize {
     LIMIT.load(Relaxed)
 }
 
-/// Of the 256 bytes that `address` lies in: blocks allocated one after the other often lie side by side, and
-/// then their keys share a cache line.
-fn hash(address: usize) -> u64 {
-    (address as u64 >> 8).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+fn hash(number: usize) -> u64 {
+    (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// Chosen by what the filter counts together, so that a shard's lock is also the lock of its counts.
 #[expect(clippy::indexing_slicing, reason = "eight bits of the hash for 256 shards")]
 fn shard(address: usize) -> &'static Shard {
-    &LIVE[(hash(address) >> 56) as usize & (SHARDS - 1)]
+    &LIVE[(hash(filter::granule(address)) >> 56) as usize & (SHARDS - 1)]
 }
 
 impl Shard {
@@ -199,14 +198,14 @@ impl Shard {
         Some(0)
     }
 
-    fn insert(&self, len: &mut Guard<'_, usize>, sample: LiveSample) -> Result<(), Lost> {
+    fn insert(&self, len: &mut Guard<'_, usize>, sample: &LiveSample) -> Result<(), Lost> {
         let mut table = self.table.load();
         let mut slot = table.and_then(|table| table.search(sample.address));
         if let (Some(table), Some(slot)) = (table, slot)
             && table.key(slot) == sample.address
         {
             drops::DUPLICATE_INSERTS.raise();
-            table.set(slot, &sample);
+            table.set(slot, sample);
             return Ok(());
         }
         if **len >= limit().div_ceil(SHARDS) {
@@ -226,7 +225,7 @@ impl Shard {
         }
         let (table, slot) = table.zip(slot).ok_or(Lost::Full)?;
         filter::insert(sample.address);
-        table.set(slot, &sample);
+        table.set(slot, sample);
         **len = len.wrapping_add(1);
         Ok(())
     }
@@ -356,10 +355,10 @@ impl Table {
         }
     }
 
-    /// Where the search for `address` begins: on the cache line of its neighbours, eight keys, at its place in
-    /// theirs.
+    /// Where the search for `address` begins. Blocks allocated one after the other often lie side by side: those
+    /// of the same 256 bytes have their keys on the same cache line, which has room for eight.
     fn home(&self, address: usize) -> usize {
-        let hash = hash(address);
+        let hash = hash(address >> 8);
         let line = hash.wrapping_shr(40 - 3) as usize & !7;
         let place = (address >> 5 ^ hash as usize >> 32) & 7;
         (line | place) & self.mask()
@@ -451,7 +450,7 @@ mod tests {
             if generator.random_bool(0.55) && !model.contains_key(&address) {
                 let sample =
                     LiveSample { address, size: step as usize, weight: step as f64, site_id: step as u32 };
-                assert_eq!(insert(sample), Ok(()));
+                assert_eq!(insert(&sample), Ok(()));
                 model.insert(address, sample);
             } else {
                 assert_eq!(
@@ -470,9 +469,9 @@ mod tests {
         let (&address, &sample) = model.iter().next().expect("some are left");
         let held = shard(address).len.try_lock(Patience::Bounded).expect("free");
         assert_eq!(take(address), None);
-        assert_eq!(insert(sample), Err(Lost::Busy));
+        assert_eq!(insert(&sample), Err(Lost::Busy));
         drop(held);
-        assert_eq!(insert(sample), Ok(()), "and not a duplicate, since the old record went first");
+        assert_eq!(insert(&sample), Ok(()), "and not a duplicate, since the old record went first");
         assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
         assert_eq!(take(address), Some(sample));
         assert_eq!(take(address), None);

@@ -35,7 +35,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     }
     let site = stacks::site(&frames, size);
     site.add(size, weight);
-    remember(LiveSample { address, size, weight, site_id: site.id() });
+    insert(&LiveSample { address, size, weight, site_id: site.id() });
 }
 
 /// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.
@@ -56,8 +56,12 @@ pub(crate) extern "C" fn take(address: usize) -> Option<LiveSample> {
 /// Puts back what [`take`] returned: the block was not freed after all.
 #[cold]
 #[inline(never)]
-#[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
-pub(crate) extern "C" fn remember(sample: LiveSample) {
+pub(crate) extern "C" fn remember(sample: &LiveSample) {
+    insert(sample);
+}
+
+#[inline(always)]
+fn insert(sample: &LiveSample) {
     match live::insert(sample) {
         Ok(()) => {}
         Err(Lost::Full) => drops::LIVE_FULL.raise(),

@@ -75,6 +75,11 @@ pub(crate) fn decide(size: usize) -> Option<f64> {
             thread.bytes_until_sample.set(i64::MAX);
             return None;
         }
+        // Every allocation, as before: nothing to draw.
+        if thread.interval.get() == 1 && control::sampling_interval() == 1 {
+            thread.bytes_until_sample.set(0);
+            return Some(1.0);
+        }
         let size_bytes = i64::try_from(size).unwrap_or(NEVER);
         let mut generator = thread.generator.take();
         let mut gap = if generator.is_some() {

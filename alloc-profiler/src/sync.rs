@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 /// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
+    /// One try: for what one can do without.
+    None,
     /// About a millisecond, then give up: for the allocation path, which can do without.
     Bounded,
     /// Until it is free: for readers.
@@ -48,6 +50,9 @@ impl<T> SpinLock<T> {
 
     #[cold]
     fn wait(&self, patience: Patience) -> bool {
+        if patience == Patience::None {
+            return false;
+        }
         let mut tries: u32 = 0;
         loop {
             if !self.is_held.load(Relaxed)

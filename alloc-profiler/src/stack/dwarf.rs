@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::Frames;
 use super::memory::StackMemory;
 use super::objects;
+use super::recent::{self, Adopted, Passed, Trail};
 use super::registers::{FramePointer, Registers};
 use super::rules::{self, Cfa, Kept, Rule};
 use super::tables::{Found, Tables};
@@ -35,19 +36,12 @@ const MAX_SLOW_STEPS: usize = super::MAX_STACK_DEPTH * 2;
 /// Fills `frames` from the caller of the function that owns its room.
 #[inline(never)]
 pub(super) fn unwind(frames: &mut Frames<'_>) {
-    // The stack grows downwards: what called the owner of the room stands above it.
-    let own_address = frames.room_address();
     let mut walk = Walk::here();
-    let mut is_past_owner = false;
-    for _ in 0..MAX_SLOW_STEPS {
-        let Some(step) = walk.step() else { return };
-        is_past_owner |= walk.registers.stack_pointer > own_address || step == Step::OffStack;
-        if is_past_owner {
-            if !frames.push(walk.return_address()) {
-                return;
-            }
-            walk.run(frames);
-        }
+    let mut recent = walk.memory.own_end().and_then(recent::of_thread);
+    let mut trail = recent.as_deref_mut().map_or(Trail::none(), |recent| recent.trail());
+    walk.go(frames, &mut trail);
+    if let Some(recent) = &mut recent {
+        recent.finish(frames.depth.min(walk.frames_on_own_stack), walk.is_at_end);
     }
 }
 
@@ -65,13 +59,22 @@ struct Walk {
     memory: StackMemory,
     /// The instruction pointer is that of an instruction that has not run yet, not a return address.
     is_exact: bool,
+    /// There is no caller; else we may have had to give up.
+    is_at_end: bool,
+    frames_on_own_stack: usize,
 }
 
 impl Walk {
     #[inline(always)]
     fn here() -> Walk {
         let registers = Registers::here();
-        Walk { registers, memory: StackMemory::of_thread(registers.stack_pointer), is_exact: true }
+        Walk {
+            registers,
+            memory: StackMemory::of_thread(registers.stack_pointer),
+            is_exact: true,
+            is_at_end: false,
+            frames_on_own_stack: usize::MAX,
+        }
     }
 
     /// What profiles subtract one from to get at the call.
@@ -85,16 +88,50 @@ impl Walk {
         self.registers.instruction_pointer.wrapping_sub(usize::from(!self.is_exact))
     }
 
-    /// Goes on from caller to caller as long as their rules are kept and of the usual form: nearly all the way.
     #[inline(always)]
-    fn run(&mut self, frames: &mut Frames<'_>) {
-        if self.is_exact {
-            return;
+    fn go(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) {
+        // The stack grows downwards: what called the owner of the room stands above it.
+        let own_address = frames.room_address();
+        let mut is_past_owner = false;
+        for _ in 0..MAX_SLOW_STEPS {
+            let Some(step) = self.step() else { return };
+            is_past_owner |= self.registers.stack_pointer > own_address || step == Step::OffStack;
+            if step == Step::OffStack {
+                // What is known by its place is on the stack where the walk began.
+                self.frames_on_own_stack = self.frames_on_own_stack.min(frames.depth);
+                *trail = Trail::none();
+            }
+            if is_past_owner {
+                if !frames.push(self.return_address()) {
+                    return;
+                }
+                trail.pass(frames.depth.wrapping_sub(1), self.passed(0, false));
+                while !self.is_exact && self.run(frames, trail) {
+                    if self.follow(frames, trail) == Adopted::Whole {
+                        self.is_at_end = true;
+                        return;
+                    }
+                }
+            }
         }
+    }
+
+    /// The frame that we are in.
+    #[inline(always)]
+    fn passed(&self, frame_pointer_offset: i16, is_plain: bool) -> Passed {
+        let Registers { instruction_pointer, stack_pointer, .. } = self.registers;
+        let bytes_above = self.memory.bytes_above(stack_pointer);
+        Passed { return_address: instruction_pointer, bytes_above, frame_pointer_offset, is_plain }
+    }
+
+    /// Goes on from caller to caller as long as their rules are kept and of the usual form: nearly all the way.
+    /// Stops where the last walk has been, and then returns true.
+    #[inline(always)]
+    fn run(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) -> bool {
         let Registers { mut instruction_pointer, mut stack_pointer, mut frame_pointer } = self.registers;
-        let places = frames.return_addresses.get_mut(frames.depth..).unwrap_or(&mut []);
-        let mut passed: usize = 0;
-        for place in places {
+        let mut depth = frames.depth;
+        let mut is_known = false;
+        for place in frames.return_addresses.get_mut(depth..).unwrap_or(&mut []) {
             let rule = rules::kept(instruction_pointer.wrapping_sub(1)).and_then(Kept::stack_pointer_rule);
             let Some((offset, saved_frame_pointer)) = rule else { break };
             let cfa = stack_pointer.wrapping_add(offset);
@@ -108,10 +145,51 @@ impl Walk {
             }
             (instruction_pointer, stack_pointer) = (return_address, cfa);
             place.write(return_address);
-            passed = passed.wrapping_add(1);
+            let passed = Passed {
+                return_address,
+                bytes_above: self.memory.bytes_above(cfa),
+                frame_pointer_offset: saved_frame_pointer.unwrap_or(0),
+                is_plain: true,
+            };
+            is_known = trail.pass(depth, passed);
+            depth = depth.wrapping_add(1);
+            if is_known {
+                break;
+            }
         }
         self.registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
-        frames.depth = frames.depth.wrapping_add(passed);
+        frames.depth = depth;
+        is_known
+    }
+
+    /// Takes over from the last walk what is still there beyond the frame that we are in.
+    #[inline(always)]
+    fn follow(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) -> Adopted {
+        let beyond = trail.beyond();
+        let places = frames.return_addresses.get_mut(frames.depth..).unwrap_or(&mut []);
+        let mut count: usize = 0;
+        for (place, frame) in places.iter_mut().zip(beyond) {
+            let is_there = self.memory.read_above(frame.bytes_above) == Some(frame.return_address);
+            if !(is_there & frame.is_plain) {
+                break;
+            }
+            place.write(frame.return_address);
+            count = count.wrapping_add(1);
+        }
+        let adopted = trail.adopt(frames.depth, count);
+        frames.depth = frames.depth.wrapping_add(count);
+        if adopted == Adopted::Part {
+            for frame in beyond.get(..count).unwrap_or(&[]) {
+                self.registers.instruction_pointer = frame.return_address;
+                self.registers.stack_pointer = self.memory.stack_pointer(frame.bytes_above);
+                if frame.frame_pointer_offset != 0 {
+                    let place =
+                        self.registers.stack_pointer.wrapping_add_signed(frame.frame_pointer_offset as isize);
+                    self.registers.frame_pointer = FramePointer::At(place);
+                }
+            }
+        }
+        adopted
     }
 
     /// Goes on to the caller. `None`: the end of the stack, or of our wisdom.
@@ -153,7 +231,10 @@ impl Walk {
     }
 
     fn apply(&mut self, rule: Rule) -> Option<Step> {
-        let Rule::Frame { cfa, frame_pointer } = rule else { return None };
+        let Rule::Frame { cfa, frame_pointer } = rule else {
+            self.is_at_end = true;
+            return None;
+        };
         let cfa = match cfa {
             Cfa::StackPointer(offset) => self.registers.stack_pointer.wrapping_add_signed(offset as isize),
             Cfa::FramePointer(offset) => {

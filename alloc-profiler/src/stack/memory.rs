@@ -26,6 +26,8 @@ thread_local! {
 pub(super) struct StackMemory {
     low: usize,
     high: usize,
+    /// It is the thread's own stack, up to its very end.
+    is_own: bool,
 }
 
 impl StackMemory {
@@ -39,7 +41,32 @@ impl StackMemory {
         let is_own = (bounds.low..bounds.high).contains(&stack_pointer);
         // On a strange stack we know the page that we are on: it is in use.
         let page_end = (stack_pointer | (PAGE_BYTES - 1)).wrapping_add(1);
-        StackMemory { low: stack_pointer, high: if is_own { bounds.high } else { page_end } }
+        StackMemory { low: stack_pointer, high: if is_own { bounds.high } else { page_end }, is_own }
+    }
+
+    /// Where the thread's own stack ends, if that is what we are on, and it is not as large as `bytes_above` is.
+    pub(super) fn own_end(&self) -> Option<usize> {
+        let is_small = u32::try_from(self.high.wrapping_sub(self.low)).is_ok();
+        (self.is_own && is_small).then_some(self.high)
+    }
+
+    /// From `stack_pointer` up to the end.
+    #[inline(always)]
+    pub(super) fn bytes_above(&self, stack_pointer: usize) -> u32 {
+        self.high.wrapping_sub(stack_pointer) as u32
+    }
+
+    /// The inverse of [`bytes_above`](Self::bytes_above).
+    pub(super) fn stack_pointer(&self, bytes_above: u32) -> usize {
+        self.high.wrapping_sub(bytes_above as usize)
+    }
+
+    /// The word below the stack pointer with so many bytes above it, if that is on this stack.
+    #[inline(always)]
+    pub(super) fn read_above(&self, bytes_above: u32) -> Option<usize> {
+        let span = self.high.wrapping_sub(self.low);
+        let address = self.stack_pointer(bytes_above).wrapping_sub(WORD_BYTES);
+        (bytes_above as usize <= span.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
     }
 
     /// Whether `address` is known to be on this stack.
