@@ -55,6 +55,9 @@ fn over_aligned(what: &'static str) {
 fn wander(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
     #[inline(never)]
     fn plainly(numbers: &mut dyn Iterator<Item = u64>, depth: usize) {
+        // From two places: what is called is the same, at the same place on the stack.
+        branch(numbers, depth);
+        black_box(depth);
         branch(numbers, depth);
         black_box(depth);
     }
