@@ -9,7 +9,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use crate::{filter, recorder, sampler};
+use crate::{filter, recorder, sampler, system_allocator};
 
 /// A global allocator that samples what passes through it to the allocator within.
 ///
@@ -137,6 +137,7 @@ mod slow {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn alloc<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
+        system_allocator::note_inner::<A>();
         let weight = sampler::decide(layout.size());
         // SAFETY: the caller's promise, passed on.
         observed(unsafe { inner.alloc(layout) }, layout.size(), weight)

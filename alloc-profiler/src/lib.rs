@@ -59,6 +59,7 @@ mod drops;
 mod memory;
 mod release;
 mod sync;
+mod system_allocator;
 
 pub use allocator::SamplingAllocator;
 pub use control::{
@@ -69,6 +70,7 @@ pub use release::release_free_memory;
 pub use size_class::size_class;
 pub use snapshot::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot};
 pub use stack::MAX_STACK_DEPTH;
+pub use system_allocator::{SystemAllocator, system_allocator};
 
 /// True once a `SamplingAllocator` has served an allocation, which in a program that has one as its global
 /// allocator is before `main`.
