@@ -13,8 +13,8 @@ mod symbols;
 pub use alloc_profiler;
 pub use alloc_profiler::SamplingAllocator;
 pub use encode::{
-    Frame, Frames, ProfileKind, ProfileOptions, Symbolize, TopRow, TopTable, heap_profile, heap_text,
-    top_table, write_heap_profile,
+    Frame, Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize, TopRow,
+    TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
 };
 pub use error::Error;
 #[cfg(feature = "http")]

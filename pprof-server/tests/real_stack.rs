@@ -97,7 +97,10 @@ fn go_and_the_scrapers_accept_every_variant() {
         for kind in [ProfileKind::Heap, ProfileKind::Allocs] {
             for symbolize in [Symbolize::Full, Symbolize::None] {
                 for frames in [Frames::UserFirst, Frames::All] {
-                    let profile = heap_profile(snapshot, &ProfileOptions { kind, symbolize, frames });
+                    let profile = heap_profile(
+                        snapshot,
+                        &ProfileOptions { kind, symbolize, frames, ..ProfileOptions::default() },
+                    );
                     scraper_rules(&profile);
                     let said = check_valid(&profile);
                     assert_eq!(said.contains("default=alloc_space"), kind == ProfileKind::Allocs, "{said}");

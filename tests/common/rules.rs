@@ -4,7 +4,7 @@
 //! stacks that differ in their addresses; all of them take `duration_nanos` for the sign of a difference. We hold
 //! every profile of ours against all of it.
 
-use pprof_server::encode::proto::Profile;
+use pprof_server::encode::proto::{Profile, Sample};
 use prost::Message;
 use std::collections::HashSet;
 use std::io::Read;
@@ -96,6 +96,10 @@ impl<'a> Check<'a> {
         self.that(period == ("space", "bytes"), || format!("period type is {period:?}"));
         let default = self.string(profile.default_sample_type_index, "default sample type");
         self.that(matches!(default, "" | "alloc_space"), || format!("default sample type is {default}"));
+        // Within what Pyroscope accepts.
+        self.that(profile.sample.len() <= 16_000, || format!("{} samples", profile.sample.len()));
+        let bytes = profile.encoded_len();
+        self.that(bytes <= 4 << 20, || format!("{bytes} bytes"));
         self.that(profile.time_nanos > 0, || "no time".into());
         self.that(profile.duration_nanos >= 0, || "negative duration".into());
         for &index in &profile.comment_index {
@@ -109,15 +113,23 @@ impl<'a> Check<'a> {
     }
 
     fn mappings(&mut self) {
-        let flags: HashSet<[bool; 4]> = self
-            .profile
+        let profile = self.profile;
+        let flags: HashSet<[bool; 4]> = profile
             .mapping
             .iter()
             .map(|m| [m.has_functions, m.has_filenames, m.has_line_numbers, m.has_inline_frames])
             .collect();
-        let is_uniform =
-            flags.len() == 1 && flags.iter().all(|flags| flags.iter().all(|flag| *flag == flags[0]));
+        // Functions with their inlined ones, or not; places with them, or not. And no place may be there that the
+        // flags deny.
+        let is_uniform = flags.len() == 1
+            && flags.iter().all(|&[functions, files, lines, inlined]| {
+                functions == inlined && files == lines && (functions || !files)
+            });
         self.that(is_uniform, || format!("has_* flags differ: {flags:?}"));
+        let has_places = flags.iter().any(|&[_, files, _, _]| files);
+        let is_place_there = profile.function.iter().any(|function| function.filename_index != 0)
+            || profile.location.iter().flat_map(|location| &location.line).any(|line| line.line != 0);
+        self.that(has_places || !is_place_there, || "there are places, and has_* flags deny them".into());
         for (index, mapping) in self.profile.mapping.iter().enumerate() {
             self.that(mapping.id == index as u64 + 1, || format!("mapping {index} has id {}", mapping.id));
             let path = self.string(mapping.filename_index, "mapping file");
@@ -169,9 +181,24 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Whether this is what was merged for want of room.
+    fn is_other(&self, sample: &Sample) -> bool {
+        let profile = self.profile;
+        let name = || {
+            let location =
+                profile.location.get(usize::try_from(sample.location_id.first()?.checked_sub(1)?).ok()?)?;
+            let function = location.line.first()?.function_id.checked_sub(1)?;
+            let function = profile.function.get(usize::try_from(function).ok()?)?;
+            profile.string_table.get(usize::try_from(function.name_index).ok()?)
+        };
+        name().is_some_and(|name| name == "[other]")
+    }
+
     fn samples(&mut self) {
         let profile = self.profile;
         let mut seen = HashSet::new();
+        // Labels are on every sample or on none; what was merged for want of room has no size.
+        let has_labels = profile.sample.iter().any(|sample| !sample.label.is_empty());
         for (index, sample) in profile.sample.iter().enumerate() {
             self.that(sample.value.len() == 4, || {
                 format!("sample {index} has {} values", sample.value.len())
@@ -197,7 +224,10 @@ impl<'a> Check<'a> {
                 labels.push((key, unit, label.num));
             }
             let is_size = matches!(labels[..], [("bytes", "bytes", bytes)] if bytes >= 0);
-            self.that(is_size, || format!("sample {index} has labels {labels:?}"));
+            let needs_none = !has_labels || self.is_other(sample);
+            self.that(if needs_none { labels.is_empty() } else { is_size }, || {
+                format!("sample {index} has labels {labels:?}")
+            });
             // Some readers know a stack by its addresses alone.
             let is_new = seen.insert((addresses, labels));
             self.that(is_new, || format!("sample {index} has the addresses and size of another"));

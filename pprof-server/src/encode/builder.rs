@@ -2,37 +2,34 @@
 //!
 //! The same snapshot yields the same bytes whatever the order of its stacks: samples are sorted by in-use bytes,
 //! largest first, and everything else is numbered in the order in which they mention it. Weights are summed as
-//! they are and rounded once, at the end. Called by `encode::heap_profile`.
+//! they are and rounded once, at the end. If there is more than a reader takes, samples are sorted by importance
+//! instead, and those that do not fit become one. Called by `encode::heap_profile`.
 //!
 //! Path: *read path*.
 
-use super::comments::comments;
+use super::comments::{comments, merged_under_other};
+use super::limit::{Importance, SizeLimit};
 use super::mappings::Mappings;
 use super::proto;
-use super::samples::{Samples, append};
+use super::sample_type::{SampleType, rounded};
+use super::samples::{Samples, append, appended_bytes};
 use super::stacks::{AddressMap, Location, Names, ShownStack};
-use super::{ProfileKind, ProfileOptions, Symbolize};
+use super::{Labels, ProfileKind, ProfileOptions, Symbolize};
 use crate::symbols::{Function, SourceLine};
 use alloc_profiler::{Snapshot, Totals};
 use prost::Message;
 use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
-/// The four quantities of a Go heap profile, in Go's order, and their units. Readers know them by name, and some
-/// accept no fifth.
-const SAMPLE_TYPES: [(&str, &str); 4] = [
-    ("alloc_objects", "count"),
-    ("alloc_space", "bytes"),
-    ("inuse_objects", "count"),
-    ("inuse_space", "bytes"),
-];
-
 /// Field `string_table` of `proto::Profile`, wire type "bytes of a given length".
 const STRING: u8 = 6 << 3 | 2;
 
+/// What `[other]` and the comment about it take at most.
+const OTHER_BYTES: usize = 512;
+
 /// The profile of `snapshot`: the bytes of a `proto::Profile`.
 ///
-/// Cost: some 10 ns for each place on each stack.
+/// Cost: some 10 ns for each place on each stack; twice that if it is too large for the limit.
 pub(crate) fn build(
     snapshot: &Snapshot,
     options: &ProfileOptions,
@@ -40,27 +37,40 @@ pub(crate) fn build(
     names: &Names,
 ) -> Vec<u8> {
     let comments = comments(snapshot);
-    let mut builder = Builder::new(mappings, names);
-    builder.header(snapshot, options.kind, &comments);
-    builder.mappings(options.symbolize);
-    for sample in merged_samples(snapshot, options, names) {
-        builder.sample(&sample, snapshot.duration.is_some());
+    let mut samples = merged_samples(snapshot, options, names);
+    let limit = options.limit;
+    if samples.len() <= limit.samples {
+        let mut builder = Builder::new(snapshot, options, &comments, mappings, names);
+        samples.iter().for_each(|sample| builder.sample(sample.stack, sample.size_class, sample.values()));
+        if builder.message_bytes() <= limit.message_bytes {
+            return builder.message();
+        }
     }
+    let importance = Importance::among(samples.iter().map(|sample| &sample.totals));
+    samples.sort_by(|a, b| importance.of(&b.totals).total_cmp(&importance.of(&a.totals)));
+    let mut builder = Builder::new(snapshot, options, &comments, mappings, names);
+    let kept = builder.samples_within(&samples, limit);
+    let others = &samples[kept..];
+    // Sums of what would have been written, so that totals are those of the whole profile to the last digit.
+    let sum =
+        |index: usize| others.iter().fold(0_i64, |sum, other| sum.saturating_add(other.values()[index]));
+    builder.sample(ShownStack::other(), None, [0, 1, 2, 3].map(sum));
+    let note = merged_under_other(others.len(), kept);
+    builder.comment(&note);
     builder.message()
 }
 
 /// All that was allocated on one shown stack in one size class.
 struct MergedSample<'a> {
     stack: ShownStack<'a>,
-    size_class: u64,
+    /// `None` if they were not to be kept apart.
+    size_class: Option<u64>,
     totals: Totals,
 }
 
 impl MergedSample<'_> {
     fn values(&self) -> [i64; 4] {
-        let Totals { alloc_objects, alloc_bytes, inuse_objects, inuse_bytes, .. } = self.totals;
-        // `as` saturates, and turns what is not a number into 0.
-        [alloc_objects, alloc_bytes, inuse_objects, inuse_bytes].map(|value| value.round() as i64)
+        rounded(&self.totals)
     }
 }
 
@@ -70,18 +80,24 @@ fn merged_samples<'a>(
     options: &ProfileOptions,
     names: &'a Names,
 ) -> Vec<MergedSample<'a>> {
-    let mut merged: AddressMap<(ShownStack<'a>, u64), Totals> = AddressMap::default();
+    let mut merged: AddressMap<(ShownStack<'a>, Option<u64>), Totals> = AddressMap::default();
     merged.reserve(snapshot.stacks.len());
     let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
     for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
         for size in by_size {
-            *merged.entry((stack, size.size_class)).or_default() += size.totals;
+            let size_class = (options.labels == Labels::Size).then_some(size.size_class);
+            *merged.entry((stack, size_class)).or_default() += size.totals;
         }
     }
     let mut samples: Vec<MergedSample<'a>> = merged
         .into_iter()
         .map(|((stack, size_class), totals)| MergedSample { stack, size_class, totals })
         .collect();
+    // In a snapshot we keep them, like Go: a stack that has freed everything is news for `alloc_*`, and its address
+    // list stays known to readers that compare scrapes.
+    if snapshot.duration.is_some() {
+        samples.retain(|sample| sample.values() != [0; 4]);
+    }
     samples.sort_unstable_by(|a, b| {
         let by_size = b.totals.inuse_bytes.total_cmp(&a.totals.inuse_bytes);
         by_size.then_with(|| a.stack.cmp(&b.stack)).then_with(|| a.size_class.cmp(&b.size_class))
@@ -106,10 +122,27 @@ struct Builder<'a> {
     cut_locations: AddressMap<Location, u64>,
     /// Key and unit of the size-class label.
     bytes_index: i64,
+    /// What everything but the samples takes in the message.
+    other_bytes: usize,
+}
+
+/// How far a message under construction had come.
+struct Mark {
+    sample_bytes: usize,
+    locations: usize,
+    functions: usize,
+    strings: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn new(mappings: &'a Mappings, names: &'a Names) -> Builder<'a> {
+    /// A message without samples.
+    fn new(
+        snapshot: &Snapshot,
+        options: &ProfileOptions,
+        comments: &'a [String],
+        mappings: &'a Mappings,
+        names: &'a Names,
+    ) -> Builder<'a> {
         let mut builder = Builder {
             samples: Samples::default(),
             profile: proto::Profile::default(),
@@ -121,18 +154,26 @@ impl<'a> Builder<'a> {
             whole_locations: vec![0; names.place_count()],
             cut_locations: AddressMap::default(),
             bytes_index: 0,
+            other_bytes: 0,
         };
         builder.string("");
         builder.bytes_index = builder.string("bytes");
+        builder.header(snapshot, options, comments);
+        builder.mappings(options.symbolize);
+        builder.other_bytes += builder.profile.encoded_len();
         builder
     }
 
-    fn header(&mut self, snapshot: &Snapshot, kind: ProfileKind, comments: &'a [String]) {
+    fn header(&mut self, snapshot: &Snapshot, options: &ProfileOptions, comments: &'a [String]) {
         self.profile.sample_type =
-            SAMPLE_TYPES.iter().map(|&(name, unit)| self.value_type(name, unit)).collect();
+            SampleType::ALL.iter().map(|of| self.value_type(of.name(), of.unit())).collect();
         // Go leaves it unset for `heap`: viewers then open on the last type, in-use bytes.
-        if kind == ProfileKind::Allocs {
-            self.profile.default_sample_type_index = self.string("alloc_space");
+        let default = match options.kind {
+            ProfileKind::Heap => None,
+            ProfileKind::Allocs => Some(SampleType::AllocSpace),
+        };
+        if let Some(default) = options.sample_type.or(default) {
+            self.profile.default_sample_type_index = self.string(default.name());
         }
         self.profile.period_type = Some(self.value_type("space", "bytes"));
         self.profile.period = saturating_i64(snapshot.sampling_interval.into());
@@ -147,15 +188,16 @@ impl<'a> Builder<'a> {
 
     /// Every mapping, used or not. If there are none, one that covers all, as Go does: `go tool pprof` wants it.
     fn mappings(&mut self, symbolize: Symbolize) {
-        let is_symbolized = symbolize == Symbolize::Full;
+        let has_names = symbolize != Symbolize::None;
+        let has_places = symbolize == Symbolize::Full;
         let mappings = self.mappings;
         let message = |id: usize| proto::Mapping {
             id: id as u64,
             // On every mapping or on none: one without would send the viewer looking for names itself.
-            has_functions: is_symbolized,
-            has_filenames: is_symbolized,
-            has_line_numbers: is_symbolized,
-            has_inline_frames: is_symbolized,
+            has_functions: has_names,
+            has_filenames: has_places,
+            has_line_numbers: has_places,
+            has_inline_frames: has_names,
             ..proto::Mapping::default()
         };
         for (index, mapping) in mappings.as_slice().iter().enumerate() {
@@ -174,22 +216,56 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn sample(&mut self, sample: &MergedSample<'_>, is_difference: bool) {
-        let values = sample.values();
-        // In a snapshot we keep them, like Go: a stack that has freed everything is news for `alloc_*`, and its
-        // address list stays known to readers that compare scrapes.
-        if is_difference && values == [0; 4] {
-            return;
+    /// Adds as many of `samples`, from the first on, as leave room for `[other]`. Returns how many.
+    fn samples_within(&mut self, samples: &[MergedSample<'_>], limit: SizeLimit) -> usize {
+        let most = limit.samples.saturating_sub(1).min(samples.len());
+        for (index, sample) in samples[..most].iter().enumerate() {
+            let mark = self.mark();
+            self.sample(sample.stack, sample.size_class, sample.values());
+            if self.message_bytes().saturating_add(OTHER_BYTES) > limit.message_bytes {
+                self.take_back(&mark);
+                return index;
+            }
         }
-        let label = proto::Label {
+        most
+    }
+
+    fn sample(&mut self, stack: ShownStack<'_>, size_class: Option<u64>, values: [i64; 4]) {
+        let label = size_class.map(|bytes| proto::Label {
             key_index: self.bytes_index,
-            num: saturating_i64(sample.size_class.into()),
+            num: saturating_i64(bytes.into()),
             num_unit_index: self.bytes_index,
             ..proto::Label::default()
-        };
+        });
         let mut samples = std::mem::take(&mut self.samples);
-        samples.push(sample.stack.locations().map(|location| self.location(location)), values, &label);
+        samples.push(stack.locations().map(|location| self.location(location)), values, label.as_ref());
         self.samples = samples;
+    }
+
+    fn comment(&mut self, text: &'a str) {
+        let index = self.string(text);
+        self.profile.comment_index.push(index);
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            sample_bytes: self.samples.message.len(),
+            locations: self.profile.location.len(),
+            functions: self.profile.function.len(),
+            strings: self.strings.len(),
+        }
+    }
+
+    /// Forgets what was added since `mark`, so that nothing stays that no sample mentions.
+    fn take_back(&mut self, mark: &Mark) {
+        self.samples.message.truncate(mark.sample_bytes);
+        self.profile.location.truncate(mark.locations);
+        self.profile.function.truncate(mark.functions);
+        self.strings.truncate(mark.strings);
+        self.whole_locations.iter_mut().filter(|id| **id as usize > mark.locations).for_each(|id| *id = 0);
+        self.cut_locations.retain(|_, id| *id as usize <= mark.locations);
+        self.functions.retain(|_, id| *id as usize <= mark.functions);
+        self.string_numbers.retain(|_, number| (*number as usize) < mark.strings);
     }
 
     fn location(&mut self, location: Location) -> u64 {
@@ -210,7 +286,9 @@ impl<'a> Builder<'a> {
             Some(index) => index as u64 + 1,
             None => u64::from(self.mappings.as_slice().is_empty()),
         };
-        self.profile.location.push(proto::Location { id, mapping_id, address, line, is_folded: false });
+        let message = proto::Location { id, mapping_id, address, line, is_folded: false };
+        self.other_bytes += appended_bytes(message.encoded_len());
+        self.profile.location.push(message);
         match location.skipped_lines {
             0 => self.whole_locations[location.place as usize] = id as u32,
             _ => drop(self.cut_locations.insert(location, id)),
@@ -236,6 +314,7 @@ impl<'a> Builder<'a> {
             filename_index: self.string(&function.file),
             start_line: 0,
         };
+        self.other_bytes += appended_bytes(function_message.encoded_len());
         self.profile.function.push(function_message);
         self.functions.insert(function, id);
         id
@@ -247,9 +326,15 @@ impl<'a> Builder<'a> {
 
     fn string(&mut self, text: &'a str) -> i64 {
         *self.string_numbers.entry(text).or_insert_with(|| {
+            self.other_bytes += appended_bytes(text.len());
             self.strings.push(text);
             self.strings.len() as i64 - 1
         })
+    }
+
+    /// How long the message has become.
+    fn message_bytes(&self) -> usize {
+        self.samples.message.len() + self.other_bytes
     }
 
     fn message(self) -> Vec<u8> {
@@ -267,7 +352,6 @@ fn saturating_i64(value: u128) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::Frames;
     use crate::encode::mappings::Mapping;
     use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
     use std::time::{Duration, SystemTime};
@@ -329,8 +413,11 @@ mod tests {
     fn names_and_flags_go_together() {
         let mapping = Mapping { start: 0x10, limit: 0x20, path: "[vdso]".into(), ..Mapping::default() };
         let mappings = Mappings::new(vec![mapping]);
-        for (symbolize, is_symbolized) in [(Symbolize::None, false), (Symbolize::Full, true)] {
-            let options = ProfileOptions { symbolize, frames: Frames::UserFirst, kind: ProfileKind::Allocs };
+        for (symbolize, has_names, has_places) in
+            [(Symbolize::None, false, false), (Symbolize::Names, true, false), (Symbolize::Full, true, true)]
+        {
+            let options =
+                ProfileOptions { symbolize, kind: ProfileKind::Allocs, ..ProfileOptions::default() };
             let profile =
                 build_with(&snapshot(vec![stack(&[0x11], vec![size(8, 1.0)])]), &options, &mappings);
             let mapping = &profile.mapping[0];
@@ -340,13 +427,101 @@ mod tests {
                 mapping.has_line_numbers,
                 mapping.has_inline_frames,
             ];
-            assert_eq!(flags, [is_symbolized; 4]);
+            assert_eq!(flags, [has_names, has_places, has_places, has_names]);
             assert_eq!(
                 (profile.location[0].mapping_id, profile.location[0].line.len()),
-                (1, is_symbolized.into())
+                (1, has_names.into())
             );
             let default = &profile.string_table[profile.default_sample_type_index as usize];
             assert_eq!(default, "alloc_space");
+        }
+    }
+
+    fn limited(samples: usize, message_bytes: usize) -> ProfileOptions {
+        ProfileOptions { limit: SizeLimit { samples, message_bytes }, ..ProfileOptions::default() }
+    }
+
+    fn sums(profile: &proto::Profile) -> [i64; 4] {
+        [0, 1, 2, 3].map(|index| profile.sample.iter().map(|sample| sample.value[index]).sum())
+    }
+
+    /// Stacks of 40 frames with nothing in common, which weigh less and less; the last one but for a leak's sake.
+    fn many_stacks(count: usize) -> Snapshot {
+        let of = |number: usize| {
+            let addresses: Vec<usize> = (0..40).map(|frame| 0x10_0000 + number * 64 + frame).collect();
+            let alloc_bytes = (2 * count - number) as f64 * 1000.3;
+            let inuse_bytes = if number + 1 == count { 77.7 } else { 0.0 };
+            let totals = Totals { alloc_objects: 1.4, alloc_bytes, inuse_bytes, ..Totals::default() };
+            stack(&addresses, vec![SizeTotals { size_class: 64, totals }])
+        };
+        snapshot((0..count).map(of).collect())
+    }
+
+    #[test]
+    fn beyond_the_limit_the_least_important_become_one_and_totals_stay() {
+        let snapshot = many_stacks(50);
+        let whole = build_with(&snapshot, &limited(50, usize::MAX), &Mappings::default());
+        assert_eq!(whole.sample.len(), 50);
+        for most in [49, 10, 2, 1, 0] {
+            let profile = build_with(&snapshot, &limited(most, usize::MAX), &Mappings::default());
+            assert_eq!(profile.sample.len(), most.max(1));
+            assert_eq!(sums(&profile), sums(&whole), "{most}");
+            let other = profile.sample.last().unwrap();
+            let location = &profile.location[other.location_id[0] as usize - 1];
+            let function = &profile.function[location.line[0].function_id as usize - 1];
+            assert_eq!(profile.string_table[function.name_index as usize], "[other]");
+            assert!(other.label.is_empty() && location.address > 0);
+            let comment = &profile.string_table[*profile.comment_index.last().unwrap() as usize];
+            assert!(
+                comment.contains(&format!("room: {}, the {}", 51 - most.max(1), most.max(1) - 1)),
+                "{comment}"
+            );
+            // All that is in use is on the stack that allocated least.
+            assert_eq!(
+                (profile.sample[0].value[3], profile.sample[0].label.len()),
+                (78, usize::from(most > 1))
+            );
+        }
+    }
+
+    #[test]
+    fn the_message_keeps_within_its_bytes() {
+        let snapshot = many_stacks(500);
+        let names = Names::of(&snapshot, &Mappings::default(), Symbolize::Full);
+        let build = |bytes| build(&snapshot, &limited(usize::MAX, bytes), &Mappings::default(), &names);
+        let whole = build(usize::MAX);
+        assert_eq!(whole, build(whole.len()));
+        let sums_of_whole = sums(&proto::Profile::decode(&whole[..]).unwrap());
+        for bytes in [whole.len() - 1, whole.len() / 2, 10_000] {
+            let message = build(bytes);
+            assert!(message.len() <= bytes && message.len() + 3000 > bytes, "{} of {bytes}", message.len());
+            let profile = proto::Profile::decode(&message[..]).unwrap();
+            assert_eq!(sums(&profile), sums_of_whole);
+            // Nothing is left behind of the samples that were taken back.
+            let used = profile.sample.iter().flat_map(|sample| &sample.location_id).max();
+            assert_eq!(used, Some(&(profile.location.len() as u64)));
+            assert_eq!(profile.function.len(), profile.location.len());
+        }
+        let least = proto::Profile::decode(&build(0)[..]).unwrap();
+        assert_eq!((least.sample.len(), sums(&least)), (1, sums_of_whole));
+    }
+
+    #[test]
+    fn without_labels_a_stack_is_one_sample() {
+        let snapshot = snapshot(vec![stack(&[9], vec![size(8, 1.0), size(16, 2.0)])]);
+        let options = ProfileOptions { labels: Labels::None, ..ProfileOptions::default() };
+        let profile = build_with(&snapshot, &options, &Mappings::default());
+        assert_eq!((in_use(&profile), profile.sample[0].label.len()), (vec![3], 0));
+    }
+
+    #[test]
+    fn a_sample_type_that_was_asked_for_is_shown_first() {
+        for kind in [ProfileKind::Heap, ProfileKind::Allocs] {
+            let sample_type = Some(SampleType::AllocObjects);
+            let options = ProfileOptions { kind, sample_type, ..ProfileOptions::default() };
+            let profile = build_with(&snapshot(Vec::new()), &options, &Mappings::default());
+            let default = &profile.string_table[profile.default_sample_type_index as usize];
+            assert_eq!(default, "alloc_objects");
         }
     }
 

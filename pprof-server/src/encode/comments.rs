@@ -38,6 +38,14 @@ pub(crate) fn comments(snapshot: &Snapshot) -> Vec<String> {
     lines
 }
 
+/// That a limit on the profile's size was reached.
+pub(crate) fn merged_under_other(merged: usize, kept: usize) -> String {
+    format!(
+        "profile: samples merged under [other] for want of room: {merged}, the {kept} most important kept \
+         (limit=none keeps all)"
+    )
+}
+
 /// The error bar of the whole. A part of it rests on fewer samples and is less sure.
 fn confidence(snapshot: &Snapshot) -> Option<String> {
     let totals = snapshot.totals();

@@ -1,9 +1,10 @@
-//! Turns a snapshot into what readers take: a pprof profile, Go's text, a table.
+//! Turns a snapshot into what readers take: a pprof profile, Go's text, a table, JSON, folded stacks.
 //!
 //! ```text
 //! Snapshot ─▶ stacks (names, trimming) ─▶ builder ─▶ samples + proto ─▶ gzip   what `go tool pprof` and scrapers read
 //!               ▲                       ├▶ text                                what `?debug=1` shows
-//!      mappings + symbols               └▶ table                               what a terminal shows
+//!      mappings + symbols               ├▶ table ─▶ json                       what a terminal shows, and a program reads
+//!                                       └▶ folded                              what flame graph tools read
 //! ```
 //!
 //! Called by `http`, and by programs that write profiles themselves. Nothing here touches the live tables or
@@ -13,11 +14,15 @@
 
 mod builder;
 mod comments;
+mod folded;
+mod json;
+mod limit;
 pub(crate) mod mappings;
 #[doc(hidden)]
 pub mod phases;
 #[doc(hidden)]
 pub mod proto;
+mod sample_type;
 mod samples;
 mod stacks;
 mod table;
@@ -29,12 +34,14 @@ use crate::Error;
 use alloc_profiler::{Snapshot, unsampled};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+pub use limit::SizeLimit;
 use mappings::Mappings;
+pub use sample_type::SampleType;
 use stacks::Names;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-pub use table::{Frame, TopRow, TopTable};
+pub use table::{Frame, MAX_ROWS, TopRow, TopTable};
 
 /// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +59,9 @@ pub enum Symbolize {
     /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
     /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
     None,
+    /// As [`Full`](Symbolize::Full), but functions only, without files and lines: no path of the machine that built the
+    /// program leaves it, and the profile is smaller. Finding the names costs the same.
+    Names,
     /// Function, file and line from debug information, inlined functions included; from the symbol table where
     /// there is none.
     #[default]
@@ -69,15 +79,38 @@ pub enum Frames {
     All,
 }
 
-/// How a snapshot is encoded.
+/// What sets samples of the same stack apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Labels {
+    /// Nothing: one sample for each stack. The profile is smaller.
+    None,
+    /// The label `bytes`, as in Go: the size class, by its upper bound.
+    #[default]
+    Size,
+}
+
+/// How a snapshot is encoded. Write `ProfileOptions { kind, ..ProfileOptions::default() }`: there may be more of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProfileOptions {
     /// What a viewer shows first.
     pub kind: ProfileKind,
+    /// The same, chosen freely: over what `kind` says. Tables are ordered by it, folded stacks show it.
+    pub sample_type: Option<SampleType>,
     /// Where names come from.
     pub symbolize: Symbolize,
     /// Which frames are kept.
     pub frames: Frames,
+    /// What sets samples of a pprof profile apart, beside their stack.
+    pub labels: Labels,
+    /// How large a pprof profile may become, and how many folded stacks there may be.
+    pub limit: SizeLimit,
+}
+
+impl ProfileOptions {
+    /// The quantity to show first, or alone.
+    fn shown_type(&self) -> SampleType {
+        self.sample_type.unwrap_or(SampleType::first_of(self.kind))
+    }
 }
 
 /// The pprof profile of `snapshot`, gzipped: what `go tool pprof` reads, and what `/debug/pprof/heap` answers.
@@ -129,13 +162,37 @@ pub fn write_heap_profile(path: impl AsRef<Path>) -> Result<(), Error> {
 }
 
 /// The stacks of `snapshot` by in-use bytes, largest first; of a difference, what grew most. Sizes on one stack
-/// are added up. [`ProfileOptions::kind`] has no influence; see [`heap_profile`] for the cost.
+/// are added up. Of [`ProfileKind::Allocs`], by allocated bytes; by whatever [`ProfileOptions::sample_type`] says. See
+/// [`heap_profile`] for the cost.
 #[must_use]
 pub fn top_table(snapshot: &Snapshot, options: &ProfileOptions) -> TopTable {
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
-        table::build(snapshot, options.frames, &names)
+        table::build(snapshot, options, &names)
+    })
+}
+
+/// The first `rows` rows of the [`top_table`] as JSON, what `?format=json` answers: totals, rows with whole stacks, and
+/// what is not in the rows, in whole objects and bytes that add up. See [`heap_profile`] for the cost; at most
+/// [`MAX_ROWS`] rows.
+#[must_use]
+pub fn top_json(snapshot: &Snapshot, options: &ProfileOptions, rows: usize) -> String {
+    unsampled(|| json::write(&top_table(snapshot, options), snapshot, options.kind, rows))
+}
+
+/// Folded stacks, what `?format=folded` answers and flame graph tools read: a line for each stack, `root;…;leaf value`,
+/// the largest value first.
+///
+/// The value is [`ProfileOptions::sample_type`]'s, else in-use bytes, or allocated ones for [`ProfileKind::Allocs`]. A
+/// flame graph has no place for less than nothing: of a difference, only what grew is there. Stacks beyond
+/// [`SizeLimit::samples`] or 32 MiB of text are added up in one line `[other]`. See [`heap_profile`] for the cost.
+#[must_use]
+pub fn heap_folded(snapshot: &Snapshot, options: &ProfileOptions) -> String {
+    unsampled(|| {
+        let mappings = Mappings::of_process();
+        let names = Names::of(snapshot, &mappings, options.symbolize);
+        folded::write(snapshot, options, &names)
     })
 }
 

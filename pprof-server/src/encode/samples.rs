@@ -23,17 +23,19 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Adds a sample with one label.
+    /// Adds a sample with one label or none.
     pub(super) fn push(
         &mut self,
         location_ids: impl Iterator<Item = u64>,
         values: [i64; 4],
-        label: &proto::Label,
+        label: Option<&proto::Label>,
     ) {
         self.sample.clear();
         self.part(LOCATION_IDS, |part| location_ids.for_each(|id| varint(id, part)));
         self.part(VALUES, |part| values.iter().for_each(|&value| varint(value as u64, part)));
-        self.part(LABEL, |part| label.encode_raw(part));
+        if let Some(label) = label {
+            self.part(LABEL, |part| label.encode_raw(part));
+        }
         append(SAMPLE, &self.sample, &mut self.message);
     }
 
@@ -49,6 +51,11 @@ pub(super) fn append(field: u8, bytes: &[u8], message: &mut Vec<u8>) {
     message.push(field);
     varint(bytes.len() as u64, message);
     message.extend_from_slice(bytes);
+}
+
+/// What [`append`] adds for so many bytes.
+pub(super) fn appended_bytes(bytes: usize) -> usize {
+    1 + prost::length_delimiter_len(bytes) + bytes
 }
 
 /// Seven bits to a byte, lowest first; the highest bit says that more follow. Like `prost`'s, but inlined.
@@ -70,10 +77,10 @@ mod tests {
         let label = proto::Label { key_index: 1, num: 64, num_unit_index: 2, ..proto::Label::default() };
         let values = [0, 1, -1, i64::MAX];
         let mut samples = Samples::default();
-        samples.push([1, 127, 128, u64::MAX].into_iter(), values, &label);
-        samples.push([300; 200].into_iter(), values, &label);
-        let sample = |location_id| proto::Sample { location_id, value: values.into(), label: vec![label] };
-        let expected = vec![sample(vec![1, 127, 128, u64::MAX]), sample(vec![300; 200])];
+        samples.push([1, 127, 128, u64::MAX].into_iter(), values, Some(&label));
+        samples.push([300; 200].into_iter(), values, None);
+        let sample = |location_id, label| proto::Sample { location_id, value: values.into(), label };
+        let expected = vec![sample(vec![1, 127, 128, u64::MAX], vec![label]), sample(vec![300; 200], vec![])];
         assert_eq!(proto::Profile::decode(&samples.message[..]).unwrap().sample, expected);
     }
 }

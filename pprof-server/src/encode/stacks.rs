@@ -3,7 +3,8 @@
 //! Here, and only here, one is subtracted from each return address: it points after the call, and the line
 //! after the call may belong to another function. Here stacks lose their leaf-side plumbing, and what is no
 //! stack at all gets a name. Every distinct address is hashed once and gets a number, its *place*; from then on
-//! stacks are slices of places, which are cheap to compare and to look up. Used by `builder`, `text` and `table`.
+//! stacks are slices of places, which are cheap to compare and to look up. Used by all
+//! encoders.
 //!
 //! Path: *read path*.
 
@@ -26,8 +27,10 @@ const OVERFLOW: Marker = Marker { place: 0, name: "[profiler overflow]", role: R
 const UNKNOWN_STACK: Marker = Marker { place: 1, name: "[unknown stack]", role: Role::User };
 /// Outermost on a stack that was deeper than we record.
 const TRUNCATED: Marker = Marker { place: 2, name: "[truncated]", role: Role::Entry };
+/// Where samples go that a profile has no room for.
+const OTHER: Marker = Marker { place: 3, name: "[other]", role: Role::User };
 /// By place.
-const MARKERS: [Marker; 3] = [OVERFLOW, UNKNOWN_STACK, TRUNCATED];
+const MARKERS: [Marker; 4] = [OVERFLOW, UNKNOWN_STACK, TRUNCATED, OTHER];
 /// Lower addresses on a stack are garbage, and must not be taken for a marker.
 const LOWEST_ADDRESS: u64 = 1 + MARKERS.len() as u64;
 
@@ -81,6 +84,11 @@ impl<'a> ShownStack<'a> {
         ShownStack::new(&[OVERFLOW.place], 0)
     }
 
+    /// The stack under which totals are shown that a profile has no room to keep apart.
+    pub(crate) fn other() -> ShownStack<'static> {
+        ShownStack::new(&[OTHER.place], 0)
+    }
+
     pub(crate) fn locations(self) -> impl Iterator<Item = Location> + use<'a> {
         locations(self.places, self.skipped_lines)
     }
@@ -108,9 +116,13 @@ impl Names {
     /// Cost: some 5 ns for each address on each stack, and what `symbols::resolve` costs for distinct ones.
     pub(crate) fn of(snapshot: &Snapshot, mappings: &Mappings, symbolize: Symbolize) -> Names {
         let mut names = Names::unnamed(snapshot);
-        if symbolize == Symbolize::Full {
-            names.resolved.extend(symbols::resolve(mappings, &names.addresses[MARKERS.len()..]));
-        }
+        let resolve = || symbols::resolve(mappings, &names.addresses[MARKERS.len()..]);
+        let resolved = match symbolize {
+            Symbolize::None => Vec::new(),
+            Symbolize::Names => symbols::without_places(resolve()),
+            Symbolize::Full => resolve(),
+        };
+        names.resolved.extend(resolved);
         names
     }
 
@@ -295,7 +307,7 @@ mod tests {
         let names = names(trace(&[0, 1, 2, usize::MAX, 0x1000]), &[]);
         let stack = names.stack(0, Frames::All);
         let addresses: Vec<u64> = stack.locations().map(|location| names.address(location.place)).collect();
-        assert_eq!(addresses, [4, 4, 4, usize::MAX as u64 - 1, 0xfff]);
+        assert_eq!(addresses, [5, 5, 5, usize::MAX as u64 - 1, 0xfff]);
         // Without names, nothing is plumbing.
         assert_eq!(names.stack(0, Frames::UserFirst), stack);
     }

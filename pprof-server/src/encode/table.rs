@@ -5,28 +5,35 @@
 //!
 //! Path: *read path*.
 
-use super::Frames;
+use super::comments::comments;
 use super::stacks::{AddressMap, Location, Names, ShownStack};
 use super::trim::{Role, role};
 use super::units::{Bytes, Count};
+use super::{ProfileOptions, SampleType};
+use crate::symbols::SourceLine;
 use alloc_profiler::{Snapshot, Totals};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What is held, or what grew, by stack. `{table}` prints the first ten rows, `{table:.3}` three.
+/// What is held, what grew, or what was allocated, by stack. `{table}` prints the first ten rows, `{table:.3}` three.
 #[derive(Clone, Debug)]
 pub struct TopTable {
-    /// By in-use bytes, largest first; in a difference, so, what grew most. At most 1000, to be bounded in memory.
+    /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], to be bounded in
+    /// memory.
     pub rows: Vec<TopRow>,
     /// Distinct stacks, those included that are beyond `rows`.
     pub stacks: usize,
-    /// Estimated bytes in use: the sum over all stacks.
-    pub inuse_bytes: f64,
-    /// The same without signs, so that growth does not cancel out: what shares are shares of.
-    pub gross_bytes: f64,
+    /// What rows are ordered by.
+    pub sample_type: SampleType,
+    /// Estimated objects and bytes: the sum over all stacks.
+    pub totals: Totals,
+    /// The sum of `sample_type` without signs, so that growth does not cancel out: what shares are shares of.
+    pub gross: f64,
     /// The time in which it grew; `None` if the table is of a snapshot.
     pub duration: Option<Duration>,
+    /// How sure it is, and what is missing, in words: a line each.
+    pub notes: Vec<String>,
 }
 
 /// One stack: all that was allocated on it, whatever its size.
@@ -34,14 +41,14 @@ pub struct TopTable {
 pub struct TopRow {
     /// Estimated objects and bytes.
     pub totals: Totals,
-    /// Leaf first; inlined functions as frames of their own. Never empty, unless names were not asked for.
+    /// Leaf first; inlined functions as frames of their own. Never empty.
     pub frames: Vec<Frame>,
 }
 
 /// One function on a stack.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct Frame {
-    /// Demangled, or `file+0xaddress` where there is no name.
+    /// Demangled, `file+0xaddress` where there is no name, or `0xaddress` if names were not asked for.
     pub function: String,
     /// Source file; empty if unknown.
     pub file: String,
@@ -52,19 +59,20 @@ pub struct Frame {
 }
 
 /// The table of `snapshot`. Stacks are the same if their frames are, lines included.
-pub(crate) fn build(snapshot: &Snapshot, frames: Frames, names: &Names) -> TopTable {
+pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) -> TopTable {
     let mut lines = DistinctLines::new(names);
     let mut by_lines: AddressMap<Vec<u32>, Totals> = AddressMap::default();
-    let stacks = names.stacks(frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
+    let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
     for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
         if !by_size.is_empty() {
             let totals = by_lines.entry(lines.of_stack(stack)).or_default();
             by_size.iter().for_each(|size| *totals += size.totals);
         }
     }
+    let sample_type = options.shown_type();
     let mut stacks: Vec<(Vec<u32>, Totals)> = by_lines.into_iter().collect();
     stacks.sort_by(|(a_lines, a), (b_lines, b)| {
-        let by_size = b.inuse_bytes.total_cmp(&a.inuse_bytes);
+        let by_size = sample_type.of(b).total_cmp(&sample_type.of(a));
         by_size.then_with(|| lines.frames(a_lines).cmp(lines.frames(b_lines)))
     });
     let row = |(ids, totals): &(Vec<u32>, Totals)| TopRow {
@@ -74,9 +82,11 @@ pub(crate) fn build(snapshot: &Snapshot, frames: Frames, names: &Names) -> TopTa
     TopTable {
         rows: stacks.iter().take(MAX_ROWS).map(row).collect(),
         stacks: stacks.len(),
-        inuse_bytes: stacks.iter().map(|(_, totals)| totals.inuse_bytes).sum(),
-        gross_bytes: stacks.iter().map(|(_, totals)| totals.inuse_bytes.abs()).sum(),
+        sample_type,
+        totals: snapshot.totals(),
+        gross: stacks.iter().map(|(_, totals)| sample_type.of(totals).abs()).sum(),
         duration: snapshot.duration,
+        notes: comments(snapshot),
     }
 }
 
@@ -108,22 +118,25 @@ impl<'a> DistinctLines<'a> {
 
     fn of_location(&mut self, location: Location) -> Vec<u32> {
         let lines = self.names.lines(location);
-        let frames = lines.iter().enumerate().map(|(index, line)| Frame {
+        if lines.is_empty() {
+            let function = format!("{:#x}", self.names.address(location.place));
+            return vec![self.id(Frame { function, ..Frame::default() })];
+        }
+        let frame = |(index, line): (usize, &SourceLine)| Frame {
             function: line.function.name.to_string(),
             file: line.function.file.to_string(),
             line: line.line,
             is_inlined: index + 1 < lines.len(),
-        });
-        let mut ids = Vec::with_capacity(lines.len());
-        for frame in frames {
-            let next = self.frames.len() as u32;
-            let id = *self.ids.entry(frame).or_insert_with_key(|frame| {
-                self.frames.push(frame.clone());
-                next
-            });
-            ids.push(id);
-        }
-        ids
+        };
+        lines.iter().enumerate().map(|line| self.id(frame(line))).collect()
+    }
+
+    fn id(&mut self, frame: Frame) -> u32 {
+        let next = self.frames.len() as u32;
+        *self.ids.entry(frame).or_insert_with_key(|frame| {
+            self.frames.push(frame.clone());
+            next
+        })
     }
 
     fn frames(&self, ids: &[u32]) -> impl Iterator<Item = &Frame> {
@@ -131,8 +144,8 @@ impl<'a> DistinctLines<'a> {
     }
 }
 
-/// Rows kept. Nobody reads more of them, and each holds the text of its whole stack.
-const MAX_ROWS: usize = 1000;
+/// Rows that a table keeps. Nobody reads more of them, and each holds the text of its whole stack.
+pub const MAX_ROWS: usize = 1000;
 /// Rows printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;
 /// Callers printed below the first function of a row.
@@ -140,34 +153,48 @@ const CALLERS_SHOWN: usize = 3;
 
 impl fmt::Display for TopTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = Bytes(self.inuse_bytes);
-        match self.duration {
-            None => writeln!(f, "In use: {total} on {} stacks.", self.stacks)?,
-            Some(time) => {
-                let seconds = time.as_secs_f64();
-                writeln!(f, "Growth in {seconds:.1} s: {total} on {} stacks.", self.stacks)?;
-            }
-        }
+        let value = self.sample_type.of(&self.totals);
+        let total = if self.sample_type.is_space() {
+            Bytes(value).to_string()
+        } else {
+            format!("{} objects", Count(value))
+        };
+        let what = match (self.sample_type.is_inuse(), self.duration) {
+            (true, None) => "In use".to_owned(),
+            (true, Some(time)) => format!("Growth in {:.1} s", time.as_secs_f64()),
+            (false, None) => "Allocated since the start".to_owned(),
+            (false, Some(time)) => format!("Allocated in {:.1} s", time.as_secs_f64()),
+        };
+        writeln!(f, "{what}: {total} on {} stacks.", self.stacks)?;
         writeln!(f, "\n  share       bytes      objects  samples  function")?;
         let shown = f.precision().unwrap_or(ROWS_SHOWN);
         for row in self.rows.iter().take(shown) {
-            row.fmt(f, self.gross_bytes)?;
+            row.fmt(f, self.sample_type, self.gross)?;
         }
         match self.stacks.saturating_sub(shown.min(self.rows.len())) {
-            0 => Ok(()),
-            hidden => writeln!(f, "\n{hidden} more stacks not shown."),
+            0 => {}
+            hidden => writeln!(f, "\n{hidden} more stacks not shown.")?,
         }
+        if !self.notes.is_empty() {
+            writeln!(f)?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
 }
 
 impl TopRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>, gross_bytes: f64) -> fmt::Result {
-        let Totals { inuse_bytes, inuse_objects, inuse_samples, .. } = self.totals;
-        let share = if gross_bytes > 0.0 { 100.0 * inuse_bytes / gross_bytes } else { 0.0 };
-        let (bytes, objects) = (Bytes(inuse_bytes), Count(inuse_objects));
+    fn fmt(&self, f: &mut fmt::Formatter<'_>, sample_type: SampleType, gross: f64) -> fmt::Result {
+        let totals = &self.totals;
+        let (bytes, objects, samples) = if sample_type.is_inuse() {
+            (totals.inuse_bytes, totals.inuse_objects, totals.inuse_samples)
+        } else {
+            (totals.alloc_bytes, totals.alloc_objects, totals.alloc_samples)
+        };
+        let share = if gross > 0.0 { 100.0 * sample_type.of(totals) / gross } else { 0.0 };
+        let (bytes, objects) = (Bytes(bytes), Count(objects));
         let first = self.frames.first();
         let function = first.map_or("[no names]", |frame| &frame.function);
-        writeln!(f, "{share:>5.1} % {bytes:>11} {objects:>12} {inuse_samples:>8}  {function}")?;
+        writeln!(f, "{share:>5.1} % {bytes:>11} {objects:>12} {samples:>8}  {function}")?;
         if let Some(place) = first.and_then(Frame::place) {
             writeln!(f, "{:45}at {place}", "")?;
         }
@@ -231,9 +258,11 @@ mod tests {
         let table = TopTable {
             rows: vec![row(3072.0, &frames), row(0.0, &[]), row(-1024.0, &[("gone", "")])],
             stacks: 3,
-            inuse_bytes: 2048.0,
-            gross_bytes: 4096.0,
+            sample_type: SampleType::InuseSpace,
+            totals: Totals { inuse_bytes: 2048.0, alloc_objects: 1500.0, ..Totals::default() },
+            gross: 4096.0,
             duration: Some(Duration::from_millis(1500)),
+            notes: vec!["a note".into()],
         };
         let expected = "\
 Growth in 1.5 s: 2.00 KiB on 3 stacks.
@@ -246,15 +275,50 @@ Growth in 1.5 s: 2.00 KiB on 3 stacks.
   0.0 %         0 B        1 234        3  [no names]
 
 1 more stacks not shown.
+
+a note
 ";
         assert_eq!(format!("{table:.2}"), expected);
         assert!(table.to_string().contains("-25.0 %   -1.00 KiB"), "{table}");
     }
 
     #[test]
+    fn a_table_of_what_was_allocated_says_so() {
+        let mut allocated = row(0.0, &[("f", "")]);
+        allocated.totals.alloc_objects = 1500.0;
+        allocated.totals.alloc_bytes = 3000.0;
+        allocated.totals.alloc_samples = 7;
+        let table = TopTable {
+            totals: allocated.totals,
+            rows: vec![allocated],
+            stacks: 1,
+            sample_type: SampleType::AllocObjects,
+            gross: 3000.0,
+            duration: None,
+            notes: Vec::new(),
+        };
+        let expected = "\
+Allocated since the start: 1 500 objects on 1 stacks.
+
+  share       bytes      objects  samples  function
+ 50.0 %    2.93 KiB        1 500        7  f
+";
+        assert_eq!(table.to_string(), expected);
+        let difference = TopTable { duration: Some(Duration::from_secs(2)), ..table };
+        assert!(difference.to_string().starts_with("Allocated in 2.0 s: 1 500 objects"), "{difference}");
+    }
+
+    #[test]
     fn an_empty_table_is_no_error() {
-        let table =
-            TopTable { rows: Vec::new(), stacks: 0, inuse_bytes: 0.0, gross_bytes: 0.0, duration: None };
+        let table = TopTable {
+            rows: Vec::new(),
+            stacks: 0,
+            sample_type: SampleType::InuseSpace,
+            totals: Totals::default(),
+            gross: 0.0,
+            duration: None,
+            notes: Vec::new(),
+        };
         assert!(table.to_string().starts_with("In use: 0 B on 0 stacks."));
     }
 }

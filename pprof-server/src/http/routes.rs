@@ -88,7 +88,12 @@ impl Refusal {
 impl ProfileRequest {
     /// What the encoder needs to know.
     pub(super) fn options(&self) -> ProfileOptions {
-        ProfileOptions { kind: self.kind, symbolize: self.symbolize, frames: self.frames }
+        ProfileOptions {
+            kind: self.kind,
+            symbolize: self.symbolize,
+            frames: self.frames,
+            ..ProfileOptions::default()
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::encode::trim::{Role, role};
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::Found;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// What one address is called.
@@ -88,6 +88,32 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
         known.unwrap_or_else(|| Arc::new(name(&mut cache, mapping, elf_address, &Found::default())))
     };
     addresses.iter().map(|&address| resolved_at(address)).collect()
+}
+
+/// The same names without files and lines.
+pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<ResolvedAddress>> {
+    // One function stays one, however many lines of it there are.
+    let mut functions: HashSet<Arc<Function>> = HashSet::new();
+    let mut without_file = |function: &Function| {
+        let function = Function {
+            name: function.name.clone(),
+            linkage_name: function.linkage_name.clone(),
+            file: Arc::default(),
+            role: function.role,
+        };
+        if let Some(known) = functions.get(&function) {
+            return known.clone();
+        }
+        let function = Arc::new(function);
+        functions.insert(function.clone());
+        function
+    };
+    let mut without_places = |address: Arc<ResolvedAddress>| {
+        let lines =
+            address.lines.iter().map(|line| SourceLine { function: without_file(&line.function), line: 0 });
+        Arc::new(ResolvedAddress { lines: lines.collect(), function_offset: address.function_offset })
+    };
+    resolved.into_iter().map(&mut without_places).collect()
 }
 
 /// The mangled name of the function at each address, for the `symbol` endpoint: addresses come already minus

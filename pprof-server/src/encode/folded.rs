@@ -1,0 +1,165 @@
+//! Folded stacks: the plain text that flame graph tools read.
+//!
+//! A line for each stack, `root;…;leaf value`. Stacks are the same if their names are: the format has no lines and no
+//! addresses. Called by `encode::heap_folded`.
+//!
+//! Path: *read path*.
+
+use super::ProfileOptions;
+use super::stacks::{AddressMap, Names, ShownStack};
+use alloc_profiler::{Snapshot, Totals};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// All lines together take little more than this: names repeat in every line, and ten thousands of deep stacks would
+/// make hundreds of megabytes of them.
+const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
+
+/// The folded stacks of `snapshot`, the largest value first. Values that round to nothing, or to less, are left out.
+pub(crate) fn write(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) -> String {
+    let mut functions = DistinctNames { names, texts: Vec::new(), ids: HashMap::new() };
+    let mut by_names: AddressMap<Vec<u32>, Totals> = AddressMap::default();
+    let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
+    for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
+        if !by_size.is_empty() {
+            let totals = by_names.entry(functions.of_stack(stack)).or_default();
+            by_size.iter().for_each(|size| *totals += size.totals);
+        }
+    }
+    let sample_type = options.shown_type();
+    let mut stacks: Vec<(Vec<u32>, i64)> = by_names
+        .into_iter()
+        .map(|(ids, totals)| (ids, sample_type.of(&totals).round() as i64))
+        .filter(|&(_, value)| value > 0)
+        .collect();
+    stacks.sort_unstable_by(|(a, a_value), (b, b_value)| {
+        b_value.cmp(a_value).then_with(|| functions.texts(a).cmp(functions.texts(b)))
+    });
+    // One of the lines is `[other]`'s, if not all fit.
+    let most = if stacks.len() > options.limit.samples {
+        options.limit.samples.saturating_sub(1)
+    } else {
+        stacks.len()
+    };
+    let mut text = String::new();
+    let mut other = 0_i64;
+    for (index, (ids, value)) in stacks.iter().enumerate() {
+        if index >= most || text.len() > MAX_TEXT_BYTES {
+            other = other.saturating_add(*value);
+            continue;
+        }
+        let mut separator = "";
+        for function in functions.texts(ids) {
+            let _ = write!(text, "{separator}{function}");
+            separator = ";";
+        }
+        let _ = writeln!(text, " {value}");
+    }
+    if other > 0 {
+        let _ = writeln!(text, "[other] {other}");
+    }
+    text
+}
+
+/// Names are text: we compare their numbers, and spell them out when they are written.
+struct DistinctNames<'a> {
+    names: &'a Names,
+    texts: Vec<Cow<'a, str>>,
+    ids: HashMap<Cow<'a, str>, u32>,
+}
+
+impl<'a> DistinctNames<'a> {
+    /// The numbers of all names on `stack`, root first.
+    fn of_stack(&mut self, stack: ShownStack<'_>) -> Vec<u32> {
+        let names = self.names;
+        let mut ids = Vec::new();
+        for location in stack.locations() {
+            let lines = names.lines(location);
+            if lines.is_empty() {
+                ids.push(self.id(format!("{:#x}", names.address(location.place)).into()));
+            }
+            ids.extend(lines.iter().map(|line| self.id(separable(&line.function.name))));
+        }
+        ids.reverse();
+        ids
+    }
+
+    fn id(&mut self, name: Cow<'a, str>) -> u32 {
+        let next = self.texts.len() as u32;
+        *self.ids.entry(name).or_insert_with_key(|name| {
+            self.texts.push(name.clone());
+            next
+        })
+    }
+
+    fn texts(&self, ids: &[u32]) -> impl Iterator<Item = &str> {
+        ids.iter().map(|&id| &*self.texts[id as usize])
+    }
+}
+
+/// `name` without what separates: a semicolon, as in `[u8; 4]`, becomes a colon, as other tools have it.
+fn separable(name: &str) -> Cow<'_, str> {
+    if name.contains([';', '\n', '\r']) {
+        name.replace(';', ":").replace(['\n', '\r'], " ").into()
+    } else {
+        name.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::mappings::Mappings;
+    use crate::encode::{SampleType, SizeLimit, Symbolize};
+    use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
+
+    fn snapshot(stacks: &[(&[usize], f64)]) -> Snapshot {
+        let stack = |&(return_addresses, inuse_bytes): &(&[usize], f64)| StackTotals {
+            trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
+            by_size: vec![SizeTotals {
+                size_class: 64,
+                totals: Totals { inuse_bytes, alloc_objects: 2.0, ..Totals::default() },
+            }],
+        };
+        Snapshot { stacks: stacks.iter().map(stack).collect(), ..alloc_profiler::snapshot() }
+    }
+
+    fn folded(snapshot: &Snapshot, options: ProfileOptions) -> String {
+        let names = Names::of(snapshot, &Mappings::default(), options.symbolize);
+        write(snapshot, &options, &names)
+    }
+
+    #[test]
+    fn lines_run_from_root_to_leaf_the_largest_first() {
+        let snapshot = snapshot(&[(&[0x11, 0x21], 7.0), (&[0x31], 9.4), (&[0x41], 0.4), (&[0x51], -3.0)]);
+        for symbolize in [Symbolize::None, Symbolize::Names, Symbolize::Full] {
+            let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
+            assert_eq!(folded(&snapshot, options), "0x30 9\n0x20;0x10 7\n");
+        }
+        let objects =
+            ProfileOptions { sample_type: Some(SampleType::AllocObjects), ..ProfileOptions::default() };
+        assert_eq!(folded(&snapshot, objects), "0x20;0x10 2\n0x30 2\n0x40 2\n0x50 2\n");
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_added_up() {
+        let snapshot = snapshot(&[(&[0x11], 7.0), (&[0x21], 5.0), (&[0x31], 3.0)]);
+        for (samples, expected) in [
+            (3, "0x10 7\n0x20 5\n0x30 3\n"),
+            (2, "0x10 7\n[other] 8\n"),
+            (1, "[other] 15\n"),
+            (0, "[other] 15\n"),
+        ] {
+            let limit = SizeLimit { samples, ..SizeLimit::NONE };
+            assert_eq!(folded(&snapshot, ProfileOptions { limit, ..ProfileOptions::default() }), expected);
+        }
+        assert_eq!(folded(&self::snapshot(&[]), ProfileOptions::default()), "");
+    }
+
+    #[test]
+    fn names_do_not_separate() {
+        assert_eq!(separable("<[u8; 4] as m::T>::f"), "<[u8: 4] as m::T>::f");
+        assert_eq!(separable("a\nb"), "a b");
+    }
+}

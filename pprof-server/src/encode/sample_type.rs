@@ -1,0 +1,77 @@
+//! The four quantities of a heap profile: their names, their units, and where their values stand.
+//!
+//! Used by `builder`, `table`, `folded` and `json`.
+//!
+//! Path: *read path*.
+
+use super::ProfileKind;
+use alloc_profiler::Totals;
+
+/// One of the four values that a profile has for each stack. Names and order are Go's; readers know them by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleType {
+    /// `alloc_objects`, a count: objects ever allocated.
+    AllocObjects,
+    /// `alloc_space`, in bytes: bytes ever allocated.
+    AllocSpace,
+    /// `inuse_objects`, a count: objects allocated and not freed.
+    InuseObjects,
+    /// `inuse_space`, in bytes: bytes allocated and not freed.
+    InuseSpace,
+}
+
+impl SampleType {
+    /// All four, in Go's order. Some readers accept no fifth.
+    pub const ALL: [SampleType; 4] =
+        [SampleType::AllocObjects, SampleType::AllocSpace, SampleType::InuseObjects, SampleType::InuseSpace];
+
+    /// The name that readers know it by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            SampleType::AllocObjects => "alloc_objects",
+            SampleType::AllocSpace => "alloc_space",
+            SampleType::InuseObjects => "inuse_objects",
+            SampleType::InuseSpace => "inuse_space",
+        }
+    }
+
+    /// `count` or `bytes`.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        if self.is_space() { "bytes" } else { "count" }
+    }
+
+    /// Its value among `totals`: an estimate, not rounded.
+    #[must_use]
+    pub const fn of(self, totals: &Totals) -> f64 {
+        match self {
+            SampleType::AllocObjects => totals.alloc_objects,
+            SampleType::AllocSpace => totals.alloc_bytes,
+            SampleType::InuseObjects => totals.inuse_objects,
+            SampleType::InuseSpace => totals.inuse_bytes,
+        }
+    }
+
+    /// What a reader shows first of a profile of this kind.
+    pub(crate) const fn first_of(kind: ProfileKind) -> SampleType {
+        match kind {
+            ProfileKind::Heap => SampleType::InuseSpace,
+            ProfileKind::Allocs => SampleType::AllocSpace,
+        }
+    }
+
+    pub(crate) const fn is_space(self) -> bool {
+        matches!(self, SampleType::AllocSpace | SampleType::InuseSpace)
+    }
+
+    pub(crate) const fn is_inuse(self) -> bool {
+        matches!(self, SampleType::InuseObjects | SampleType::InuseSpace)
+    }
+}
+
+/// All four of `totals`, rounded, in Go's order.
+pub(crate) fn rounded(totals: &Totals) -> [i64; 4] {
+    // `as` saturates, and turns what is not a number into 0.
+    SampleType::ALL.map(|sample_type| sample_type.of(totals).round() as i64)
+}
