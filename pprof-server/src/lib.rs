@@ -8,6 +8,8 @@ mod http;
 #[cfg(feature = "http")]
 #[doc(hidden)]
 pub mod install;
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
+mod process;
 mod symbols;
 
 pub use alloc_profiler;

@@ -32,6 +32,16 @@ fn profiles_are_served_as_go_serves_them() {
     for (query, content_type, heap_disposition) in [
         ("", "application/octet-stream", Some("attachment; filename=\"heap\"")),
         ("?debug=0&gc=1", "application/octet-stream", Some("attachment; filename=\"heap\"")),
+        (
+            "?symbolize=names&labels=none&limit=5",
+            "application/octet-stream",
+            Some("attachment; filename=\"heap\""),
+        ),
+        (
+            "?format=pprof&limit=none&sample_index=1",
+            "application/octet-stream",
+            Some("attachment; filename=\"heap\""),
+        ),
         ("?symbolize=none&frames=all", "application/octet-stream", Some("attachment; filename=\"heap\"")),
         ("?seconds=1;debug=1", "application/octet-stream", Some("attachment; filename=\"heap\"")),
         ("?seconds=1", "application/octet-stream", Some("attachment; filename=\"heap-delta\"")),
@@ -74,7 +84,13 @@ fn errors_are_text_that_pprof_prints() {
         (
             "/debug/pprof/heap?symbolize=x",
             400,
-            "invalid value for \"symbolize\" - must be \"none\" or \"full\"\n",
+            "invalid value for \"symbolize\" - must be \"none\", \"names\" or \"full\"\n",
+        ),
+        ("/debug/pprof/heap?debug=1&format=text", 400, "format and debug params are incompatible\n"),
+        (
+            "/debug/pprof/heap?limit=0",
+            400,
+            "invalid value for \"limit\" - must be 1 to 1000000 samples, or \"none\"\n",
         ),
         ("/debug/pprof/heap?frames=x", 400, "invalid value for \"frames\" - must be \"all\", or left out\n"),
     ] {
@@ -89,6 +105,7 @@ fn errors_are_text_that_pprof_prints() {
         let reply = get(server.local_addr(), &format!("/debug/pprof/{name}?seconds=5"));
         assert_eq!((reply.status, reply.header("x-go-pprof")), (404, Some("1")), "{name}");
         assert!(reply.text().contains("/debug/pprof/heap"), "{name}");
+        assert_eq!(name == "cmdline", reply.text().contains("PPROF_CMDLINE=1"), "{name}");
     }
 }
 
@@ -221,6 +238,14 @@ fn no_byte_of_a_request_comes_back_in_a_body() {
         "/debug/pprof/heap?seconds=zqzq",
         "/debug/pprof/heap?symbolize=zqzq",
         "/debug/pprof/heap?frames=zqzq&zqzq=1",
+        "/debug/pprof/heap?labels=zqzq",
+        "/debug/pprof/heap?limit=zqzq",
+        "/debug/pprof/heap?sample_index=zqzq",
+        "/debug/pprof/heap?format=zqzq",
+        "/debug/pprof/heap?format=text&top=zqzq",
+        "/debug/pprof/delta_heap?client=%7Aqzq!",
+        "/debug/pprof/cmdline?zqzq",
+        "/metrics?malloc=zqzq",
         "/debug/pprof//zqzq",
         "/debug/pprof/?zqzq",
         "/debug/pprof/symbol?zqzq",

@@ -31,6 +31,7 @@ pub(crate) mod trim;
 mod units;
 
 use crate::Error;
+use crate::process::status_bytes;
 use alloc_profiler::{Snapshot, unsampled};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -144,7 +145,7 @@ pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
         let status = fs::read("/proc/self/status").unwrap_or_default();
         let process = text::Process {
             maps: &String::from_utf8_lossy(&maps),
-            max_rss_bytes: text::max_rss_bytes(&String::from_utf8_lossy(&status)),
+            max_rss_bytes: status_bytes(&String::from_utf8_lossy(&status), "VmHWM"),
         };
         text::write(snapshot, options, &names, process)
     })

@@ -210,13 +210,6 @@ fn memory(text: &mut String, snapshot: &Snapshot, max_rss_bytes: Option<u64>) {
     }
 }
 
-/// `VmHWM` of a `/proc/<pid>/status` file, in bytes.
-pub(crate) fn max_rss_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,9 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_file_tells_the_peak() {
-        assert_eq!(max_rss_bytes("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"), Some(1234 * 1024));
-        assert_eq!(max_rss_bytes("VmHWM: many"), None);
+    fn names_fit_into_a_line() {
         assert_eq!(one_line("a\nb"), "a b");
         assert_eq!(one_line(&"é".repeat(5000)).len(), MAX_NAME_BYTES);
     }

@@ -28,6 +28,21 @@ pub(super) fn text(body: String) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
+/// Rows for a program.
+pub(super) fn json(body: String) -> Answer {
+    answer(StatusCode::OK, "application/json", body)
+}
+
+/// Figures for Prometheus.
+pub(super) fn metrics(body: String) -> Answer {
+    answer(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
+}
+
+/// Text that need not be UTF-8, whatever its type says: Go's is so too.
+pub(super) fn raw_text(body: Vec<u8>) -> Answer {
+    answer(StatusCode::OK, "text/plain; charset=utf-8", body)
+}
+
 /// A file for `go tool pprof`, or for `curl -OJ`, which names it after `disposition`.
 pub(super) fn profile(body: Vec<u8>, disposition: &'static str) -> Answer {
     let mut answer = answer(StatusCode::OK, "application/octet-stream", body);

@@ -9,7 +9,7 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,9 +21,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::answer::{self, Answer};
-use super::routes::{Decision, Form, ProfileRequest, Refusal, decide};
-use super::{guard, index, symbol};
-use crate::encode::{ProfileKind, heap_profile, heap_text};
+use super::clients::Clients;
+use super::options::Options;
+use super::routes::{Decision, Format, Period, ProfileRequest, Refusal, decide};
+use super::{guard, index, metrics, symbol};
+use crate::encode::{ProfileKind, heap_folded, heap_profile, heap_text, top_json, top_table};
+use crate::process;
 
 /// Deltas that may wait at once: each holds a snapshot. Below the limit on connections, so that a plain profile
 /// can always be had.
@@ -33,12 +36,15 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// Longest time for that body to arrive.
 const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 
-/// Answers requests from a profiler. Clones share the permits for deltas.
+/// Answers requests from a profiler. Clones share the permits for deltas, and what clients have had.
 #[derive(Clone, Debug)]
 pub(crate) struct Handler {
     snapshot: fn() -> Snapshot,
     is_installed: fn() -> bool,
     deltas: Arc<Semaphore>,
+    /// Who has called `delta_heap`.
+    clients: Arc<Mutex<Clients>>,
+    options: Options,
 }
 
 /// Tells that the server is stopping: `changed` returns an error once the sender is gone.
@@ -51,6 +57,8 @@ impl Handler {
             snapshot: alloc_profiler::snapshot,
             is_installed: alloc_profiler::is_installed,
             deltas: Arc::new(Semaphore::new(MAX_WAITING_DELTAS)),
+            clients: Arc::default(),
+            options: Options::from_env(),
         }
     }
 
@@ -94,28 +102,44 @@ impl Handler {
                 Ok(words) => answer::text(symbol::names(&words, crate::symbols::mangled_names)),
                 Err(refusal) => answer::refusal(&refusal),
             },
+            Decision::Cmdline => match arguments(&self.options) {
+                Ok(arguments) => answer::raw_text(arguments),
+                Err(refusal) => answer::refusal(&refusal),
+            },
+            Decision::Metrics { with_malloc } => {
+                let snapshot = (self.snapshot)();
+                answer::metrics(metrics::text(&snapshot, (self.is_installed)(), with_malloc))
+            }
             Decision::Redirect(location) => answer::redirect(&location),
             Decision::Refuse(refusal) => answer::refusal(&refusal),
         }
     }
 
     async fn profile(&self, wanted: &ProfileRequest, stopping: Stopping) -> Result<Answer, Refusal> {
-        let options = wanted.options();
-        let disposition = |name, delta_name| if let Form::Delta(_) = wanted.form { delta_name } else { name };
-        let disposition = match wanted.kind {
-            ProfileKind::Heap => {
-                disposition(r#"attachment; filename="heap""#, r#"attachment; filename="heap-delta""#)
-            }
-            ProfileKind::Allocs => {
-                disposition(r#"attachment; filename="allocs""#, r#"attachment; filename="allocs-delta""#)
-            }
+        if wanted.releases_free_memory {
+            alloc_profiler::release_free_memory();
+        }
+        let snapshot = match &wanted.period {
+            Period::SinceStart => (self.snapshot)(),
+            Period::Next(time) => self.delta(*time, stopping).await?,
+            Period::SinceLastCall { client, is_peek } => self.since_last_call(client, *is_peek),
         };
-        let snapshot = match wanted.form {
-            Form::Text => return Ok(answer::text(heap_text(&(self.snapshot)(), &options))),
-            Form::Snapshot => (self.snapshot)(),
-            Form::Delta(time) => self.delta(time, stopping).await?,
-        };
-        Ok(answer::profile(heap_profile(&snapshot, &options), disposition))
+        let options = &wanted.options;
+        Ok(match wanted.format {
+            Format::Pprof => answer::profile(heap_profile(&snapshot, options), disposition(wanted)),
+            Format::Legacy => answer::text(heap_text(&snapshot, options)),
+            Format::Table { rows } => answer::text(format!("{:.rows$}", top_table(&snapshot, options))),
+            Format::Json { rows } => answer::json(top_json(&snapshot, options, rows)),
+            Format::Folded => answer::text(heap_folded(&snapshot, options)),
+        })
+    }
+
+    /// What was allocated since `client` last called, and what is in use.
+    fn since_last_call(&self, client: &str, is_peek: bool) -> Snapshot {
+        let now = (self.snapshot)();
+        // A panic while the lock was held lost one client at most.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
     }
 
     /// What changes in `time`.
@@ -133,6 +157,30 @@ impl Handler {
             }
         }
     }
+}
+
+/// The name that `curl -OJ` gives to a profile: Go's, and godeltaprof's.
+fn disposition(wanted: &ProfileRequest) -> &'static str {
+    match (wanted.options.kind, &wanted.period) {
+        (ProfileKind::Heap, Period::SinceStart) => r#"attachment; filename="heap""#,
+        (ProfileKind::Heap, Period::Next(_)) => r#"attachment; filename="heap-delta""#,
+        (ProfileKind::Allocs, Period::SinceStart) => r#"attachment; filename="allocs""#,
+        (ProfileKind::Allocs, Period::Next(_)) => r#"attachment; filename="allocs-delta""#,
+        (_, Period::SinceLastCall { .. }) => r#"attachment; filename="heap""#,
+    }
+}
+
+/// The program's arguments as Go writes them: joined by NUL, without one at the end.
+fn arguments(options: &Options) -> Result<Vec<u8>, Refusal> {
+    if !options.cmdline {
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and \
+             /debug/pprof/allocs; its arguments may hold secrets, and PPROF_CMDLINE=1 in its environment shows them",
+        ));
+    }
+    let arguments: Vec<_> = std::env::args_os().map(std::ffi::OsString::into_encoded_bytes).collect();
+    Ok(arguments.join(&0))
 }
 
 /// The words of a `symbol` request: the body of a POST, else the raw query.
@@ -234,6 +282,14 @@ mod tests {
             drop(sender);
             assert_eq!(answer.await.status(), 503);
         });
+    }
+
+    #[test]
+    fn arguments_are_told_if_asked_for() {
+        assert_eq!(arguments(&Options { cmdline: false }).unwrap_err().status, StatusCode::NOT_FOUND);
+        let told = arguments(&Options { cmdline: true }).unwrap();
+        let expected: Vec<String> = std::env::args().collect();
+        assert_eq!(String::from_utf8(told).unwrap(), expected.join("\0"));
     }
 
     #[test]

@@ -36,7 +36,12 @@ Profile Descriptions:
 <ul>
 <li><div class=profile-name>allocs: </div> A sampling of all past memory allocations</li>
 <li><div class=profile-name>heap: </div> A sampling of memory allocations of live objects. \
-Set seconds=N to see what changes in the next N seconds instead.</li>
+Set seconds=N to see what changes in the next N seconds instead, gc=1 to give free pages back to the system first, \
+format=text, folded or json for a table, a flame graph or a program.</li>
+<li><div class=profile-name>delta_heap: </div> What was allocated since this client's last call, and what is in use. \
+Set client=NAME to keep several readers apart.</li>
+<li><div class=profile-name>metrics: </div> The profiler's figures and the process's, for Prometheus; also at /metrics. \
+Set malloc=1 to tell a leak from what the allocator keeps.</li>
 <li><div class=profile-name>symbol: </div> Maps given program counters to function names. Counters can be \
 specified in a GET raw query or POST body, multiple counters are separated by '+'.</li>
 </ul>

@@ -3,7 +3,7 @@
 //! ```text
 //! server ─▶ guard ─▶ routes ─▶ handler ─▶ answer
 //! (sockets)  (Host)  (what is   (index, heap, (headers)
-//!                     asked)     symbol)
+//!                     asked)     symbol, …)
 //! ```
 //!
 //! `routes` decides from method, path and query alone, and `handler` answers without a socket, so both are
@@ -17,12 +17,16 @@ mod server;
 mod stream;
 
 mod guard;
+mod options;
+mod parameters;
 mod query;
 mod routes;
 
 mod answer;
+mod clients;
 mod handler;
 mod index;
+mod metrics;
 mod symbol;
 
 pub(crate) use handler::Handler;

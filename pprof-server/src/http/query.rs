@@ -18,6 +18,11 @@ pub(super) fn first_value<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>
         .find_map(|(key, value)| (key == name).then_some(value))
 }
 
+/// The first value of `name`, decoded, unless it is empty: `name=` is as if it were left out.
+pub(super) fn given<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    first_value(query, name).filter(|value| !value.is_empty())
+}
+
 /// True if each `%` is followed by two hexadecimal digits.
 pub(super) fn escapes_are_whole(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| {
@@ -26,12 +31,16 @@ pub(super) fn escapes_are_whole(text: &str) -> bool {
     })
 }
 
-/// True if Go's `Atoi`, with its error ignored, gives something else than 0: a number out of range counts,
-/// anything that is not a decimal number does not.
-pub(super) fn is_nonzero(value: &str) -> bool {
+/// Go's `Atoi` with its error ignored: a number out of range is the last one in it, and what is not a decimal number
+/// is 0.
+pub(super) fn atoi(value: &str) -> i64 {
     match value.parse::<i64>() {
-        Ok(number) => number != 0,
-        Err(error) => matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow),
+        Ok(number) => number,
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => i64::MAX,
+            IntErrorKind::NegOverflow => i64::MIN,
+            _ => 0,
+        },
     }
 }
 
@@ -65,12 +74,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_is_go_atoi_with_its_error_ignored() {
+    fn numbers_are_go_s_atoi_with_its_error_ignored() {
+        assert_eq!((atoi("99999999999999999999"), atoi("-99999999999999999999")), (i64::MAX, i64::MIN));
         for text in ["1", "01", "2", "-1", "+1", "99999999999999999999", "-99999999999999999999"] {
-            assert!(is_nonzero(text), "{text}");
+            assert_ne!(atoi(text), 0, "{text}");
         }
         for text in ["", "0", "00", "-0", "x", "true", "1.0", "0x1", " 1", "1_0", "+", "-"] {
-            assert!(!is_nonzero(text), "{text}");
+            assert_eq!(atoi(text), 0, "{text}");
         }
     }
 }

@@ -12,14 +12,12 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::query::{escapes_are_whole, first_value, is_nonzero};
-use crate::encode::{Frames, ProfileKind, ProfileOptions, Symbolize};
+use super::parameters;
+use super::query::{atoi, escapes_are_whole, given};
+use crate::encode::{ProfileKind, ProfileOptions};
 
 /// The longest delta. A forgotten `seconds=100000` would hold a snapshot in memory for a day.
 pub(super) const MAX_DELTA_SECONDS: i64 = 300;
-
-/// The shortest that is refused for its length.
-const MIN_TOO_LONG: i64 = MAX_DELTA_SECONDS + 1;
 
 const GET_AND_HEAD: &str = "GET, HEAD";
 const GET_HEAD_AND_POST: &str = "GET, HEAD, POST";
@@ -33,6 +31,13 @@ pub(super) enum Decision {
     Profile(ProfileRequest),
     /// Names for the addresses in the query or the body.
     Symbol,
+    /// The program's arguments, if they may be told.
+    Cmdline,
+    /// The profiler's figures, for Prometheus.
+    Metrics {
+        /// Those of the system's allocator too, which holds up other threads.
+        with_malloc: bool,
+    },
     /// Look there instead (307).
     Redirect(String),
     /// An error.
@@ -42,21 +47,41 @@ pub(super) enum Decision {
 /// Which profile, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ProfileRequest {
-    pub(super) kind: ProfileKind,
-    pub(super) form: Form,
-    pub(super) symbolize: Symbolize,
-    pub(super) frames: Frames,
+    pub(super) options: ProfileOptions,
+    pub(super) period: Period,
+    pub(super) format: Format,
+    /// Free pages go back to the system first.
+    pub(super) releases_free_memory: bool,
 }
 
-/// The three forms of a profile.
+/// Of what time a profile is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Gzipped protobuf of everything since the start.
-    Snapshot,
-    /// Gzipped protobuf of what changes in this time.
-    Delta(Duration),
+pub(super) enum Period {
+    /// Everything since the start.
+    SinceStart,
+    /// What changes from now on in this time.
+    Next(Duration),
+    /// What was allocated since the last call of this client; what is in use, as it is.
+    SinceLastCall {
+        client: String,
+        /// The call does not count: it asks for headers only.
+        is_peek: bool,
+    },
+}
+
+/// How a profile is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Gzipped protobuf.
+    Pprof,
     /// Go's legacy text.
-    Text,
+    Legacy,
+    /// A table for a terminal.
+    Table { rows: usize },
+    /// The same for a program.
+    Json { rows: usize },
+    /// For flame graph tools.
+    Folded,
 }
 
 /// An error answer. Its text is a constant: nothing of the request comes back in it.
@@ -85,18 +110,6 @@ impl Refusal {
     }
 }
 
-impl ProfileRequest {
-    /// What the encoder needs to know.
-    pub(super) fn options(&self) -> ProfileOptions {
-        ProfileOptions {
-            kind: self.kind,
-            symbolize: self.symbolize,
-            frames: self.frames,
-            ..ProfileOptions::default()
-        }
-    }
-}
-
 /// Decides about one request. `path` is as it was sent, percent escapes and all.
 pub(super) fn decide(method: &Method, path: &str, query: Option<&str>) -> Decision {
     let not_found = Refusal::of_router(StatusCode::NOT_FOUND, "404 page not found");
@@ -119,20 +132,27 @@ pub(super) fn decide(method: &Method, path: &str, query: Option<&str>) -> Decisi
     if clean != path && *method != Method::CONNECT {
         return Decision::Redirect(location(&clean));
     }
-    let Some(name) = name else {
-        return Decision::Refuse(not_found);
+    let name = match &name {
+        Some(name) => name.as_deref(),
+        None if clean == "/metrics" => Some("metrics"),
+        None => return Decision::Refuse(not_found),
     };
-    let name = name.as_deref();
     let allow = if name == Some("symbol") { GET_HEAD_AND_POST } else { GET_AND_HEAD };
     if !is_method_allowed(allow) {
         let refusal = Refusal::of_router(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         return Decision::Refuse(Refusal { allow: Some(allow), ..refusal });
     }
+    let query = query.unwrap_or_default();
     match name {
         // `None` was redirected above, or its method refused.
         None | Some("") => Decision::Index,
         Some("symbol") => Decision::Symbol,
-        Some(name) => match profile_request(name, query.unwrap_or_default()) {
+        Some("cmdline") => Decision::Cmdline,
+        Some("metrics") => match parameters::with_malloc(query) {
+            Ok(with_malloc) => Decision::Metrics { with_malloc },
+            Err(refusal) => Decision::Refuse(refusal),
+        },
+        Some(name) => match profile_request(method, name, query) {
             Ok(request) => Decision::Profile(request),
             Err(refusal) => Decision::Refuse(refusal),
         },
@@ -140,14 +160,14 @@ pub(super) fn decide(method: &Method, path: &str, query: Option<&str>) -> Decisi
 }
 
 /// The profile called `name`, as the query wants it.
-fn profile_request(name: &str, query: &str) -> Result<ProfileRequest, Refusal> {
+fn profile_request(method: &Method, name: &str, query: &str) -> Result<ProfileRequest, Refusal> {
     let bad_request = |text| Refusal::new(StatusCode::BAD_REQUEST, text);
     let kind = match name {
         "heap" => ProfileKind::Heap,
         "allocs" => ProfileKind::Allocs,
+        "delta_heap" => return delta_heap_request(method, query),
         // What Go serves and we do not. `profile` matters most: it is what `go tool pprof HOST:PORT` asks for.
-        "profile" | "trace" | "goroutine" | "goroutineleak" | "block" | "mutex" | "threadcreate"
-        | "cmdline" => {
+        "profile" | "trace" | "goroutine" | "goroutineleak" | "block" | "mutex" | "threadcreate" => {
             return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
                 "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and /debug/pprof/allocs",
@@ -155,32 +175,60 @@ fn profile_request(name: &str, query: &str) -> Result<ProfileRequest, Refusal> {
         }
         _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "Unknown profile")),
     };
-    let value = |name| first_value(query, name).filter(|value| !value.is_empty());
-    // `gc` is accepted and does nothing: there is no garbage to collect first.
-    let is_text = value("debug").is_some_and(|value| is_nonzero(&value));
-    let form = match value("seconds") {
-        None if is_text => Form::Text,
-        None => Form::Snapshot,
-        Some(seconds) => match seconds.parse::<i64>() {
-            Ok(MIN_TOO_LONG..) => {
-                return Err(bad_request(r#"invalid value for "seconds" - must be at most 300"#));
-            }
-            Ok(1..) if is_text => return Err(bad_request("seconds and debug params are incompatible")),
-            Ok(seconds @ 1..) => Form::Delta(Duration::from_secs(seconds.unsigned_abs())),
-            _ => return Err(bad_request(r#"invalid value for "seconds" - must be a positive integer"#)),
-        },
+    let is_legacy = is_legacy(query);
+    let period = match seconds(query)? {
+        None => Period::SinceStart,
+        Some(_) if is_legacy => return Err(bad_request("seconds and debug params are incompatible")),
+        Some(time) => Period::Next(time),
     };
-    let symbolize = match value("symbolize").as_deref() {
-        None | Some("full") => Symbolize::Full,
-        Some("none") => Symbolize::None,
-        Some(_) => return Err(bad_request(r#"invalid value for "symbolize" - must be "none" or "full""#)),
+    let options = parameters::options(query, kind)?;
+    let format = match parameters::format(query)? {
+        Some(_) if is_legacy => return Err(bad_request("format and debug params are incompatible")),
+        None if is_legacy => Format::Legacy,
+        format => format.unwrap_or(Format::Pprof),
     };
-    let frames = match value("frames").as_deref() {
-        None => Frames::UserFirst,
-        Some("all") => Frames::All,
-        Some(_) => return Err(bad_request(r#"invalid value for "frames" - must be "all", or left out"#)),
+    // Go collects garbage, for `heap` alone and not for a difference. We have none, but free pages to give back.
+    let releases_free_memory = kind == ProfileKind::Heap && period == Period::SinceStart && is_gc(query);
+    Ok(ProfileRequest { options, period, format, releases_free_memory })
+}
+
+/// `delta_heap`, as the package godeltaprof serves it to Go programs.
+fn delta_heap_request(method: &Method, query: &str) -> Result<ProfileRequest, Refusal> {
+    let bad_request = |text| Err(Refusal::new(StatusCode::BAD_REQUEST, text));
+    if seconds(query)?.is_some() {
+        return bad_request(r#""seconds" parameter is not supported for this profile type"#);
+    }
+    if is_legacy(query) {
+        return bad_request(r#""debug" parameter is not supported for this profile type"#);
+    }
+    let options = parameters::options(query, ProfileKind::Heap)?;
+    // The others would call growth what is in use, or the other way round.
+    if !matches!(parameters::format(query)?, None | Some(Format::Pprof)) {
+        return bad_request(r#"invalid value for "format" - must be "pprof" for this profile type"#);
+    }
+    let period =
+        Period::SinceLastCall { client: parameters::client(query)?, is_peek: method == Method::HEAD };
+    Ok(ProfileRequest { options, period, format: Format::Pprof, releases_free_memory: is_gc(query) })
+}
+
+/// Whether `debug` asks for Go's text.
+fn is_legacy(query: &str) -> bool {
+    given(query, "debug").is_some_and(|value| atoi(&value) != 0)
+}
+
+fn is_gc(query: &str) -> bool {
+    given(query, "gc").is_some_and(|value| atoi(&value) > 0)
+}
+
+/// How long to wait, if at all.
+fn seconds(query: &str) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = given(query, "seconds") else { return Ok(None) };
+    let text = match value.parse::<i64>() {
+        Ok(seconds @ 1..=MAX_DELTA_SECONDS) => return Ok(Some(Duration::from_secs(seconds.unsigned_abs()))),
+        Ok(1..) => r#"invalid value for "seconds" - must be at most 300"#,
+        _ => r#"invalid value for "seconds" - must be a positive integer"#,
     };
-    Ok(ProfileRequest { kind, form, symbolize, frames })
+    Err(Refusal::new(StatusCode::BAD_REQUEST, text))
 }
 
 /// What follows `/debug/pprof/`, decoded; `Some(None)` if the slash is missing; `None` for a path elsewhere.
@@ -243,9 +291,10 @@ mod tests {
         assert_eq!(get("/debug/pprof/"), Decision::Index);
         assert_eq!(get("/debug/pprof/?debug=1"), Decision::Index);
         assert_eq!(get("/debug/pprof/symbol"), Decision::Symbol);
-        assert_eq!(request("/debug/pprof/heap").kind, ProfileKind::Heap);
-        assert_eq!(request("/debug/pprof/%68eap").kind, ProfileKind::Heap);
-        assert_eq!(request("/%64ebug/pprof/allocs").kind, ProfileKind::Allocs);
+        assert_eq!(get("/debug/pprof/cmdline?seconds=0"), Decision::Cmdline);
+        assert_eq!(request("/debug/pprof/heap").options.kind, ProfileKind::Heap);
+        assert_eq!(request("/debug/pprof/%68eap").options.kind, ProfileKind::Heap);
+        assert_eq!(request("/%64ebug/pprof/allocs").options.kind, ProfileKind::Allocs);
     }
 
     #[test]
@@ -273,16 +322,7 @@ mod tests {
             let refusal = refusal(&format!("/debug/pprof/{name}"));
             assert_eq!(refusal, Refusal::new(StatusCode::NOT_FOUND, "Unknown profile"), "{name}");
         }
-        for name in [
-            "profile",
-            "profile?seconds=5",
-            "trace",
-            "cmdline",
-            "goroutine",
-            "block",
-            "mutex",
-            "threadcreate",
-        ] {
+        for name in ["profile", "profile?seconds=5", "trace", "goroutine", "block", "mutex", "threadcreate"] {
             let refusal = refusal(&format!("/debug/pprof/{name}"));
             assert_eq!(refusal.status, StatusCode::NOT_FOUND, "{name}");
             assert!(refusal.is_for_pprof && refusal.text.starts_with("Unknown profile: "), "{name}");
@@ -326,19 +366,21 @@ mod tests {
 
     #[test]
     fn forms_of_a_profile() {
-        let delta = |seconds| Form::Delta(Duration::from_secs(seconds));
+        let delta = |seconds| (Period::Next(Duration::from_secs(seconds)), Format::Pprof);
+        let snapshot = || (Period::SinceStart, Format::Pprof);
+        let text = || (Period::SinceStart, Format::Legacy);
         for (query, form) in [
-            ("", Form::Snapshot),
-            ("gc=1", Form::Snapshot),
-            ("debug=", Form::Snapshot),
-            ("debug=0", Form::Snapshot),
-            ("debug=x", Form::Snapshot),
-            ("debug=1", Form::Text),
-            ("debug=-2&gc=1", Form::Text),
-            ("debug=99999999999999999999", Form::Text),
-            ("seconds=", Form::Snapshot),
-            ("seconds=&debug=1", Form::Text),
-            ("seconds=1;debug=1", Form::Snapshot),
+            ("", snapshot()),
+            ("gc=1", snapshot()),
+            ("debug=", snapshot()),
+            ("debug=0", snapshot()),
+            ("debug=x", snapshot()),
+            ("debug=1", text()),
+            ("debug=-2&gc=1", text()),
+            ("debug=99999999999999999999", text()),
+            ("seconds=", snapshot()),
+            ("seconds=&debug=1", text()),
+            ("seconds=1;debug=1", snapshot()),
             ("seconds=1", delta(1)),
             ("seconds=1&debug=0", delta(1)),
             ("seconds=1&debug=x", delta(1)),
@@ -346,9 +388,79 @@ mod tests {
             ("seconds=%2B3", delta(3)),
             ("seconds=007", delta(7)),
             ("seconds=300", delta(300)),
+            ("format=json&debug=0", (Period::SinceStart, Format::Json { rows: 100 })),
+            ("format=folded", (Period::SinceStart, Format::Folded)),
+            (
+                "format=text&top=3&seconds=9",
+                (Period::Next(Duration::from_secs(9)), Format::Table { rows: 3 }),
+            ),
         ] {
-            assert_eq!(request(&format!("/debug/pprof/heap?{query}")).form, form, "{query}");
+            let request = request(&format!("/debug/pprof/heap?{query}"));
+            assert_eq!((request.period, request.format), form, "{query}");
         }
+    }
+
+    #[test]
+    fn gc_is_go_s_for_heap_alone_and_not_for_a_difference() {
+        for (target, expected) in [
+            ("heap?gc=1", true),
+            ("heap?gc=2&debug=1", true),
+            ("heap?gc=%2B1&format=text", true),
+            ("heap?gc=99999999999999999999", true),
+            ("heap?seconds=&gc=1", true),
+            ("delta_heap?gc=1", true),
+            ("heap", false),
+            ("heap?gc=0", false),
+            ("heap?gc=-1", false),
+            ("heap?gc=+1", false),
+            ("heap?gc=true", false),
+            ("heap?gc=1&seconds=1", false),
+            ("allocs?gc=1", false),
+        ] {
+            let request = request(&format!("/debug/pprof/{target}"));
+            assert_eq!(request.releases_free_memory, expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn delta_heap_knows_its_client() {
+        let period = |method: Method, query| match decide(&method, "/debug/pprof/delta_heap", Some(query)) {
+            Decision::Profile(request) => (request.period, request.format),
+            other => panic!("{query}: {other:?}"),
+        };
+        let since = |client: &str, is_peek| {
+            (Period::SinceLastCall { client: client.to_owned(), is_peek }, Format::Pprof)
+        };
+        assert_eq!(period(Method::GET, ""), since("default", false));
+        assert_eq!(period(Method::GET, "client=&debug=0&seconds=&format=pprof"), since("default", false));
+        assert_eq!(period(Method::GET, "client=alloy"), since("alloy", false));
+        assert_eq!(period(Method::HEAD, "client=alloy"), since("alloy", true));
+        for (query, text) in [
+            ("seconds=0", r#"invalid value for "seconds" - must be a positive integer"#),
+            ("seconds=5", r#""seconds" parameter is not supported for this profile type"#),
+            ("debug=1", r#""debug" parameter is not supported for this profile type"#),
+            ("format=text", r#"invalid value for "format" - must be "pprof" for this profile type"#),
+            (
+                "client=a+b",
+                r#"invalid value for "client" - must be 1 to 64 letters, digits, '.', '_' or '-'"#,
+            ),
+        ] {
+            let refusal = refusal(&format!("/debug/pprof/delta_heap?{query}"));
+            assert_eq!(refusal, Refusal::new(StatusCode::BAD_REQUEST, text), "{query}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_beside_the_profiles_and_where_prometheus_looks() {
+        for path in ["/metrics", "/debug/pprof/metrics"] {
+            assert_eq!(get(path), Decision::Metrics { with_malloc: false });
+            assert_eq!(get(&format!("{path}?malloc=1")), Decision::Metrics { with_malloc: true });
+            assert_eq!(refusal(&format!("{path}?malloc=yes")).status, StatusCode::BAD_REQUEST);
+            let Decision::Refuse(refusal) = decide(&Method::POST, path, None) else { panic!() };
+            assert_eq!(refusal.status, StatusCode::METHOD_NOT_ALLOWED);
+        }
+        assert_eq!(get("//metrics"), Decision::Redirect("/metrics".to_owned()));
+        assert_eq!(refusal("/metrics/").status, StatusCode::NOT_FOUND);
     }
 
     #[test]
@@ -369,21 +481,15 @@ mod tests {
             ("seconds=9223372036854775807", too_long),
             ("seconds=1&debug=1", "seconds and debug params are incompatible"),
             ("seconds=1&debug=-1", "seconds and debug params are incompatible"),
-            ("symbolize=yes", r#"invalid value for "symbolize" - must be "none" or "full""#),
+            ("symbolize=yes", r#"invalid value for "symbolize" - must be "none", "names" or "full""#),
             ("frames=some", r#"invalid value for "frames" - must be "all", or left out"#),
             ("seconds=0&frames=some", positive),
+            ("seconds=1&debug=1&format=x", "seconds and debug params are incompatible"),
+            ("debug=1&format=pprof", "format and debug params are incompatible"),
+            ("format=xml", r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#),
         ] {
             let refusal = refusal(&format!("/debug/pprof/allocs?{query}"));
             assert_eq!(refusal, Refusal::new(StatusCode::BAD_REQUEST, text), "{query}");
         }
-    }
-
-    #[test]
-    fn names_and_frames_are_chosen_by_our_own_parameters() {
-        let plain = request("/debug/pprof/heap?symbolize=&frames=");
-        assert_eq!((plain.symbolize, plain.frames), (Symbolize::Full, Frames::UserFirst));
-        let raw = request("/debug/pprof/heap?symbolize=none&frames=all&seconds=1");
-        assert_eq!((raw.symbolize, raw.frames), (Symbolize::None, Frames::All));
-        assert_eq!(request("/debug/pprof/heap?symbolize=full").symbolize, Symbolize::Full);
     }
 }
