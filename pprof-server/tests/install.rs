@@ -20,6 +20,7 @@ impl Program {
         let mut command = Command::new(path_of(example));
         command
             .env_remove("PPROF_ADDR")
+            .env_remove("PPROF_CMDLINE")
             .env_remove("ALLOC_PROFILER_INTERVAL")
             .envs(variables.iter().copied());
         let mut child = command
@@ -73,6 +74,22 @@ fn one_line_samples_and_serves() {
     assert!(live_samples(address) > 0);
     assert!(!get(address, "/debug/pprof/").text().contains("No SamplingAllocator"));
     assert_eq!(program.end(), format!("pprof-server: serving http://{address}/debug/pprof/\n"));
+}
+
+#[test]
+fn arguments_are_told_only_if_the_environment_says_so() {
+    for (variable, status) in [("1", 200), ("0", 404), ("", 404)] {
+        let variables = [("PPROF_ADDR", "127.0.0.1:0"), ("PPROF_CMDLINE", variable)];
+        let program = Program::start("install", &variables);
+        let reply = get(program.address(), "/debug/pprof/cmdline?debug=x");
+        assert_eq!(reply.status, status);
+        assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(reply.header("x-go-pprof").is_some(), status == 404);
+        // The only argument is the program's own name: no NUL, and no line end.
+        assert_eq!(reply.text() == path_of("install").to_str().unwrap(), status == 200, "{}", reply.text());
+        program.end();
+    }
 }
 
 #[test]
