@@ -169,7 +169,10 @@ fn the_index_lists_what_there_is() {
         "<a href='heap?debug=1'>heap</a>",
         "<a href='allocs?debug=1'>allocs</a>",
         "<a href='symbol?debug=1'>symbol</a>",
+        "<a href=\"heap?format=text&amp;top=50\">",
         "Profile Descriptions:",
+        "<div class=profile-name>delta_heap: </div>",
+        "<div class=profile-name>metrics: </div>",
         "Live samples: ",
     ] {
         assert!(reply.text().contains(part), "{part} in {}", reply.text());

@@ -57,7 +57,10 @@ pub(super) fn page(snapshot: &Snapshot, is_installed: bool) -> String {
     for (name, count) in [("allocs", buckets), ("heap", buckets), ("symbol", 0)] {
         let _ = writeln!(page, "<tr><td>{count}</td><td><a href='{name}?debug=1'>{name}</a></td></tr>");
     }
-    page.push_str("</table>\n<p>\n");
+    // Where Go links to the full goroutine stack dump.
+    page.push_str(
+        "</table>\n<a href=\"heap?format=text&amp;top=50\">what is in use, as a table</a>\n<br>\n<p>\n",
+    );
     if !is_installed {
         page.push_str(
             "<b>No SamplingAllocator is the global allocator of this program, so its profiles are empty.</b> \
