@@ -1,0 +1,37 @@
+//! Our unwinder and the platform's find the same call chains, however the program is built: as tests are, and
+//! small, in one piece and without unwinding.
+
+mod stacks;
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn in_this_build() {
+    assert!(stacks::compare_all() > 5000);
+}
+
+/// Fat LTO, `opt-level = "s"`, `panic = "abort"`, and no debug information: functions are merged and folded into
+/// each other, and what is left of unwind tables is all there is.
+#[test]
+fn in_a_small_program() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("small-program");
+    let cargo = Command::new(env!("CARGO"))
+        .args([
+            "run",
+            "--quiet",
+            "--profile",
+            "small",
+            "--package",
+            "alloc-profiler",
+            "--example",
+            "compare_stacks",
+        ])
+        .arg("--target-dir")
+        .arg(target)
+        .output()
+        .expect("cargo starts");
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    let compared: usize = String::from_utf8_lossy(&cargo.stdout).trim().parse().expect("a number");
+    assert!(compared > 5000);
+}
