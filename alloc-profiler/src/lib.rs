@@ -110,6 +110,13 @@ pub mod testing {
         [ours, platforms].map(|frames| frames.return_addresses().to_vec())
     }
 
+    /// Whether a free of the block at `address` has to look for its record: it is sampled, or shares a count of
+    /// the filter with one that is.
+    #[must_use]
+    pub fn may_be_sampled(address: usize) -> bool {
+        crate::filter::may_contain(address)
+    }
+
     /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.
     pub fn duplicate_inserts() -> u64 {
         crate::drops::DUPLICATE_INSERTS.get()

@@ -118,3 +118,5 @@ def memory(figures):
             ratio = weight["ratio"]
             yield f"resident memory over {inner}: {what}", "<= 1.003 x", \
                 f"{spread(ratio, '{:.4f}')} of {weight['bare_kib'] / 1024:.0f} MiB", verdict(ratio, 1.003)
+            yield f"frees that look for a record in vain, over {inner}: {what}", "-", \
+                f"{weight['needless_per_sampled']:.1f} for each sampled free, {weight['needless_share']:.3%} of all", "-"

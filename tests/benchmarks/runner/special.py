@@ -68,18 +68,23 @@ def run_read_path(programs, live, stacks):
 
 
 def heap_weight(programs, rounds, environment=None):
-    """Resident KiB of a heap of small blocks by inner allocator: bare, and the quartiles of ours / bare."""
+    """Of a heap of small blocks by inner allocator: resident KiB bare, the quartiles of ours / bare, and how many
+    frees look for a record that is not there, for each sampled block and as a share of all."""
     weights = {}
     for inner in INNER:
         bare, ours = programs.get(f"bare-{inner.lower()}"), programs.get(f"ours-{inner.lower()}")
         if not (bare and ours):
             continue
-        pairs = [(resident(bare, environment), resident(ours, environment)) for _ in range(max(1, rounds // 3))]
-        weights[inner] = {"bare_kib": statistics.median(bare for bare, _ in pairs),
-                          "ratio": quartiles([ours / bare for bare, ours in pairs])}
+        pairs = [(live_blocks(bare, environment), live_blocks(ours, environment)) for _ in range(max(1, rounds // 3))]
+        resident = [(bare["rss_kib"], ours["rss_kib"]) for bare, ours in pairs]
+        last = pairs[-1][1]
+        weights[inner] = {"bare_kib": statistics.median(bare for bare, _ in resident),
+                          "ratio": quartiles([ours / bare for bare, ours in resident]),
+                          "needless_per_sampled": last["looked_for_needlessly"] / max(1, last["sampled"]),
+                          "needless_share": last["looked_for_needlessly"] / last["blocks"]}
     return weights
 
 
-def resident(program, environment):
+def live_blocks(program, environment):
     _, note = run(program, ["live blocks"], {"ALLOC_PROFILER_INTERVAL": str(DEFAULT_INTERVAL), **(environment or {})})
-    return int(note.removeprefix("rss_kib="))
+    return {name: int(value) for name, value in (pair.split("=") for pair in note.split())}

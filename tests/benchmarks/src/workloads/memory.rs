@@ -13,7 +13,8 @@ use crate::command_line::Request;
 const BLOCKS: u64 = 8_000_000;
 
 /// Many live blocks of 16 to 255 bytes, or, above 10 GiB of them being asked for by `BENCH_LIVE_BYTES`, of 64 B
-/// to 64 KiB. Tells the resident set with all of them live.
+/// to 64 KiB. Tells the resident set with all of them live, and how many frees would have to look for a record,
+/// though there is none.
 pub(super) fn live_blocks(request: &Request) -> Outcome {
     let bytes: Option<u64> = std::env::var("BENCH_LIVE_BYTES").ok().and_then(|bytes| bytes.parse().ok());
     let count = match request.length {
@@ -34,7 +35,12 @@ pub(super) fn live_blocks(request: &Request) -> Outcome {
         live_bytes += size as u64;
     }
     let nanos = start.elapsed().as_nanos() as f64 / held.len() as f64;
-    let note = Some(format!("rss_kib={}", rss_kib()));
+    let note = format!("rss_kib={}", rss_kib());
+    let looked_for =
+        held.iter().filter(|block| alloc_profiler::testing::may_be_sampled(block.as_ptr().addr())).count();
+    let sampled = alloc_profiler::snapshot().own_memory.live_samples;
+    let needlessly = (looked_for as u64).saturating_sub(sampled);
+    let note = Some(format!("{note} sampled={sampled} looked_for_needlessly={needlessly} blocks={}", held.len()));
     black_box(&held);
     // The process ends here anyway.
     std::mem::forget(held);
