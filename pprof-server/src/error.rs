@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a server could not be started, or a profile not be written.
 #[derive(Debug)]
@@ -21,13 +22,40 @@ pub enum Error {
         /// What the resolver said.
         source: io::Error,
     },
-    /// The address can be reached from other machines. Profiles show code layout, file paths and addresses,
-    /// and there is no authentication yet, so only loopback is served.
+    /// The address can be reached from other machines, which nobody has allowed. Profiles show code layout, file
+    /// paths and addresses.
     NotLoopback {
         /// The address as it was given.
         address: String,
         /// The first address it stands for.
         resolved: SocketAddr,
+    },
+    /// The address can be reached from other machines, which is allowed, but there is no token.
+    NoToken {
+        /// The address as it was given.
+        address: String,
+    },
+    /// The token is too short, or cannot be sent in a header. It is a secret, so it is not shown.
+    Token {
+        /// How many characters it has.
+        length: usize,
+    },
+    /// A name for `allow_host` is none.
+    Host {
+        /// The name as it was given.
+        host: String,
+    },
+    /// The longest delta is no time that can be waited for.
+    MaxDelta {
+        /// The time as it was given.
+        time: Duration,
+    },
+    /// The operating system refused to make a Unix socket, or one is there and in use.
+    Socket {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
     },
     /// The operating system refused to listen: most often the port is in use.
     Bind {
@@ -65,10 +93,36 @@ impl fmt::Display for Error {
                     f,
                     ": other machines could reach it; serve on 127.0.0.1:{port} and forward the port, \
                      for example with `ssh -L {port}:127.0.0.1:{port} HOST` or \
-                     `kubectl port-forward POD {port}` (serving remotely with a token is planned)",
+                     `kubectl port-forward POD {port}`, or allow it with allow_remote() \
+                     (PPROF_ALLOW_REMOTE=1 for install!) and a token (PPROF_TOKEN)",
                     port = resolved.port()
                 )
             }
+            Error::NoToken { address } => write!(
+                f,
+                "refused to serve on {address}: other machines could reach it, and there is no token; set \
+                 PPROF_TOKEN, or call token(), to a secret such as `openssl rand -hex 16` prints"
+            ),
+            Error::Token { length } => write!(
+                f,
+                "refused the token of {length} characters: it must be at least 16 visible ASCII characters without \
+                 spaces, such as `openssl rand -hex 16` prints"
+            ),
+            Error::Host { host } => {
+                write!(
+                    f,
+                    "{host:?} is no host name; write it without scheme and port, as in profiles.example.org"
+                )
+            }
+            Error::MaxDelta { time } => {
+                write!(f, "a longest delta of {time:?} will not do; give one from 1 s to 24 hours")
+            }
+            Error::Socket { path, source } => write!(
+                f,
+                "cannot listen on unix:{path}: {source}; choose a path in a folder that is there and may be written \
+                 to, where no other file is",
+                path = path.display()
+            ),
             Error::Bind { address, source } => {
                 write!(
                     f,
@@ -91,8 +145,13 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::NotLoopback { .. } => None,
+            Error::NotLoopback { .. }
+            | Error::NoToken { .. }
+            | Error::Token { .. }
+            | Error::Host { .. }
+            | Error::MaxDelta { .. } => None,
             Error::Resolve { source, .. }
+            | Error::Socket { source, .. }
             | Error::Bind { source, .. }
             | Error::Start { source }
             | Error::Write { source, .. } => Some(source),
@@ -113,6 +172,7 @@ mod tests {
         let text = refused.to_string();
         assert!(text.starts_with("refused to serve on 0.0.0.0:6060: "), "{text}");
         assert!(text.contains("ssh -L 6060:127.0.0.1:6060"), "{text}");
+        assert!(text.contains("allow_remote()") && text.contains("PPROF_TOKEN"), "{text}");
 
         let in_use = Error::Bind {
             address: SocketAddr::from(([127, 0, 0, 1], 6060)),

@@ -5,13 +5,12 @@
 //!
 //! Path: *read path*; runs once.
 
-use std::fmt;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use crate::Error;
-use crate::http::{Server, address::resolve};
+use crate::http::{Address, Endpoint, Server};
 
 #[doc(hidden)]
 pub use std::alloc::System;
@@ -22,6 +21,8 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:6060";
 
 /// The variable that overrides the address in the code.
 const VARIABLE: &str = "PPROF_ADDR";
+/// The variable that allows addresses which other machines can reach.
+const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
 
 /// Makes a [`SamplingAllocator`](crate::SamplingAllocator) the global allocator and serves
 /// `http://127.0.0.1:6060/debug/pprof/` until the process ends.
@@ -52,11 +53,13 @@ const VARIABLE: &str = "PPROF_ADDR";
 /// [`serve`](crate::serve) takes. The allocator is part of the program wherever the macro stands; the server
 /// starts when it is reached.
 ///
-/// The environment decides over the code: `PPROF_ADDR=127.0.0.1:7071` serves there, `PPROF_ADDR=off` does not
-/// serve. Empty is as unset. The profiler's own variables are read as by `alloc_profiler::init_from_env`.
+/// The environment decides over the code: `PPROF_ADDR=127.0.0.1:7071` serves there, `PPROF_ADDR=unix:/path` on a
+/// Unix socket, `PPROF_ADDR=off` does not serve. `PPROF_TOKEN` is a secret that every request must then carry.
+/// Other addresses than loopback need that and `PPROF_ALLOW_REMOTE=1`. Empty is as unset. The profiler's own
+/// variables are read as by `alloc_profiler::init_from_env`.
 ///
-/// The value is an `Option<SocketAddr>`: where profiles are served, or `None` if they are not. With port 0 the
-/// address also goes to standard error.
+/// The value is an `Option<SocketAddr>`: where profiles are served, or `None` if they are not, or on a Unix socket.
+/// With port 0 the address also goes to standard error.
 ///
 /// # Errors
 ///
@@ -86,23 +89,26 @@ macro_rules! install {
 
 /// What `install!` does at run time. The first call counts; later ones only tell the address.
 #[doc(hidden)]
-pub fn start(address: impl ToSocketAddrs + fmt::Debug) -> Option<SocketAddr> {
+pub fn start(address: impl Into<Address>) -> Option<SocketAddr> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     alloc_profiler::init_from_env();
     alloc_profiler::unsampled(|| {
         // A static is never dropped: the server lives as long as the process.
-        SERVER.get_or_init(|| start_from_env(address)).as_ref().map(Server::local_addr)
+        let server = SERVER.get_or_init(|| start_from_env(address.into())).as_ref();
+        server.and_then(|server| match server.endpoint() {
+            Endpoint::Tcp(socket) => Some(*socket),
+            Endpoint::Unix(_) => None,
+        })
     })
 }
 
-fn start_from_env(address: impl ToSocketAddrs + fmt::Debug) -> Option<Server> {
-    let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().trim().to_owned());
-    let (resolved, origin) = match variable.as_deref() {
+fn start_from_env(address: Address) -> Option<Server> {
+    let (address, origin) = match variable(VARIABLE) {
         Some(value) if value.eq_ignore_ascii_case("off") => return None,
-        Some(value) if !value.is_empty() => (resolve(value), " (from PPROF_ADDR)"),
-        _ => (resolve(address), ""),
+        Some(value) => (Address::from(value), " (from PPROF_ADDR)"),
+        None => (address, ""),
     };
-    match resolved.and_then(start_and_tell) {
+    match start_and_tell(&address) {
         Ok(server) => Some(server),
         Err(error) => {
             warn(&format!(
@@ -115,12 +121,28 @@ fn start_from_env(address: impl ToSocketAddrs + fmt::Debug) -> Option<Server> {
 }
 
 /// Starts the server; tells the port if nobody can know it.
-fn start_and_tell(address: SocketAddr) -> Result<Server, Error> {
-    let server = Server::start(address, crate::http::Handler::new())?;
-    if address.port() == 0 {
-        warn(&format!("serving http://{}/debug/pprof/", server.local_addr()));
+fn start_and_tell(address: &Address) -> Result<Server, Error> {
+    let builder = Server::builder();
+    let builder = if variable(REMOTE_VARIABLE).is_some_and(|value| value == "1") {
+        builder.allow_remote()
+    } else {
+        builder
+    };
+    let server = builder.start(address)?;
+    let asked_for = address.to_string();
+    if let Endpoint::Tcp(socket) = server.endpoint()
+        && asked_for.ends_with(":0")
+    {
+        warn(&format!("serving http://{socket}/debug/pprof/"));
     }
     Ok(server)
+}
+
+/// The value of an environment variable without the space around it, unless it is empty. Secrets kept in files end
+/// in a line break more often than not.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?.to_string_lossy().trim().to_owned();
+    (!value.is_empty()).then_some(value)
 }
 
 /// One line on standard error. `eprintln!` would panic where standard error is a closed pipe.

@@ -20,7 +20,7 @@ pub use encode::{
 };
 pub use error::Error;
 #[cfg(feature = "http")]
-pub use http::{Server, serve};
+pub use http::{Address, Body, Endpoint, Handler, Peer, Server, ServerBuilder, serve};
 
 // The Rust in README.md compiles.
 #[cfg(all(doctest, feature = "http"))]

@@ -57,15 +57,14 @@ fn drip(address: SocketAddr) -> Duration {
 }
 
 #[test]
-fn more_connections_than_places_wait_their_turn() {
+fn a_crowd_of_silent_clients_keeps_nobody_waiting() {
     let server = serve("127.0.0.1:0").unwrap();
     let address = server.local_addr();
-    let silent: Vec<_> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
-    // 40 silent clients, 16 at a time, for five seconds each.
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
     let started = Instant::now();
     assert_eq!(get(address, "/debug/pprof/heap").status, 200);
     let took = started.elapsed();
-    assert!((Duration::from_secs(8)..Duration::from_secs(30)).contains(&took), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     drop(silent);
     assert_eq!(get(address, "/debug/pprof/heap").status, 200);
 }

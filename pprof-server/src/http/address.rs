@@ -1,6 +1,6 @@
-//! Which address to listen on: one, and only on loopback.
+//! Which address to listen on: one, and only on loopback or a Unix socket unless remote clients were allowed.
 //!
-//! Called by `server` and by `install!`. A name may stand for several addresses; we take one, IPv4 first, so that
+//! Called by `builder` and by `install!`. A name may stand for several addresses; we take one, IPv4 first, so that
 //! what we print is where we are. Trying the next one when a port is in use, as the standard library does,
 //! would leave the user talking to the other program.
 //!
@@ -8,32 +8,142 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use crate::Error;
 
-/// The loopback address that `address` stands for.
-pub(crate) fn resolve(address: impl ToSocketAddrs + fmt::Debug) -> Result<SocketAddr, Error> {
-    let as_given = || format!("{address:?}").trim_matches('"').to_owned();
-    let resolved: Vec<SocketAddr> = match address.to_socket_addrs() {
-        Ok(addresses) => addresses.collect(),
-        Err(source) => return Err(Error::Resolve { address: as_given(), source }),
-    };
-    let is_loopback = |address: &&SocketAddr| address.ip().to_canonical().is_loopback();
-    let loopback = || resolved.iter().filter(is_loopback);
-    match (loopback().find(|address| address.is_ipv4()).or(loopback().next()), resolved.first()) {
-        (Some(address), _) => Ok(*address),
-        (None, Some(first)) => Err(Error::NotLoopback { address: as_given(), resolved: *first }),
-        (None, None) => {
-            let source = io::Error::new(io::ErrorKind::NotFound, "it stands for no address");
-            Err(Error::Resolve { address: as_given(), source })
+/// Where a server shall listen: `"127.0.0.1:6060"`, `"localhost:6060"`, `"unix:/run/app/pprof.sock"`, or an
+/// address of [`std::net`].
+#[derive(Clone, Debug)]
+pub struct Address(Given);
+
+#[derive(Clone, Debug)]
+enum Given {
+    Text(String),
+    Sockets(Vec<SocketAddr>),
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The file of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl From<&str> for Address {
+    fn from(text: &str) -> Address {
+        Address(Given::Text(text.to_owned()))
+    }
+}
+
+impl From<String> for Address {
+    fn from(text: String) -> Address {
+        Address(Given::Text(text))
+    }
+}
+
+impl From<&String> for Address {
+    fn from(text: &String) -> Address {
+        Address::from(text.as_str())
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(socket: SocketAddr) -> Address {
+        Address(Given::Sockets(vec![socket]))
+    }
+}
+
+impl From<&[SocketAddr]> for Address {
+    fn from(sockets: &[SocketAddr]) -> Address {
+        Address(Given::Sockets(sockets.to_vec()))
+    }
+}
+
+impl From<(IpAddr, u16)> for Address {
+    fn from(pair: (IpAddr, u16)) -> Address {
+        Address::from(SocketAddr::from(pair))
+    }
+}
+
+impl From<(&str, u16)> for Address {
+    fn from((host, port): (&str, u16)) -> Address {
+        Address(Given::Text(format!("{host}:{port}")))
+    }
+}
+
+/// As it was given.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Given::Text(text) => f.write_str(text),
+            Given::Sockets(sockets) => match &sockets[..] {
+                [socket] => socket.fmt(f),
+                sockets => fmt::Debug::fmt(sockets, f),
+            },
         }
     }
+}
+
+/// `127.0.0.1:6060`, or `unix:/run/app/pprof.sock`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(socket) => socket.fmt(f),
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Address {
+    /// The one endpoint it stands for.
+    pub(super) fn resolve(&self, is_remote_allowed: bool) -> Result<Endpoint, Error> {
+        let sockets: Vec<SocketAddr> = match &self.0 {
+            Given::Text(text) => match text.strip_prefix("unix:") {
+                Some(path) => return Ok(Endpoint::Unix(PathBuf::from(path))),
+                None => {
+                    let address = || text.clone();
+                    let resolved = text.to_socket_addrs();
+                    resolved.map_err(|source| Error::Resolve { address: address(), source })?.collect()
+                }
+            },
+            Given::Sockets(sockets) => sockets.clone(),
+        };
+        let ipv4_first = |wanted: fn(&SocketAddr) -> bool| {
+            let wanted = || sockets.iter().filter(|socket| wanted(socket));
+            wanted().find(|socket| socket.is_ipv4()).or(wanted().next())
+        };
+        let Some(first) = ipv4_first(|_| true) else {
+            let source = io::Error::new(io::ErrorKind::NotFound, "it stands for no address");
+            return Err(Error::Resolve { address: self.to_string(), source });
+        };
+        match ipv4_first(is_loopback) {
+            Some(socket) => Ok(Endpoint::Tcp(*socket)),
+            None if is_remote_allowed => Ok(Endpoint::Tcp(*first)),
+            None => Err(Error::NotLoopback { address: self.to_string(), resolved: *first }),
+        }
+    }
+}
+
+/// True if only this machine reaches it.
+pub(super) fn is_loopback(socket: &SocketAddr) -> bool {
+    socket.ip().to_canonical().is_loopback()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn resolve(address: impl Into<Address>) -> Result<SocketAddr, Error> {
+        match address.into().resolve(false)? {
+            Endpoint::Tcp(socket) => Ok(socket),
+            Endpoint::Unix(path) => panic!("{path:?}"),
+        }
+    }
 
     #[test]
     fn loopback_is_taken_ipv4_first() {
@@ -48,6 +158,9 @@ mod tests {
         assert_eq!(resolve(("localhost", 7)).unwrap().to_string(), "127.0.0.1:7");
         assert_eq!(resolve(&[outside, v6, v4][..]).unwrap(), v4);
         assert_eq!(resolve(v6).unwrap(), v6);
+        // The safer of the two, even where both would do.
+        let both = Address::from(&[outside, v6][..]);
+        assert_eq!(both.resolve(true).unwrap(), Endpoint::Tcp(v6));
     }
 
     #[test]
@@ -56,6 +169,8 @@ mod tests {
             let error = resolve(address).unwrap_err();
             assert!(matches!(error, Error::NotLoopback { .. }), "{error:?}");
             assert!(error.to_string().contains(address), "{error}");
+            let allowed = Address::from(address).resolve(true).unwrap();
+            assert_eq!(allowed.to_string(), address);
         }
         for address in ["banana", "6060", "127.0.0.1", "127.0.0.1:99999", ""] {
             let error = resolve(address).unwrap_err();
@@ -63,5 +178,12 @@ mod tests {
             assert!(error.to_string().starts_with(&format!("cannot serve on {address}: ")), "{error}");
         }
         assert!(matches!(resolve(&[][..]).unwrap_err(), Error::Resolve { .. }));
+    }
+
+    #[test]
+    fn a_unix_socket_is_a_path() {
+        let endpoint = Address::from("unix:/run/app/pprof.sock").resolve(false).unwrap();
+        assert_eq!(endpoint, Endpoint::Unix("/run/app/pprof.sock".into()));
+        assert_eq!(endpoint.to_string(), "unix:/run/app/pprof.sock");
     }
 }

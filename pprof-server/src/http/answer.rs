@@ -9,14 +9,17 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
-    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
 use super::routes::Refusal;
 
+/// The body of every answer: bytes in memory.
+pub type Body = Full<Bytes>;
+
 /// An answer whose body is in memory.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Body>;
 
 /// A page.
 pub(super) fn html(body: String) -> Answer {
@@ -68,6 +71,11 @@ pub(super) fn refusal(refusal: &Refusal) -> Answer {
     }
     if let Some(methods) = refusal.allow {
         headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        // Browsers ask for a password then.
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"pprof\""));
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"pprof\""));
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));

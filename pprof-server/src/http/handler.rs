@@ -1,76 +1,138 @@
 //! Answers a request: takes the snapshot, waits if a delta is asked for, has it encoded.
 //!
-//! Called by `server`, once for each request. A dropped answer is a cancelled one: when the client leaves, hyper
-//! drops the future, and with it the wait, the first snapshot and the permit. Encoding itself is not
-//! interrupted; one request at a time encodes, since there is one thread.
+//! Called by `server`, and by host programs that serve profiles on a server of their own, once for each request.
+//! Deciding is done on the caller's thread, all that takes time on the `worker`'s. A dropped answer is a
+//! cancelled one: when the client leaves, the future is dropped, and with it the wait, the first snapshot and
+//! the place among the waiters. Encoding itself is not interrupted; one request at a time encodes.
 //!
 //! Path: *read path*.
 
+use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use alloc_profiler::Snapshot;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes};
-use hyper::{Method, Request, StatusCode};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use hyper::body::{self, Buf, Bytes};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::sleep;
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Body};
+use super::builder::DEFAULT_MAX_DELTA;
 use super::clients::Clients;
+use super::guard::Guard;
 use super::options::Options;
-use super::routes::{Decision, Format, Period, ProfileRequest, Refusal, decide};
-use super::{guard, index, metrics, symbol};
+use super::routes::{Decision, Format, Period, ProfileRequest, Refusal, Rules, decide};
+use super::waiters::{Peer, Waiters};
+use super::worker::Worker;
+use super::{index, metrics, symbol};
 use crate::encode::{ProfileKind, heap_folded, heap_profile, heap_text, top_json, top_table};
 use crate::process;
 
-/// Deltas that may wait at once: each holds a snapshot. Below the limit on connections, so that a plain profile
-/// can always be had.
-const MAX_WAITING_DELTAS: usize = 8;
+pub(super) use super::routes::Mount;
+
 /// Largest body of a `symbol` request: some 70 000 addresses.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Longest time for that body to arrive.
 const MAX_BODY_TIME: Duration = Duration::from_secs(5);
+/// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Answers requests from a profiler. Clones share the permits for deltas, and what clients have had.
+/// Put into the index where the prefix it stands at is unknown and may lack its slash, on which its relative
+/// links depend. Only browsers follow those.
+const ADD_SLASH: &str = "<script>
+if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' + location.search);
+</script>
+</head>";
+
+/// Answers `/debug/pprof/` inside a server of your own: any executor, any framework, any prefix.
+///
+/// It takes an [`http::Request`](hyper::Request) and gives an [`http::Response`](hyper::Response), by
+/// [`respond`](Handler::respond) or as a [`tower::Service`](tower_service::Service). Cloning is cheap, and
+/// clones are one handler.
+///
+/// The prefix may have been stripped from the path or not: `/heap`, `/debug/pprof/heap` and
+/// `/admin/debug/pprof/heap` are the same profile. Send it nothing but requests below that prefix: of a path
+/// without `/debug/pprof/` it looks at the last folder only.
+///
+/// **Who may ask is your server's business**: put it behind the authentication of your other internal pages. The
+/// handler knows no tokens and any `Host`. It still refuses what a web page of another origin sends.
+///
+/// # Examples
+///
+/// With axum:
+///
+/// ```ignore
+/// let app = axum::Router::new().nest_service("/debug/pprof", pprof_server::Handler::new());
+/// ```
+///
+/// # Cost
+///
+/// None until the first request. It starts a thread named `pprof-worker`, which waits for deltas and encodes, so
+/// that no thread of yours does, and lives as long as the handler. At most 64 requests are worked on at once, 8
+/// of them waiting for `seconds=N` (1 to 300), each of which holds a snapshot; more are told to come back (429).
 #[derive(Clone, Debug)]
-pub(crate) struct Handler {
+pub struct Handler(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     snapshot: fn() -> Snapshot,
     is_installed: fn() -> bool,
-    deltas: Arc<Semaphore>,
+    guard: Guard,
+    rules: Rules,
+    options: Options,
+    waiters: Waiters,
     /// Who has called `delta_heap`.
     clients: Arc<Mutex<Clients>>,
-    options: Options,
+    worker: Worker,
 }
 
-/// Tells that the server is stopping: `changed` returns an error once the sender is gone.
-pub(super) type Stopping = watch::Receiver<()>;
+impl Default for Handler {
+    fn default() -> Handler {
+        Handler::new()
+    }
+}
 
 impl Handler {
-    /// Answers from this process's profiler.
-    pub(crate) fn new() -> Handler {
-        Handler {
-            snapshot: alloc_profiler::snapshot,
-            is_installed: alloc_profiler::is_installed,
-            deltas: Arc::new(Semaphore::new(MAX_WAITING_DELTAS)),
-            clients: Arc::default(),
-            options: Options::from_env(),
-        }
+    /// Answers from this process's profiler. Environment variables of the profiler are read as by
+    /// `alloc_profiler::init_from_env`.
+    #[must_use]
+    pub fn new() -> Handler {
+        alloc_profiler::init_from_env();
+        Handler::with(Guard::of_mounted(), Mount::AnyPrefix, DEFAULT_MAX_DELTA)
     }
 
-    /// The answer to `request`. A panic on the way becomes a 500.
-    pub(super) async fn answer<B>(self, request: Request<B>, stopping: Stopping) -> Answer
+    pub(super) fn with(guard: Guard, mount: Mount, max_delta: Duration) -> Handler {
+        Handler(Arc::new(Shared {
+            snapshot: alloc_profiler::snapshot,
+            is_installed: alloc_profiler::is_installed,
+            guard,
+            rules: Rules { mount, max_delta },
+            options: Options::from_env(),
+            waiters: Waiters::default(),
+            clients: Arc::default(),
+            worker: Worker::new(),
+        }))
+    }
+
+    /// The answer to `request`. Every failure is one: a panic on the way is a 500.
+    ///
+    /// Takes as long as asked with `seconds=N`, else milliseconds, or about a second where names are looked up
+    /// for the first time. Dropping the future ends the wait. It needs no particular runtime, and does not
+    /// block. Put a [`Peer`] into the request's extensions to bound what each client may ask for.
+    pub async fn respond<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: Body<Data = Bytes>,
-        B::Error: std::error::Error + Send + Sync + 'static,
+        B: body::Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let mut answer = pin!(self.answer_or_panic(request, stopping));
+        let mut answer = pin!(self.respond_or_panic(request));
         poll_fn(|cx| {
-            // Nothing outlives a panicked answer but the permits, which are atomic.
+            // Nothing outlives a panicked answer but the places among the waiters, which it gives back.
             catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))).unwrap_or_else(|_| {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 Poll::Ready(answer::refusal(&Refusal::new(
@@ -82,80 +144,152 @@ impl Handler {
         .await
     }
 
-    async fn answer_or_panic<B>(self, request: Request<B>, stopping: Stopping) -> Answer
+    /// Answers all who wait with 503, and every later request, in any clone: for a server that stops gracefully, which
+    /// would otherwise wait for the longest delta. Returns at once.
+    pub fn shutdown(&self) {
+        self.0.worker.stop();
+    }
+
+    /// Waits for the thread after `shutdown`: as long as one profile is being encoded.
+    pub(super) fn join(&self) {
+        self.0.worker.join();
+    }
+
+    /// The longest delta.
+    pub(super) fn max_delta(&self) -> Duration {
+        self.0.rules.max_delta
+    }
+
+    async fn respond_or_panic<B>(&self, request: Request<B>) -> Answer
     where
-        B: Body<Data = Bytes>,
-        B::Error: std::error::Error + Send + Sync + 'static,
+        B: body::Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let uri = request.uri();
-        let admitted = guard::admit(uri, request.version(), request.headers());
-        let decision = match admitted {
-            Ok(()) => decide(request.method(), uri.path(), uri.query()),
+        let decision = match self.0.guard.admit(uri, request.version(), request.headers()) {
+            Ok(()) => decide(self.0.rules, request.method(), uri.path(), uri.query()),
             Err(refusal) => Decision::Refuse(refusal),
         };
-        match decision {
-            Decision::Index => answer::html(index::page(&(self.snapshot)(), (self.is_installed)())),
+        let answered = match decision {
+            Decision::Index => self.index(uri.path()).await,
             Decision::Profile(wanted) => {
-                self.profile(&wanted, stopping).await.unwrap_or_else(|refusal| answer::refusal(&refusal))
+                let peer = request.extensions().get::<Peer>().copied();
+                self.profile(wanted, peer).await
             }
-            Decision::Symbol => match words(request).await {
-                Ok(words) => answer::text(symbol::names(&words, crate::symbols::mangled_names)),
-                Err(refusal) => answer::refusal(&refusal),
-            },
-            Decision::Cmdline => match arguments(&self.options) {
-                Ok(arguments) => answer::raw_text(arguments),
-                Err(refusal) => answer::refusal(&refusal),
-            },
-            Decision::Metrics { with_malloc } => {
-                let snapshot = (self.snapshot)();
-                answer::metrics(metrics::text(&snapshot, (self.is_installed)(), with_malloc))
+            Decision::Symbol => self.symbol(request).await,
+            Decision::Cmdline => arguments(&self.0.options).map(answer::raw_text),
+            Decision::Metrics { with_malloc } => self.metrics(with_malloc).await,
+            Decision::Redirect(location) => Ok(answer::redirect(&location)),
+            Decision::Refuse(refusal) => Err(refusal),
+        };
+        answered.unwrap_or_else(|refusal| answer::refusal(&refusal))
+    }
+
+    async fn index(&self, path: &str) -> Result<Answer, Refusal> {
+        let (snapshot, is_installed) = (self.0.snapshot, self.0.is_installed);
+        let page = self.0.worker.run(async move { index::page(&snapshot(), is_installed()) }).await?;
+        let is_place_unknown = self.0.rules.mount == Mount::AnyPrefix && path.len() <= 1;
+        Ok(answer::html(if is_place_unknown { page.replacen("</head>", ADD_SLASH, 1) } else { page }))
+    }
+
+    async fn metrics(&self, with_malloc: bool) -> Result<Answer, Refusal> {
+        let (snapshot, is_installed) = (self.0.snapshot, self.0.is_installed);
+        let text = async move { metrics::text(&snapshot(), is_installed(), with_malloc) };
+        self.0.worker.run(text).await.map(answer::metrics)
+    }
+
+    async fn profile(&self, wanted: ProfileRequest, peer: Option<Peer>) -> Result<Answer, Refusal> {
+        let _waiting = match wanted.period {
+            Period::Next(_) => Some(self.0.waiters.admit(peer, wanted.options.kind)?),
+            _ => None,
+        };
+        let (snapshot, clients) = (self.0.snapshot, self.0.clients.clone());
+        let encoded = async move {
+            if wanted.releases_free_memory {
+                alloc_profiler::release_free_memory();
             }
-            Decision::Redirect(location) => answer::redirect(&location),
-            Decision::Refuse(refusal) => answer::refusal(&refusal),
-        }
-    }
-
-    async fn profile(&self, wanted: &ProfileRequest, stopping: Stopping) -> Result<Answer, Refusal> {
-        if wanted.releases_free_memory {
-            alloc_profiler::release_free_memory();
-        }
-        let snapshot = match &wanted.period {
-            Period::SinceStart => (self.snapshot)(),
-            Period::Next(time) => self.delta(*time, stopping).await?,
-            Period::SinceLastCall { client, is_peek } => self.since_last_call(client, *is_peek),
+            let snapshot = match &wanted.period {
+                Period::SinceStart => snapshot(),
+                Period::Next(time) => delta(snapshot, *time).await,
+                Period::SinceLastCall { client, is_peek } => {
+                    since_last_call(snapshot(), &clients, client, *is_peek)
+                }
+            };
+            encode(&snapshot, &wanted)
         };
-        let options = &wanted.options;
-        Ok(match wanted.format {
-            Format::Pprof => answer::profile(heap_profile(&snapshot, options), disposition(wanted)),
-            Format::Legacy => answer::text(heap_text(&snapshot, options)),
-            Format::Table { rows } => answer::text(format!("{:.rows$}", top_table(&snapshot, options))),
-            Format::Json { rows } => answer::json(top_json(&snapshot, options, rows)),
-            Format::Folded => answer::text(heap_folded(&snapshot, options)),
-        })
+        self.0.worker.run(encoded).await?
     }
 
-    /// What was allocated since `client` last called, and what is in use.
-    fn since_last_call(&self, client: &str, is_peek: bool) -> Snapshot {
-        let now = (self.snapshot)();
-        // A panic while the lock was held lost one client at most.
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
+    async fn symbol<B>(&self, request: Request<B>) -> Result<Answer, Refusal>
+    where
+        B: body::Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let words = self.words(request).await?;
+        let names = async move { symbol::names(&words, crate::symbols::mangled_names) };
+        self.0.worker.run(names).await.map(answer::text)
     }
 
-    /// What changes in `time`.
-    async fn delta(&self, time: Duration, mut stopping: Stopping) -> Result<Snapshot, Refusal> {
-        let Ok(_permit) = self.deltas.try_acquire() else {
-            let text = "too many profiles with seconds are being taken; try again later";
-            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, text);
-            return Err(Refusal { retry_after: Some("10"), ..refusal });
-        };
-        let before = (self.snapshot)();
+    /// The words of a `symbol` request: the body of a POST, else the raw query.
+    async fn words<B>(&self, request: Request<B>) -> Result<Bytes, Refusal>
+    where
+        B: body::Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        if *request.method() != Method::POST {
+            return Ok(Bytes::copy_from_slice(request.uri().query().unwrap_or_default().as_bytes()));
+        }
+        let too_long =
+            || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a symbol request must be at most 1 MiB");
+        let body = request.into_body();
+        // Asked before the first read: a client that waits for `100 Continue` then never sends the body.
+        if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+            return Err(too_long());
+        }
+        let body = pin!(Limited::new(body, MAX_BODY_BYTES));
         tokio::select! {
-            () = sleep(time) => Ok((self.snapshot)().since(&before)),
-            _ = stopping.changed() => {
-                Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the profile server is shutting down"))
+            body = body.collect() => match body {
+                Ok(body) => Ok(body.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
+                Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
+            },
+            waited = self.0.worker.run(sleep(MAX_BODY_TIME)) => {
+                waited?;
+                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out"))
             }
         }
+    }
+}
+
+/// What changes in `time`.
+async fn delta(snapshot: fn() -> Snapshot, time: Duration) -> Snapshot {
+    let before = snapshot();
+    sleep(time).await;
+    snapshot().since(&before)
+}
+
+/// What was allocated since `client` last called, and what is in use.
+fn since_last_call(now: Snapshot, clients: &Mutex<Clients>, client: &str, is_peek: bool) -> Snapshot {
+    // A panic while the lock was held lost one client at most.
+    let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
+    clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
+}
+
+fn encode(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
+    let options = &wanted.options;
+    let text = |text: String| bounded(text.len()).map(|()| answer::text(text));
+    match wanted.format {
+        Format::Pprof => {
+            let profile = heap_profile(snapshot, options);
+            bounded(profile.len()).map(|()| answer::profile(profile, disposition(wanted)))
+        }
+        Format::Legacy => text(heap_text(snapshot, options)),
+        Format::Table { rows } => text(format!("{:.rows$}", top_table(snapshot, options))),
+        Format::Json { rows } => {
+            let json = top_json(snapshot, options, rows);
+            bounded(json.len()).map(|()| answer::json(json))
+        }
+        Format::Folded => text(heap_folded(snapshot, options)),
     }
 }
 
@@ -183,37 +317,46 @@ fn arguments(options: &Options) -> Result<Vec<u8>, Refusal> {
     Ok(arguments.join(&0))
 }
 
-/// The words of a `symbol` request: the body of a POST, else the raw query.
-async fn words<B>(request: Request<B>) -> Result<Bytes, Refusal>
+fn bounded(bytes: usize) -> Result<(), Refusal> {
+    if bytes <= MAX_ANSWER_BYTES {
+        return Ok(());
+    }
+    let text =
+        "the profile is larger than 64 MiB; lower the profiler's limits, or raise its sampling interval";
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text))
+}
+
+impl<B> tower_service::Service<Request<B>> for Handler
 where
-    B: Body<Data = Bytes>,
-    B::Error: std::error::Error + Send + Sync + 'static,
+    B: body::Body + Send + 'static,
+    B::Data: Buf + Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    if *request.method() != Method::POST {
-        return Ok(Bytes::copy_from_slice(request.uri().query().unwrap_or_default().as_bytes()));
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    let too_long = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a symbol request must be at most 1 MiB");
-    let body = request.into_body();
-    // Asked before the first read: a client that waits for `100 Continue` then never sends the body.
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Err(too_long());
-    }
-    match timeout(MAX_BODY_TIME, pin!(Limited::new(body, MAX_BODY_BYTES)).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out")),
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let handler = self.clone();
+        Box::pin(async move { Ok(handler.respond(request).await) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::waiters::MAX_WAITING_DELTAS;
     use super::*;
     use http_body_util::{Empty, Full};
     use std::time::Instant;
+    use tokio::time::timeout;
 
     fn handler_of(snapshot: fn() -> Snapshot) -> Handler {
-        Handler { snapshot, ..Handler::new() }
+        let Ok(shared) = Arc::try_unwrap(Handler::new().0) else { panic!("there is one") };
+        Handler(Arc::new(Shared { snapshot, ..shared }))
     }
 
     fn get(target: &str) -> Request<Empty<Bytes>> {
@@ -224,63 +367,104 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
-    /// A server that is not stopping.
-    fn never() -> (watch::Sender<()>, Stopping) {
-        watch::channel(())
+    /// As `run`, without a clock, a reactor or any of tokio: the simplest executor there can be.
+    fn run_bare<T>(future: impl Future<Output = T>) -> T {
+        struct Unpark(std::thread::Thread);
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(done) => return done,
+                Poll::Pending => std::thread::park(),
+            }
+        }
     }
 
     #[test]
     fn a_panic_is_a_500_and_the_next_request_is_served() {
         run(async {
-            let (_sender, stopping) = never();
             let broken = handler_of(|| panic!("on purpose"));
-            let answer = broken.clone().answer(get("/debug/pprof/heap"), stopping.clone()).await;
+            let answer = broken.respond(get("/debug/pprof/heap")).await;
             assert_eq!(answer.status(), 500);
             assert_eq!(answer.headers()["x-go-pprof"], "1");
-            // Permits are given back on the way out of a panic.
+            // Places are given back on the way out of a panic.
             for _ in 0..2 * MAX_WAITING_DELTAS {
-                let answer =
-                    broken.clone().answer(get("/debug/pprof/heap?seconds=1"), stopping.clone()).await;
+                let answer = broken.respond(get("/debug/pprof/heap?seconds=1")).await;
                 assert_eq!(answer.status(), 500);
             }
-            let answer = broken.answer(get("/debug/pprof/symbol"), stopping).await;
+            let answer = broken.respond(get("/debug/pprof/symbol")).await;
             assert_eq!(answer.status(), 200);
         });
     }
 
     #[test]
-    fn a_delta_lasts_as_long_as_asked_and_gives_its_permit_back() {
-        run(async {
-            let (_sender, stopping) = never();
-            let handler = handler_of(alloc_profiler::snapshot);
+    fn any_executor_will_do() {
+        let handler = Handler::new();
+        for target in ["/debug/pprof/", "/heap", "/heap?debug=1", "/allocs?seconds=1", "/symbol?0x1"] {
             let started = Instant::now();
-            let delta = handler.delta(Duration::from_millis(50), stopping.clone()).await.unwrap();
+            assert_eq!(run_bare(handler.respond(get(target))).status(), 200, "{target}");
+            assert!(!target.contains("seconds") || started.elapsed() >= Duration::from_secs(1), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_index_mends_its_links_only_where_it_must() {
+        let handler = Handler::new();
+        let page = |path: &str| {
+            let body = run_bare(async { handler.respond(get(path)).await.into_body().collect().await });
+            String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap()
+        };
+        assert!(page("/").contains("<script>"));
+        assert!(!page("/debug/pprof/").contains("<script>"));
+    }
+
+    #[test]
+    fn a_delta_lasts_as_long_as_asked() {
+        run(async {
+            let started = Instant::now();
+            let delta = delta(alloc_profiler::snapshot, Duration::from_millis(50)).await;
             assert!(delta.duration.is_some() && started.elapsed() >= Duration::from_millis(50));
+        });
+    }
 
-            let waiting: Vec<_> =
-                (0..MAX_WAITING_DELTAS).map(|_| handler.deltas.try_acquire().unwrap()).collect();
-            let refusal = handler.delta(Duration::ZERO, stopping.clone()).await.unwrap_err();
-            assert_eq!(refusal.status, StatusCode::TOO_MANY_REQUESTS);
-            drop(waiting);
-
-            // Dropped while it waits, as when the client leaves.
-            assert!(
-                timeout(Duration::from_millis(10), handler.delta(Duration::MAX, stopping)).await.is_err()
+    #[test]
+    fn one_delta_of_a_kind_for_each_client_whose_place_is_free_when_it_leaves() {
+        run(async {
+            let handler = Handler::new();
+            let ask = |target: &str| {
+                let mut request = get(target);
+                request.extensions_mut().insert(Peer::UNIX);
+                handler.respond(request)
+            };
+            let mut waiting = Box::pin(ask("/heap?seconds=300"));
+            assert!(timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+            let refused = ask("/heap?seconds=1").await;
+            assert_eq!(
+                (refused.status().as_u16(), &refused.headers()["retry-after"]),
+                (429, &"10".parse().unwrap())
             );
-            assert_eq!(handler.deltas.available_permits(), MAX_WAITING_DELTAS);
+            assert_eq!(ask("/heap").await.status(), 200, "a plain profile needs no place");
+            // Dropped while it waits, as when the client leaves.
+            drop(waiting);
+            assert_eq!(ask("/heap?seconds=1").await.status(), 200);
         });
     }
 
     #[test]
     fn a_delta_ends_when_the_server_stops() {
         run(async {
-            let (sender, stopping) = never();
             let handler = handler_of(alloc_profiler::snapshot);
-            let answer = handler.answer(get("/debug/pprof/heap?seconds=300"), stopping);
-            let mut answer = pin!(answer);
+            let mut answer = pin!(handler.respond(get("/debug/pprof/heap?seconds=300")));
             assert!(timeout(Duration::from_millis(10), &mut answer).await.is_err());
-            drop(sender);
+            handler.clone().shutdown();
             assert_eq!(answer.await.status(), 503);
+            assert_eq!(handler.respond(get("/heap")).await.status(), 503);
+            handler.join();
         });
     }
 
@@ -295,11 +479,12 @@ mod tests {
     #[test]
     fn a_symbol_body_is_bounded_in_size() {
         let post = |body| Request::post("/debug/pprof/symbol").body(body).unwrap();
+        let handler = Handler::new();
         run(async {
             let long = Full::new(Bytes::from(vec![b'1'; MAX_BODY_BYTES + 1]));
-            assert_eq!(words(post(long)).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(handler.words(post(long)).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
             let whole = Full::new(Bytes::from_static(b"0x1+0x2"));
-            assert_eq!(words(post(whole)).await.unwrap(), "0x1+0x2");
+            assert_eq!(handler.words(post(whole)).await.unwrap(), "0x1+0x2");
         });
     }
 }

@@ -1,19 +1,23 @@
 //! `/debug/pprof/` over HTTP/1, as Go's `net/http/pprof` serves it, on one thread of its own.
 //!
 //! ```text
-//! server ─▶ guard ─▶ routes ─▶ handler ─▶ answer
-//! (sockets)  (Host)  (what is   (index, heap, (headers)
-//!                     asked)     symbol, …)
+//! server ─▶ guard ──▶ routes ─▶ handler ─▶ worker ─▶ answer
+//! (sockets)  (Host,    (what is   (index, heap, (waits, (headers)
+//!             token)    asked)     symbol)      encodes)
 //! ```
 //!
 //! `routes` decides from method, path and query alone, and `handler` answers without a socket, so both are
-//! tested as functions. Only `server` and `stream` know about connections.
+//! tested as functions, and `handler` can be mounted in any server. Only `server`, `places` and `stream` know
+//! about connections.
 //!
-//! Path: *read path*. Everything here runs on the server's thread, whose allocations are left out of the
-//! profile.
+//! Path: *read path*. All work is done on threads whose allocations are left out of the profile.
 
-pub(crate) mod address;
+mod address;
+mod builder;
+mod places;
 mod server;
+#[cfg(unix)]
+mod socket_file;
 mod stream;
 
 mod guard;
@@ -21,6 +25,7 @@ mod options;
 mod parameters;
 mod query;
 mod routes;
+mod token;
 
 mod answer;
 mod clients;
@@ -28,6 +33,12 @@ mod handler;
 mod index;
 mod metrics;
 mod symbol;
+mod waiters;
+mod worker;
 
-pub(crate) use handler::Handler;
+pub use address::{Address, Endpoint};
+pub use answer::Body;
+pub use builder::ServerBuilder;
+pub use handler::Handler;
 pub use server::{Server, serve};
+pub use waiters::Peer;

@@ -16,11 +16,26 @@ use super::parameters;
 use super::query::{atoi, escapes_are_whole, given};
 use crate::encode::{ProfileKind, ProfileOptions};
 
-/// The longest delta. A forgotten `seconds=100000` would hold a snapshot in memory for a day.
-pub(super) const MAX_DELTA_SECONDS: i64 = 300;
-
 const GET_AND_HEAD: &str = "GET, HEAD";
 const GET_HEAD_AND_POST: &str = "GET, HEAD, POST";
+
+/// What the owner of a server decides about its routes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) mount: Mount,
+    /// The longest delta, in whole seconds.
+    pub(super) max_delta: Duration,
+}
+
+/// Where the profiles are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mount {
+    /// At `/debug/pprof/`, and nothing elsewhere: a server of our own.
+    Root,
+    /// Below whatever prefix another server's router sends us, which may have been stripped from the path. Such a
+    /// router has cleaned the path in its own way, so only its end counts.
+    AnyPrefix,
+}
 
 /// What to do about a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,11 +99,11 @@ pub(super) enum Format {
     Folded,
 }
 
-/// An error answer. Its text is a constant: nothing of the request comes back in it.
+/// An error answer. Nothing of the request comes back in its text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    pub(super) text: &'static str,
+    pub(super) text: Cow<'static, str>,
     /// Sets `X-Go-Pprof`, which makes `go tool pprof` print the text. Go sets it in its handlers, but not
     /// where its router answers.
     pub(super) is_for_pprof: bool,
@@ -101,66 +116,88 @@ pub(super) struct Refusal {
 impl Refusal {
     /// An error of a handler.
     pub(super) const fn new(status: StatusCode, text: &'static str) -> Refusal {
-        Refusal { status, text, is_for_pprof: true, allow: None, retry_after: None }
+        Refusal { status, text: Cow::Borrowed(text), is_for_pprof: true, allow: None, retry_after: None }
     }
 
     /// An error of the router, worded like Go's.
     const fn of_router(status: StatusCode, text: &'static str) -> Refusal {
-        Refusal { status, text, is_for_pprof: false, allow: None, retry_after: None }
+        Refusal { status, text: Cow::Borrowed(text), is_for_pprof: false, allow: None, retry_after: None }
     }
 }
 
 /// Decides about one request. `path` is as it was sent, percent escapes and all.
-pub(super) fn decide(method: &Method, path: &str, query: Option<&str>) -> Decision {
+pub(super) fn decide(rules: Rules, method: &Method, path: &str, query: Option<&str>) -> Decision {
     let not_found = Refusal::of_router(StatusCode::NOT_FOUND, "404 page not found");
-    if !path.starts_with('/') {
-        return Decision::Refuse(not_found);
-    }
     if !escapes_are_whole(path) {
         return Decision::Refuse(Refusal::of_router(StatusCode::BAD_REQUEST, "400 Bad Request"));
+    }
+    if rules.mount == Mount::AnyPrefix {
+        return match name_below_any_prefix(path) {
+            Some(name) => decide_name(rules, method, &name, query),
+            // Relative, since we do not know what was stripped.
+            None => Decision::Redirect(match query {
+                Some(query) => format!("pprof/?{query}"),
+                None => "pprof/".to_owned(),
+            }),
+        };
+    }
+    if !path.starts_with('/') {
+        return Decision::Refuse(not_found);
     }
     let clean = clean_path(path);
     let location = |path: &str| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    let is_method_allowed = |allow: &str| allow.split(", ").any(|allowed| allowed == method.as_str());
     let name = name_below_debug_pprof(&clean);
-    if name == Some(None) && is_method_allowed(GET_AND_HEAD) {
+    if name == Some(None) && is_allowed(method, GET_AND_HEAD) {
         return Decision::Redirect(location(&format!("{clean}/")));
     }
     if clean != path && *method != Method::CONNECT {
         return Decision::Redirect(location(&clean));
     }
-    let name = match &name {
-        Some(name) => name.as_deref(),
-        None if clean == "/metrics" => Some("metrics"),
-        None => return Decision::Refuse(not_found),
-    };
-    let allow = if name == Some("symbol") { GET_HEAD_AND_POST } else { GET_AND_HEAD };
-    if !is_method_allowed(allow) {
+    match name {
+        // Without a slash it was redirected above, or its method is refused here.
+        Some(name) => decide_name(rules, method, &name.unwrap_or_default(), query),
+        None if clean == "/metrics" => decide_name(rules, method, "metrics", query),
+        None => Decision::Refuse(not_found),
+    }
+}
+
+/// Decides about the page called `name`.
+fn decide_name(rules: Rules, method: &Method, name: &str, query: Option<&str>) -> Decision {
+    let allow = if name == "symbol" { GET_HEAD_AND_POST } else { GET_AND_HEAD };
+    if !is_allowed(method, allow) {
         let refusal = Refusal::of_router(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         return Decision::Refuse(Refusal { allow: Some(allow), ..refusal });
     }
     let query = query.unwrap_or_default();
     match name {
-        // `None` was redirected above, or its method refused.
-        None | Some("") => Decision::Index,
-        Some("symbol") => Decision::Symbol,
-        Some("cmdline") => Decision::Cmdline,
-        Some("metrics") => match parameters::with_malloc(query) {
+        "" => Decision::Index,
+        "symbol" => Decision::Symbol,
+        "cmdline" => Decision::Cmdline,
+        "metrics" => match parameters::with_malloc(query) {
             Ok(with_malloc) => Decision::Metrics { with_malloc },
             Err(refusal) => Decision::Refuse(refusal),
         },
-        Some(name) => match profile_request(method, name, query) {
+        name => match profile_request(method, name, query, rules.max_delta) {
             Ok(request) => Decision::Profile(request),
             Err(refusal) => Decision::Refuse(refusal),
         },
     }
 }
 
+fn is_allowed(method: &Method, allow: &str) -> bool {
+    allow.split(", ").any(|allowed| allowed == method.as_str())
+}
+
 /// The profile called `name`, as the query wants it.
-fn profile_request(method: &Method, name: &str, query: &str) -> Result<ProfileRequest, Refusal> {
+fn profile_request(
+    method: &Method,
+    name: &str,
+    query: &str,
+    max_delta: Duration,
+) -> Result<ProfileRequest, Refusal> {
     let bad_request = |text| Refusal::new(StatusCode::BAD_REQUEST, text);
     let kind = match name {
         "heap" => ProfileKind::Heap,
@@ -176,7 +213,7 @@ fn profile_request(method: &Method, name: &str, query: &str) -> Result<ProfileRe
         _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "Unknown profile")),
     };
     let is_legacy = is_legacy(query);
-    let period = match seconds(query)? {
+    let period = match seconds(query, max_delta)? {
         None => Period::SinceStart,
         Some(_) if is_legacy => return Err(bad_request("seconds and debug params are incompatible")),
         Some(time) => Period::Next(time),
@@ -195,7 +232,7 @@ fn profile_request(method: &Method, name: &str, query: &str) -> Result<ProfileRe
 /// `delta_heap`, as the package godeltaprof serves it to Go programs.
 fn delta_heap_request(method: &Method, query: &str) -> Result<ProfileRequest, Refusal> {
     let bad_request = |text| Err(Refusal::new(StatusCode::BAD_REQUEST, text));
-    if seconds(query)?.is_some() {
+    if seconds(query, Duration::MAX)?.is_some() {
         return bad_request(r#""seconds" parameter is not supported for this profile type"#);
     }
     if is_legacy(query) {
@@ -221,14 +258,17 @@ fn is_gc(query: &str) -> bool {
 }
 
 /// How long to wait, if at all.
-fn seconds(query: &str) -> Result<Option<Duration>, Refusal> {
+fn seconds(query: &str, max_delta: Duration) -> Result<Option<Duration>, Refusal> {
     let Some(value) = given(query, "seconds") else { return Ok(None) };
-    let text = match value.parse::<i64>() {
-        Ok(seconds @ 1..=MAX_DELTA_SECONDS) => return Ok(Some(Duration::from_secs(seconds.unsigned_abs()))),
-        Ok(1..) => r#"invalid value for "seconds" - must be at most 300"#,
-        _ => r#"invalid value for "seconds" - must be a positive integer"#,
+    let most = max_delta.as_secs();
+    let text: Cow<'static, str> = match value.parse::<i64>() {
+        Ok(seconds @ 1..) if seconds.unsigned_abs() <= most => {
+            return Ok(Some(Duration::from_secs(seconds.unsigned_abs())));
+        }
+        Ok(1..) => format!(r#"invalid value for "seconds" - must be at most {most}"#).into(),
+        _ => r#"invalid value for "seconds" - must be a positive integer"#.into(),
     };
-    Err(Refusal::new(StatusCode::BAD_REQUEST, text))
+    Err(Refusal { text, ..Refusal::new(StatusCode::BAD_REQUEST, "") })
 }
 
 /// What follows `/debug/pprof/`, decoded; `Some(None)` if the slash is missing; `None` for a path elsewhere.
@@ -240,6 +280,18 @@ fn name_below_debug_pprof(path: &str) -> Option<Option<Cow<'_, str>>> {
         return None;
     }
     Some(parts.next().map(decoded))
+}
+
+/// The name at the end of a path below a prefix that may have been stripped, decoded: what follows the last
+/// `/debug/pprof/`, or the last slash. `None` if the path ends in `/debug/pprof`, whose slash is missing.
+fn name_below_any_prefix(path: &str) -> Option<Cow<'_, str>> {
+    const FOLDERS: &str = "/debug/pprof";
+    let name = match path.rsplit_once("/debug/pprof/") {
+        Some((_, name)) => name,
+        None if path.ends_with(FOLDERS) => return None,
+        None => path.rsplit('/').next().unwrap_or_default(),
+    };
+    Some(percent_decode_str(name).decode_utf8_lossy())
 }
 
 /// The path without empty folders, `.` and `..`; a slash at its end stays.
@@ -264,12 +316,18 @@ fn clean_path(path: &str) -> String {
 mod tests {
     use super::*;
 
+    const RULES: Rules = Rules { mount: Mount::Root, max_delta: Duration::from_secs(300) };
+
     fn get(target: &str) -> Decision {
+        get_by(RULES, target)
+    }
+
+    fn get_by(rules: Rules, target: &str) -> Decision {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        decide(&Method::GET, path, query)
+        decide(rules, &Method::GET, path, query)
     }
 
     fn request(target: &str) -> ProfileRequest {
@@ -332,7 +390,7 @@ mod tests {
         {
             let refusal = refusal(path);
             assert_eq!(
-                (refusal.status, refusal.text),
+                (refusal.status, &*refusal.text),
                 (StatusCode::NOT_FOUND, "404 page not found"),
                 "{path}"
             );
@@ -351,16 +409,18 @@ mod tests {
             (Method::DELETE, "/debug/pprof/symbol", "GET, HEAD, POST"),
             (Method::OPTIONS, "/debug/pprof/allocs", "GET, HEAD"),
         ] {
-            let Decision::Refuse(refusal) = decide(&method, path, None) else { panic!("{method} {path}") };
+            let Decision::Refuse(refusal) = decide(RULES, &method, path, None) else {
+                panic!("{method} {path}")
+            };
             assert_eq!(
                 (refusal.status, refusal.allow),
                 (StatusCode::METHOD_NOT_ALLOWED, Some(allow)),
                 "{path}"
             );
         }
-        assert_eq!(decide(&Method::POST, "/debug/pprof/symbol", None), Decision::Symbol);
-        assert_eq!(decide(&Method::HEAD, "/debug/pprof/", None), Decision::Index);
-        let Decision::Refuse(refusal) = decide(&Method::POST, "/nope", None) else { panic!() };
+        assert_eq!(decide(RULES, &Method::POST, "/debug/pprof/symbol", None), Decision::Symbol);
+        assert_eq!(decide(RULES, &Method::HEAD, "/debug/pprof/", None), Decision::Index);
+        let Decision::Refuse(refusal) = decide(RULES, &Method::POST, "/nope", None) else { panic!() };
         assert_eq!(refusal.status, StatusCode::NOT_FOUND);
     }
 
@@ -424,10 +484,11 @@ mod tests {
 
     #[test]
     fn delta_heap_knows_its_client() {
-        let period = |method: Method, query| match decide(&method, "/debug/pprof/delta_heap", Some(query)) {
-            Decision::Profile(request) => (request.period, request.format),
-            other => panic!("{query}: {other:?}"),
-        };
+        let period =
+            |method: Method, query| match decide(RULES, &method, "/debug/pprof/delta_heap", Some(query)) {
+                Decision::Profile(request) => (request.period, request.format),
+                other => panic!("{query}: {other:?}"),
+            };
         let since = |client: &str, is_peek| {
             (Period::SinceLastCall { client: client.to_owned(), is_peek }, Format::Pprof)
         };
@@ -456,7 +517,7 @@ mod tests {
             assert_eq!(get(path), Decision::Metrics { with_malloc: false });
             assert_eq!(get(&format!("{path}?malloc=1")), Decision::Metrics { with_malloc: true });
             assert_eq!(refusal(&format!("{path}?malloc=yes")).status, StatusCode::BAD_REQUEST);
-            let Decision::Refuse(refusal) = decide(&Method::POST, path, None) else { panic!() };
+            let Decision::Refuse(refusal) = decide(RULES, &Method::POST, path, None) else { panic!() };
             assert_eq!(refusal.status, StatusCode::METHOD_NOT_ALLOWED);
         }
         assert_eq!(get("//metrics"), Decision::Redirect("/metrics".to_owned()));
@@ -491,5 +552,42 @@ mod tests {
             let refusal = refusal(&format!("/debug/pprof/allocs?{query}"));
             assert_eq!(refusal, Refusal::new(StatusCode::BAD_REQUEST, text), "{query}");
         }
+    }
+
+    #[test]
+    fn below_any_prefix_only_the_end_of_the_path_counts() {
+        let rules = Rules { mount: Mount::AnyPrefix, ..RULES };
+        for path in ["", "/", "/debug/pprof/", "/admin/debug/pprof/", "/admin/"] {
+            assert_eq!(get_by(rules, path), Decision::Index, "{path}");
+        }
+        for path in [
+            "/heap",
+            "heap",
+            "/debug/pprof/heap",
+            "/debug/pprof/%68eap",
+            "/admin/heap",
+            "/admin/debug/pprof/heap",
+            "//x/../heap",
+        ] {
+            assert_eq!(get_by(rules, path), get("/debug/pprof/heap"), "{path}");
+        }
+        for path in ["/debug/pprof", "/admin/debug/pprof"] {
+            assert_eq!(get_by(rules, path), Decision::Redirect("pprof/".to_owned()), "{path}");
+        }
+        assert_eq!(get_by(rules, "/debug/pprof?a=b"), Decision::Redirect("pprof/?a=b".to_owned()));
+        for path in ["/debug/pprof/heap/", "/debug/pprof/x/heap", "/nope", "/..", "/heap%2f", "*"] {
+            assert_eq!(get_by(rules, path), get("/debug/pprof/nope"), "{path}");
+        }
+        let posted = decide(rules, &Method::POST, "/heap", None);
+        assert_eq!(posted, decide(RULES, &Method::POST, "/debug/pprof/heap", None));
+    }
+
+    #[test]
+    fn the_longest_delta_is_the_owners_choice() {
+        let rules = Rules { max_delta: Duration::from_secs(600), ..RULES };
+        let Decision::Profile(request) = get_by(rules, "/debug/pprof/heap?seconds=600") else { panic!() };
+        assert_eq!(request.period, Period::Next(Duration::from_secs(600)));
+        let Decision::Refuse(refusal) = get_by(rules, "/debug/pprof/heap?seconds=601") else { panic!() };
+        assert_eq!(refusal.text, r#"invalid value for "seconds" - must be at most 600"#);
     }
 }

@@ -9,34 +9,39 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::address::resolve;
-use super::handler::{Handler, Stopping};
-use super::routes::MAX_DELTA_SECONDS;
+use super::address::{Address, Endpoint};
+use super::builder::ServerBuilder;
+use super::handler::Handler;
+use super::places::{MAX_CONNECTIONS, Place, Places};
+#[cfg(unix)]
+use super::socket_file::{self, SocketFile};
 use super::stream::BoundedStream;
+use super::waiters::Peer;
 use crate::Error;
 
-/// Connections served at once. More of them wait in the operating system's queue, where they cost us nothing.
-const MAX_CONNECTIONS: usize = 16;
 /// Longest time for a request's head to arrive.
 const MAX_HEAD_TIME: Duration = Duration::from_secs(5);
 /// Largest head of a request; also how much of an answer hyper buffers.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
-/// Longest life of a connection: the longest delta, and a minute and a half for everything else.
-const MAX_CONNECTION_TIME: Duration = Duration::from_secs(MAX_DELTA_SECONDS.unsigned_abs() + 90);
+/// Longest life of a connection, beside the longest delta: a minute and a half for everything else.
+const MAX_CONNECTION_TIME: Duration = Duration::from_secs(90);
 /// Pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for the last answers to leave when the server stops.
@@ -53,26 +58,34 @@ static WARNED: Once = Once::new();
 /// Keep it for as long as profiles shall be served: `let _server = serve(…)?;`, not `let _ = serve(…)?;`.
 #[must_use = "the server stops when this is dropped"]
 pub struct Server {
-    local_address: SocketAddr,
+    endpoint: Endpoint,
+    handler: Handler,
     running: Option<(watch::Sender<()>, JoinHandle<()>)>,
 }
 
 /// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped.
 ///
-/// Port 0 takes any free port: see [`Server::local_addr`]. Of the addresses a name stands for, one is used, IPv4
-/// first. Environment variables of the profiler are read as by `alloc_profiler::init_from_env`. If no
+/// The address is `"127.0.0.1:6060"`, `"localhost:6060"`, an address of [`std::net`], or `"unix:/path"`: a Unix
+/// socket that only this user may connect to (`curl --unix-socket`). Port 0 takes any free port: see
+/// [`Server::local_addr`]. Of the addresses a name stands for, one is used, IPv4 first. For other than loopback
+/// addresses, and for other settings, see [`Server::builder`].
+///
+/// If `PPROF_TOKEN` is set, every request must carry that token: see [`ServerBuilder::token`]. Environment
+/// variables of the profiler are read as by `alloc_profiler::init_from_env`. If no
 /// [`SamplingAllocator`](crate::SamplingAllocator) is the global allocator, a line on standard error says that
 /// profiles will be empty.
 ///
 /// # Cost
 ///
-/// A thread named `pprof-server`, which sleeps between requests, and a listening socket. At most 16 connections
-/// are served at once, 8 of them waiting for `seconds=N`, each of which holds a snapshot.
+/// Two threads, `pprof-server` and, from the first request on, `pprof-worker`, which sleep between requests, and a
+/// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
+/// holds a snapshot; answers that clients have yet to take hold at most 32 MiB, or one answer of up to 64 MiB.
 ///
 /// # Errors
 ///
-/// [`Error::Resolve`] and [`Error::NotLoopback`] for an address that cannot be used, [`Error::Bind`] if the
-/// port is in use, [`Error::Start`] if there are no threads or descriptors left.
+/// [`Error::Resolve`] and [`Error::NotLoopback`] for an address that cannot be used, [`Error::Bind`] or
+/// [`Error::Socket`] if it is in use, [`Error::Token`] for a token that is too short, [`Error::Start`] if there
+/// are no threads or descriptors left.
 ///
 /// # Examples
 ///
@@ -85,24 +98,40 @@ pub struct Server {
 /// server.shutdown();
 /// # Ok::<(), pprof_server::Error>(())
 /// ```
-pub fn serve(address: impl ToSocketAddrs + fmt::Debug) -> Result<Server, Error> {
-    alloc_profiler::init_from_env();
-    alloc_profiler::unsampled(|| {
-        if !alloc_profiler::is_installed() {
-            WARNED.call_once(|| crate::install::warn(NOT_INSTALLED));
-        }
-        Server::start(resolve(address)?, Handler::new())
-    })
+pub fn serve(address: impl Into<Address>) -> Result<Server, Error> {
+    Server::builder().serve(address)
+}
+
+/// Says once that profiles will be empty, if they will.
+pub(super) fn warn_if_not_installed() {
+    if !alloc_profiler::is_installed() {
+        WARNED.call_once(|| crate::install::warn(NOT_INSTALLED));
+    }
 }
 
 impl Server {
-    /// Where it listens: the real port where 0 was asked for.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_address
+    /// How to serve with a token, for other machines, or with longer deltas.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
     }
 
-    /// Stops the server and waits for its thread, as dropping does.
+    /// Where it listens: the real port where 0 was asked for.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The address it listens on, as [`endpoint`](Server::endpoint) tells it; `0.0.0.0:0`, where nobody can
+    /// listen, for a Unix socket.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        match &self.endpoint {
+            Endpoint::Tcp(socket) => *socket,
+            Endpoint::Unix(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        }
+    }
+
+    /// Stops the server and waits for its threads, as dropping does.
     ///
     /// Requests that wait for `seconds=N` are answered at once with 503. Takes about 50 ms if a client is
     /// connected, longer only while a profile is being encoded.
@@ -110,78 +139,156 @@ impl Server {
         drop(self);
     }
 
-    /// Listens on `address`, which has been checked, and starts the thread. Everything that can fail does so
-    /// here, in front of the caller.
-    pub(crate) fn start(address: SocketAddr, handler: Handler) -> Result<Server, Error> {
-        let listener =
-            std::net::TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
-        let start = || -> io::Result<Server> {
-            let local_address = listener.local_addr()?;
-            listener.set_nonblocking(true)?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-            let listener = {
-                let _entered = runtime.enter();
-                TcpListener::from_std(listener)?
-            };
-            let (sender, stopping) = watch::channel(());
-            let thread = std::thread::Builder::new().name("pprof-server".to_owned()).spawn(move || {
+    /// Listens on `endpoint`, which has been checked, and starts the thread. Everything that can fail does so here,
+    /// in front of the caller.
+    pub(super) fn start(endpoint: Endpoint, handler: Handler) -> Result<Server, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|source| Error::Start { source })?;
+        let (listener, endpoint) = {
+            let _entered = runtime.enter();
+            Listener::bind(&endpoint)?
+        };
+        let (sender, stopping) = watch::channel(());
+        let answering = handler.clone();
+        let thread = std::thread::Builder::new()
+            .name("pprof-server".to_owned())
+            .spawn(move || {
                 alloc_profiler::unsampled(move || {
-                    runtime.block_on(accept(listener, handler, stopping));
+                    runtime.block_on(accept(listener, answering, stopping));
                     drop(runtime);
                 });
-            })?;
-            Ok(Server { local_address, running: Some((sender, thread)) })
-        };
-        start().map_err(|source| Error::Start { source })
+            })
+            .map_err(|source| Error::Start { source })?;
+        Ok(Server { endpoint, handler, running: Some((sender, thread)) })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some((sender, thread)) = self.running.take() {
+            // Those who wait are answered first, then the thread ends.
+            self.handler.shutdown();
             drop(sender);
             // A panic of the server's thread has been printed by the panic hook; it is not the host's.
             let _ = thread.join();
+            self.handler.join();
         }
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("local_addr", &self.local_address).finish_non_exhaustive()
+        f.debug_struct("Server").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// A socket that takes connections.
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        listener: tokio::net::UnixListener,
+        _file: SocketFile,
+    },
+}
+
+/// A connection of either sort.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
+
+impl Listener {
+    /// Must be called inside a runtime. Gives the real port back.
+    fn bind(endpoint: &Endpoint) -> Result<(Listener, Endpoint), Error> {
+        match endpoint {
+            Endpoint::Tcp(socket) => {
+                let bind = || {
+                    let listener = std::net::TcpListener::bind(socket)?;
+                    let bound = listener.local_addr()?;
+                    listener.set_nonblocking(true)?;
+                    Ok((Listener::Tcp(TcpListener::from_std(listener)?), Endpoint::Tcp(bound)))
+                };
+                bind().map_err(|source| Error::Bind { address: *socket, source })
+            }
+            #[cfg(unix)]
+            Endpoint::Unix(path) => {
+                let bind = || {
+                    let (listener, file) = socket_file::listen(path)?;
+                    listener.set_nonblocking(true)?;
+                    let listener = tokio::net::UnixListener::from_std(listener)?;
+                    Ok((Listener::Unix { listener, _file: file }, endpoint.clone()))
+                };
+                bind().map_err(|source| Error::Socket { path: path.clone(), source })
+            }
+            #[cfg(not(unix))]
+            Endpoint::Unix(path) => {
+                Err(Error::Socket { path: path.clone(), source: io::ErrorKind::Unsupported.into() })
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Box<dyn Connection>, Peer)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Only a delay if it fails.
+                let _ = stream.set_nodelay(true);
+                Ok((Box::new(stream), Peer::from(peer)))
+            }
+            #[cfg(unix)]
+            Listener::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), Peer::UNIX)),
+        }
     }
 }
 
 /// Accepts connections until the server stops.
-async fn accept(listener: TcpListener, handler: Handler, mut stopping: Stopping) {
+async fn accept(listener: Listener, handler: Handler, mut stopping: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
+    let mut places = Places::default();
     loop {
+        let look_again = places.make_room();
         tokio::select! {
             biased;
             _ = stopping.changed() => break,
             // Frees the place. What went wrong in a connection stays there.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, handler.clone(), stopping.clone()));
+                Ok((stream, peer)) => {
+                    let place = places.place();
+                    let connection = serve_connection(stream, peer, handler.clone(), place.clone());
+                    places.take(place, connections.spawn(connection));
                 }
                 Err(_) => {
                     let _ = timeout(ACCEPT_PAUSE, stopping.changed()).await;
                 }
             },
+            () = places.has_answer() => {}
+            () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {}
         }
     }
+    // The file of a Unix socket goes with it.
     drop(listener);
     let _ = timeout(STOP_GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 
 /// Serves one request. Connections are not kept alive: each is a place, and clients ask once in many seconds.
-async fn serve_connection(stream: TcpStream, handler: Handler, stopping: Stopping) {
-    // Only a delay if it fails.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let answer = handler.clone().answer(request, stopping.clone());
-        async move { Ok::<_, Infallible>(answer.await) }
+async fn serve_connection(stream: Box<dyn Connection>, peer: Peer, handler: Handler, place: Place) {
+    let max_time = handler.max_delta() + MAX_CONNECTION_TIME;
+    let answering = place.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (handler, place) = (handler.clone(), answering.clone());
+        async move {
+            request.extensions_mut().insert(peer);
+            // With a body, the client has yet to send it.
+            if request.body().is_end_stream() {
+                place.waits();
+            }
+            let answer = handler.respond(request).await;
+            place.takes(usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX));
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         // Without a timer hyper would silently not apply the timeout.
@@ -190,7 +297,7 @@ async fn serve_connection(stream: TcpStream, handler: Handler, stopping: Stoppin
         .keep_alive(false)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(BoundedStream::new(stream)), service);
+        .serve_connection(TokioIo::new(BoundedStream::new(stream, place)), service);
     // An error is the client's: it left, was too slow, or did not speak HTTP.
-    let _ = timeout(MAX_CONNECTION_TIME, connection).await;
+    let _ = timeout(max_time, connection).await;
 }

@@ -12,18 +12,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::places::Place;
 
 /// Longest time without a byte taken.
 const MAX_STALL: Duration = Duration::from_secs(10);
 /// Longest time from the first byte of an answer to its last. A connection serves one request.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(60);
 
-/// A TCP stream whose writes fail with `TimedOut` when they stall.
+/// A stream whose writes fail with `TimedOut` when they stall.
 #[derive(Debug)]
-pub(super) struct BoundedStream {
-    stream: TcpStream,
+pub(super) struct BoundedStream<S> {
+    stream: S,
+    place: Place,
     max_stall: Duration,
     /// Set at the first write.
     answer_deadline: Option<Instant>,
@@ -31,9 +33,9 @@ pub(super) struct BoundedStream {
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl BoundedStream {
-    pub(super) fn new(stream: TcpStream) -> BoundedStream {
-        BoundedStream { stream, max_stall: MAX_STALL, answer_deadline: None, stall: None }
+impl<S> BoundedStream<S> {
+    pub(super) fn new(stream: S, place: Place) -> BoundedStream<S> {
+        BoundedStream { stream, place, max_stall: MAX_STALL, answer_deadline: None, stall: None }
     }
 
     /// Passes on the result of a write; turns a wait that is over its time into an error.
@@ -42,6 +44,7 @@ impl BoundedStream {
         let answer_deadline = *self.answer_deadline.get_or_insert(now + MAX_ANSWER_TIME);
         if written.is_ready() {
             self.stall = None;
+            self.place.gets_on();
             return written;
         }
         let give_up_at = answer_deadline.min(now + self.max_stall);
@@ -51,7 +54,7 @@ impl BoundedStream {
     }
 }
 
-impl AsyncRead for BoundedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -61,7 +64,7 @@ impl AsyncRead for BoundedStream {
     }
 }
 
-impl AsyncWrite for BoundedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
         self.bound(cx, written)
@@ -91,6 +94,7 @@ impl AsyncWrite for BoundedStream {
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::Places;
     use super::*;
     use std::future::poll_fn;
     use tokio::net::TcpListener;
@@ -105,7 +109,8 @@ mod tests {
         run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let _silent = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let mut stream = BoundedStream::new(listener.accept().await.unwrap().0);
+            let mut stream =
+                BoundedStream::new(listener.accept().await.unwrap().0, Places::default().place());
             stream.max_stall = Duration::from_millis(200);
             let started = Instant::now();
             let error = loop {

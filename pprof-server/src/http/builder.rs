@@ -1,0 +1,132 @@
+//! What a server is told before it starts: who may reach it, and how long a delta may be.
+//!
+//! Called by the host program. Reaching a server from another machine takes three steps that nobody takes by
+//! accident: an address, permission, and a secret.
+//!
+//! Path: *read path*; runs once.
+
+use std::time::Duration;
+
+use super::address::{Address, Endpoint, is_loopback};
+use super::guard::Guard;
+use super::handler::{Handler, Mount};
+use super::server::Server;
+use super::token::Token;
+use crate::Error;
+
+/// The variable that holds the token, where the code sets none.
+const TOKEN_VARIABLE: &str = "PPROF_TOKEN";
+/// The longest delta unless told otherwise. A forgotten `seconds=100000` would hold a snapshot in memory for a
+/// day.
+pub(super) const DEFAULT_MAX_DELTA: Duration = Duration::from_secs(300);
+/// The longest that can be allowed.
+const LONGEST_MAX_DELTA: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How to serve, beyond what [`serve`](crate::serve) does: made by [`Server::builder`].
+///
+/// ```no_run
+/// # fn main() -> Result<(), pprof_server::Error> {
+/// let server = pprof_server::Server::builder()
+///     .allow_remote()
+///     .token(std::fs::read_to_string("/run/secrets/pprof-token").expect("mounted").trim())
+///     .allow_host("profiles.example.org")
+///     .serve("0.0.0.0:6060")?;
+/// # drop(server);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder serves nothing until `serve` is called"]
+pub struct ServerBuilder {
+    token: Option<String>,
+    is_remote_allowed: bool,
+    hosts: Vec<String>,
+    max_delta: Duration,
+}
+
+impl ServerBuilder {
+    pub(super) fn new() -> ServerBuilder {
+        ServerBuilder {
+            token: None,
+            is_remote_allowed: false,
+            hosts: Vec::new(),
+            max_delta: DEFAULT_MAX_DELTA,
+        }
+    }
+
+    /// Every request must carry this token, on loopback too: as `Authorization: Bearer TOKEN`, or as the password
+    /// of HTTP Basic (`http://pprof:TOKEN@HOST:PORT/` for `go tool pprof`). At least 16 visible ASCII
+    /// characters, such as `openssl rand -hex 16` prints.
+    ///
+    /// Without this the environment's `PPROF_TOKEN` is the token, unless it is empty.
+    pub fn token(mut self, token: impl Into<String>) -> ServerBuilder {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Allows addresses that other machines can reach. A token is then required: profiles show function names, file
+    /// paths and addresses of code. The connection is not encrypted; where others can listen in, put a proxy
+    /// that speaks TLS in front.
+    pub fn allow_remote(mut self) -> ServerBuilder {
+        self.is_remote_allowed = true;
+        self
+    }
+
+    /// Allows requests whose `Host` is this name, without a port, beside `localhost` and IP addresses. Other names
+    /// are refused: a web page could have given them to this machine (DNS rebinding).
+    pub fn allow_host(mut self, host: impl Into<String>) -> ServerBuilder {
+        self.hosts.push(host.into());
+        self
+    }
+
+    /// The largest `seconds=N`: 300 s unless changed, from 1 s to 24 hours, in whole seconds. Each client that waits
+    /// holds a snapshot in memory as long.
+    pub fn max_delta(mut self, time: Duration) -> ServerBuilder {
+        self.max_delta = time;
+        self
+    }
+
+    /// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped; see
+    /// [`serve`](crate::serve).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`serve`](crate::serve), and [`Error::NoToken`], [`Error::Token`], [`Error::Host`] and
+    /// [`Error::MaxDelta`] for settings that will not do.
+    pub fn serve(self, address: impl Into<Address>) -> Result<Server, Error> {
+        alloc_profiler::init_from_env();
+        let address = address.into();
+        alloc_profiler::unsampled(|| {
+            super::server::warn_if_not_installed();
+            self.start(&address)
+        })
+    }
+
+    /// As `serve`, without a word about the allocator.
+    pub(crate) fn start(self, address: &Address) -> Result<Server, Error> {
+        let endpoint = address.resolve(self.is_remote_allowed)?;
+        let token =
+            self.token.or_else(|| crate::install::variable(TOKEN_VARIABLE)).map(Token::new).transpose()?;
+        if let (Endpoint::Tcp(socket), None) = (&endpoint, &token)
+            && !is_loopback(socket)
+        {
+            return Err(Error::NoToken { address: address.to_string() });
+        }
+        let guard = Guard::of_server(token, self.hosts)?;
+        if !(Duration::from_secs(1)..=LONGEST_MAX_DELTA).contains(&self.max_delta) {
+            return Err(Error::MaxDelta { time: self.max_delta });
+        }
+        Server::start(endpoint, Handler::with(guard, Mount::Root, self.max_delta))
+    }
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("has_token", &self.token.is_some())
+            .field("is_remote_allowed", &self.is_remote_allowed)
+            .field("hosts", &self.hosts)
+            .field("max_delta", &self.max_delta)
+            .finish()
+    }
+}

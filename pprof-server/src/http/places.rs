@@ -1,0 +1,211 @@
+//! The places for connections: who holds one, and who must give it up when all are taken.
+//!
+//! Called by `server` and `stream`. A client who is slow costs a place, and two hundred of them would take all,
+//! long before their deadlines. So a full house is never left full: whoever has shown least sign of getting on
+//! is cut, those who have not yet sent a request before those who have not yet taken their answer. Who waits
+//! for a delta, or for a profile to be encoded, waits for us and keeps the place.
+//!
+//! Path: *read path*. All on the server's thread; the locks are never waited for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// Connections at once.
+pub(super) const MAX_CONNECTIONS: usize = 64;
+/// Bytes of answers that clients have yet to take, all together, beside one answer of any size.
+const MAX_UNTAKEN_BYTES: usize = 32 << 20;
+/// Time that anyone may take before being counted as slow.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// We wait for the client's request. Since the start, however often a byte comes.
+    Asking,
+    /// We wait for the client to take the answer. Since it last took some.
+    Taking {
+        /// The length of the answer.
+        bytes: usize,
+    },
+    /// The client waits for us.
+    Waiting,
+}
+
+/// One connection's place.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    state: Arc<Mutex<(Phase, Instant)>>,
+    /// That someone who waited for us may now be slow.
+    has_answer: Arc<Notify>,
+}
+
+/// All places.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    taken: Vec<(Place, AbortHandle)>,
+    has_answer: Arc<Notify>,
+}
+
+impl Place {
+    /// The request is here.
+    pub(super) fn waits(&self) {
+        *self.state() = (Phase::Waiting, Instant::now());
+    }
+
+    /// The answer of this many bytes is there to be taken.
+    pub(super) fn takes(&self, bytes: usize) {
+        *self.state() = (Phase::Taking { bytes }, Instant::now());
+        self.has_answer.notify_one();
+    }
+
+    /// Some of the answer was taken.
+    pub(super) fn gets_on(&self) {
+        let mut state = self.state();
+        if let (Phase::Taking { .. }, since) = &mut *state {
+            *since = Instant::now();
+        }
+    }
+
+    /// Nothing under the lock can panic half-way.
+    fn state(&self) -> MutexGuard<'_, (Phase, Instant)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// A place for a connection, to be [taken](Places::take) by it.
+    pub(super) fn place(&self) -> Place {
+        let state = Arc::new(Mutex::new((Phase::Asking, Instant::now())));
+        Place { state, has_answer: Arc::clone(&self.has_answer) }
+    }
+
+    /// A connection has come.
+    pub(super) fn take(&mut self, place: Place, connection: AbortHandle) {
+        self.taken.push((place, connection));
+    }
+
+    /// Waits until an answer is there to be taken, after which there may be no room.
+    pub(super) async fn has_answer(&self) {
+        self.has_answer.notified().await;
+    }
+
+    /// Cuts one connection if there are too many, or if their answers are too large together. Returns when to ask
+    /// again if someone had to be cut and nobody was slow enough yet.
+    pub(super) fn make_room(&mut self) -> Option<Instant> {
+        self.taken.retain(|(_, connection)| !connection.is_finished());
+        let states: Vec<_> = self.taken.iter().map(|(place, _)| *place.state()).collect();
+        let untaken: Vec<usize> = states
+            .iter()
+            .filter_map(|(phase, _)| if let Phase::Taking { bytes } = phase { Some(*bytes) } else { None })
+            .collect();
+        let is_full = states.len() >= MAX_CONNECTIONS;
+        let is_heavy = untaken.len() > 1 && untaken.iter().sum::<usize>() > MAX_UNTAKEN_BYTES;
+        let rank = |(phase, since): &(Phase, Instant)| match phase {
+            Phase::Asking if is_full => Some((0, *since)),
+            Phase::Taking { .. } if is_full || is_heavy => Some((1, *since)),
+            _ => None,
+        };
+        let ranked = states.iter().enumerate().filter_map(|(index, state)| Some((rank(state)?, index)));
+        let ((_, since), index) = ranked.min()?;
+        if since.elapsed() < GRACE {
+            return Some(since + GRACE);
+        }
+        self.taken.swap_remove(index).1.abort();
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::task::JoinSet;
+
+    /// Runs with places whose connections never end by themselves; gives back how many were cut.
+    fn cut(places: impl FnOnce() -> Vec<Place>, calls: usize) -> Vec<usize> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut connections = JoinSet::new();
+            let mut all = Places::default();
+            let handles: Vec<_> = places()
+                .into_iter()
+                .map(|place| {
+                    let handle = connections.spawn(pending::<()>());
+                    all.take(place, handle.clone());
+                    handle
+                })
+                .collect();
+            tokio::time::sleep(GRACE + Duration::from_millis(10)).await;
+            for _ in 0..calls {
+                let _ = all.make_room();
+            }
+            tokio::task::yield_now().await;
+            (0..handles.len()).filter(|index| handles[*index].is_finished()).collect()
+        })
+    }
+
+    fn asking() -> Place {
+        Places::default().place()
+    }
+
+    fn waiting() -> Place {
+        let place = asking();
+        place.waits();
+        place
+    }
+
+    fn taking(bytes: usize) -> Place {
+        let place = asking();
+        place.takes(bytes);
+        place
+    }
+
+    #[test]
+    fn those_who_ask_go_before_those_who_take_and_none_who_waits() {
+        let full = || {
+            let mut places: Vec<_> = (0..MAX_CONNECTIONS - 3).map(|_| waiting()).collect();
+            places.extend([taking(1), asking(), asking()]);
+            places
+        };
+        assert_eq!(cut(full, 1), [MAX_CONNECTIONS - 2]);
+        // Then there is room.
+        assert_eq!(cut(full, 9), [MAX_CONNECTIONS - 2]);
+        let mut crowded = full();
+        crowded.extend(full());
+        let expected: Vec<usize> = [2, 1, 3]
+            .into_iter()
+            .flat_map(|back| [MAX_CONNECTIONS - back, 2 * MAX_CONNECTIONS - back])
+            .collect();
+        let mut cut = cut(|| crowded, 200);
+        cut.sort_by_key(|index| expected.iter().position(|place| place == index));
+        assert_eq!(cut, expected);
+        assert_eq!(super::tests::cut(|| (0..2 * MAX_CONNECTIONS).map(|_| waiting()).collect(), 9), [0; 0]);
+    }
+
+    #[test]
+    fn answers_are_bounded_together_and_one_may_be_larger() {
+        let half = MAX_UNTAKEN_BYTES / 2;
+        assert_eq!(cut(|| vec![taking(half), taking(half)], 9), [0; 0]);
+        assert_eq!(cut(|| vec![asking(), taking(half), taking(half), taking(1)], 9), [1]);
+        assert_eq!(cut(|| vec![taking(2 * MAX_UNTAKEN_BYTES), waiting()], 9), [0; 0]);
+    }
+
+    #[test]
+    fn nobody_is_cut_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut connections = JoinSet::new();
+            let mut places = Places::default();
+            for _ in 0..MAX_CONNECTIONS {
+                places.take(asking(), connections.spawn(pending::<()>()));
+            }
+            let later = places.make_room().expect("all are new");
+            assert!(later <= Instant::now() + GRACE);
+            assert_eq!(places.taken.len(), MAX_CONNECTIONS);
+        });
+    }
+}
