@@ -65,10 +65,12 @@ if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' +
 ///
 /// # Examples
 ///
-/// With axum:
+/// With axum; whole programs for axum, hyper and actix-web are in the folder `examples`:
 ///
-/// ```ignore
-/// let app = axum::Router::new().nest_service("/debug/pprof", pprof_server::Handler::new());
+/// ```
+/// use pprof_server::Handler;
+///
+/// let app: axum::Router = axum::Router::new().nest_service("/debug/pprof", Handler::new());
 /// ```
 ///
 /// # Cost
@@ -153,6 +155,13 @@ impl Handler {
     /// Waits for the thread after `shutdown`: as long as one profile is being encoded.
     pub(super) fn join(&self) {
         self.0.worker.join();
+    }
+
+    /// Answers from `snapshot`, which may be slow, or panic.
+    #[cfg(test)]
+    pub(super) fn of(self, snapshot: fn() -> Snapshot) -> Handler {
+        let Ok(shared) = Arc::try_unwrap(self.0) else { panic!("a new handler has no clones") };
+        Handler(Arc::new(Shared { snapshot, ..shared }))
     }
 
     /// The longest delta.
@@ -354,11 +363,6 @@ mod tests {
     use std::time::Instant;
     use tokio::time::timeout;
 
-    fn handler_of(snapshot: fn() -> Snapshot) -> Handler {
-        let Ok(shared) = Arc::try_unwrap(Handler::new().0) else { panic!("there is one") };
-        Handler(Arc::new(Shared { snapshot, ..shared }))
-    }
-
     fn get(target: &str) -> Request<Empty<Bytes>> {
         Request::get(target).header("host", "localhost").body(Empty::new()).unwrap()
     }
@@ -369,6 +373,11 @@ mod tests {
 
     /// As `run`, without a clock, a reactor or any of tokio: the simplest executor there can be.
     fn run_bare<T>(future: impl Future<Output = T>) -> T {
+        poll_bare(future).0
+    }
+
+    /// What the future gives, and the longest time that it kept the executor.
+    fn poll_bare<T>(future: impl Future<Output = T>) -> (T, Duration) {
         struct Unpark(std::thread::Thread);
         impl std::task::Wake for Unpark {
             fn wake(self: Arc<Self>) {
@@ -377,9 +386,13 @@ mod tests {
         }
         let waker = Arc::new(Unpark(std::thread::current())).into();
         let mut future = pin!(future);
+        let mut longest = Duration::ZERO;
         loop {
-            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(done) => return done,
+            let started = Instant::now();
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            longest = longest.max(started.elapsed());
+            match polled {
+                Poll::Ready(done) => return (done, longest),
                 Poll::Pending => std::thread::park(),
             }
         }
@@ -388,7 +401,7 @@ mod tests {
     #[test]
     fn a_panic_is_a_500_and_the_next_request_is_served() {
         run(async {
-            let broken = handler_of(|| panic!("on purpose"));
+            let broken = Handler::new().of(|| panic!("on purpose"));
             let answer = broken.respond(get("/debug/pprof/heap")).await;
             assert_eq!(answer.status(), 500);
             assert_eq!(answer.headers()["x-go-pprof"], "1");
@@ -409,6 +422,20 @@ mod tests {
             let started = Instant::now();
             assert_eq!(run_bare(handler.respond(get(target))).status(), 200, "{target}");
             assert!(!target.contains("seconds") || started.elapsed() >= Duration::from_secs(1), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_callers_thread_is_never_held_up() {
+        let slow = || {
+            std::thread::sleep(Duration::from_secs(1));
+            alloc_profiler::snapshot()
+        };
+        let handler = Handler::new().of(slow);
+        for target in ["/", "/heap", "/heap?debug=1", "/allocs?seconds=1"] {
+            let (answer, longest) = poll_bare(handler.respond(get(target)));
+            assert_eq!(answer.status(), 200, "{target}");
+            assert!(longest < Duration::from_millis(500), "{target}: {longest:?}");
         }
     }
 
@@ -458,7 +485,7 @@ mod tests {
     #[test]
     fn a_delta_ends_when_the_server_stops() {
         run(async {
-            let handler = handler_of(alloc_profiler::snapshot);
+            let handler = Handler::new();
             let mut answer = pin!(handler.respond(get("/debug/pprof/heap?seconds=300")));
             assert!(timeout(Duration::from_millis(10), &mut answer).await.is_err());
             handler.clone().shutdown();

@@ -301,3 +301,38 @@ async fn serve_connection(stream: Box<dyn Connection>, peer: Peer, handler: Hand
     // An error is the client's: it left, was too slow, or did not speak HTTP.
     let _ = timeout(max_time, connection).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::builder::DEFAULT_MAX_DELTA;
+    use super::super::guard::Guard;
+    use super::super::handler::Mount;
+    use super::*;
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn get(server: &Server) -> String {
+        let mut stream = std::net::TcpStream::connect(server.local_addr()).unwrap();
+        stream.write_all(b"GET /debug/pprof/heap HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[test]
+    fn a_panic_is_answered_and_the_next_request_is_served() {
+        static IS_BROKEN: AtomicBool = AtomicBool::new(true);
+        let handler = Handler::with(Guard::of_mounted(), Mount::Root, DEFAULT_MAX_DELTA).of(|| {
+            assert!(!IS_BROKEN.load(Ordering::Relaxed), "on purpose");
+            alloc_profiler::snapshot()
+        });
+        let server = Server::start(Endpoint::Tcp(([127, 0, 0, 1], 0).into()), handler).unwrap();
+        for _ in 0..3 {
+            let answer = get(&server);
+            assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+            assert!(answer.ends_with("the profiler panicked; see standard error\n"), "{answer}");
+        }
+        IS_BROKEN.store(false, Ordering::Relaxed);
+        assert!(get(&server).starts_with("HTTP/1.1 200 "));
+    }
+}
