@@ -29,11 +29,23 @@ pub(crate) struct Figures {
 
 impl Service {
     pub(crate) fn start(arguments: &[&str]) -> Service {
+        Service::start_with(arguments, &[])
+    }
+
+    /// A service that does nothing of its own, with these environment variables.
+    pub(crate) fn start_quiet(variables: &[(&str, &str)]) -> Service {
+        let arguments = ["--connections-per-second", "0", "--idle-seconds", "0", "--load-seconds", "0"];
+        Service::start_with(&arguments, variables)
+    }
+
+    fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
         let mut child = Command::new(env!("CARGO_BIN_EXE_demo-leak"))
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .env("PPROF_ADDR", "127.0.0.1:0")
             .env_remove("ALLOC_PROFILER_INTERVAL")
+            .env_remove("PPROF_TOKEN")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary has been built");
@@ -48,6 +60,11 @@ impl Service {
         let served_at = service.line_with("pprof:");
         service.pprof = served_at.split('/').nth(2).expect("http://IP:PORT/debug/pprof/").parse().unwrap();
         service
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// The next line that has `part` in it.

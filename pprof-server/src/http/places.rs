@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// Connections at once.
 pub(super) const MAX_CONNECTIONS: usize = 64;
 /// Bytes of answers that clients have yet to take, all together, beside one answer of any size.
-const MAX_UNTAKEN_BYTES: usize = 32 << 20;
+const MAX_UNTAKEN_BYTES: usize = 8 << 20;
 /// Time that anyone may take before being counted as slow.
 const GRACE: Duration = Duration::from_millis(100);
 

@@ -42,6 +42,9 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
 /// Longest life of a connection, beside the longest delta: a minute and a half for everything else.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(90);
+/// What the operating system may hold of an answer that is not taken. It would else grow to megabytes for each
+/// connection, which count against a container's memory as ours do.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for the last answers to leave when the server stops.
@@ -79,7 +82,7 @@ pub struct Server {
 ///
 /// Two threads, `pprof-server` and, from the first request on, `pprof-worker`, which sleep between requests, and a
 /// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
-/// holds a snapshot; answers that clients have yet to take hold at most 32 MiB, or one answer of up to 64 MiB.
+/// holds a snapshot; answers that clients have yet to take hold at most 8 MiB, beside one answer of up to 64 MiB.
 ///
 /// # Errors
 ///
@@ -206,6 +209,8 @@ impl Listener {
             Endpoint::Tcp(socket) => {
                 let bind = || {
                     let listener = std::net::TcpListener::bind(socket)?;
+                    // Connections inherit it.
+                    socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES)?;
                     let bound = listener.local_addr()?;
                     listener.set_nonblocking(true)?;
                     Ok((Listener::Tcp(TcpListener::from_std(listener)?), Endpoint::Tcp(bound)))

@@ -1,0 +1,362 @@
+//! What bad clients can do to a real program: nothing that its other clients, or its memory, would notice.
+//!
+//! Each crowd is two hundred clients of one kind, and must leave nothing behind but the time of its own deadline.
+#![cfg(target_os = "linux")]
+
+mod service;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use service::Service;
+use workspace_tests::client::{Reply, get, receive, request, send};
+use workspace_tests::decode;
+
+const CROWD: usize = 200;
+/// What a crowd may add to the program's memory: buffers for 64 connections, 8 MiB of answers that nobody takes, and
+/// one that is being made.
+const MAX_GROWTH_KIB: u64 = 14 * 1024;
+
+fn resident_kib(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn entries(process: u32, folder: &str) -> usize {
+    fs::read_dir(format!("/proc/{process}/{folder}")).unwrap().count()
+}
+
+/// How many descriptors are open once no connection is on its way out.
+fn settled_descriptors(process: u32) -> usize {
+    std::thread::sleep(Duration::from_millis(300));
+    entries(process, "fd")
+}
+
+/// A client that takes little at a time.
+fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
+/// A `GET` that must be answered within a second.
+fn assert_prompt(address: SocketAddr) {
+    let started = Instant::now();
+    let reply = get(address, "/debug/pprof/heap");
+    let took = started.elapsed();
+    assert_eq!(reply.status, 200);
+    assert!(took < Duration::from_secs(1), "a good client waited for {took:?}");
+}
+
+/// Two hundred clients, each connected by `join`, then treated by `nag` each second.
+fn withstand(deadline: Duration, join: impl Fn(SocketAddr) -> TcpStream, nag: impl Fn(&mut TcpStream)) {
+    let service = Service::start_quiet(&[("ALLOC_PROFILER_INTERVAL", "1")]);
+    let (address, process) = (service.pprof, service.process());
+    // Whatever is made once has been made.
+    for target in ["/debug/pprof/heap", "/debug/pprof/heap?debug=1", "/debug/pprof/"] {
+        assert_eq!(get(address, target).status, 200);
+    }
+    let before = (settled_descriptors(process), entries(process, "task"));
+    let kib = resident_kib(process);
+
+    let started = Instant::now();
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| join(address)).collect();
+    assert_prompt(address);
+    let mut most_kib = 0;
+    while started.elapsed() < deadline {
+        crowd.iter_mut().for_each(&nag);
+        assert_prompt(address);
+        most_kib = most_kib.max(resident_kib(process));
+        if entries(process, "fd") == before.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(most_kib < kib + MAX_GROWTH_KIB, "{kib} KiB became {most_kib} KiB");
+    assert_eq!((entries(process, "fd"), entries(process, "task")), before, "something is left open");
+    // And each of them has been told.
+    for mut client in crowd {
+        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        if let Err(error) = client.read_to_end(&mut Vec::new()) {
+            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still connected");
+        }
+    }
+    service.interrupt();
+}
+
+/// The head must be there within 5 s, and so must the body; the rest is for a busy machine.
+const ASKING: Duration = Duration::from_secs(12);
+
+#[test]
+fn clients_that_say_nothing() {
+    withstand(ASKING, |address| TcpStream::connect(address).unwrap(), |_| {});
+}
+
+#[test]
+fn clients_that_send_half_a_head() {
+    withstand(ASKING, |address| send(address, b"GET /debug/pprof/heap HTTP/1.1\r\nHost: loc"), |_| {});
+}
+
+#[test]
+fn clients_that_send_a_byte_of_their_head_each_second() {
+    withstand(
+        ASKING,
+        |address| send(address, b"GET /debug/pprof/heap HTTP/1.1\r\nA: "),
+        |client| drop(client.write_all(b"b")),
+    );
+}
+
+#[test]
+fn clients_that_send_a_byte_of_their_body_each_second() {
+    let head = b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n";
+    withstand(ASKING, |address| send(address, head), |client| drop(client.write_all(b"1")));
+}
+
+#[test]
+fn clients_that_do_not_speak_http() {
+    let hello =
+        [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03, b'\r', b'\n', b'\r', b'\n'];
+    withstand(ASKING, |address| send(address, &hello), |client| drop(client.write_all(&hello)));
+}
+
+#[test]
+fn clients_that_do_not_take_their_answer() {
+    // Ten thousand times the name of one function: more than the socket holds, so most of it stays with the server.
+    let ask = |address| {
+        let profile = decode(&get(address, "/debug/pprof/heap?symbolize=none").body);
+        let words = vec![format!("{:#x}", profile.location[0].address); 10_000].join("+");
+        let mut client = connect_narrow(address);
+        let length = words.len();
+        let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length:";
+        write!(client, "{head} {length}\r\n\r\n{words}").unwrap();
+        client
+    };
+    // A write may stall for 10 s.
+    withstand(Duration::from_secs(20), ask, |_| {});
+}
+
+#[test]
+fn clients_that_leave_at_once() {
+    withstand(
+        ASKING,
+        |address| {
+            let client = send(address, b"GET /debug/pprof/heap HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            client.shutdown(std::net::Shutdown::Both).unwrap();
+            client
+        },
+        |_| {},
+    );
+}
+
+#[test]
+fn clients_that_all_want_a_delta() {
+    let service = Service::start_quiet(&[]);
+    let (address, process) = (service.pprof, service.process());
+    assert_eq!(get(address, "/debug/pprof/heap").status, 200);
+    let (kib, descriptors) = (resident_kib(process), settled_descriptors(process));
+    let delta = "GET /debug/pprof/heap?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let asked: Vec<_> = (0..50).map(|_| send(address, delta.as_bytes())).collect();
+    assert_prompt(address);
+    let replies: Vec<_> = asked.into_iter().map(|asked| receive(asked).expect("an answer")).collect();
+    let most_kib = resident_kib(process);
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1);
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 429).collect();
+    assert_eq!(refused.len(), 49);
+    assert!(refused.iter().all(|reply| reply.header("retry-after") == Some("10")));
+    assert!(most_kib < kib + MAX_GROWTH_KIB, "{kib} KiB became {most_kib} KiB");
+
+    // Killed in the middle, a client makes room at once.
+    let waiting = send(address, b"GET /debug/pprof/heap?seconds=300 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    while get(address, "/debug/pprof/heap?seconds=1").status != 429 {}
+    drop(waiting);
+    let left = Instant::now();
+    while receive(send(address, delta.as_bytes())).expect("an answer").status == 429 {}
+    assert!(left.elapsed() < Duration::from_millis(2500), "{:?}, 2 s of them waiting", left.elapsed());
+    while entries(process, "fd") != descriptors {
+        assert!(left.elapsed() < Duration::from_secs(10), "something is left open");
+    }
+    service.interrupt();
+}
+
+#[test]
+fn times_that_are_none() {
+    let service = Service::start_quiet(&[]);
+    for seconds in [
+        "0",
+        "-1",
+        "1e9",
+        "NaN",
+        "inf",
+        "5s",
+        "0x5",
+        "301",
+        "99999999999999999999",
+        "%00",
+        "1%20",
+        "-0",
+        "1.0",
+    ] {
+        let started = Instant::now();
+        let reply = get(service.pprof, &format!("/debug/pprof/heap?seconds={seconds}"));
+        assert_eq!((reply.status, reply.header("x-go-pprof")), (400, Some("1")), "{seconds}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{seconds}");
+    }
+    assert_eq!(get(service.pprof, "/debug/pprof/heap?seconds=1&seconds=NaN").status, 200);
+    service.interrupt();
+}
+
+#[test]
+fn web_pages_of_other_names_and_origins() {
+    let service = Service::start_quiet(&[]);
+    let port = service.pprof.port();
+    let status = |request: String| receive(send(service.pprof, request.as_bytes())).expect(&request).status;
+    for (line, headers, expected) in [
+        ("GET /debug/pprof/heap HTTP/1.0", String::new(), 200),
+        ("GET /debug/pprof/heap HTTP/1.1", String::new(), 400),
+        ("GET /debug/pprof/heap HTTP/1.1", "Host: evil.example\r\n".to_owned(), 403),
+        ("GET /debug/pprof/heap HTTP/1.1", "Host: localhost.evil\r\n".to_owned(), 403),
+        ("GET /debug/pprof/heap HTTP/1.1", format!("Host: 127.0.0.1:{}\r\n", port ^ 1), 200),
+        ("GET /debug/pprof/heap HTTP/1.1", format!("Host: [::1]:{port}\r\n"), 200),
+        ("GET /debug/pprof/heap HTTP/1.1", format!("Host: [::ffff:127.0.0.1]:{port}\r\n"), 200),
+        ("GET /debug/pprof/heap HTTP/1.1", "Host: localhost\r\nHost: localhost\r\n".to_owned(), 400),
+        ("GET http://evil.example/debug/pprof/heap HTTP/1.1", "Host: localhost\r\n".to_owned(), 403),
+        ("GET /debug/pprof/heap HTTP/1.1", "Host: localhost\r\nOrigin: null\r\n".to_owned(), 403),
+        (
+            "GET /debug/pprof/heap HTTP/1.1",
+            "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n".to_owned(),
+            403,
+        ),
+    ] {
+        assert_eq!(status(format!("{line}\r\n{headers}\r\n")), expected, "{line} {headers}");
+    }
+    service.interrupt();
+}
+
+/// What every answer must have, and must not.
+fn assert_clean(reply: &Reply, planted: &str, request: &str) {
+    for (name, value) in [("x-content-type-options", "nosniff"), ("cache-control", "no-store")] {
+        assert_eq!(reply.header(name), Some(value), "{request}");
+    }
+    assert!(reply.header("content-type").is_some(), "{request}");
+    assert_eq!(reply.header("access-control-allow-origin"), None, "{request}");
+    assert!(!reply.text_lossy().contains(planted), "{request} came back: {}", reply.text_lossy());
+}
+
+#[test]
+fn nothing_of_a_request_comes_back() {
+    let service = Service::start_quiet(&[]);
+    let planted = "pl4nted";
+    for target in [
+        "/pl4nted",
+        "/debug/pprof/pl4nted",
+        "/debug/pprof/%3Cscript%3Epl4nted",
+        "/debug/pprof/heap/pl4nted",
+        "/debug/pprof/heap?seconds=pl4nted",
+        "/debug/pprof/heap?symbolize=pl4nted",
+        "/debug/pprof/heap?frames=pl4nted",
+        "/debug/pprof/heap?debug=1&pl4nted",
+        "/debug/pprof/symbol?pl4nted",
+        "/debug/pprof?pl4nted",
+        "/debug//pprof/pl4nted",
+        "/debug/pprof/?pl4nted",
+    ] {
+        let reply = get(service.pprof, target);
+        assert_clean(&reply, planted, target);
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PL4NTED"] {
+        for target in ["/debug/pprof/heap", "/debug/pprof/", "/debug/pprof/symbol", "/pl4nted"] {
+            let reply = request(service.pprof, method, target, planted);
+            assert_clean(&reply, planted, &format!("{method} {target}"));
+            assert!(!reply.text_lossy().contains("PL4NTED"));
+        }
+    }
+    service.interrupt();
+}
+
+#[test]
+fn paths_that_are_nearly_right() {
+    let service = Service::start_quiet(&[]);
+    for target in [
+        "/debug/pprof/heap/",
+        "/debug/pprof/Heap",
+        "/DEBUG/PPROF/heap",
+        "/debug/pprof/heap%2f",
+        "/debug/pprof/%3Cscript%3Escripty%3Cscript%3E",
+        "/debug%2fpprof/heap",
+        "/debug/pprof/heap%00",
+    ] {
+        let reply = get(service.pprof, target);
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (404, Some("text/plain; charset=utf-8")),
+            "{target}"
+        );
+    }
+    // Not even a request.
+    let reply = get(service.pprof, "/debug/pprof/<script>scripty<script>");
+    assert_eq!((reply.status, reply.body.len()), (400, 0));
+    for target in ["//debug//pprof/heap", "/debug/pprof/../pprof/heap"] {
+        assert_eq!(get(service.pprof, target).status, 307, "{target}");
+    }
+    service.interrupt();
+}
+
+#[test]
+fn an_answer_that_is_cut_is_no_smaller_profile() {
+    let service = Service::start_quiet(&[("ALLOC_PROFILER_INTERVAL", "1")]);
+    let whole = get(service.pprof, "/debug/pprof/heap");
+    assert_eq!(whole.header("content-length"), Some(&*whole.body.len().to_string()));
+    let cut = std::env::temp_dir().join(format!("cut-{}", std::process::id()));
+    fs::write(&cut, &whole.body[..whole.body.len() / 2]).unwrap();
+    let read = Command::new("go").args(["tool", "pprof", "-top"]).arg(&cut).output().unwrap();
+    fs::remove_file(&cut).unwrap();
+    assert!(!read.status.success(), "{read:?}");
+    service.interrupt();
+}
+
+#[test]
+fn only_what_was_asked_for_listens() {
+    let listening = |pprof: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_demo-leak"))
+            .args(["--listen", "127.0.0.1:0", "--connections-per-second", "0"])
+            .env("PPROF_ADDR", pprof)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut text = [0; 4096];
+        let _ = child.stdout.as_mut().unwrap().read(&mut text).unwrap();
+        let process = child.id();
+        let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .filter_map(|link| {
+                let link = link.to_string_lossy().into_owned();
+                Some(link.strip_prefix("socket:[")?.trim_end_matches(']').to_owned())
+            })
+            .collect();
+        let mut addresses = Vec::new();
+        for table in ["tcp", "tcp6"] {
+            for line in fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap().lines().skip(1) {
+                let words: Vec<_> = line.split_whitespace().collect();
+                // State 0A is LISTEN.
+                if words[3] == "0A" && sockets.iter().any(|socket| socket == words[9]) {
+                    addresses.push(words[1].split(':').next().unwrap().to_owned());
+                }
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        addresses
+    };
+    let loopback = "0100007F";
+    // The proxy and what it leads to are the demo's own.
+    assert_eq!(listening("off"), [loopback; 2]);
+    assert_eq!(listening("0.0.0.0:0"), [loopback; 2], "refused");
+    assert_eq!(listening("127.0.0.1:0"), [loopback; 3]);
+}
