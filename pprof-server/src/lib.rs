@@ -22,7 +22,19 @@ pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{Address, Body, Endpoint, Handler, Peer, Server, ServerBuilder, serve};
 
+/// What the fuzzer calls with bytes of its own.
+#[cfg(all(feature = "http", fuzzing))]
+#[doc(hidden)]
+pub fn fuzz_router(bytes: &[u8]) {
+    http::fuzz::route(bytes);
+}
+
 // The Rust in README.md compiles.
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+// And the Rust in docs/security.md.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../docs/security.md")]
+struct Security;

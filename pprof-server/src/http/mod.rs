@@ -27,6 +27,9 @@ mod query;
 mod routes;
 mod token;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 mod answer;
 mod clients;
 mod handler;
