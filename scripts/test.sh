@@ -21,4 +21,5 @@ step cargo test --workspace
 step cargo test --workspace --release
 step scripts/hunt-leak.sh
 step scripts/hunt-leak.sh --fixed
+step scripts/first-five-minutes.sh
 step scripts/check-readme.sh
