@@ -75,18 +75,21 @@ fn the_table_shows_the_leaks_first() {
 #[test]
 fn with_seconds_it_is_what_grew() {
     pprof_server::alloc_profiler::set_sampling_interval(1);
-    let before = vec![1_u8; 5_000_000];
     let server = serve("127.0.0.1:0").unwrap();
     let address = server.local_addr();
+    // One after the other: a client may wait for one of a kind.
     let [text, json, folded] = ["format=text", "format=json", "format=folded"].map(|format| {
-        std::thread::spawn(move || get(address, &format!("/debug/pprof/heap?{format}&seconds=2")))
+        let before = vec![1_u8; 5_000_000];
+        let reply =
+            std::thread::spawn(move || get(address, &format!("/debug/pprof/heap?{format}&seconds=2")));
+        std::thread::sleep(Duration::from_secs(1));
+        let mut kept = Vec::with_capacity(1000);
+        leak::keep::<u16>(&mut kept);
+        drop(before);
+        let reply = reply.join().unwrap();
+        black_box(kept);
+        reply
     });
-    std::thread::sleep(Duration::from_secs(1));
-    let mut kept = Vec::with_capacity(1000);
-    leak::keep::<u16>(&mut kept);
-    drop(before);
-    let [text, json, folded] = [text, json, folded].map(|reply| reply.join().unwrap());
-    black_box(kept);
 
     let first = text.text().lines().find(|line| line.contains(" % ")).unwrap();
     assert!(text.text().starts_with("Growth in 2."), "{}", text.text());
