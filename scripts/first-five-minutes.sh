@@ -51,7 +51,7 @@ for _ in $(seq 100); do grep -q '^app: ' out && break; sleep 0.1; done
 url=$(sed -n 's/^app: //p' out)
 for _ in $(seq 50); do curl --fail -sS "$url/log-in" >/dev/null; done
 curl --fail -sS -o heap.out "http://$address/debug/pprof/heap"
-go tool pprof -top heap.out | tee top
+go tool pprof -top -nodecount=5 heap.out | tee top
 took=$((SECONDS - started))
 awk '$1 ~ /B$/ && $2 ~ /%$/ { print $6; exit }' top | grep -q '^app::log_in' || fail "the first row is not the leak"
 ((took < 300)) || fail "it took $took seconds"

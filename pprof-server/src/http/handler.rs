@@ -60,6 +60,8 @@ if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' +
 /// `/admin/debug/pprof/heap` are the same profile. Send it nothing but requests below that prefix: of a path
 /// without `/debug/pprof/` it looks at the last folder only.
 ///
+/// It answers only while your server does; [`serve`](crate::serve) also while your program is stuck.
+///
 /// **Who may ask is your server's business**: put it behind the authentication of your other internal pages. The
 /// handler knows no tokens and any `Host`. It still refuses what a web page of another origin sends.
 ///
@@ -358,6 +360,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::super::waiters::MAX_WAITING_DELTAS;
+    use super::super::worker::MAX_JOBS;
     use super::*;
     use http_body_util::{Empty, Full};
     use std::time::Instant;
@@ -437,6 +440,27 @@ mod tests {
             assert_eq!(answer.status(), 200, "{target}");
             assert!(longest < Duration::from_millis(500), "{target}: {longest:?}");
         }
+    }
+
+    #[test]
+    fn requests_that_wait_are_bounded_in_number() {
+        run(async {
+            let handler = Handler::new();
+            let worker = &handler.0.worker;
+            let mut waiting = Vec::new();
+            for _ in 0..MAX_JOBS {
+                let mut job = Box::pin(worker.run(std::future::pending::<()>()));
+                assert!(timeout(Duration::ZERO, &mut job).await.is_err());
+                waiting.push(job);
+            }
+            let refused = handler.respond(get("/heap")).await;
+            assert_eq!(
+                (refused.status().as_u16(), &refused.headers()["retry-after"]),
+                (429, &"1".parse().unwrap())
+            );
+            drop(waiting);
+            assert_eq!(handler.respond(get("/heap")).await.status(), 200);
+        });
     }
 
     #[test]

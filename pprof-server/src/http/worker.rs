@@ -20,7 +20,7 @@ use tokio::task;
 use super::routes::Refusal;
 
 /// Jobs that may be under way, those that wait included: each may hold a profile.
-const MAX_JOBS: usize = 64;
+pub(super) const MAX_JOBS: usize = 64;
 
 /// Starts its thread when it is first needed; dropped, it ends the thread and all jobs.
 #[derive(Debug)]

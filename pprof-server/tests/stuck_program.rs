@@ -1,0 +1,26 @@
+//! Profiles come while the program itself is stuck: when they are wanted most.
+
+use std::time::{Duration, Instant};
+
+use pprof_server::{SamplingAllocator, serve};
+use workspace_tests::client::get;
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+#[test]
+fn a_program_whose_workers_are_all_blocked_is_still_profiled() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let server = runtime.block_on(async { serve("127.0.0.1:0").unwrap() });
+    // The names of this program's functions are read once.
+    assert_eq!(get(server.local_addr(), "/debug/pprof/heap").status, 200);
+    for _ in 0..8 {
+        runtime.spawn(async { std::thread::sleep(Duration::from_secs(3)) });
+    }
+    let started = Instant::now();
+    for target in ["/debug/pprof/heap", "/debug/pprof/allocs?debug=1", "/debug/pprof/"] {
+        assert_eq!(get(server.local_addr(), target).status, 200, "{target}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    runtime.shutdown_background();
+}
