@@ -9,7 +9,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use crate::{filter, recorder, sampler, system_allocator};
+use crate::{filter, recorder, sampler, stack, system_allocator};
 
 /// A global allocator that samples what passes through it to the allocator within.
 ///
@@ -197,7 +197,8 @@ mod slow {
         if let Some(weight) = weight
             && !ptr.is_null()
         {
-            recorder::record(ptr.addr(), size, weight);
+            let record = if stack::has_room() { recorder::record } else { recorder::record_without_stack };
+            record(ptr.addr(), size, weight);
         }
         ptr
     }

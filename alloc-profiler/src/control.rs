@@ -3,10 +3,9 @@
 //! Path: *allocation path* (`sampling_interval` is read there); the rest is called by the program.
 
 use std::io::Write;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::{live, memory, sampler, stack, stacks};
+use crate::{fork, live, memory, sampler, stack, stacks};
 
 /// Mean bytes between samples unless set otherwise: 512 KiB, like Go.
 pub const DEFAULT_SAMPLING_INTERVAL: u64 = 512 * 1024;
@@ -32,7 +31,7 @@ pub fn sampling_interval() -> u64 {
 ///
 /// One store. At small intervals it is the program that pays: see the crate's documentation.
 pub fn set_sampling_interval(bytes: u64) {
-    stack::prepare();
+    prepare();
     SAMPLING_INTERVAL.store(bytes, Relaxed);
     sampler::restart();
 }
@@ -43,23 +42,31 @@ pub fn set_sampling_interval(bytes: u64) {
 /// A bad value is reported on stderr and changes nothing. Only the first call in a process does anything, so an
 /// interval set later by the program stays. `pprof_server::install!` and `pprof_server::serve` call it.
 pub fn init_from_env() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        stack::prepare();
-        let Some(value) = std::env::var_os(INTERVAL_VARIABLE) else { return };
-        match value.to_str().and_then(|value| value.trim().parse().ok()) {
-            Some(bytes) => set_sampling_interval(bytes),
-            None => {
-                let warning = format!(
-                    "alloc_profiler: {INTERVAL_VARIABLE}={value:?} is not a number of bytes such as 524288 \
-                     (1 = every allocation, 0 = off); the interval stays {} bytes\n",
-                    sampling_interval()
-                );
-                // `eprintln!` would panic where standard error is a closed pipe.
-                let _ = std::io::stderr().write_all(warning.as_bytes());
-            }
+    // Not a `Once`: a child of a fork would wait for a thread that it does not have.
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if IS_DONE.swap(true, Relaxed) {
+        return;
+    }
+    prepare();
+    let Some(value) = std::env::var_os(INTERVAL_VARIABLE) else { return };
+    match value.to_str().and_then(|value| value.trim().parse().ok()) {
+        Some(bytes) => set_sampling_interval(bytes),
+        None => {
+            let warning = format!(
+                "alloc_profiler: {INTERVAL_VARIABLE}={value:?} is not a number of bytes such as 524288 \
+                 (1 = every allocation, 0 = off); the interval stays {} bytes\n",
+                sampling_interval()
+            );
+            // `eprintln!` would panic where standard error is a closed pipe.
+            let _ = std::io::stderr().write_all(warning.as_bytes());
         }
-    });
+    }
+}
+
+/// What must be done once and cannot be done by the allocator: called by whatever the program calls of ours.
+pub(crate) fn prepare() {
+    stack::prepare();
+    fork::prepare();
 }
 
 /// Hard caps on what the profiler keeps. What they keep out is counted: see [`Dropped`](crate::Dropped).

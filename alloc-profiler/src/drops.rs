@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Dropped;
+use crate::fork::Alone;
 
 pub(crate) struct Counter(AtomicU64);
 
@@ -17,6 +18,10 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
+    fn zero(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -26,6 +31,7 @@ pub(crate) static STACKS_FULL: Counter = Counter::new();
 pub(crate) static LIVE_FULL: Counter = Counter::new();
 pub(crate) static LIVE_BUSY: Counter = Counter::new();
 pub(crate) static MISSED_REMOVALS: Counter = Counter::new();
+pub(crate) static LOW_STACK: Counter = Counter::new();
 pub(crate) static TRUNCATED_STACKS: Counter = Counter::new();
 /// A block recorded at an address that already had a record: its free was missed. Not a reason of loss (the old
 /// record is replaced) but a sign of one; tests demand zero.
@@ -38,6 +44,13 @@ pub(crate) fn dropped() -> Dropped {
         live_full: LIVE_FULL.get(),
         live_busy: LIVE_BUSY.get(),
         missed_removals: MISSED_REMOVALS.get(),
+        low_stack: LOW_STACK.get(),
         truncated_stacks: TRUNCATED_STACKS.get(),
     }
+}
+
+/// Counts nothing of what the parent lost.
+pub(crate) fn begin_anew(_: &Alone) {
+    let counters = [&STACKS_FULL, &LIVE_FULL, &LIVE_BUSY, &MISSED_REMOVALS, &LOW_STACK, &TRUNCATED_STACKS];
+    counters.into_iter().chain([&DUPLICATE_INSERTS]).for_each(Counter::zero);
 }

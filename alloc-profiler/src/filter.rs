@@ -12,6 +12,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use crate::fork::Alone;
+
 /// 2^24 bytes cover 16 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in
 /// 128 is in use.
 const LEN: usize = 1 << 24;
@@ -48,6 +50,11 @@ pub(crate) fn remove(address: usize) {
     if counted != STUCK && counted != 0 {
         count.store(counted.wrapping_sub(1), Relaxed);
     }
+}
+
+/// Counts nothing of what the parent sampled.
+pub(crate) fn begin_anew(_: &Alone) {
+    crate::memory::zero(&COUNTS);
 }
 
 /// Keeps the array sparse where the system would like to back it by huge pages. Call once, before inserting.

@@ -56,6 +56,8 @@ mod snapshot;
 
 mod control;
 mod drops;
+mod errno;
+mod fork;
 mod memory;
 mod release;
 mod sync;
@@ -115,6 +117,11 @@ pub mod testing {
     #[must_use]
     pub fn may_be_sampled(address: usize) -> bool {
         crate::filter::may_contain(address)
+    }
+
+    /// Runs `work` while this thread holds every lock that threads wait for on the allocation path.
+    pub fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
+        crate::live::with_locks_held(|| crate::memory::with_locks_held(work))
     }
 
     /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.

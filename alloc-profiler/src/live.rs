@@ -19,6 +19,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
 
 use crate::control::Limits;
+use crate::fork::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
 use crate::sync::{Guard, Patience, SpinLock};
 use crate::{drops, filter};
@@ -126,7 +127,11 @@ pub(crate) fn insert(sample: &LiveSample) -> Result<(), Lost> {
 /// Appends the records of one of [`SHARDS`] shards to `copies`. Allocates only while it holds no lock.
 fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>) {
     loop {
-        let Some(mut len) = shard.len.try_lock(Patience::Endless) else { return };
+        let Some(mut len) = shard.len.try_lock(Patience::Long) else {
+            // Its owner was stopped, perhaps for good. All that is read is atomic, so at worst the one record
+            // that was being moved is copied twice, or not at all.
+            return copies.extend(shard.table.load().into_iter().flat_map(Table::samples));
+        };
         shard.remove_pending(&mut len);
         let free = copies.capacity().saturating_sub(copies.len());
         if free >= *len {
@@ -149,6 +154,29 @@ pub(crate) fn for_each_shard(mut visit: impl FnMut(&[LiveSample])) {
         copy_shard(shard, &mut copies);
         visit(&copies);
     }
+}
+
+/// Forgets what the parent recorded.
+pub(crate) fn begin_anew(alone: &Alone) {
+    for shard in &LIVE {
+        let mut len = shard.len.seize(alone);
+        shard.version.store(0, Relaxed);
+        shard.table.store(None);
+        shard.pending.iter().for_each(|place| place.store(EMPTY, Relaxed));
+        shard.has_pending.store(false, Relaxed);
+        *len = 0;
+    }
+    for spares in &SPARES {
+        *spares.seize(alone) = None;
+    }
+}
+
+/// For tests: runs `work` while this thread holds every lock of the table.
+pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
+    let shards = LIVE.iter().map(|shard| shard.len.try_lock(Patience::Long));
+    let mut guards = Vec::with_capacity(SHARDS);
+    guards.extend(shards);
+    work()
 }
 
 /// Limits the number of records. Those there already stay.

@@ -11,6 +11,7 @@ use std::mem::{align_of, size_of};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
+use crate::fork::Alone;
 use crate::sync::{Patience, SpinLock};
 
 /// Small objects share chunks of this size; larger ones, and whole pages, are mapped on their own.
@@ -163,6 +164,36 @@ pub(crate) fn take_back(words: &'static [AtomicU64]) -> bool {
     take(&MAPPED_BYTES, size_of_val(words), limit_bytes())
 }
 
+/// Begins with no memory: what the parent had is left alone, and no longer counts.
+pub(crate) fn begin_anew(alone: &Alone) {
+    *STACKS_CHUNK.seize(alone) = Chunk::EMPTY;
+    *LIVE_CHUNK.seize(alone) = Chunk::EMPTY;
+    STACKS_BYTES.store(0, Relaxed);
+    MAPPED_BYTES.store(0, Relaxed);
+}
+
+/// For tests: runs `work` while this thread holds both chunks.
+pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
+    let _held = [&STACKS_CHUNK, &LIVE_CHUNK].map(|chunk| chunk.try_lock(Patience::Long));
+    work()
+}
+
+/// Zeroes `bytes`, a static of ours, without touching pages of it that never were.
+pub(crate) fn zero(bytes: &'static [AtomicU8]) {
+    let pages_from = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
+    let (before, pages) = bytes.split_at(pages_from);
+    let whole_pages = pages.len() & !(PAGE_BYTES - 1);
+    let (pages, after) = pages.split_at(whole_pages);
+    let by_hand = |bytes: &[AtomicU8]| {
+        bytes.iter().filter(|byte| byte.load(Relaxed) != 0).for_each(|byte| byte.store(0, Relaxed));
+    };
+    by_hand(before);
+    by_hand(after);
+    if !system::discard(pages.as_ptr().expose_provenance(), pages.len()) {
+        by_hand(pages);
+    }
+}
+
 /// Asks for the cache line of `value`, without waiting for it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
@@ -184,11 +215,12 @@ pub(crate) fn keep_pages_small(bytes: &'static [AtomicU8]) {
 #[cfg(unix)]
 mod system {
     use super::PAGE_BYTES;
+    use crate::errno;
     use std::ptr;
 
     pub(super) fn map_zeroed(bytes: usize) -> Option<usize> {
         // SAFETY: a private anonymous mapping at an address of the system's choice touches nobody's memory.
-        let start = unsafe {
+        let start = errno::kept(|| unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 bytes,
@@ -197,16 +229,18 @@ mod system {
                 -1,
                 0,
             )
-        };
+        });
         (start != libc::MAP_FAILED).then(|| start.expose_provenance())
     }
 
     /// Only Linux promises that discarded anonymous pages read as zero.
     #[cfg(target_os = "linux")]
     pub(super) fn discard(start: usize, bytes: usize) -> bool {
-        // SAFETY: whole pages of a private anonymous mapping of ours, which hold nothing that is used: atomics, for
-        // which zero is a value, read at most by a look that will be repeated.
-        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(start), bytes, libc::MADV_DONTNEED) == 0 }
+        let start = ptr::with_exposed_provenance_mut(start);
+        // SAFETY: whole pages of a private anonymous mapping of ours, or of a static's that no file is behind, which
+        // hold nothing that is used: atomics, for which zero is a value, read at most by a look that will be
+        // repeated.
+        errno::kept(|| unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) == 0 })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -218,10 +252,9 @@ mod system {
     pub(super) fn keep_pages_small(start: usize, bytes: usize) {
         let first_page = start.next_multiple_of(PAGE_BYTES);
         let bytes = bytes.saturating_sub(first_page.saturating_sub(start));
+        let first_page = ptr::with_exposed_provenance_mut(first_page);
         // SAFETY: advice on pages of our own static; refused advice changes nothing.
-        let _ = unsafe {
-            libc::madvise(ptr::with_exposed_provenance_mut(first_page), bytes, libc::MADV_NOHUGEPAGE)
-        };
+        let _ = errno::kept(|| unsafe { libc::madvise(first_page, bytes, libc::MADV_NOHUGEPAGE) });
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -13,19 +13,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::live::{self, LiveSample, Lost};
 use crate::sampler::Pause;
 use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
-use crate::{drops, filter, stacks};
+use crate::stacks::{self, Site};
+use crate::{drops, filter};
 
 /// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
 /// before anyone else can know the address.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
-    static IS_PREPARED: AtomicBool = AtomicBool::new(false);
     // What an unwinder allocates is not the program's.
     let _pause = Pause::begin();
-    if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
-        filter::prepare();
-    }
     live::prefetch(address);
     let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
     let mut frames = Frames::new(&mut room);
@@ -33,7 +30,24 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     if frames.is_truncated() {
         drops::TRUNCATED_STACKS.raise();
     }
-    let site = stacks::site(&frames, size);
+    count(address, size, weight, stacks::site(frames.return_addresses(), frames.is_truncated(), size));
+}
+
+/// As [`record`], where too little of the stack is left to find out what is on it: a frame of some hundred bytes.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weight: f64) {
+    let _pause = Pause::begin();
+    drops::LOW_STACK.raise();
+    count(address, size, weight, stacks::site(&[], false, size));
+}
+
+#[inline(always)]
+fn count(address: usize, size: usize, weight: f64, site: &Site) {
+    static IS_PREPARED: AtomicBool = AtomicBool::new(false);
+    if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
+        filter::prepare();
+    }
     site.add(size, weight);
     insert(&LiveSample { address, size, weight, site_id: site.id() });
 }

@@ -21,6 +21,7 @@ use rand::rngs::SmallRng;
 use rand_distr::{Distribution, Exp1};
 
 use crate::control;
+use crate::fork::Alone;
 
 /// The longest a thread goes on before it looks at the interval again.
 const STRETCH_BYTES: i64 = 1 << 20;
@@ -203,6 +204,17 @@ fn next_seed() -> u64 {
     let thread_number = THREADS_SEEDED.fetch_add(1, Relaxed);
     // Not the constant that `seed_from_u64` itself steps by: neighbours would share most of their state.
     SEED.load(Relaxed).wrapping_add(thread_number.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+}
+
+/// Draws gaps of the child's own, from its next allocation on.
+pub(crate) fn begin_anew(_: &Alone) {
+    SEED.store(0, Relaxed);
+    THREAD.with(|thread| {
+        thread.generator.set(None);
+        thread.deferred.set(0);
+        let is_paused = thread.pauses.get() > 0;
+        if is_paused { &thread.resume_at } else { &thread.bytes_until_sample }.set(0);
+    });
 }
 
 /// Fixes the gaps of the calling thread, and of threads that begin to allocate after this call in the order

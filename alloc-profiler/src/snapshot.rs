@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use crate::{control, drops, live, memory, stack, stacks, unsampled};
+use crate::{control, drops, live, memory, stacks, unsampled};
 
 /// What the program has allocated, by stack and size class, at one moment or between two.
 ///
@@ -93,6 +93,8 @@ pub struct Dropped {
     pub live_busy: u64,
     /// Freed blocks whose record could not be removed at once nor noted down: their records may linger.
     pub missed_removals: u64,
+    /// Counted under the empty stack, because too little of the thread's own was left to find out.
+    pub low_stack: u64,
     /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
     pub truncated_stacks: u64,
 }
@@ -116,13 +118,19 @@ pub struct OwnMemory {
 /// 256th of the live samples takes to copy. So the copy is not of one instant; each stack's `inuse_*` is of an
 /// instant no later than its `alloc_*`. What this allocates is not in the profile.
 ///
+/// It never waits for long: where a thread was stopped while it held a lock, the copy is made without the lock
+/// after a second, and the one record that the thread was moving may be there twice or not at all.
+///
+/// In a child of `fork` counts start at zero, with no stacks and nothing in use, if its parent had called any
+/// function of this crate.
+///
 /// # Cost
 ///
 /// Time and memory in proportion to stacks and live samples: half a microsecond for each stack, 20 ns for each
 /// live sample.
 #[must_use]
 pub fn snapshot() -> Snapshot {
-    stack::prepare();
+    control::prepare();
     unsampled(|| {
         // Live samples first: each was added to its site's totals before it was added to the live table, so no
         // stack can have more in use than allocated.
@@ -302,6 +310,7 @@ impl Dropped {
             live_full: self.live_full.saturating_sub(earlier.live_full),
             live_busy: self.live_busy.saturating_sub(earlier.live_busy),
             missed_removals: self.missed_removals.saturating_sub(earlier.missed_removals),
+            low_stack: self.low_stack.saturating_sub(earlier.low_stack),
             truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
         }
     }

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::control::Limits;
 use crate::drops;
+use crate::fork::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
 use crate::size_class;
-use crate::stack::Frames;
 
 /// Heads of the lists: chains stay short up to some hundred thousand stacks.
 const BUCKETS: usize = 1 << 16;
@@ -104,10 +104,11 @@ impl Sum {
     }
 }
 
-/// The site of blocks of `size` bytes allocated on the stack `frames`; an overflow site if there is no room.
-pub(crate) fn site(frames: &Frames<'_>, size: usize) -> &'static Site {
+/// The site of blocks of `size` bytes allocated on the stack of `addresses`, leaf first; an overflow site if there is
+/// no room.
+pub(crate) fn site(addresses: &[usize], is_truncated: bool, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
-    let site = stack(frames).and_then(|stack| site_of(stack, class));
+    let site = stack(addresses, is_truncated).and_then(|stack| site_of(stack, class));
     site.unwrap_or_else(|| {
         drops::STACKS_FULL.raise();
         overflow_site(class)
@@ -120,8 +121,7 @@ fn overflow_site(class: u64) -> &'static Site {
 }
 
 /// Finds or adds the stack.
-fn stack(frames: &Frames<'_>) -> Option<&'static Stack> {
-    let (addresses, is_truncated) = (frames.return_addresses(), frames.is_truncated());
+fn stack(addresses: &[usize], is_truncated: bool) -> Option<&'static Stack> {
     let hash = hash(addresses, is_truncated);
     let bucket = STACKS.get(bucket(hash))?;
     let is_same = |stack: &Stack| {
@@ -221,6 +221,19 @@ pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Si
     }
     for site in OVERFLOW.iter().filter(|site| site.alloc_samples.load(Relaxed) > 0) {
         visit(None, site);
+    }
+}
+
+/// Forgets the parent's stacks and what they allocated.
+pub(crate) fn begin_anew(_: &Alone) {
+    // Only what is in use: the rest need not be copied for the child.
+    STACKS.iter().filter(|head| head.load().is_some()).for_each(|head| head.store(None));
+    STACK_COUNT.store(0, Relaxed);
+    NEXT_SITE_ID.store(size_class::COUNT as u32, Relaxed);
+    for site in OVERFLOW.iter().filter(|site| site.alloc_samples.load(Relaxed) > 0) {
+        for sum in [&site.alloc_objects.0, &site.alloc_bytes.0, &site.alloc_samples] {
+            sum.store(0, Relaxed);
+        }
     }
 }
 

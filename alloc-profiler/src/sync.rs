@@ -9,6 +9,9 @@
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::time::Duration;
+
+use crate::fork::Alone;
 
 /// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,14 +20,16 @@ pub(crate) enum Patience {
     None,
     /// About a millisecond, then give up: for the allocation path, which can do without.
     Bounded,
-    /// Until it is free: for readers.
-    Endless,
+    /// About a second: for readers.
+    Long,
 }
 
 /// Tries before the first yield: several times the usual hold.
 const SPINS: u32 = 100;
 /// Yields before giving up.
 const YIELDS: u32 = 1000;
+/// Naps of a millisecond before readers give up too.
+const NAPS: u32 = 1000;
 
 pub(crate) struct SpinLock<T> {
     is_held: AtomicBool,
@@ -48,6 +53,12 @@ impl<T> SpinLock<T> {
         Some(Guard { lock: self })
     }
 
+    /// The lock, whoever holds it: its owner is not in this process.
+    pub(crate) fn seize(&self, _: &Alone) -> Guard<'_, T> {
+        self.is_held.store(true, Relaxed);
+        Guard { lock: self }
+    }
+
     #[cold]
     fn wait(&self, patience: Patience) -> bool {
         if patience == Patience::None {
@@ -63,8 +74,10 @@ impl<T> SpinLock<T> {
             tries = tries.saturating_add(1);
             if tries <= SPINS {
                 std::hint::spin_loop();
-            } else if tries <= SPINS + YIELDS || patience == Patience::Endless {
+            } else if tries <= SPINS + YIELDS {
                 std::thread::yield_now();
+            } else if tries <= SPINS + YIELDS + NAPS && patience == Patience::Long {
+                std::thread::sleep(Duration::from_millis(1));
             } else {
                 return false;
             }

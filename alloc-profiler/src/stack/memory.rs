@@ -7,6 +7,8 @@
 
 use std::cell::Cell;
 
+use crate::sampler::Pause;
+
 const PAGE_BYTES: usize = 4096;
 const WORD_BYTES: usize = size_of::<usize>();
 
@@ -17,9 +19,58 @@ struct Bounds {
     high: usize,
 }
 
+impl Bounds {
+    #[inline(always)]
+    fn contains(self, address: usize) -> bool {
+        (self.low..self.high).contains(&address)
+    }
+}
+
 thread_local! {
     /// Of the thread's own stack; empty if it cannot be told, `None` if it was not asked for yet.
     static BOUNDS: Cell<Option<Bounds>> = const { Cell::new(None) };
+}
+
+/// The calling thread's own stack.
+#[inline(always)]
+fn own_bounds() -> Bounds {
+    BOUNDS.get().unwrap_or_else(ask_for_bounds)
+}
+
+#[cold]
+#[inline(never)]
+fn ask_for_bounds() -> Bounds {
+    // What the C library allocates for this is not the program's.
+    let _pause = Pause::begin();
+    let bounds = system::stack_bounds();
+    BOUNDS.set(Some(bounds));
+    bounds
+}
+
+/// What taking a stack may need of it, and half as much again: at first, when rules are evaluated, 7 KiB; 15 KiB
+/// without optimisation, when every value has a place of its own. `tests/hazards` measures it.
+const NEEDED_BYTES: usize = if cfg!(debug_assertions) { 24 << 10 } else { 12 << 10 };
+
+/// Whether [`NEEDED_BYTES`] are left below `stack_pointer`.
+pub(super) fn has_room(stack_pointer: usize) -> bool {
+    let bounds = own_bounds();
+    match bounds.contains(stack_pointer) {
+        true => stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES,
+        false => has_room_on_strange_stack(stack_pointer),
+    }
+}
+
+/// A signal's stack has bounds that can be asked for. Below a fiber's there is a page that nobody can read; where
+/// there is none, nobody can tell.
+#[cold]
+#[inline(never)]
+fn has_room_on_strange_stack(stack_pointer: usize) -> bool {
+    if let Some(bounds) = system::signal_stack().filter(|bounds| bounds.contains(stack_pointer)) {
+        return stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES;
+    }
+    let page = stack_pointer & !(PAGE_BYTES - 1);
+    (1..=NEEDED_BYTES / PAGE_BYTES)
+        .all(|n| system::is_readable(page.wrapping_sub(n.wrapping_mul(PAGE_BYTES))))
 }
 
 /// What may be read during one unwinding.
@@ -33,12 +84,8 @@ pub(super) struct StackMemory {
 impl StackMemory {
     /// The stack that `stack_pointer` is on, from there up.
     pub(super) fn of_thread(stack_pointer: usize) -> StackMemory {
-        let bounds = BOUNDS.get().unwrap_or_else(|| {
-            let bounds = system::stack_bounds();
-            BOUNDS.set(Some(bounds));
-            bounds
-        });
-        let is_own = (bounds.low..bounds.high).contains(&stack_pointer);
+        let bounds = own_bounds();
+        let is_own = bounds.contains(stack_pointer);
         // On a strange stack we know the page that we are on: it is in use.
         let page_end = (stack_pointer | (PAGE_BYTES - 1)).wrapping_add(1);
         StackMemory { low: stack_pointer, high: if is_own { bounds.high } else { page_end }, is_own }
@@ -116,6 +163,7 @@ fn read_word(address: usize) -> usize {
 
 mod system {
     use super::{Bounds, PAGE_BYTES};
+    use crate::errno;
 
     /// Whether the kernel can read the page. Asks for a signal mask to be set from it in a way that does not
     /// exist, for which it is read, and refused.
@@ -124,12 +172,22 @@ mod system {
         const SIGNAL_SET_BYTES: usize = 8;
         // SAFETY: the call changes nothing: its first argument is invalid. It returns EFAULT if the page is not
         // readable, and EINVAL if it is. Not through libc's wrapper, which would touch the page itself.
-        let errno = unsafe {
-            let saved = *libc::__errno_location();
+        errno::kept(|| unsafe {
             libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
-            std::mem::replace(&mut *libc::__errno_location(), saved)
-        };
-        errno != libc::EFAULT
+            *libc::__errno_location() != libc::EFAULT
+        })
+    }
+
+    /// The stack that a signal's handler is running on, if it is one for signals alone.
+    pub(super) fn signal_stack() -> Option<Bounds> {
+        let mut stack = std::mem::MaybeUninit::<libc::stack_t>::uninit();
+        // SAFETY: only asks, and may be called from a handler. Fills `stack` if it returns 0.
+        let stack = errno::kept(|| unsafe {
+            (libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr()) == 0).then(|| stack.assume_init())
+        })?;
+        let low = stack.ss_sp.addr();
+        let is_in_use = stack.ss_flags & libc::SS_ONSTACK != 0;
+        is_in_use.then_some(Bounds { low, high: low.saturating_add(stack.ss_size) })
     }
 
     /// Of the calling thread's own stack; empty if it cannot be told.
@@ -139,13 +197,10 @@ mod system {
         let mut bytes = 0;
         // SAFETY: asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it
         // returns 0, and may allocate with C's `malloc`, which we are not inside of.
-        let is_known = unsafe {
-            let saved_errno = *libc::__errno_location();
-            let is_known = libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
-                && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0;
-            *libc::__errno_location() = saved_errno;
-            is_known
-        };
+        let is_known = errno::kept(|| unsafe {
+            libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
+                && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0
+        });
         if !is_known {
             return Bounds { low: 0, high: 0 };
         }

@@ -8,6 +8,8 @@
 
 use std::mem::MaybeUninit;
 
+use crate::fork::Alone;
+
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod dwarf;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
@@ -83,6 +85,23 @@ impl<'a> Frames<'a> {
 pub(crate) fn prepare() {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     dwarf::prepare();
+}
+
+/// Forgets what is half known after a fork.
+pub(crate) fn begin_anew(alone: &Alone) {
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    recent::begin_anew(alone);
+    #[cfg(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")))]
+    let _ = alone;
+}
+
+/// Whether enough is left of the stack that we are on to find out what called us, as far as can be told.
+#[inline(never)]
+pub(crate) fn has_room() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    return memory::has_room(registers::Registers::here().stack_pointer);
+    #[cfg(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")))]
+    true
 }
 
 /// Fills `frames` with the calling stack, from the caller of the function that the room of `frames` is a local of.

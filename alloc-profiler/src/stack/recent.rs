@@ -12,6 +12,7 @@
 //! Path: *allocation path*, sampled allocations only.
 
 use super::MAX_STACK_DEPTH;
+use crate::fork::Alone;
 use crate::sync::{Guard, Patience, SpinLock};
 
 const SLOTS: usize = 64;
@@ -132,6 +133,16 @@ pub(super) enum Adopted {
     /// All of it: the walk is done.
     Whole,
     Part,
+}
+
+/// Forgets all: a walk may have been half noted when the process forked.
+pub(super) fn begin_anew(alone: &Alone) {
+    for slot in &RECENT {
+        let mut recent = slot.seize(alone);
+        if recent.last_len != 0 {
+            recent.last_len = 0;
+        }
+    }
 }
 
 /// The slot of the thread whose stack ends at `stack_end`, if it is free.

@@ -20,6 +20,7 @@ pub(crate) fn comments(snapshot: &Snapshot) -> Vec<String> {
             dropped.missed_removals,
             "perhaps still in inuse_* although freed, their removal having been missed",
         ),
+        (dropped.low_stack, "without a stack because too little of the thread's own was left"),
         (dropped.truncated_stacks, "without their outermost frames because the stack was too deep"),
     ];
     for (count, what) in reasons {
@@ -102,10 +103,16 @@ mod tests {
 
     #[test]
     fn each_reason_has_a_line_and_none_is_hidden() {
-        let dropped =
-            Dropped { stacks_full: 1, live_full: 2, live_busy: 3, missed_removals: 4, truncated_stacks: 5 };
+        let dropped = Dropped {
+            stacks_full: 1,
+            live_full: 2,
+            live_busy: 3,
+            missed_removals: 4,
+            low_stack: 5,
+            truncated_stacks: 6,
+        };
         let lines = comments(&Snapshot { dropped, ..snapshot() });
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines.len(), 8);
         assert!(lines[1].ends_with("under [profiler overflow] for want of room for more stacks: 1"));
         assert!(lines.iter().all(|line| !line.starts_with('#') && !line.contains('\n')));
     }

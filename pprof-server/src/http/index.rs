@@ -93,6 +93,7 @@ fn dropped(dropped: Dropped) -> String {
         (dropped.live_full, "missing from in-use: too many live samples"),
         (dropped.live_busy, "missing from in-use: table busy"),
         (dropped.missed_removals, "possibly still counted after free"),
+        (dropped.low_stack, "without a stack: too little of the thread's own was left"),
         (dropped.truncated_stacks, "with a stack too deep to keep whole"),
     ];
     let counted: Vec<String> = reasons

@@ -159,10 +159,11 @@ impl Figures {
             "Mean bytes between two samples. 1: every allocation is recorded and estimates are exact; 0: sampling is off",
             self.sampling_interval,
         )?;
-        let Dropped { stacks_full, live_full, live_busy, missed_removals, truncated_stacks } = self.dropped;
+        let Dropped { stacks_full, live_full, live_busy, missed_removals, low_stack, truncated_stacks } =
+            self.dropped;
         to.counters(
             "alloc_profiler_dropped_samples",
-            "Samples that a figure misses or has too much. stacks_full: without their stack, but counted; live_full, \
+            "Samples that a figure misses or has too much. stacks_full, low_stack: without their stack, but counted; live_full, \
              live_busy: missing from what is in use; missed_removals: perhaps still in use although freed",
             "reason",
             &[
@@ -170,6 +171,7 @@ impl Figures {
                 ("live_full", live_full),
                 ("live_busy", live_busy),
                 ("missed_removals", missed_removals),
+                ("low_stack", low_stack),
             ],
         )?;
         to.counter(
@@ -245,6 +247,7 @@ mod tests {
                 live_full: 2,
                 live_busy: 3,
                 missed_removals: 4,
+                low_stack: 6,
                 truncated_stacks: 5,
             },
             own_memory: OwnMemory { mapped_bytes: 6, limit_bytes: 7, stacks: 8, live_samples: 4 },
@@ -266,6 +269,7 @@ mod tests {
             "alloc_profiler_sampling_interval_bytes 512",
             "alloc_profiler_dropped_samples_total{reason=\"stacks_full\"} 1",
             "alloc_profiler_dropped_samples_total{reason=\"missed_removals\"} 4",
+            "alloc_profiler_dropped_samples_total{reason=\"low_stack\"} 6",
             "alloc_profiler_truncated_stacks_total 5",
             "alloc_profiler_own_memory_bytes 6",
             "alloc_profiler_own_memory_limit_bytes 7",

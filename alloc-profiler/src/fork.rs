@@ -1,0 +1,61 @@
+//! What a child of `fork` begins with: nothing of its parent's profile, and no lock held.
+//!
+//! Only the forking thread lives on in the child. A lock that another thread held stays held for ever there, and
+//! what it was changing stays half changed; so the child gives up all that its parent had recorded, and its
+//! counts start at zero. What the parent's tables were mapped for stays mapped, shared with the parent and never
+//! written again: a signal's handler may have forked out of our own code, which would go on reading it.
+//!
+//! Settings stay. Blocks of the parent's are freed in the child unnoticed, as if never sampled.
+//!
+//! `vfork` and `posix_spawn`, and with them most of `Command`, run no handlers and need none: their child shares
+//! the parent's memory until it is another program.
+//!
+//! Path: *after a fork*; no allocation, no lock, no system call that a signal's handler could not make.
+
+/// That this thread is the only one of its process, so that a lock which is held will never be released by its
+/// owner.
+pub(crate) struct Alone(());
+
+/// Has children of `fork` begin anew. Allocates with C's `malloc`, so it is called by the program's own calls
+/// into us, never by the allocator.
+pub(crate) fn prepare() {
+    #[cfg(unix)]
+    {
+        use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+        extern "C" fn in_child() {
+            begin_anew(&Alone(()));
+        }
+
+        static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
+        if !IS_REGISTERED.swap(true, Relaxed) {
+            // SAFETY: the handler is there for as long as the program, and does nothing that may not be done
+            // between `fork` and `exec`.
+            let refused = unsafe { pthread_atfork(None, None, Some(in_child)) } != 0;
+            IS_REGISTERED.store(!refused, Relaxed);
+        }
+    }
+}
+
+#[cfg(unix)]
+unsafe extern "C" {
+    fn pthread_atfork(
+        prepare: Option<extern "C" fn()>,
+        parent: Option<extern "C" fn()>,
+        child: Option<extern "C" fn()>,
+    ) -> std::ffi::c_int;
+}
+
+#[cfg_attr(not(unix), expect(dead_code, reason = "no fork there"))]
+fn begin_anew(alone: &Alone) {
+    use crate::{drops, filter, live, memory, sampler, stack, stacks};
+
+    // The filter first: from then on, nothing of the parent's is looked for.
+    filter::begin_anew(alone);
+    live::begin_anew(alone);
+    stacks::begin_anew(alone);
+    memory::begin_anew(alone);
+    stack::begin_anew(alone);
+    drops::begin_anew(alone);
+    sampler::begin_anew(alone);
+}

@@ -1,0 +1,16 @@
+//! First, do no harm: what a profiler inside an allocator could do to its host, tried. `docs/reliability.md` lists
+//! the hazards; `scripts/torture.sh` runs the long versions, and `scripts/mutants.sh` shows that each test fails
+//! where what it proves is not so.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+
+mod call_outs;
+mod contract;
+mod fork;
+mod harness;
+mod signals;
+mod stack_room;
+
+use alloc_profiler::SamplingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();

@@ -1,0 +1,166 @@
+//! A10: handlers of signals that allocate while their thread is anywhere, also in the allocator.
+//!
+//! The system's allocator could not take that, so these tests have one of their own within.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::c_int;
+use std::hint::black_box;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use std::time::{Duration, Instant};
+
+use alloc_profiler::{SamplingAllocator, set_sampling_interval, snapshot};
+
+use crate::call_outs::{errno, set_errno};
+use crate::harness::{assert_consistent, isolated, pick};
+
+const SLOTS: usize = 1 << 12;
+const SLOT_BYTES: usize = 256;
+
+/// Slots that are taken and left by one atomic operation, which no handler can come between.
+#[repr(align(4096))]
+struct Slots {
+    memory: std::cell::UnsafeCell<[[u8; SLOT_BYTES]; SLOTS]>,
+    is_taken: [AtomicBool; SLOTS],
+    next: AtomicUsize,
+}
+
+// SAFETY: a slot belongs to whoever took it.
+unsafe impl Sync for Slots {}
+
+// SAFETY: a slot is handed out to one at a time, and all are alike in size and alignment.
+unsafe impl GlobalAlloc for Slots {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        assert!(layout.size() <= SLOT_BYTES && layout.align() <= SLOT_BYTES);
+        for _ in 0..SLOTS {
+            let n = self.next.fetch_add(1, Relaxed) % SLOTS;
+            if !self.is_taken[n].swap(true, Acquire) {
+                return self.memory.get().cast::<u8>().wrapping_add(n * SLOT_BYTES);
+            }
+        }
+        ptr::null_mut()
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, _layout: Layout) {
+        let n = (ptr.addr() - self.memory.get().addr()) / SLOT_BYTES;
+        self.is_taken[n].store(false, Release);
+    }
+}
+
+static SLOTTED: SamplingAllocator<Slots> = SamplingAllocator::with_allocator(Slots {
+    memory: std::cell::UnsafeCell::new([[0; SLOT_BYTES]; SLOTS]),
+    is_taken: [const { AtomicBool::new(false) }; SLOTS],
+    next: AtomicUsize::new(0),
+});
+
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+
+fn allocate_and_free(bytes: usize) {
+    let layout = Layout::from_size_align(bytes, 16).expect("valid");
+    // SAFETY: the layout is not empty, and the block is freed with it.
+    unsafe {
+        let block = SLOTTED.alloc(layout);
+        assert!(!block.is_null());
+        block.write_bytes(7, bytes);
+        SLOTTED.dealloc(black_box(block), layout);
+    }
+}
+
+extern "C" fn handle(_signal: c_int) {
+    set_errno(99);
+    allocate_and_free(200);
+    // Kept for those who interrupt, restored by whom they interrupt: here by nobody but us.
+    assert_eq!(errno(), 99);
+    set_errno(55);
+    HANDLED.fetch_add(1, Relaxed);
+}
+
+/// Interrupts this thread 5000 times a second, for ever.
+fn interrupt(flags: c_int) {
+    // SAFETY: plain structures, zero where they are not set; the handler does what a handler may, with the
+    // allocator that it has.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = flags | libc::SA_RESTART;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()), 0);
+        let mut event: libc::sigevent = std::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = libc::SIGUSR1;
+        event.sigev_notify_thread_id = libc::gettid();
+        let mut timer: libc::timer_t = ptr::null_mut();
+        assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
+        let every = libc::timespec { tv_sec: 0, tv_nsec: 200_000 };
+        let times = libc::itimerspec { it_interval: every, it_value: every };
+        assert_eq!(libc::timer_settime(timer, 0, &raw const times, ptr::null_mut()), 0);
+    }
+}
+
+/// Allocates until the time is over or it was interrupted often enough.
+fn work() {
+    set_sampling_interval(1);
+    let before = snapshot();
+    let start = Instant::now();
+    let (mut count, mut slowest) = (0_u64, Duration::ZERO);
+    while start.elapsed() < Duration::from_secs(pick(2, 30)) {
+        let round = Instant::now();
+        for n in 0..1000 {
+            allocate_and_free(n % 128 + 1);
+        }
+        count += 1000;
+        slowest = slowest.max(round.elapsed());
+    }
+    let handled = HANDLED.load(Relaxed);
+    println!("{count} blocks, {handled} signals, slowest thousand {slowest:?}");
+    assert!(handled > 500, "only {handled} signals");
+    assert!(slowest < Duration::from_secs(2), "stalled for {slowest:?}");
+    let after = snapshot();
+    assert_consistent(&after);
+    let growth = after.since(&before);
+    let slots = growth.stacks.iter().flat_map(|stack| &stack.by_size);
+    let left: f64 = slots.filter(|size| size.size_class == 224).map(|size| size.totals.inuse_objects).sum();
+    assert_eq!(left, 0.0, "what handlers allocated is all freed");
+    assert!(growth.totals().alloc_objects >= count as f64);
+}
+
+#[test]
+fn handlers_may_allocate() {
+    isolated(1, || {
+        interrupt(0);
+        work();
+    });
+}
+
+/// On a stack of their own, with hardly room for them: what lies below it is not touched.
+#[test]
+fn handlers_may_allocate_on_a_small_stack_of_their_own() {
+    const BYTES: usize = if cfg!(debug_assertions) { 16 << 10 } else { 8 << 10 };
+    const PAINT: u8 = 0x5A;
+    isolated(1, || {
+        let below_and_stack = vec![PAINT; 64 << 10].leak();
+        let (below, stack) = below_and_stack.split_at_mut((64 << 10) - BYTES);
+        let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: BYTES };
+        // SAFETY: the stack is there for ever.
+        assert_eq!(unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) }, 0);
+        interrupt(libc::SA_ONSTACK);
+        work();
+        let below = below.as_ptr();
+        // SAFETY: within the slice; handlers may have written there.
+        let touched = (0..(64 << 10) - BYTES).find(|&n| unsafe { below.add(n).read_volatile() } != PAINT);
+        assert_eq!(touched, None, "the handler's stack overflowed");
+        assert!(snapshot().dropped.low_stack > 0);
+    });
+}
+
+/// `errno` as the interrupted code finds it is the handler's business; as an allocation leaves it, ours.
+#[test]
+fn errno_stays_when_nothing_interrupts() {
+    isolated(1, || {
+        set_sampling_interval(1);
+        for n in 0..10_000 {
+            set_errno(n);
+            allocate_and_free(100);
+            assert_eq!(errno(), n);
+        }
+    });
+}

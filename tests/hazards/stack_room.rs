@@ -1,0 +1,165 @@
+//! A9: little stack, and much.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use alloc_profiler::{MAX_STACK_DEPTH, set_sampling_interval, snapshot};
+
+use crate::ALLOCATOR;
+use crate::harness::{assert_consistent, isolated, pick};
+
+/// What is promised where the unwind rules are known, and where they are to be found: code as released needs no
+/// more.
+const RECORDING_BYTES: [usize; 2] =
+    if cfg!(debug_assertions) { [6 << 10, 20 << 10] } else { [3 << 10, 7 << 10] };
+/// What is promised where that is not left. (The system's allocator comes on top.)
+const BARE_BYTES: usize = if cfg!(debug_assertions) { 4 << 10 } else { 1 << 10 };
+
+/// The lowest address of this thread's stack.
+fn stack_low() -> usize {
+    let mut attributes = std::mem::MaybeUninit::uninit();
+    let (mut low, mut bytes) = (std::ptr::null_mut(), 0);
+    // SAFETY: fills in what it is about: the calling thread's own.
+    unsafe {
+        assert_eq!(libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()), 0);
+        assert_eq!(libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut bytes), 0);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+    }
+    low.addr()
+}
+
+/// Uses up this thread's stack until `left` bytes are left, then calls `work`.
+#[inline(never)]
+fn descend(low: usize, left: usize, work: &dyn Fn()) {
+    let here = [0_u8; 64];
+    if black_box(&raw const here).addr() - low > left {
+        descend(low, left, work)
+    } else {
+        work()
+    }
+    black_box(&here);
+}
+
+fn on_stack_of<R: Send>(bytes: usize, work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(bytes).spawn_scoped(scope, work);
+        thread.expect("a thread").join().expect("no panic")
+    })
+}
+
+fn allocate_and_free(count: usize) {
+    let layout = Layout::from_size_align(640, 16).expect("valid");
+    for _ in 0..count {
+        // SAFETY: the layout is not empty, and the block is freed with it.
+        unsafe {
+            let block = ALLOCATOR.alloc(layout);
+            ALLOCATOR.dealloc(black_box(block), layout);
+        }
+    }
+}
+
+/// How deep `work` reaches below its caller, by the marks that it leaves.
+#[inline(never)]
+fn painted(low: usize, work: impl FnOnce()) -> usize {
+    const PAINT: u8 = 0xA5;
+    // Out of the way of the frames of this loop itself.
+    const MARGIN: usize = 512;
+    let here = 0_u8;
+    let here = black_box(&raw const here).addr();
+    let cells = (low..here - MARGIN).map(std::ptr::with_exposed_provenance_mut::<u8>);
+    // SAFETY: the thread's own stack below its stack pointer, where nothing is.
+    cells.clone().for_each(|cell| unsafe { cell.write_volatile(PAINT) });
+    work();
+    // SAFETY: as above.
+    let touched = cells.clone().find(|cell| unsafe { cell.read_volatile() } != PAINT);
+    touched.map_or(0, |cell| here - cell.addr())
+}
+
+/// How much of the stack `work` needs more than it does unsampled.
+fn stack_needed(work: impl Fn() + Copy + Send + 'static) -> usize {
+    let measure = move || {
+        let low = stack_low();
+        painted(low, work)
+    };
+    set_sampling_interval(0);
+    on_stack_of(256 << 10, measure);
+    let unsampled = on_stack_of(256 << 10, measure);
+    set_sampling_interval(1);
+    let sampled = on_stack_of(256 << 10, measure);
+    sampled.saturating_sub(unsampled)
+}
+
+#[test]
+fn recording_needs_little_stack() {
+    isolated(pick(2, 10), || {
+        // First of all in this process, so that no rule is known yet.
+        let at_first = stack_needed(|| allocate_and_free(3));
+        let later = stack_needed(|| allocate_and_free(3));
+        println!("recording a sample needs {at_first} bytes of stack at first, {later} later");
+        assert!(later > 1000, "{later}: nothing was measured");
+        assert!(later <= RECORDING_BYTES[0], "{later} bytes of stack for a sample");
+        assert!(at_first <= RECORDING_BYTES[1], "{at_first} bytes of stack for a first sample");
+    });
+}
+
+#[test]
+fn where_little_stack_is_left_none_is_taken() {
+    isolated(pick(2, 10), || {
+        set_sampling_interval(1);
+        for kibibytes in [16, 24, 32, 64, 256] {
+            let before = snapshot();
+            on_stack_of(kibibytes << 10, || {
+                let low = stack_low();
+                // What the system's allocator needs has been asked for before.
+                descend(low, BARE_BYTES + 2048, &|| allocate_and_free(10));
+            });
+            let growth = snapshot().since(&before);
+            assert!(growth.dropped.low_stack >= 10, "{:?}", growth.dropped);
+            assert_consistent(&growth);
+            let sizes = growth.stacks.iter().filter(|stack| stack.trace.return_addresses.is_empty());
+            let counted: f64 =
+                sizes.flat_map(|stack| &stack.by_size).map(|size| size.totals.alloc_objects).sum();
+            assert_eq!(counted, growth.dropped.low_stack as f64, "all are counted, under the empty stack");
+        }
+    });
+}
+
+#[test]
+fn deep_recursion_is_cut_and_costs_no_more() {
+    #[inline(never)]
+    fn recurse(depth: usize, work: &dyn Fn()) {
+        if depth == 0 {
+            work()
+        } else {
+            recurse(depth - 1, work)
+        }
+        black_box(depth);
+    }
+
+    isolated(1, || {
+        set_sampling_interval(1);
+        let before = snapshot();
+        let (deep, shallow) = on_stack_of(64 << 20, || {
+            let time = || {
+                let start = Instant::now();
+                allocate_and_free(10_000);
+                start.elapsed()
+            };
+            let (mut deep, mut shallow) = (Duration::ZERO, Duration::ZERO);
+            let cell = std::cell::Cell::new(Duration::ZERO);
+            recurse(200, &|| cell.set(time()));
+            shallow += cell.get();
+            recurse(100_000, &|| cell.set(time()));
+            deep += cell.get();
+            (deep, shallow)
+        });
+        let growth = snapshot().since(&before);
+        assert!(growth.dropped.truncated_stacks >= 20_000, "{:?}", growth.dropped);
+        assert_eq!(growth.dropped.low_stack, 0);
+        let depths = growth.stacks.iter().map(|stack| stack.trace.return_addresses.len());
+        assert_eq!(depths.max(), Some(MAX_STACK_DEPTH));
+        assert!(deep < shallow * 20 + Duration::from_secs(1), "{deep:?} at depth, {shallow:?} above");
+    });
+}
