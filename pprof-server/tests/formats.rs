@@ -3,6 +3,7 @@
 use pprof_server::{SamplingAllocator, serve};
 use serde_json::Value;
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use workspace_tests::client::{Reply, get};
 use workspace_tests::{check_valid, go_tool_pprof, scraper_rules};
@@ -25,8 +26,12 @@ mod leak {
     }
 }
 
+/// One leak at a time: what another test leaks meanwhile would be in the profile.
+static LEAKING: Mutex<()> = Mutex::new(());
+
 /// Two leaks, one half as large as the other, and a server that tells of nothing smaller first.
 fn with_leaks(ask: impl Fn(&dyn Fn(&str) -> Reply)) {
+    let _alone = LEAKING.lock().unwrap_or_else(PoisonError::into_inner);
     pprof_server::alloc_profiler::set_sampling_interval(1);
     let (mut words, mut bytes) = (Vec::with_capacity(1000), Vec::with_capacity(1000));
     for _ in 0..2 {
@@ -72,33 +77,44 @@ fn the_table_shows_the_leaks_first() {
     });
 }
 
-#[test]
-fn with_seconds_it_is_what_grew() {
+/// What a format tells of two seconds in which a million bytes were leaked and five millions freed.
+fn told_of_growth(format: &str) -> Reply {
+    let _alone = LEAKING.lock().unwrap_or_else(PoisonError::into_inner);
     pprof_server::alloc_profiler::set_sampling_interval(1);
+    let before = vec![1_u8; 5_000_000];
     let server = serve("127.0.0.1:0").unwrap();
-    let address = server.local_addr();
-    // One after the other: a client may wait for one of a kind.
-    let [text, json, folded] = ["format=text", "format=json", "format=folded"].map(|format| {
-        let before = vec![1_u8; 5_000_000];
-        let reply =
-            std::thread::spawn(move || get(address, &format!("/debug/pprof/heap?{format}&seconds=2")));
-        std::thread::sleep(Duration::from_secs(1));
-        let mut kept = Vec::with_capacity(1000);
-        leak::keep::<u16>(&mut kept);
-        drop(before);
-        let reply = reply.join().unwrap();
-        black_box(kept);
-        reply
-    });
+    let (address, target) = (server.local_addr(), format!("/debug/pprof/heap?seconds=2&format={format}"));
+    let reply = std::thread::spawn(move || get(address, &target));
+    std::thread::sleep(Duration::from_secs(1));
+    let mut kept = Vec::with_capacity(1000);
+    leak::keep::<u16>(&mut kept);
+    drop(before);
+    let reply = reply.join().unwrap();
+    black_box(kept);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply
+}
 
-    let first = text.text().lines().find(|line| line.contains(" % ")).unwrap();
-    assert!(text.text().starts_with("Growth in 2."), "{}", text.text());
-    assert!(first.contains("977 KiB") && first.contains("formats::leak::"), "{}", text.text());
-    let json: Value = serde_json::from_str(json.text()).unwrap();
+#[test]
+fn with_seconds_the_table_shows_what_grew() {
+    let reply = told_of_growth("text");
+    let first = reply.text().lines().find(|line| line.contains(" % ")).unwrap();
+    assert!(reply.text().starts_with("Growth in 2."), "{}", reply.text());
+    assert!(first.contains("977 KiB") && first.contains("formats::leak::"), "{}", reply.text());
+}
+
+#[test]
+fn with_seconds_json_shows_what_shrank_too() {
+    let json: Value = serde_json::from_str(told_of_growth("json").text()).unwrap();
     assert_eq!(json["rows"][0]["values"]["inuse_space"], 1_000_000);
     assert!(json["duration_nanos"].as_u64().unwrap() >= 2_000_000_000, "{json}");
     let last = json["rows"].as_array().unwrap().last().unwrap();
     assert_eq!(last["values"]["inuse_space"], -5_000_000, "{json}");
+}
+
+#[test]
+fn with_seconds_folded_stacks_show_growth_alone() {
+    let folded = told_of_growth("folded");
     let first = folded.text().lines().next().unwrap();
     assert!(first.contains("formats::leak::keep") && first.ends_with(" 1000000"), "{first}");
     let is_growth = |line: &str| line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<u64>().is_ok());
