@@ -10,18 +10,13 @@ use std::time::Duration;
 use super::address::{Address, Endpoint, is_loopback};
 use super::guard::Guard;
 use super::handler::{Handler, Mount};
+use super::options::Options;
 use super::server::Server;
 use super::token::Token;
 use crate::Error;
 
 /// The variable that holds the token, where the code sets none.
 const TOKEN_VARIABLE: &str = "PPROF_TOKEN";
-/// The longest delta unless told otherwise. A forgotten `seconds=100000` would hold a snapshot in memory for a
-/// day.
-pub(super) const DEFAULT_MAX_DELTA: Duration = Duration::from_secs(300);
-/// The longest that can be allowed.
-const LONGEST_MAX_DELTA: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// How to serve, beyond what [`serve`](crate::serve) does: made by [`Server::builder`].
 ///
 /// ```no_run
@@ -41,7 +36,7 @@ pub struct ServerBuilder {
     token: Option<String>,
     is_remote_allowed: bool,
     hosts: Vec<String>,
-    max_delta: Duration,
+    options: Options,
 }
 
 impl ServerBuilder {
@@ -50,7 +45,7 @@ impl ServerBuilder {
             token: None,
             is_remote_allowed: false,
             hosts: Vec::new(),
-            max_delta: DEFAULT_MAX_DELTA,
+            options: Options::from_env(),
         }
     }
 
@@ -82,7 +77,14 @@ impl ServerBuilder {
     /// The largest `seconds=N`: 300 s unless changed, from 1 s to 24 hours, in whole seconds. Each client that waits
     /// holds a snapshot in memory as long.
     pub fn max_delta(mut self, time: Duration) -> ServerBuilder {
-        self.max_delta = time;
+        self.options.max_delta = time;
+        self
+    }
+
+    /// Has `/debug/pprof/cmdline` tell the program's arguments, as Go's does: off unless this or the environment's
+    /// `PPROF_CMDLINE=1` says otherwise, since arguments may hold secrets.
+    pub fn show_arguments(mut self) -> ServerBuilder {
+        self.options.cmdline = true;
         self
     }
 
@@ -113,10 +115,8 @@ impl ServerBuilder {
             return Err(Error::NoToken { address: address.to_string() });
         }
         let guard = Guard::of_server(token, self.hosts)?;
-        if !(Duration::from_secs(1)..=LONGEST_MAX_DELTA).contains(&self.max_delta) {
-            return Err(Error::MaxDelta { time: self.max_delta });
-        }
-        Server::start(endpoint, Handler::with(guard, Mount::Root, self.max_delta))
+        self.options.check()?;
+        Server::start(endpoint, Handler::with(guard, Mount::Root, self.options))
     }
 }
 
@@ -126,7 +126,7 @@ impl std::fmt::Debug for ServerBuilder {
             .field("has_token", &self.token.is_some())
             .field("is_remote_allowed", &self.is_remote_allowed)
             .field("hosts", &self.hosts)
-            .field("max_delta", &self.max_delta)
+            .field("options", &self.options)
             .finish()
     }
 }

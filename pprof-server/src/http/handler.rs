@@ -23,7 +23,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::sleep;
 
 use super::answer::{self, Answer, Body};
-use super::builder::DEFAULT_MAX_DELTA;
 use super::clients::Clients;
 use super::guard::Guard;
 use super::options::Options;
@@ -32,7 +31,7 @@ use super::waiters::{Peer, Waiters};
 use super::worker::Worker;
 use super::{index, metrics, symbol};
 use crate::encode::{ProfileKind, heap_folded, heap_profile, heap_text, top_json, top_table};
-use crate::process;
+use crate::{Error, process};
 
 pub(super) use super::routes::Mount;
 
@@ -108,16 +107,35 @@ impl Handler {
     #[must_use]
     pub fn new() -> Handler {
         alloc_profiler::init_from_env();
-        Handler::with(Guard::of_mounted(), Mount::AnyPrefix, DEFAULT_MAX_DELTA)
+        Handler::with(Guard::of_mounted(), Mount::AnyPrefix, Options::from_env())
     }
 
-    pub(super) fn with(guard: Guard, mount: Mount, max_delta: Duration) -> Handler {
+    /// As [`new`](Handler::new), with another largest `seconds=N` than 300: from 1 s to 24 hours, in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MaxDelta`] for any other time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let handler = pprof_server::Handler::with_max_delta(std::time::Duration::from_secs(30))?;
+    /// # Ok::<(), pprof_server::Error>(())
+    /// ```
+    pub fn with_max_delta(time: Duration) -> Result<Handler, Error> {
+        alloc_profiler::init_from_env();
+        let options = Options { max_delta: time, ..Options::from_env() };
+        options.check()?;
+        Ok(Handler::with(Guard::of_mounted(), Mount::AnyPrefix, options))
+    }
+
+    pub(super) fn with(guard: Guard, mount: Mount, options: Options) -> Handler {
         Handler(Arc::new(Shared {
             snapshot: alloc_profiler::snapshot,
             is_installed: alloc_profiler::is_installed,
             guard,
-            rules: Rules { mount, max_delta },
-            options: Options::from_env(),
+            rules: Rules { mount, max_delta: options.max_delta },
+            options,
             waiters: Waiters::default(),
             clients: Arc::default(),
             worker: Worker::new(),
@@ -520,9 +538,20 @@ mod tests {
     }
 
     #[test]
+    fn a_mounted_handler_has_a_longest_delta_too() {
+        let handler = Handler::with_max_delta(Duration::from_secs(1)).unwrap();
+        assert_eq!(run_bare(handler.respond(get("/heap?seconds=1"))).status(), 200);
+        assert_eq!(run_bare(handler.respond(get("/heap?seconds=2"))).status(), 400);
+        for time in [Duration::from_millis(500), Duration::MAX] {
+            assert!(matches!(Handler::with_max_delta(time), Err(Error::MaxDelta { .. })));
+        }
+    }
+
+    #[test]
     fn arguments_are_told_if_asked_for() {
-        assert_eq!(arguments(&Options { cmdline: false }).unwrap_err().status, StatusCode::NOT_FOUND);
-        let told = arguments(&Options { cmdline: true }).unwrap();
+        let answer = |cmdline| arguments(&Options { cmdline, ..Options::from_env() });
+        assert_eq!(answer(false).unwrap_err().status, StatusCode::NOT_FOUND);
+        let told = answer(true).unwrap();
         let expected: Vec<String> = std::env::args().collect();
         assert_eq!(String::from_utf8(told).unwrap(), expected.join("\0"));
     }

@@ -309,9 +309,9 @@ async fn serve_connection(stream: Box<dyn Connection>, peer: Peer, handler: Hand
 
 #[cfg(test)]
 mod tests {
-    use super::super::builder::DEFAULT_MAX_DELTA;
     use super::super::guard::Guard;
     use super::super::handler::Mount;
+    use super::super::options::Options;
     use super::*;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_panic_is_answered_and_the_next_request_is_served() {
         static IS_BROKEN: AtomicBool = AtomicBool::new(true);
-        let handler = Handler::with(Guard::of_mounted(), Mount::Root, DEFAULT_MAX_DELTA).of(|| {
+        let handler = Handler::with(Guard::of_mounted(), Mount::Root, Options::from_env()).of(|| {
             assert!(!IS_BROKEN.load(Ordering::Relaxed), "on purpose");
             alloc_profiler::snapshot()
         });
