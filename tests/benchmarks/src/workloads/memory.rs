@@ -40,7 +40,8 @@ pub(super) fn live_blocks(request: &Request) -> Outcome {
         held.iter().filter(|block| alloc_profiler::testing::may_be_sampled(block.as_ptr().addr())).count();
     let sampled = alloc_profiler::snapshot().own_memory.live_samples;
     let needlessly = (looked_for as u64).saturating_sub(sampled);
-    let note = Some(format!("{note} sampled={sampled} looked_for_needlessly={needlessly} blocks={}", held.len()));
+    let note =
+        Some(format!("{note} sampled={sampled} looked_for_needlessly={needlessly} blocks={}", held.len()));
     black_box(&held);
     // The process ends here anyway.
     std::mem::forget(held);
