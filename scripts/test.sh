@@ -17,6 +17,7 @@ step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-tar
 step cargo doc --workspace --no-deps
 step scripts/check-msrv.sh
 step scripts/check-fast-path.sh
+step scripts/check-no-panic.py
 step cargo test --workspace
 step cargo test --workspace --release
 step scripts/hunt-leak.sh

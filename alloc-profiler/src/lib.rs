@@ -54,9 +54,9 @@ mod stacks;
 #[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
 mod snapshot;
 
+mod c_library;
 mod control;
 mod drops;
-mod errno;
 mod fork;
 mod memory;
 mod release;

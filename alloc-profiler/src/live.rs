@@ -125,11 +125,12 @@ pub(crate) fn insert(sample: &LiveSample) -> Result<(), Lost> {
 }
 
 /// Appends the records of one of [`SHARDS`] shards to `copies`. Allocates only while it holds no lock.
-fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>) {
+fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>, patience: &mut Patience) {
     loop {
-        let Some(mut len) = shard.len.try_lock(Patience::Long) else {
+        let Some(mut len) = shard.len.try_lock(*patience) else {
             // Its owner was stopped, perhaps for good. All that is read is atomic, so at worst the one record
-            // that was being moved is copied twice, or not at all.
+            // that was being moved is copied twice, or not at all. Nobody waits that long a second time.
+            *patience = Patience::Bounded;
             return copies.extend(shard.table.load().into_iter().flat_map(Table::samples));
         };
         shard.remove_pending(&mut len);
@@ -149,9 +150,10 @@ fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>) {
 /// Calls `visit` with the records of each shard in turn, copied out.
 pub(crate) fn for_each_shard(mut visit: impl FnMut(&[LiveSample])) {
     let mut copies = Vec::new();
+    let mut patience = Patience::Long;
     for shard in &LIVE {
         copies.clear();
-        copy_shard(shard, &mut copies);
+        copy_shard(shard, &mut copies, &mut patience);
         visit(&copies);
     }
 }
@@ -344,7 +346,7 @@ fn sample(address: usize, [size, weight, site]: &[AtomicU64; 3]) -> Option<LiveS
 impl Table {
     /// An empty table of `slots`, a power of two: a spare one or a new one.
     fn with_slots(slots: usize) -> Option<&'static Table> {
-        let spare = SPARES.get(slots.ilog2() as usize).and_then(|spares| {
+        let spare = SPARES.get(slots.checked_ilog2()? as usize).and_then(|spares| {
             let mut spares = spares.try_lock(Patience::Bounded)?;
             let table = (*spares)?;
             *spares = table.next_spare.load();
@@ -375,7 +377,7 @@ impl Table {
     }
 
     fn keep(&'static self) {
-        if let Some(spares) = SPARES.get(self.keys.len().ilog2() as usize)
+        if let Some(spares) = SPARES.get(self.keys.len().checked_ilog2().unwrap_or(0) as usize)
             && let Some(mut spares) = spares.try_lock(Patience::Bounded)
         {
             self.next_spare.store(*spares);

@@ -215,12 +215,12 @@ pub(crate) fn keep_pages_small(bytes: &'static [AtomicU8]) {
 #[cfg(unix)]
 mod system {
     use super::PAGE_BYTES;
-    use crate::errno;
+    use crate::c_library;
     use std::ptr;
 
     pub(super) fn map_zeroed(bytes: usize) -> Option<usize> {
         // SAFETY: a private anonymous mapping at an address of the system's choice touches nobody's memory.
-        let start = errno::kept(|| unsafe {
+        let start = c_library::keeping_errno(|| unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 bytes,
@@ -240,7 +240,7 @@ mod system {
         // SAFETY: whole pages of a private anonymous mapping of ours, or of a static's that no file is behind, which
         // hold nothing that is used: atomics, for which zero is a value, read at most by a look that will be
         // repeated.
-        errno::kept(|| unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) == 0 })
+        c_library::keeping_errno(|| unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) == 0 })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -254,7 +254,8 @@ mod system {
         let bytes = bytes.saturating_sub(first_page.saturating_sub(start));
         let first_page = ptr::with_exposed_provenance_mut(first_page);
         // SAFETY: advice on pages of our own static; refused advice changes nothing.
-        let _ = errno::kept(|| unsafe { libc::madvise(first_page, bytes, libc::MADV_NOHUGEPAGE) });
+        let _ =
+            c_library::keeping_errno(|| unsafe { libc::madvise(first_page, bytes, libc::MADV_NOHUGEPAGE) });
     }
 
     #[cfg(not(target_os = "linux"))]

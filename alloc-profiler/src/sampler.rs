@@ -14,14 +14,13 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::SystemTime;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand_distr::{Distribution, Exp1};
 
-use crate::control;
 use crate::fork::Alone;
+use crate::{c_library, control};
 
 /// The longest a thread goes on before it looks at the interval again.
 const STRETCH_BYTES: i64 = 1 << 20;
@@ -71,7 +70,8 @@ pub(crate) fn count_down(size: usize) -> bool {
 /// objects that it stands for. Sets the countdown to what follows it.
 #[cold]
 pub(crate) fn decide(size: usize) -> Option<f64> {
-    THREAD.with(|thread| {
+    // It is always there; but `with`, which panics where it is not, is not always seen through.
+    let decided = THREAD.try_with(|thread| {
         if thread.pauses.get() > 0 {
             thread.bytes_until_sample.set(i64::MAX);
             return None;
@@ -106,7 +106,8 @@ pub(crate) fn decide(size: usize) -> Option<f64> {
         thread.generator.set(generator);
         thread.bytes_until_sample.set(split(thread, gap));
         weight
-    })
+    });
+    decided.ok().flatten()
 }
 
 /// Objects that a sampled block of `size` bytes stands for: the reciprocal of its probability.
@@ -195,10 +196,10 @@ static THREADS_SEEDED: AtomicU64 = AtomicU64::new(0);
 /// secret depends on which allocations are sampled.
 fn next_seed() -> u64 {
     if SEED.load(Relaxed) == 0 {
-        let nanos = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_nanos() as u64);
         let address_space_layout = (&raw const SEED).addr() as u64;
-        let seed =
-            nanos ^ address_space_layout.rotate_left(32) ^ u64::from(std::process::id()).rotate_left(16);
+        let seed = c_library::nanos()
+            ^ address_space_layout.rotate_left(32)
+            ^ u64::from(std::process::id()).rotate_left(16);
         let _ = SEED.compare_exchange(0, seed | 1, Relaxed, Relaxed);
     }
     let thread_number = THREADS_SEEDED.fetch_add(1, Relaxed);

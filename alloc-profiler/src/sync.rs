@@ -11,6 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::Duration;
 
+use crate::c_library;
 use crate::fork::Alone;
 
 /// How long to wait for a lock.
@@ -26,8 +27,9 @@ pub(crate) enum Patience {
 
 /// Tries before the first yield: several times the usual hold.
 const SPINS: u32 = 100;
-/// Yields before giving up.
+/// Yields before giving up, and the time before which: on a busy machine, one yield can take as long as many.
 const YIELDS: u32 = 1000;
+const NANOS: u64 = 1_000_000;
 /// Naps of a millisecond before readers give up too.
 const NAPS: u32 = 1000;
 
@@ -65,6 +67,7 @@ impl<T> SpinLock<T> {
             return false;
         }
         let mut tries: u32 = 0;
+        let mut start = None;
         loop {
             if !self.is_held.load(Relaxed)
                 && self.is_held.compare_exchange_weak(false, true, Acquire, Relaxed).is_ok()
@@ -75,6 +78,11 @@ impl<T> SpinLock<T> {
             if tries <= SPINS {
                 std::hint::spin_loop();
             } else if tries <= SPINS + YIELDS {
+                let now = c_library::nanos();
+                let elapsed = now.wrapping_sub(*start.get_or_insert(now));
+                if elapsed >= NANOS && patience == Patience::Bounded {
+                    return false;
+                }
                 std::thread::yield_now();
             } else if tries <= SPINS + YIELDS + NAPS && patience == Patience::Long {
                 std::thread::sleep(Duration::from_millis(1));

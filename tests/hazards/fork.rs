@@ -134,10 +134,10 @@ fn children_begin_anew() {
 /// What children free was their parent's: it is not theirs to count.
 #[test]
 fn fork_storm() {
-    isolated(pick(3, 100), || {
+    isolated(pick(2, 100), || {
         set_sampling_interval(1);
         while_others_allocate(|| {
-            for _ in 0..pick(10, 50) {
+            for _ in 0..pick(5, 50) {
                 let kept = mixed_operations(50);
                 in_child(move || profile_oneself(kept));
             }
@@ -185,8 +185,7 @@ fn each_child_samples_by_a_seed_of_its_own() {
         set_sampling_interval(4096);
         let (mut reader, writer) = io::pipe().expect("a pipe");
         for _ in 0..3 {
-            let mut writer = writer.try_clone().expect("a descriptor");
-            in_child(move || writer.write_all(&pattern()).expect("read by the parent"));
+            in_child(|| (&writer).write_all(&pattern()).expect("read by the parent"));
         }
         drop(writer);
         let mut patterns = pattern();

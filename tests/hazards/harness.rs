@@ -29,7 +29,7 @@ pub(crate) fn isolated<F: FnOnce()>(repeats: u32, body: F) {
     if env::var(CHOSEN).is_ok_and(|chosen| chosen == name) {
         limit(libc::RLIMIT_AS, ADDRESS_SPACE_BYTES);
         body();
-        let peak = status_bytes("VmHWM");
+        let peak = peak_resident_bytes();
         return assert!(peak < RESIDENT_BYTES, "{peak} bytes were in memory");
     }
     for repeat in 0..repeats {
@@ -70,6 +70,17 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     let limits = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: reads the limits.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limits) }, 0);
+}
+
+/// The most that this process ever had in memory; asked of the system, since a test may have left `/proc` behind.
+fn peak_resident_bytes() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: fills the structure in, if it returns 0.
+    let usage = unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()), 0);
+        usage.assume_init()
+    };
+    usage.ru_maxrss as u64 * 1024
 }
 
 /// A line of `/proc/self/status`, in bytes.

@@ -4,11 +4,18 @@
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod call_outs;
+mod caps;
 mod contract;
+mod foreign_code;
 mod fork;
 mod harness;
+mod lifetimes;
+mod refusals;
 mod signals;
 mod stack_room;
+mod statistics;
+mod storm;
+mod threads;
 
 use alloc_profiler::SamplingAllocator;
 

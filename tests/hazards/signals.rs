@@ -112,7 +112,7 @@ fn work() {
     }
     let handled = HANDLED.load(Relaxed);
     println!("{count} blocks, {handled} signals, slowest thousand {slowest:?}");
-    assert!(handled > 500, "only {handled} signals");
+    assert!(handled > 100, "only {handled} signals");
     assert!(slowest < Duration::from_secs(2), "stalled for {slowest:?}");
     let after = snapshot();
     assert_consistent(&after);

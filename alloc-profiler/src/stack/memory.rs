@@ -34,7 +34,8 @@ thread_local! {
 /// The calling thread's own stack.
 #[inline(always)]
 fn own_bounds() -> Bounds {
-    BOUNDS.get().unwrap_or_else(ask_for_bounds)
+    // It is always there; but `with`, which panics where it is not, is not always seen through.
+    BOUNDS.try_with(Cell::get).ok().flatten().unwrap_or_else(ask_for_bounds)
 }
 
 #[cold]
@@ -43,7 +44,7 @@ fn ask_for_bounds() -> Bounds {
     // What the C library allocates for this is not the program's.
     let _pause = Pause::begin();
     let bounds = system::stack_bounds();
-    BOUNDS.set(Some(bounds));
+    let _ = BOUNDS.try_with(|known| known.set(Some(bounds)));
     bounds
 }
 
@@ -163,7 +164,7 @@ fn read_word(address: usize) -> usize {
 
 mod system {
     use super::{Bounds, PAGE_BYTES};
-    use crate::errno;
+    use crate::c_library;
 
     /// Whether the kernel can read the page. Asks for a signal mask to be set from it in a way that does not
     /// exist, for which it is read, and refused.
@@ -172,7 +173,7 @@ mod system {
         const SIGNAL_SET_BYTES: usize = 8;
         // SAFETY: the call changes nothing: its first argument is invalid. It returns EFAULT if the page is not
         // readable, and EINVAL if it is. Not through libc's wrapper, which would touch the page itself.
-        errno::kept(|| unsafe {
+        c_library::keeping_errno(|| unsafe {
             libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
             *libc::__errno_location() != libc::EFAULT
         })
@@ -182,7 +183,7 @@ mod system {
     pub(super) fn signal_stack() -> Option<Bounds> {
         let mut stack = std::mem::MaybeUninit::<libc::stack_t>::uninit();
         // SAFETY: only asks, and may be called from a handler. Fills `stack` if it returns 0.
-        let stack = errno::kept(|| unsafe {
+        let stack = c_library::keeping_errno(|| unsafe {
             (libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr()) == 0).then(|| stack.assume_init())
         })?;
         let low = stack.ss_sp.addr();
@@ -197,7 +198,7 @@ mod system {
         let mut bytes = 0;
         // SAFETY: asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it
         // returns 0, and may allocate with C's `malloc`, which we are not inside of.
-        let is_known = errno::kept(|| unsafe {
+        let is_known = c_library::keeping_errno(|| unsafe {
             libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
                 && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0
         });

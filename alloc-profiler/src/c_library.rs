@@ -1,0 +1,39 @@
+//! The C library from within an allocator: `errno` stays as it was, since the program may look at it after it has
+//! allocated, for what it did before; and the time is asked for in a way that cannot panic.
+//!
+//! Path: *allocation path*, around calls into the C library.
+
+/// Runs `call` and undoes what it did to `errno`.
+#[cfg(target_os = "linux")]
+#[inline(always)]
+pub(crate) fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
+    // SAFETY: takes nothing, and returns the address of this thread's own `errno`.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as long as the thread runs, `errno` is there, and only this thread uses it.
+    let before = unsafe { errno.read() };
+    let result = call();
+    // SAFETY: as above.
+    unsafe { errno.write(before) };
+    result
+}
+
+/// Runs `call`.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
+    call()
+}
+
+/// Nanoseconds since some moment; always 0 if there is no clock.
+#[cfg(unix)]
+pub(crate) fn nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills `time` in, or leaves it alone.
+    keeping_errno(|| unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) });
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// Nanoseconds since some moment; always 0 if there is no clock.
+#[cfg(not(unix))]
+pub(crate) fn nanos() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64)
+}

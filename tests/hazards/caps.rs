@@ -1,0 +1,172 @@
+//! C: the profiler's own use of memory and time, and locks whose owner is stopped.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use std::{array, thread};
+
+use alloc_profiler::{Limits, limits, set_limits, set_sampling_interval, snapshot, testing, unsampled};
+
+use crate::harness::{assert_consistent, isolated, pick, status_bytes};
+
+/// Walks a call tree with 2^`depth` paths; each leaf allocates.
+#[inline(never)]
+fn left(path: u32, depth: u32) {
+    black_box(path);
+    step(path, depth);
+    black_box(depth);
+}
+
+#[inline(never)]
+fn right(path: u32, depth: u32) {
+    black_box(depth);
+    step(path, depth);
+    black_box(path);
+}
+
+#[inline(never)]
+fn step(path: u32, depth: u32) {
+    match depth {
+        0 => drop(black_box(vec![0_u8; 24])),
+        _ if path & 1 == 0 => left(path >> 1, depth - 1),
+        _ => right(path >> 1, depth - 1),
+    }
+    black_box(path);
+}
+
+#[test]
+fn a_million_stacks_stay_within_the_cap() {
+    isolated(1, || {
+        let depth = pick(17, 20);
+        // So few that memory is not what ends first.
+        set_limits(Limits { stacks: 30_000, ..Limits::DEFAULT });
+        set_sampling_interval(1);
+        let (before, resident) = (snapshot(), status_bytes("VmRSS"));
+        (0..1 << depth).for_each(|path| left(path, depth));
+        let resident = status_bytes("VmRSS").saturating_sub(resident);
+        let after = snapshot();
+        let growth = after.since(&before);
+        let totals = growth.totals();
+        let count = f64::from(1_u32 << depth);
+        assert!(totals.alloc_objects >= count && totals.alloc_objects < count + 100.0, "{totals:?}");
+        assert!(growth.dropped.stacks_full > 60_000, "{:?}", growth.dropped);
+        assert!(after.own_memory.stacks <= limits().stacks as u64, "{:?}", after.own_memory);
+        assert!(after.own_memory.mapped_bytes <= limits().memory_bytes as u64, "{:?}", after.own_memory);
+        // The filter's 16 MiB come on top.
+        let cap = limits().memory_bytes as u64 * 105 / 100 + (16 << 20);
+        assert!(resident < cap, "{resident} bytes more are in memory");
+        assert_consistent(&after);
+    });
+}
+
+/// What this thread has run for: whoever else wants the processor meanwhile is not in it.
+fn own_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills the time in.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[test]
+fn tables_grow_without_a_stall() {
+    isolated(1, || {
+        set_sampling_interval(1);
+        let count = pick(200_000, 1_000_000);
+        let mut kept: Vec<Box<[u8; 16]>> = unsampled(|| Vec::with_capacity(count));
+        // By the binary logarithm of microseconds.
+        let (mut histogram, mut slowest) = ([0_u32; 32], Duration::ZERO);
+        for _ in 0..count {
+            let start = own_time();
+            kept.push(black_box(Box::new([1; 16])));
+            let elapsed = own_time() - start;
+            histogram[(elapsed.as_micros() as u32 + 1).ilog2() as usize] += 1;
+            slowest = slowest.max(elapsed);
+        }
+        println!("slowest allocation {slowest:?}; by powers of two microseconds: {histogram:?}");
+        assert!(slowest < Duration::from_millis(if cfg!(debug_assertions) { 20 } else { 5 }), "{slowest:?}");
+        drop(kept);
+        let snapshot = snapshot();
+        assert_consistent(&snapshot);
+        assert_eq!(snapshot.dropped.live_busy + snapshot.dropped.live_full, 0);
+    });
+}
+
+/// C4: a thread is stopped while it holds a lock; the others go on, and so do snapshots.
+#[test]
+fn a_lock_may_be_held_for_ever() {
+    isolated(1, || {
+        let hold = Duration::from_secs(pick(2, 10));
+        set_sampling_interval(64 << 10);
+        let before = snapshot();
+        let _kept: Vec<Vec<u8>> = (0..5000).map(|_| black_box(vec![1; 1000])).collect();
+        let operations: [AtomicU64; 3] = array::from_fn(|_| AtomicU64::new(0));
+        let is_over = AtomicBool::new(false);
+        let done = || operations.each_ref().map(|operations| operations.load(Relaxed));
+        thread::scope(|scope| {
+            for operations in &operations {
+                let is_over = &is_over;
+                scope.spawn(move || {
+                    let mut kept: Vec<Vec<u8>> = Vec::with_capacity(1000);
+                    while !is_over.load(Relaxed) {
+                        if kept.len() == 1000 {
+                            kept.clear();
+                        }
+                        kept.push(black_box(vec![1; 500]));
+                        operations.fetch_add(1, Relaxed);
+                    }
+                });
+            }
+            // Every lock, although a thread never has more than one or two: the worst that could be.
+            testing::with_locks_held(|| {
+                let start = Instant::now();
+                let mut last = done();
+                while start.elapsed() < hold {
+                    thread::sleep(Duration::from_secs(1));
+                    let now = done();
+                    let each = now.iter().zip(last).map(|(now, last)| now - last);
+                    assert!(each.min() > Some(50), "a thread stands: {last:?}, then {now:?}");
+                    last = now;
+                }
+                let start = Instant::now();
+                let reader = thread::spawn(|| snapshot().totals().inuse_samples);
+                assert!(reader.join().expect("no panic") > 0, "what is there is read");
+                assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
+            });
+            is_over.store(true, Relaxed);
+        });
+        let growth = snapshot().since(&before);
+        assert!(growth.dropped.live_busy > 0, "{:?}", growth.dropped);
+        assert_eq!(testing::duplicate_inserts(), 0);
+
+        // All is as ever afterwards.
+        set_sampling_interval(1);
+        let before = snapshot();
+        let kept = black_box(vec![1_u8; 1234]);
+        assert_eq!(snapshot().since(&before).totals().inuse_bytes, 1234.0);
+        drop(kept);
+    });
+}
+
+/// C3: names are looked up and forgotten.
+#[test]
+fn names_do_not_pile_up() {
+    isolated(1, || {
+        set_sampling_interval(64 << 10);
+        let kept: Vec<Vec<u8>> = (0..20_000).map(|_| black_box(vec![1; 100])).collect();
+        let look = || {
+            let options = pprof_server::ProfileOptions::default();
+            black_box(pprof_server::heap_profile(&snapshot(), &options));
+            alloc_profiler::release_free_memory();
+            status_bytes("VmRSS")
+        };
+        // What is needed once, such as thread stacks the library keeps, is there after two.
+        let _ = look();
+        let baseline = look();
+        let mut after = baseline;
+        for _ in 0..pick(6, 20) {
+            after = look();
+        }
+        assert!(after < baseline + (10 << 20), "{baseline} bytes after the first, {after} at last");
+        drop(kept);
+    });
+}

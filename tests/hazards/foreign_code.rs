@@ -1,0 +1,161 @@
+//! A7: code that unwind tables do not describe, and stacks that are not the thread's own.
+
+use std::arch::global_asm;
+use std::cell::Cell;
+use std::hint::black_box;
+use std::{io, mem, ptr, thread};
+
+use alloc_profiler::{set_sampling_interval, snapshot};
+
+use crate::harness::{assert_consistent, isolated};
+
+#[inline(never)]
+extern "C" fn allocate() {
+    for n in 0..100 {
+        drop(black_box(vec![1_u8; n + 1]));
+    }
+}
+
+// Calls its second argument with the first for a frame pointer. `blind` tells nobody; `lying` has unwind tables that
+// say its caller's frame is where the frame pointer points.
+global_asm!(
+    ".text",
+    ".globl with_frame_pointer_blind, with_frame_pointer_lying",
+    ".hidden with_frame_pointer_blind, with_frame_pointer_lying",
+    "with_frame_pointer_blind:",
+    "push rbp",
+    "mov rbp, rdi",
+    "call rsi",
+    "pop rbp",
+    "ret",
+    "with_frame_pointer_lying:",
+    ".cfi_startproc",
+    "push rbp",
+    "mov rbp, rdi",
+    ".cfi_def_cfa rbp, 16",
+    ".cfi_offset rbp, -16",
+    "call rsi",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+);
+
+unsafe extern "C" {
+    safe fn with_frame_pointer_blind(value: usize, function: extern "C" fn());
+    safe fn with_frame_pointer_lying(value: usize, function: extern "C" fn());
+}
+
+fn counted(work: impl FnOnce()) -> f64 {
+    let before = snapshot();
+    work();
+    let after = snapshot();
+    assert_consistent(&after);
+    after.since(&before).totals().alloc_objects
+}
+
+#[test]
+fn frame_pointers_may_be_anything() {
+    isolated(1, || {
+        set_sampling_interval(1);
+        let here = 0_usize;
+        let page = pages(libc::PROT_NONE, 1).addr();
+        let values =
+            [0, 1, 8, usize::MAX, usize::MAX - 7, 0x4141_4141_4141_4141, page, (&raw const here).addr()];
+        // One that points at itself.
+        let mut circle = [0_usize; 2];
+        circle[0] = (&raw const circle).addr();
+        let start = black_box(&circle)[0];
+        for value in values.into_iter().chain([start]) {
+            for call in [with_frame_pointer_blind, with_frame_pointer_lying] {
+                assert!(counted(|| call(value, allocate)) >= 100.0);
+            }
+        }
+    });
+}
+
+/// Fresh pages.
+fn pages(protection: libc::c_int, count: usize) -> *mut u8 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: at a place of the system's choice.
+    let start = unsafe { libc::mmap(ptr::null_mut(), count * 4096, protection, flags, -1, 0) };
+    assert_ne!(start, libc::MAP_FAILED, "{}", io::Error::last_os_error());
+    start.cast()
+}
+
+#[test]
+fn code_may_have_no_unwind_tables() {
+    isolated(1, || {
+        set_sampling_interval(1);
+        let code = pages(libc::PROT_READ | libc::PROT_WRITE, 1);
+        // sub rsp, 8; call rdi; add rsp, 8; ret
+        let instructions = [0x48, 0x83, 0xEC, 8, 0xFF, 0xD7, 0x48, 0x83, 0xC4, 8, 0xC3];
+        // SAFETY: the page is ours; what is written is a function of this type, and made executable.
+        let call = unsafe {
+            ptr::copy_nonoverlapping(instructions.as_ptr(), code, instructions.len());
+            assert_eq!(libc::mprotect(code.cast(), 4096, libc::PROT_READ | libc::PROT_EXEC), 0);
+            mem::transmute::<*mut u8, extern "C" fn(extern "C" fn())>(code)
+        };
+        let before = snapshot();
+        assert!(counted(|| call(allocate)) >= 100.0);
+        let growth = snapshot().since(&before);
+        // The stack is known as far as the generated code, and not beyond.
+        let known = growth.stacks.iter().filter(|stack| {
+            let last = stack.trace.return_addresses.last();
+            last.is_some_and(|&address| (code.addr()..code.addr() + 4096).contains(&address))
+        });
+        assert!(known.count() > 0, "no stack ends in the generated code");
+    });
+}
+
+thread_local! {
+    static MAIN: Cell<*mut libc::ucontext_t> = const { Cell::new(ptr::null_mut()) };
+    static FIBER: Cell<*mut libc::ucontext_t> = const { Cell::new(ptr::null_mut()) };
+}
+
+extern "C" fn fiber() {
+    for _ in 0..3 {
+        allocate();
+        // SAFETY: both contexts are there until the fiber is over.
+        unsafe { libc::swapcontext(FIBER.get(), MAIN.get()) };
+    }
+}
+
+/// Runs `fiber` to its end on a stack of so many pages above one that nobody can read.
+fn run_fiber(stack_pages: usize) {
+    let stack = pages(libc::PROT_READ | libc::PROT_WRITE, stack_pages + 1);
+    // SAFETY: pages of ours; contexts are filled in before they are used, and outlive the fiber.
+    unsafe {
+        assert_eq!(libc::mprotect(stack.cast(), 4096, libc::PROT_NONE), 0);
+        let (mut main, mut context): (libc::ucontext_t, libc::ucontext_t) = (mem::zeroed(), mem::zeroed());
+        MAIN.set(&raw mut main);
+        FIBER.set(&raw mut context);
+        assert_eq!(libc::getcontext(FIBER.get()), 0);
+        (*FIBER.get()).uc_stack.ss_sp = stack.add(4096).cast();
+        (*FIBER.get()).uc_stack.ss_size = stack_pages * 4096;
+        (*FIBER.get()).uc_link = MAIN.get();
+        libc::makecontext(FIBER.get(), fiber, 0);
+        for _ in 0..4 {
+            assert_eq!(libc::swapcontext(MAIN.get(), FIBER.get()), 0);
+            allocate();
+        }
+    }
+}
+
+#[test]
+fn fibers_may_allocate() {
+    isolated(1, || {
+        set_sampling_interval(1);
+        thread::spawn(|| {
+            for stack_pages in [3, 4, 8, 16, 64] {
+                let counted = counted(|| run_fiber(stack_pages));
+                assert!(counted >= 700.0, "{counted} on {stack_pages} pages");
+            }
+        })
+        .join()
+        .expect("no panic");
+        assert!(snapshot().dropped.low_stack > 0, "three pages are too little");
+        let deep = snapshot().stacks.iter().map(|stack| stack.trace.return_addresses.len()).max();
+        assert!(deep > Some(3));
+    });
+}
