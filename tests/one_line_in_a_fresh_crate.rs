@@ -32,6 +32,10 @@ tikv-jemallocator = "=0.7.0"
 
 [profile.dev]
 incremental = false
+debug = "limited"
+
+[profile.dev.package."*"]
+debug = false
 "#;
 
 const LIBRARY: &str = r#"

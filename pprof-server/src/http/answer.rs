@@ -83,9 +83,10 @@ pub(super) fn refusal(refusal: &Refusal) -> Answer {
     answer
 }
 
-/// Length is set here, not left to hyper, so that HEAD announces the same as GET.
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let body = body.into();
+/// Length is set here, not left to hyper, so that HEAD announces the same as GET. An answer may wait long to be
+/// taken, and holds no more than its length meanwhile.
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
+    let body = Bytes::from(body.into().into_boxed_slice());
     let length = HeaderValue::from(body.len());
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;

@@ -103,15 +103,18 @@ impl Places {
             .filter_map(|(phase, _)| if let Phase::Taking { bytes } = phase { Some(*bytes) } else { None })
             .collect();
         let is_full = states.len() >= MAX_CONNECTIONS;
-        let is_heavy = untaken.len() > 1 && untaken.iter().sum::<usize>() > MAX_UNTAKEN_BYTES;
+        let largest = untaken.iter().max().copied().unwrap_or_default();
+        let is_heavy = untaken.iter().sum::<usize>() - largest > MAX_UNTAKEN_BYTES;
         let rank = |(phase, since): &(Phase, Instant)| match phase {
-            Phase::Asking if is_full => Some((0, *since)),
-            Phase::Taking { .. } if is_full || is_heavy => Some((1, *since)),
+            Phase::Taking { .. } if is_heavy => Some((0, *since)),
+            Phase::Asking if is_full && !is_heavy => Some((0, *since)),
+            Phase::Taking { .. } if is_full => Some((1, *since)),
             _ => None,
         };
         let ranked = states.iter().enumerate().filter_map(|(index, state)| Some((rank(state)?, index)));
         let ((_, since), index) = ranked.min()?;
-        if since.elapsed() < GRACE {
+        // Answers are made faster than anyone could be called slow, so their bytes are bounded at once.
+        if !is_heavy && since.elapsed() < GRACE {
             return Some(since + GRACE);
         }
         self.taken.swap_remove(index).1.abort();
@@ -190,12 +193,27 @@ mod tests {
     fn answers_are_bounded_together_and_one_may_be_larger() {
         let half = MAX_UNTAKEN_BYTES / 2;
         assert_eq!(cut(|| vec![taking(half), taking(half)], 9), [0; 0]);
-        assert_eq!(cut(|| vec![asking(), taking(half), taking(half), taking(1)], 9), [1]);
+        assert_eq!(cut(|| vec![asking(), taking(half), taking(half), taking(half)], 9), [0; 0]);
+        assert_eq!(cut(|| vec![asking(), taking(half), taking(half), taking(half), taking(1)], 9), [1]);
         assert_eq!(cut(|| vec![taking(2 * MAX_UNTAKEN_BYTES), waiting()], 9), [0; 0]);
     }
 
     #[test]
-    fn nobody_is_cut_at_once() {
+    fn answers_are_bounded_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut connections = JoinSet::new();
+            let mut places = Places::default();
+            for _ in 0..4 {
+                places.take(taking(MAX_UNTAKEN_BYTES), connections.spawn(pending::<()>()));
+            }
+            assert_eq!((places.make_room(), places.make_room(), places.make_room()), (None, None, None));
+            assert_eq!(places.taken.len(), 2);
+        });
+    }
+
+    #[test]
+    fn nobody_is_cut_at_once_for_a_place() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let mut connections = JoinSet::new();
