@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use service::Service;
@@ -53,8 +54,12 @@ fn assert_prompt(address: SocketAddr) {
     assert!(took < Duration::from_secs(1), "a good client waited for {took:?}");
 }
 
+/// What a crowd does to other clients is measured without another crowd on the same machine.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Two hundred clients, each connected by `join`, then treated by `nag` each second.
 fn withstand(deadline: Duration, join: impl Fn(SocketAddr) -> TcpStream, nag: impl Fn(&mut TcpStream)) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let service = Service::start_quiet(&[("ALLOC_PROFILER_INTERVAL", "1")]);
     let (address, process) = (service.pprof, service.process());
     // Whatever is made once has been made.
