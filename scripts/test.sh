@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: format, lints, documentation, all tests in debug and release.
+# Everything that must hold before a change lands: format, lints, documentation, all tests in release, and those of
+# what runs inside the program in debug too.
 # Needs Rust and Python with pip; installs the rest into this tree.
 set -euo pipefail
 cd "$(dirname "$0")/.."
