@@ -70,7 +70,10 @@ pub use control::{
 };
 pub use release::release_free_memory;
 pub use size_class::size_class;
-pub use snapshot::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot};
+pub use snapshot::{
+    AgeTotals, Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot,
+    snapshot_with_ages,
+};
 pub use stack::MAX_STACK_DEPTH;
 pub use system_allocator::{SystemAllocator, system_allocator};
 

@@ -46,6 +46,8 @@ pub(crate) struct LiveSample {
     /// Objects that it stands for.
     pub(crate) weight: f64,
     pub(crate) site_id: u32,
+    /// When it was allocated, by [`c_library::ticks`](crate::c_library::ticks).
+    pub(crate) born: u32,
 }
 
 /// Why a sample could not be recorded.
@@ -74,7 +76,7 @@ struct Table {
     /// All of the table's memory: the keys, then the values.
     words: &'static [AtomicU64],
     keys: &'static [AtomicU64],
-    /// Three words for each key: size, weight, site.
+    /// Three words for each key: size, weight, site and birth.
     values: &'static [AtomicU64],
     next_spare: AtomicRef<Table>,
     /// Its pages are the system's at present.
@@ -334,12 +336,16 @@ impl Shard {
 }
 
 /// The record in a slot, if there is one.
-fn sample(address: usize, [size, weight, site]: &[AtomicU64; 3]) -> Option<LiveSample> {
-    (address != EMPTY).then(|| LiveSample {
-        address,
-        size: size.load(Relaxed) as usize,
-        weight: f64::from_bits(weight.load(Relaxed)),
-        site_id: site.load(Relaxed) as u32,
+fn sample(address: usize, [size, weight, site_and_birth]: &[AtomicU64; 3]) -> Option<LiveSample> {
+    (address != EMPTY).then(|| {
+        let site_and_birth = site_and_birth.load(Relaxed);
+        LiveSample {
+            address,
+            size: size.load(Relaxed) as usize,
+            weight: f64::from_bits(weight.load(Relaxed)),
+            site_id: site_and_birth as u32,
+            born: (site_and_birth >> 32) as u32,
+        }
     })
 }
 
@@ -431,10 +437,10 @@ impl Table {
     }
 
     fn set(&self, slot: usize, sample: &LiveSample) {
-        if let (Some(key), Some([size, weight, site])) = (self.keys.get(slot), self.values(slot)) {
+        if let (Some(key), Some([size, weight, site_and_birth])) = (self.keys.get(slot), self.values(slot)) {
             size.store(sample.size as u64, Relaxed);
             weight.store(sample.weight.to_bits(), Relaxed);
-            site.store(u64::from(sample.site_id), Relaxed);
+            site_and_birth.store(u64::from(sample.born) << 32 | u64::from(sample.site_id), Relaxed);
             key.store(sample.address as u64, Relaxed);
         }
     }
@@ -478,8 +484,9 @@ mod tests {
             // Few enough addresses that the same ones come and go, and neighbours share filter bytes.
             let address = 0x7000_0000 + 16 * generator.random_range(0..20_000_usize);
             if generator.random_bool(0.55) && !model.contains_key(&address) {
-                let sample =
-                    LiveSample { address, size: step as usize, weight: step as f64, site_id: step as u32 };
+                let (size, weight) = (step as usize, step as f64);
+                let (site_id, born) = (step as u32, u32::MAX - step as u32);
+                let sample = LiveSample { address, size, weight, site_id, born };
                 assert_eq!(insert(&sample), Ok(()));
                 model.insert(address, sample);
             } else {

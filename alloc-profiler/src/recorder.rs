@@ -14,7 +14,7 @@ use crate::live::{self, LiveSample, Lost};
 use crate::sampler::Pause;
 use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::stacks::{self, Site};
-use crate::{drops, filter};
+use crate::{c_library, drops, filter};
 
 /// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
 /// before anyone else can know the address.
@@ -49,7 +49,7 @@ fn count(address: usize, size: usize, weight: f64, site: &Site) {
         filter::prepare();
     }
     site.add(size, weight);
-    insert(&LiveSample { address, size, weight, site_id: site.id() });
+    insert(&LiveSample { address, size, weight, site_id: site.id(), born: c_library::ticks() });
 }
 
 /// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.

@@ -22,6 +22,7 @@ const BUCKETS: usize = 1 << 16;
 
 static STACKS: [AtomicRef<Stack>; BUCKETS] = [const { AtomicRef::none() }; BUCKETS];
 static STACK_COUNT: AtomicUsize = AtomicUsize::new(0);
+static NEXT_STACK_ID: AtomicU32 = AtomicU32::new(0);
 static STACK_LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.stacks);
 
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
@@ -38,6 +39,8 @@ static OVERFLOW: [Site; size_class::COUNT] = {
 static NEXT_SITE_ID: AtomicU32 = AtomicU32::new(size_class::COUNT as u32);
 
 pub(crate) struct Stack {
+    /// As long as the process runs.
+    pub(crate) id: u32,
     hash: u64,
     /// Leaf first.
     pub(crate) return_addresses: &'static [usize],
@@ -137,9 +140,9 @@ fn stack(addresses: &[usize], is_truncated: bool) -> Option<&'static Stack> {
     });
     counted.ok()?;
     let stack = memory::copy_words(addresses, Purpose::Stacks).and_then(|return_addresses| {
-        let stack =
-            Stack { hash, return_addresses, is_truncated, next: AtomicRef::none(), sites: AtomicRef::none() };
-        memory::place(stack, Purpose::Stacks)
+        let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
+        let (next, sites) = (AtomicRef::none(), AtomicRef::none());
+        memory::place(Stack { id, hash, return_addresses, is_truncated, next, sites }, Purpose::Stacks)
     });
     let Some(stack) = stack else {
         STACK_COUNT.fetch_sub(1, Relaxed);
@@ -229,6 +232,7 @@ pub(crate) fn begin_anew(_: &Alone) {
     // Only what is in use: the rest need not be copied for the child.
     STACKS.iter().filter(|head| head.load().is_some()).for_each(|head| head.store(None));
     STACK_COUNT.store(0, Relaxed);
+    NEXT_STACK_ID.store(0, Relaxed);
     NEXT_SITE_ID.store(size_class::COUNT as u32, Relaxed);
     for site in OVERFLOW.iter().filter(|site| site.alloc_samples.load(Relaxed) > 0) {
         for sum in [&site.alloc_objects.0, &site.alloc_bytes.0, &site.alloc_samples] {

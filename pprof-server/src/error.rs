@@ -50,6 +50,11 @@ pub enum Error {
         /// The time as it was given.
         time: Duration,
     },
+    /// The history cannot be recorded that often, or that seldom.
+    RecordPeriod {
+        /// The time as it was given.
+        time: Duration,
+    },
     /// The operating system refused to make a Unix socket, or one is there and in use.
     Socket {
         /// The path as it was given.
@@ -117,6 +122,9 @@ impl fmt::Display for Error {
             Error::MaxDelta { time } => {
                 write!(f, "a longest delta of {time:?} will not do; give one from 1 s to 24 hours")
             }
+            Error::RecordPeriod { time } => {
+                write!(f, "a record every {time:?} will not do; give a time from 1 s to 1 hour, or none")
+            }
             Error::Socket { path, source } => write!(
                 f,
                 "cannot listen on unix:{path}: {source}; choose a path in a folder that is there and may be written \
@@ -149,7 +157,8 @@ impl std::error::Error for Error {
             | Error::NoToken { .. }
             | Error::Token { .. }
             | Error::Host { .. }
-            | Error::MaxDelta { .. } => None,
+            | Error::MaxDelta { .. }
+            | Error::RecordPeriod { .. } => None,
             Error::Resolve { source, .. }
             | Error::Socket { source, .. }
             | Error::Bind { source, .. }

@@ -4,19 +4,23 @@
 pub mod encode;
 mod error;
 #[cfg(feature = "http")]
+mod history;
+#[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 #[doc(hidden)]
 pub mod install;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
 mod process;
+#[cfg(feature = "http")]
+mod suspects;
 mod symbols;
 
 pub use alloc_profiler;
 pub use alloc_profiler::SamplingAllocator;
 pub use encode::{
-    Frame, Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize, TopRow,
-    TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
+    Ages, Frame, Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
+    TopRow, TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
 };
 pub use error::Error;
 #[cfg(feature = "http")]

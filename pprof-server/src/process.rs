@@ -20,6 +20,21 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     status_bytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS")
 }
 
+/// What a time line shows beside the heap.
+#[cfg(feature = "http")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) resident_bytes: Option<u64>,
+    /// What the control group allows.
+    pub(crate) limit_bytes: Option<u64>,
+}
+
+/// Of this process, now. Cost: a dozen small files.
+#[cfg(feature = "http")]
+pub(crate) fn memory() -> Memory {
+    Memory { resident_bytes: resident_bytes(), limit_bytes: cgroup_memory().limit_bytes }
+}
+
 /// Time since this process was started, to a hundredth of a second.
 pub(crate) fn age() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;

@@ -57,9 +57,14 @@ fn totals(samples: i64, size: u64, interval: u64) -> Totals {
 fn stack(return_addresses: Vec<usize>, sizes: &[(u64, i64)], interval: u64) -> StackTotals {
     let by_size = sizes
         .iter()
-        .map(|&(size, samples)| SizeTotals { size_class: size, totals: totals(samples, size, interval) })
+        .map(|&(size, samples)| SizeTotals {
+            size_class: size,
+            totals: totals(samples, size, interval),
+            ages: Vec::new(),
+        })
         .collect();
     StackTotals {
+        id: 0,
         trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
         by_size,
     }
@@ -80,7 +85,7 @@ fn snapshot(interval: u64) -> Snapshot {
             truncated,
             stack(vec![0x5000], &[(16, 0)], interval),
         ],
-        overflow: vec![SizeTotals { size_class: 128, totals: totals(4, 128, interval) }],
+        overflow: vec![SizeTotals { size_class: 128, totals: totals(4, 128, interval), ages: Vec::new() }],
         dropped: Dropped { stacks_full: 8, truncated_stacks: 2, ..Dropped::default() },
         own_memory: OwnMemory { mapped_bytes: 4 << 20, limit_bytes: 64 << 20, stacks: 5, live_samples: 530 },
     }

@@ -30,11 +30,12 @@ fn replace_own_file_and_look() {
     let ips = backtrace::Backtrace::new_unresolved();
     let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
     let stack = StackTotals {
+        id: 0,
         trace: StackTrace {
             return_addresses: ips.frames().iter().map(|frame| frame.ip() as usize).collect(),
             is_truncated: false,
         },
-        by_size: vec![SizeTotals { size_class: 8, totals }],
+        by_size: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
     };
     let snapshot = Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() };
     let table = top_table(&snapshot, &ProfileOptions::default());

@@ -42,8 +42,9 @@ fn scattered() -> Vec<usize> {
 fn scattered_snapshot() -> Snapshot {
     let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
     let stack = |address| StackTotals {
+        id: 0,
         trace: StackTrace { return_addresses: [address].into(), is_truncated: false },
-        by_size: vec![SizeTotals { size_class: 8, totals }],
+        by_size: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
     };
     Snapshot { stacks: scattered().into_iter().map(stack).collect(), ..alloc_profiler::snapshot() }
 }

@@ -7,6 +7,7 @@
 //!
 //! Path: *read path*.
 
+use super::age;
 use super::comments::{comments, merged_under_other};
 use super::limit::{Importance, SizeLimit};
 use super::mappings::Mappings;
@@ -41,7 +42,7 @@ pub(crate) fn build(
     let limit = options.limit;
     if samples.len() <= limit.samples {
         let mut builder = Builder::new(snapshot, options, &comments, mappings, names);
-        samples.iter().for_each(|sample| builder.sample(sample.stack, sample.size_class, sample.values()));
+        samples.iter().for_each(|sample| builder.sample(sample.stack, sample.labels, sample.values()));
         if builder.message_bytes() <= limit.message_bytes {
             return builder.message();
         }
@@ -54,17 +55,25 @@ pub(crate) fn build(
     // Sums of what would have been written, so that totals are those of the whole profile to the last digit.
     let sum =
         |index: usize| others.iter().fold(0_i64, |sum, other| sum.saturating_add(other.values()[index]));
-    builder.sample(ShownStack::other(), None, [0, 1, 2, 3].map(sum));
+    builder.sample(ShownStack::other(), SampleLabels::default(), [0, 1, 2, 3].map(sum));
     let note = merged_under_other(others.len(), kept);
     builder.comment(&note);
     builder.message()
 }
 
-/// All that was allocated on one shown stack in one size class.
+/// What sets samples of one stack apart; `None`: they were not to be, or it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SampleLabels {
+    /// In bytes.
+    size_class: Option<u64>,
+    /// In seconds.
+    age_group: Option<u64>,
+}
+
+/// All that was allocated on one shown stack, of one size class and age.
 struct MergedSample<'a> {
     stack: ShownStack<'a>,
-    /// `None` if they were not to be kept apart.
-    size_class: Option<u64>,
+    labels: SampleLabels,
     totals: Totals,
 }
 
@@ -80,19 +89,29 @@ fn merged_samples<'a>(
     options: &ProfileOptions,
     names: &'a Names,
 ) -> Vec<MergedSample<'a>> {
-    let mut merged: AddressMap<(ShownStack<'a>, Option<u64>), Totals> = AddressMap::default();
+    let mut merged: AddressMap<(ShownStack<'a>, SampleLabels), Totals> = AddressMap::default();
     merged.reserve(snapshot.stacks.len());
     let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
     for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
         for size in by_size {
-            let size_class = (options.labels == Labels::Size).then_some(size.size_class);
-            *merged.entry((stack, size_class)).or_default() += size.totals;
+            let size_class =
+                Some(size.size_class).filter(|&bytes| options.labels != Labels::None && bytes > 0);
+            let mut add = |age_group, totals| {
+                *merged.entry((stack, SampleLabels { size_class, age_group })).or_default() += totals;
+            };
+            if options.labels == Labels::SizeAndAge {
+                let (freed, by_age) = age::parts(size);
+                by_age.for_each(|(group, totals)| add(Some(group), totals));
+                if freed != Totals::default() {
+                    add(None, freed);
+                }
+            } else {
+                add(None, size.totals);
+            }
         }
     }
-    let mut samples: Vec<MergedSample<'a>> = merged
-        .into_iter()
-        .map(|((stack, size_class), totals)| MergedSample { stack, size_class, totals })
-        .collect();
+    let mut samples: Vec<MergedSample<'a>> =
+        merged.into_iter().map(|((stack, labels), totals)| MergedSample { stack, labels, totals }).collect();
     // In a snapshot we keep them, like Go: a stack that has freed everything is news for `alloc_*`, and its address
     // list stays known to readers that compare scrapes.
     if snapshot.duration.is_some() {
@@ -100,7 +119,7 @@ fn merged_samples<'a>(
     }
     samples.sort_unstable_by(|a, b| {
         let by_size = b.totals.inuse_bytes.total_cmp(&a.totals.inuse_bytes);
-        by_size.then_with(|| a.stack.cmp(&b.stack)).then_with(|| a.size_class.cmp(&b.size_class))
+        by_size.then_with(|| a.stack.cmp(&b.stack)).then_with(|| a.labels.cmp(&b.labels))
     });
     samples
 }
@@ -221,7 +240,7 @@ impl<'a> Builder<'a> {
         let most = limit.samples.saturating_sub(1).min(samples.len());
         for (index, sample) in samples[..most].iter().enumerate() {
             let mark = self.mark();
-            self.sample(sample.stack, sample.size_class, sample.values());
+            self.sample(sample.stack, sample.labels, sample.values());
             if self.message_bytes().saturating_add(OTHER_BYTES) > limit.message_bytes {
                 self.take_back(&mark);
                 return index;
@@ -230,15 +249,15 @@ impl<'a> Builder<'a> {
         most
     }
 
-    fn sample(&mut self, stack: ShownStack<'_>, size_class: Option<u64>, values: [i64; 4]) {
-        let label = size_class.map(|bytes| proto::Label {
-            key_index: self.bytes_index,
-            num: saturating_i64(bytes.into()),
-            num_unit_index: self.bytes_index,
-            ..proto::Label::default()
+    fn sample(&mut self, stack: ShownStack<'_>, labels: SampleLabels, values: [i64; 4]) {
+        let bytes = labels.size_class.map(|bytes| (self.bytes_index, bytes, self.bytes_index));
+        let age = labels.age_group.map(|seconds| (self.string("age"), seconds, self.string("seconds")));
+        let labels = [bytes, age].into_iter().flatten().map(|(key_index, number, num_unit_index)| {
+            let num = saturating_i64(number.into());
+            proto::Label { key_index, num, num_unit_index, ..proto::Label::default() }
         });
         let mut samples = std::mem::take(&mut self.samples);
-        samples.push(stack.locations().map(|location| self.location(location)), values, label.as_ref());
+        samples.push(stack.locations().map(|location| self.location(location)), values, labels);
         self.samples = samples;
     }
 
@@ -358,11 +377,12 @@ mod tests {
 
     fn size(size_class: u64, inuse_bytes: f64) -> SizeTotals {
         let totals = Totals { alloc_bytes: inuse_bytes.abs(), inuse_bytes, ..Totals::default() };
-        SizeTotals { size_class, totals }
+        SizeTotals { size_class, totals, ages: Vec::new() }
     }
 
     fn stack(return_addresses: &[usize], by_size: Vec<SizeTotals>) -> StackTotals {
         StackTotals {
+            id: 0,
             trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
             by_size,
         }
@@ -452,7 +472,7 @@ mod tests {
             let alloc_bytes = (2 * count - number) as f64 * 1000.3;
             let inuse_bytes = if number + 1 == count { 77.7 } else { 0.0 };
             let totals = Totals { alloc_objects: 1.4, alloc_bytes, inuse_bytes, ..Totals::default() };
-            stack(&addresses, vec![SizeTotals { size_class: 64, totals }])
+            stack(&addresses, vec![SizeTotals { size_class: 64, totals, ages: Vec::new() }])
         };
         snapshot((0..count).map(of).collect())
     }

@@ -74,7 +74,7 @@ mod tests {
         Snapshot {
             duration: None,
             sampling_interval: 512,
-            overflow: vec![SizeTotals { size_class: 8, totals }],
+            overflow: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
             dropped: Dropped::default(),
             own_memory: OwnMemory {
                 mapped_bytes: 1 << 20,

@@ -116,10 +116,12 @@ mod tests {
 
     fn snapshot(stacks: &[(&[usize], f64)]) -> Snapshot {
         let stack = |&(return_addresses, inuse_bytes): &(&[usize], f64)| StackTotals {
+            id: 0,
             trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
             by_size: vec![SizeTotals {
                 size_class: 64,
                 totals: Totals { inuse_bytes, alloc_objects: 2.0, ..Totals::default() },
+                ages: Vec::new(),
             }],
         };
         Snapshot { stacks: stacks.iter().map(stack).collect(), ..alloc_profiler::snapshot() }

@@ -6,6 +6,7 @@
 //! Path: *read path*.
 
 use super::ProfileKind;
+use super::age::Ages;
 use super::sample_type::{SampleType, rounded};
 use super::table::{Frame, TopTable};
 use alloc_profiler::{Snapshot, Totals};
@@ -35,6 +36,8 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     values: Values,
+    /// Of what is in use; `null` if nothing is, or if ages are not known.
+    age: Option<Ages>,
     /// Leaf first.
     stack: &'a [Frame],
 }
@@ -75,7 +78,7 @@ pub(crate) fn write(table: &TopTable, snapshot: &Snapshot, kind: ProfileKind, ro
         .rows
         .iter()
         .take(rows)
-        .map(|row| Row { values: Values::of(&row.totals), stack: &row.frames })
+        .map(|row| Row { values: Values::of(&row.totals), age: row.ages, stack: &row.frames })
         .collect();
     let total = Values::of(&table.totals);
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -108,6 +111,8 @@ mod tests {
     fn rows_and_what_has_no_row_make_the_total() {
         let row = |inuse_bytes: f64, function: &str| crate::TopRow {
             totals: Totals { inuse_bytes, inuse_samples: 2, ..Totals::default() },
+            ages: (inuse_bytes > 10.0)
+                .then_some(Ages { median: Duration::from_millis(500), max: Duration::from_secs(9) }),
             frames: vec![Frame {
                 function: function.into(),
                 file: "a \"b\".rs".into(),
@@ -138,7 +143,8 @@ mod tests {
         };
         let row = |function, value| {
             let frame = json!({"function": function, "file": "a \"b\".rs", "line": 7, "is_inlined": true});
-            json!({"values": values(value, 2), "stack": [frame]})
+            let age = (value == 10).then(|| json!({"median_seconds": 0.5, "max_seconds": 9.0}));
+            json!({"values": values(value, 2), "age": age, "stack": [frame]})
         };
         let expected = json!({
             "profile": "heap", "ordered_by": "inuse_space", "time_nanos": 7, "duration_nanos": 5,

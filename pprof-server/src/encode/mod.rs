@@ -12,6 +12,7 @@
 //!
 //! Path: *read path*. Nothing here panics or fails, whatever the snapshot holds.
 
+mod age;
 mod builder;
 mod comments;
 mod folded;
@@ -32,6 +33,9 @@ mod units;
 
 use crate::Error;
 use crate::process::status_bytes;
+pub use age::Ages;
+#[cfg(feature = "http")]
+pub(crate) use age::Time;
 use alloc_profiler::{Snapshot, unsampled};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -42,7 +46,11 @@ use stacks::Names;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+#[cfg(feature = "http")]
+pub(crate) use table::NamedStacks;
 pub use table::{Frame, MAX_ROWS, TopRow, TopTable};
+#[cfg(feature = "http")]
+pub(crate) use units::{Bytes, Count};
 
 /// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +96,10 @@ pub enum Labels {
     /// The label `bytes`, as in Go: the size class, by its upper bound.
     #[default]
     Size,
+    /// `bytes`, and of what is in use the label `age` too: in seconds, rounded down to one of 0, 1, 10, 60, 600, 3600,
+    /// 21 600, 86 400 or 604 800. What was allocated and freed again stands apart, without an age. Only for a snapshot
+    /// with ages; see `alloc_profiler::snapshot_with_ages`.
+    SizeAndAge,
 }
 
 /// How a snapshot is encoded. Write `ProfileOptions { kind, ..ProfileOptions::default() }`: there may be more of them.

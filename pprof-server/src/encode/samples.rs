@@ -23,19 +23,17 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Adds a sample with one label or none.
+    /// Adds a sample.
     pub(super) fn push(
         &mut self,
         location_ids: impl Iterator<Item = u64>,
         values: [i64; 4],
-        label: Option<&proto::Label>,
+        labels: impl Iterator<Item = proto::Label>,
     ) {
         self.sample.clear();
         self.part(LOCATION_IDS, |part| location_ids.for_each(|id| varint(id, part)));
         self.part(VALUES, |part| values.iter().for_each(|&value| varint(value as u64, part)));
-        if let Some(label) = label {
-            self.part(LABEL, |part| label.encode_raw(part));
-        }
+        labels.for_each(|label| self.part(LABEL, |part| label.encode_raw(part)));
         append(SAMPLE, &self.sample, &mut self.message);
     }
 
@@ -77,8 +75,8 @@ mod tests {
         let label = proto::Label { key_index: 1, num: 64, num_unit_index: 2, ..proto::Label::default() };
         let values = [0, 1, -1, i64::MAX];
         let mut samples = Samples::default();
-        samples.push([1, 127, 128, u64::MAX].into_iter(), values, Some(&label));
-        samples.push([300; 200].into_iter(), values, None);
+        samples.push([1, 127, 128, u64::MAX].into_iter(), values, [label.clone()].into_iter());
+        samples.push([300; 200].into_iter(), values, std::iter::empty());
         let sample = |location_id, label| proto::Sample { location_id, value: values.into(), label };
         let expected = vec![sample(vec![1, 127, 128, u64::MAX], vec![label]), sample(vec![300; 200], vec![])];
         assert_eq!(proto::Profile::decode(&samples.message[..]).unwrap().sample, expected);

@@ -282,7 +282,7 @@ mod tests {
 
     /// One stack, and names of the given lines at the given call addresses.
     fn names(trace: StackTrace, lines: &[(u64, &[&str])]) -> Names {
-        let stack = StackTotals { trace, by_size: Vec::new() };
+        let stack = StackTotals { trace, ..StackTotals::default() };
         let mut names = Names::unnamed(&Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() });
         for address in &names.addresses[MARKERS.len()..] {
             let found =
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn places_do_not_depend_on_the_order_of_stacks() {
-        let stack = |addresses| StackTotals { trace: trace(addresses), by_size: Vec::new() };
+        let stack = |addresses| StackTotals { trace: trace(addresses), ..StackTotals::default() };
         let of = |stacks| Names::unnamed(&Snapshot { stacks, ..alloc_profiler::snapshot() });
         let (one, other) = (of(vec![stack(&[50, 9]), stack(&[7])]), of(vec![stack(&[7]), stack(&[50, 9])]));
         assert_eq!(one.stack(0, Frames::All), other.stack(1, Frames::All));

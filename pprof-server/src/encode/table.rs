@@ -5,13 +5,18 @@
 //!
 //! Path: *read path*.
 
+use super::age::{Ages, Time};
 use super::comments::comments;
+#[cfg(feature = "http")]
+use super::mappings::Mappings;
 use super::stacks::{AddressMap, Location, Names, ShownStack};
 use super::trim::{Role, role};
 use super::units::{Bytes, Count};
+#[cfg(feature = "http")]
+use super::{Frames, Symbolize};
 use super::{ProfileOptions, SampleType};
 use crate::symbols::SourceLine;
-use alloc_profiler::{Snapshot, Totals};
+use alloc_profiler::{AgeTotals, Snapshot, Totals};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
@@ -41,6 +46,8 @@ pub struct TopTable {
 pub struct TopRow {
     /// Estimated objects and bytes.
     pub totals: Totals,
+    /// How old what is in use is; `None` if nothing is, or if the snapshot was taken without ages.
+    pub ages: Option<Ages>,
     /// Leaf first; inlined functions as frames of their own. Never empty.
     pub frames: Vec<Frame>,
 }
@@ -61,22 +68,26 @@ pub struct Frame {
 /// The table of `snapshot`. Stacks are the same if their frames are, lines included.
 pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) -> TopTable {
     let mut lines = DistinctLines::new(names);
-    let mut by_lines: AddressMap<Vec<u32>, Totals> = AddressMap::default();
+    let mut by_lines: AddressMap<Vec<u32>, (Totals, Vec<&[AgeTotals]>)> = AddressMap::default();
     let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
     for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
         if !by_size.is_empty() {
-            let totals = by_lines.entry(lines.of_stack(stack)).or_default();
-            by_size.iter().for_each(|size| *totals += size.totals);
+            let (totals, ages) = by_lines.entry(lines.of_stack(stack)).or_default();
+            for size in by_size {
+                *totals += size.totals;
+                ages.push(&size.ages);
+            }
         }
     }
     let sample_type = options.shown_type();
-    let mut stacks: Vec<(Vec<u32>, Totals)> = by_lines.into_iter().collect();
-    stacks.sort_by(|(a_lines, a), (b_lines, b)| {
+    let mut stacks: Vec<_> = by_lines.into_iter().collect();
+    stacks.sort_by(|(a_lines, (a, _)), (b_lines, (b, _))| {
         let by_size = sample_type.of(b).total_cmp(&sample_type.of(a));
         by_size.then_with(|| lines.frames(a_lines).cmp(lines.frames(b_lines)))
     });
-    let row = |(ids, totals): &(Vec<u32>, Totals)| TopRow {
+    let row = |(ids, (totals, ages)): &(Vec<u32>, (Totals, Vec<&[AgeTotals]>))| TopRow {
         totals: *totals,
+        ages: Ages::of(ages),
         frames: lines.frames(ids).cloned().collect(),
     };
     TopTable {
@@ -84,7 +95,7 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
         stacks: stacks.len(),
         sample_type,
         totals: snapshot.totals(),
-        gross: stacks.iter().map(|(_, totals)| sample_type.of(totals).abs()).sum(),
+        gross: stacks.iter().map(|(_, (totals, _))| sample_type.of(totals).abs()).sum(),
         duration: snapshot.duration,
         notes: comments(snapshot),
     }
@@ -144,10 +155,40 @@ impl<'a> DistinctLines<'a> {
     }
 }
 
+/// The stacks of a snapshot with their frames spelled out, for those who pick a few.
+#[cfg(feature = "http")]
+pub(crate) struct NamedStacks(Names);
+
+#[cfg(feature = "http")]
+impl NamedStacks {
+    /// Cost: that of finding the names.
+    pub(crate) fn of(snapshot: &Snapshot) -> NamedStacks {
+        NamedStacks(Names::of(snapshot, &Mappings::of_process(), Symbolize::Full))
+    }
+
+    /// For each stack, in the snapshot's order: the index of the first one that is shown the same.
+    pub(crate) fn groups(&self) -> Vec<usize> {
+        let mut first: AddressMap<ShownStack<'_>, usize> = AddressMap::default();
+        let stacks = self.0.stacks(Frames::UserFirst).enumerate();
+        stacks.map(|(index, stack)| *first.entry(stack).or_insert(index)).collect()
+    }
+
+    /// The frames of the stack at `index`, leaf first. Never empty.
+    pub(crate) fn frames(&self, index: usize) -> Vec<Frame> {
+        let mut lines = DistinctLines::new(&self.0);
+        let ids = lines.of_stack(self.0.stack(index, Frames::UserFirst));
+        lines.frames(&ids).cloned().collect()
+    }
+}
+
 /// Rows that a table keeps. Nobody reads more of them, and each holds the text of its whole stack.
 pub const MAX_ROWS: usize = 1000;
 /// Rows printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;
+/// Columns before what is said of a function in a second line.
+const MARGIN: usize = 45;
+/// Columns that ages take.
+const AGES_WIDTH: usize = 23;
 /// Callers printed below the first function of a row.
 const CALLERS_SHOWN: usize = 3;
 
@@ -166,11 +207,12 @@ impl fmt::Display for TopTable {
             (false, Some(time)) => format!("Allocated in {:.1} s", time.as_secs_f64()),
         };
         writeln!(f, "{what}: {total} on {} stacks.", self.stacks)?;
-        writeln!(f, "\n  share       bytes      objects  samples  function")?;
         let shown = f.precision().unwrap_or(ROWS_SHOWN);
-        for row in self.rows.iter().take(shown) {
-            row.fmt(f, self.sample_type, self.gross)?;
-        }
+        let rows = &self.rows[..shown.min(self.rows.len())];
+        let has_ages = rows.iter().any(|row| row.ages.is_some());
+        let ages = if has_ages { "   age: median      max" } else { "" };
+        writeln!(f, "\n  share       bytes      objects  samples{ages}  function")?;
+        rows.iter().try_for_each(|row| row.fmt(f, self.sample_type, self.gross, has_ages))?;
         match self.stacks.saturating_sub(shown.min(self.rows.len())) {
             0 => {}
             hidden => writeln!(f, "\n{hidden} more stacks not shown.")?,
@@ -183,7 +225,13 @@ impl fmt::Display for TopTable {
 }
 
 impl TopRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>, sample_type: SampleType, gross: f64) -> fmt::Result {
+    fn fmt(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        sample_type: SampleType,
+        gross: f64,
+        has_ages: bool,
+    ) -> fmt::Result {
         let totals = &self.totals;
         let (bytes, objects, samples) = if sample_type.is_inuse() {
             (totals.inuse_bytes, totals.inuse_objects, totals.inuse_samples)
@@ -194,24 +242,34 @@ impl TopRow {
         let (bytes, objects) = (Bytes(bytes), Count(objects));
         let first = self.frames.first();
         let function = first.map_or("[no names]", |frame| &frame.function);
-        writeln!(f, "{share:>5.1} % {bytes:>11} {objects:>12} {samples:>8}  {function}")?;
-        if let Some(place) = first.and_then(Frame::place) {
-            writeln!(f, "{:45}at {place}", "")?;
+        write!(f, "{share:>5.1} % {bytes:>11} {objects:>12} {samples:>8}")?;
+        let margin = if has_ages { MARGIN + AGES_WIDTH } else { MARGIN };
+        match self.ages {
+            Some(Ages { median, max }) => write!(f, "      {:>8} {:>8}", Time(median), Time(max))?,
+            None => write!(f, "{:1$}", "", margin - MARGIN)?,
         }
-        // Of the callers, too, only those that somebody wrote are news.
-        let callers =
-            self.frames.iter().skip(1).filter(|frame| role(&frame.function, &frame.file) == Role::User);
-        for caller in callers.take(CALLERS_SHOWN) {
-            match caller.place() {
-                Some(place) => writeln!(f, "{:45}from {}, {place}", "", caller.function)?,
-                None => writeln!(f, "{:45}from {}", "", caller.function)?,
-            }
-        }
-        Ok(())
+        writeln!(f, "  {function}")?;
+        Frame::write_below(&self.frames, margin, f)
     }
 }
 
 impl Frame {
+    /// Where the first of `frames` is, and who called it: what a row says below its first line.
+    pub(crate) fn write_below(frames: &[Frame], margin: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = frames.first().and_then(Frame::place) {
+            writeln!(f, "{:margin$}at {place}", "")?;
+        }
+        // Of the callers, too, only those that somebody wrote are news.
+        let callers = frames.iter().skip(1).filter(|frame| role(&frame.function, &frame.file) == Role::User);
+        for caller in callers.take(CALLERS_SHOWN) {
+            match caller.place() {
+                Some(place) => writeln!(f, "{:margin$}from {}, {place}", "", caller.function)?,
+                None => writeln!(f, "{:margin$}from {}", "", caller.function)?,
+            }
+        }
+        Ok(())
+    }
+
     /// `file:line`, if known.
     fn place(&self) -> Option<String> {
         (!self.file.is_empty()).then(|| format!("{}:{}", short_path(&self.file), self.line))
@@ -243,6 +301,7 @@ mod tests {
         };
         TopRow {
             totals: Totals { inuse_bytes, inuse_objects: 1234.0, inuse_samples: 3, ..Totals::default() },
+            ages: None,
             frames: frames.iter().map(frame).collect(),
         }
     }
@@ -280,6 +339,30 @@ a note
 ";
         assert_eq!(format!("{table:.2}"), expected);
         assert!(table.to_string().contains("-25.0 %   -1.00 KiB"), "{table}");
+    }
+
+    #[test]
+    fn ages_have_columns_if_there_are_any() {
+        let ages = Some(Ages { median: Duration::from_secs(7), max: Duration::from_secs(5400) });
+        let rows = vec![TopRow { ages, ..row(3072.0, &[("f", "f.rs")]) }, row(1024.0, &[("g", "")])];
+        let table = TopTable {
+            rows,
+            stacks: 2,
+            sample_type: SampleType::InuseSpace,
+            totals: Totals { inuse_bytes: 4096.0, ..Totals::default() },
+            gross: 4096.0,
+            duration: None,
+            notes: Vec::new(),
+        };
+        let expected = "\
+In use: 4.00 KiB on 2 stacks.
+
+  share       bytes      objects  samples   age: median      max  function
+ 75.0 %    3.00 KiB        1 234        3         7.0 s   90 min  f
+                                                                    at f.rs:7
+ 25.0 %    1.00 KiB        1 234        3                         g
+";
+        assert_eq!(table.to_string(), expected);
     }
 
     #[test]

@@ -233,11 +233,13 @@ mod tests {
                 inuse_bytes: objects * size as f64,
                 inuse_samples: samples,
             },
+            ages: Vec::new(),
         }
     }
 
     fn snapshot(interval: u64) -> Snapshot {
         let stack = |address: usize, by_size: Vec<SizeTotals>| StackTotals {
+            id: 0,
             trace: StackTrace { return_addresses: [address, 0x2000].into(), is_truncated: false },
             by_size,
         };

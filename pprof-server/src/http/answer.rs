@@ -31,6 +31,11 @@ pub(super) fn text(body: String) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
+/// What was asked for has been made.
+pub(super) fn created(body: String) -> Answer {
+    answer(StatusCode::CREATED, "text/plain; charset=utf-8", body)
+}
+
 /// Rows for a program.
 pub(super) fn json(body: String) -> Answer {
     answer(StatusCode::OK, "application/json", body)

@@ -81,6 +81,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Time between two snapshots that the server keeps by itself, for `heap?ago=10m` and for the page: 60 s unless this
+    /// or the environment's `PPROF_RECORD` says otherwise, from 1 s to 1 hour; `None` keeps none. One for each of 60
+    /// periods is kept, then one for 15, for 1440 periods in all, in at most 8 MiB.
+    pub fn record_every(mut self, period: impl Into<Option<Duration>>) -> ServerBuilder {
+        self.options.record_period = period.into();
+        self
+    }
+
     /// Has `/debug/pprof/cmdline` tell the program's arguments, as Go's does: off unless this or the environment's
     /// `PPROF_CMDLINE=1` says otherwise, since arguments may hold secrets.
     pub fn show_arguments(mut self) -> ServerBuilder {
@@ -93,8 +101,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`serve`](crate::serve), and [`Error::NoToken`], [`Error::Token`], [`Error::Host`] and
-    /// [`Error::MaxDelta`] for settings that will not do.
+    /// Those of [`serve`](crate::serve), and [`Error::NoToken`], [`Error::Token`], [`Error::Host`],
+    /// [`Error::MaxDelta`] and [`Error::RecordPeriod`] for settings that will not do.
     pub fn serve(self, address: impl Into<Address>) -> Result<Server, Error> {
         alloc_profiler::init_from_env();
         let address = address.into();
@@ -116,7 +124,9 @@ impl ServerBuilder {
         }
         let guard = Guard::of_server(token, self.hosts)?;
         self.options.check()?;
-        Server::start(endpoint, Handler::with(guard, Mount::Root, self.options))
+        let handler = Handler::with(guard, Mount::Root, self.options);
+        handler.record();
+        Server::start(endpoint, handler)
     }
 }
 

@@ -103,11 +103,13 @@ mod tests {
                 inuse_bytes: 5.0,
                 ..Totals::default()
             },
+            ages: Vec::new(),
         };
         let trace = StackTrace { return_addresses: [1, 2].into(), is_truncated: false };
         Snapshot {
             taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
             stacks: vec![StackTotals {
+                id: 0,
                 trace,
                 by_size: vec![size(8, alloc_bytes[0]), size(16, alloc_bytes[1])],
             }],

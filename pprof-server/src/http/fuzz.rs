@@ -77,7 +77,16 @@ fn check(decision: &Decision) {
                 assert!((Duration::from_secs(1)..=MAX_DELTA).contains(&time), "{time:?}");
             }
         }
-        Decision::Index | Decision::Symbol | Decision::Cmdline | Decision::Metrics { .. } => {}
+        Decision::SetMark { name, .. } => {
+            assert!(name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
+        }
+        Decision::Index
+        | Decision::Symbol
+        | Decision::Cmdline
+        | Decision::Metrics { .. }
+        | Decision::History
+        | Decision::Marks
+        | Decision::Leaks(_) => {}
     }
 }
 

@@ -12,9 +12,9 @@ use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloc_profiler::Snapshot;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -29,8 +29,12 @@ use super::options::Options;
 use super::routes::{Decision, Format, Period, ProfileRequest, Refusal, Rules, decide};
 use super::waiters::{Peer, Waiters};
 use super::worker::Worker;
-use super::{index, metrics, symbol};
-use crate::encode::{ProfileKind, heap_folded, heap_profile, heap_text, top_json, top_table};
+use super::{index, metrics, symbol, timeline};
+use crate::encode::{
+    ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_text, top_json, top_table,
+};
+use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, collapsed};
+use crate::suspects;
 use crate::{Error, process};
 
 pub(super) use super::routes::Mount;
@@ -76,15 +80,16 @@ if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' +
 ///
 /// # Cost
 ///
-/// None until the first request. It starts a thread named `pprof-worker`, which waits for deltas and encodes, so
-/// that no thread of yours does, and lives as long as the handler. At most 64 requests are worked on at once, 8
+/// A thread named `pprof-worker`, which records the history (a snapshot a minute, see
+/// [`record_every`](crate::ServerBuilder::record_every)), waits for deltas and encodes, so that no thread of yours does,
+/// and lives as long as the handler. At most 64 requests are worked on at once, 8
 /// of them waiting for `seconds=N` (1 to 300), each of which holds a snapshot; more are told to come back (429).
 #[derive(Clone, Debug)]
 pub struct Handler(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    snapshot: fn() -> Snapshot,
+    source: Source,
     is_installed: fn() -> bool,
     guard: Guard,
     rules: Rules,
@@ -92,7 +97,21 @@ struct Shared {
     waiters: Waiters,
     /// Who has called `delta_heap`.
     clients: Arc<Mutex<Clients>>,
+    history: Arc<Mutex<History>>,
     worker: Worker,
+}
+
+/// Where snapshots come from.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    snapshot: fn() -> Snapshot,
+    snapshot_with_ages: fn() -> Snapshot,
+}
+
+impl Source {
+    fn take(self, with_ages: bool) -> Snapshot {
+        if with_ages { (self.snapshot_with_ages)() } else { (self.snapshot)() }
+    }
 }
 
 impl Default for Handler {
@@ -102,12 +121,14 @@ impl Default for Handler {
 }
 
 impl Handler {
-    /// Answers from this process's profiler. Environment variables of the profiler are read as by
+    /// Answers from this process's profiler, and begins to record its history. Environment variables of the profiler are read as by
     /// `alloc_profiler::init_from_env`.
     #[must_use]
     pub fn new() -> Handler {
         alloc_profiler::init_from_env();
-        Handler::with(Guard::of_mounted(), Mount::AnyPrefix, Options::from_env())
+        let handler = Handler::with(Guard::of_mounted(), Mount::AnyPrefix, Options::from_env());
+        handler.record();
+        handler
     }
 
     /// As [`new`](Handler::new), with another largest `seconds=N` than 300: from 1 s to 24 hours, in whole seconds.
@@ -126,20 +147,42 @@ impl Handler {
         alloc_profiler::init_from_env();
         let options = Options { max_delta: time, ..Options::from_env() };
         options.check()?;
-        Ok(Handler::with(Guard::of_mounted(), Mount::AnyPrefix, options))
+        let handler = Handler::with(Guard::of_mounted(), Mount::AnyPrefix, options);
+        handler.record();
+        Ok(handler)
     }
 
     pub(super) fn with(guard: Guard, mount: Mount, options: Options) -> Handler {
         Handler(Arc::new(Shared {
-            snapshot: alloc_profiler::snapshot,
+            source: Source {
+                snapshot: alloc_profiler::snapshot,
+                snapshot_with_ages: alloc_profiler::snapshot_with_ages,
+            },
             is_installed: alloc_profiler::is_installed,
             guard,
             rules: Rules { mount, max_delta: options.max_delta },
+            history: Arc::new(Mutex::new(History::new(options.record_period, DEFAULT_LIMIT_BYTES))),
             options,
             waiters: Waiters::default(),
             clients: Arc::default(),
             worker: Worker::new(),
         }))
+    }
+
+    /// Begins to keep a snapshot for each period, the first at once. Where no thread can be started, the history stays
+    /// empty.
+    pub(super) fn record(&self) {
+        let Some(period) = self.0.options.record_period else { return };
+        let (source, history) = (self.0.source, self.0.history.clone());
+        let _ = self.0.worker.spawn(async move {
+            let mut ticks = tokio::time::interval(period);
+            // Where the machine slept or was busy, one record is enough for what was missed.
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                locked(&history).record(&source.take(false), process::memory(), Instant::now());
+            }
+        });
     }
 
     /// The answer to `request`. Every failure is one: a panic on the way is a 500.
@@ -181,7 +224,8 @@ impl Handler {
     #[cfg(test)]
     pub(super) fn of(self, snapshot: fn() -> Snapshot) -> Handler {
         let Ok(shared) = Arc::try_unwrap(self.0) else { panic!("a new handler has no clones") };
-        Handler(Arc::new(Shared { snapshot, ..shared }))
+        let source = Source { snapshot, snapshot_with_ages: snapshot };
+        Handler(Arc::new(Shared { source, ..shared }))
     }
 
     /// The longest delta.
@@ -207,6 +251,10 @@ impl Handler {
             }
             Decision::Symbol => self.symbol(request).await,
             Decision::Cmdline => arguments(&self.0.options).map(answer::raw_text),
+            Decision::History => self.timeline().await,
+            Decision::Marks => self.marks().await,
+            Decision::SetMark { name, replaces } => self.set_mark(name, replaces).await,
+            Decision::Leaks(format) => self.leaks(format).await,
             Decision::Metrics { with_malloc } => self.metrics(with_malloc).await,
             Decision::Redirect(location) => Ok(answer::redirect(&location)),
             Decision::Refuse(refusal) => Err(refusal),
@@ -215,16 +263,69 @@ impl Handler {
     }
 
     async fn index(&self, path: &str) -> Result<Answer, Refusal> {
-        let (snapshot, is_installed) = (self.0.snapshot, self.0.is_installed);
-        let page = self.0.worker.run(async move { index::page(&snapshot(), is_installed()) }).await?;
+        let (source, is_installed) = (self.0.source, self.0.is_installed);
+        let page = self.0.worker.run(async move { index::page(&source.take(false), is_installed()) }).await?;
         let is_place_unknown = self.0.rules.mount == Mount::AnyPrefix && path.len() <= 1;
         Ok(answer::html(if is_place_unknown { page.replacen("</head>", ADD_SLASH, 1) } else { page }))
     }
 
     async fn metrics(&self, with_malloc: bool) -> Result<Answer, Refusal> {
-        let (snapshot, is_installed) = (self.0.snapshot, self.0.is_installed);
-        let text = async move { metrics::text(&snapshot(), is_installed(), with_malloc) };
+        let (source, is_installed) = (self.0.source, self.0.is_installed);
+        let text = async move { metrics::text(&source.take(false), is_installed(), with_malloc) };
         self.0.worker.run(text).await.map(answer::metrics)
+    }
+
+    async fn timeline(&self) -> Result<Answer, Refusal> {
+        let (source, is_installed, history) = (self.0.source, self.0.is_installed, self.0.history.clone());
+        let json = async move { timeline::json(&locked(&history), &source.take(false), is_installed()) };
+        self.0.worker.run(json).await.map(answer::json)
+    }
+
+    async fn marks(&self) -> Result<Answer, Refusal> {
+        let history = self.0.history.clone();
+        self.0.worker.run(async move { timeline::marks(&locked(&history)) }).await.map(answer::text)
+    }
+
+    async fn set_mark(&self, name: String, replaces: bool) -> Result<Answer, Refusal> {
+        let (source, history) = (self.0.source, self.0.history.clone());
+        let set = self.0.worker.run(async move {
+            locked(&history).mark(&name, &source.take(false), process::memory(), Instant::now(), replaces)
+        });
+        let conflict = |text| Refusal::new(StatusCode::CONFLICT, text);
+        match set.await? {
+            Ok(()) => Ok(answer::created("mark set\n".to_owned())),
+            Err(MarkError::Exists) => {
+                Err(conflict("a mark of that name is set already; add replace=1 to set it anew"))
+            }
+            Err(MarkError::TooMany) => Err(conflict(
+                "16 marks are set, and there is no room for more; set one of them anew with replace=1",
+            )),
+            Err(MarkError::NoRoom) => Err(conflict(
+                "marks take half of the history's memory, and there is no room for more; set one of them anew with replace=1",
+            )),
+        }
+    }
+
+    async fn leaks(&self, format: Format) -> Result<Answer, Refusal> {
+        let (source, history) = (self.0.source, self.0.history.clone());
+        let report = async move {
+            let now = source.take(true);
+            let report = suspects::report(&locked(&history), &now, Instant::now());
+            match format {
+                Format::Table { rows } => Ok(answer::text(format!("{report:.rows$}"))),
+                Format::Json { rows } => Ok(answer::json(report.json(rows))),
+                Format::Pprof | Format::Legacy | Format::Folded => {
+                    let options = ProfileOptions {
+                        sample_type: Some(SampleType::InuseSpace),
+                        ..ProfileOptions::default()
+                    };
+                    let profile = heap_profile(&report.snapshot(&now), &options);
+                    bounded(profile.len())
+                        .map(|()| answer::profile(profile, r#"attachment; filename="leaks""#))
+                }
+            }
+        };
+        self.0.worker.run(report).await?
     }
 
     async fn profile(&self, wanted: ProfileRequest, peer: Option<Peer>) -> Result<Answer, Refusal> {
@@ -232,17 +333,36 @@ impl Handler {
             Period::Next(_) => Some(self.0.waiters.admit(peer, wanted.options.kind)?),
             _ => None,
         };
-        let (snapshot, clients) = (self.0.snapshot, self.0.clients.clone());
+        let (source, clients, history) = (self.0.source, self.0.clients.clone(), self.0.history.clone());
         let encoded = async move {
             if wanted.releases_free_memory {
                 alloc_profiler::release_free_memory();
             }
+            let with_ages = wanted.needs_ages();
             let snapshot = match &wanted.period {
-                Period::SinceStart => snapshot(),
-                Period::Next(time) => delta(snapshot, *time).await,
+                Period::SinceStart => source.take(with_ages),
+                Period::Next(time) => delta(source, *time, with_ages).await,
                 Period::SinceLastCall { client, is_peek } => {
-                    since_last_call(snapshot(), &clients, client, *is_peek)
+                    since_last_call(source.take(false), &clients, client, *is_peek)
                 }
+                Period::Until(moment) => {
+                    let now = source.take(false);
+                    past(&locked(&history), moment, &now)?
+                }
+                Period::Between { from, to: None } => {
+                    let now = source.take(with_ages);
+                    let before = past(&locked(&history), from, &now)?;
+                    collapsed(now).since(&before)
+                }
+                Period::Between { from, to: Some(to) } => {
+                    let now = source.take(false);
+                    let history = locked(&history);
+                    past(&history, to, &now)?.since(&past(&history, from, &now)?)
+                }
+            };
+            let snapshot = match wanted.min_age {
+                Some(age) => snapshot.older_than(age),
+                None => snapshot,
             };
             encode(&snapshot, &wanted)
         };
@@ -291,10 +411,25 @@ impl Handler {
 }
 
 /// What changes in `time`.
-async fn delta(snapshot: fn() -> Snapshot, time: Duration) -> Snapshot {
-    let before = snapshot();
+async fn delta(source: Source, time: Duration, with_ages: bool) -> Snapshot {
+    let before = source.take(false);
     sleep(time).await;
-    snapshot().since(&before)
+    source.take(with_ages).since(&before)
+}
+
+/// A panic while the lock was held lost one record at most. The worker's thread alone takes it.
+fn locked(history: &Mutex<History>) -> MutexGuard<'_, History> {
+    history.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The recorded snapshot nearest to `moment`.
+fn past(history: &History, moment: &Moment, now: &Snapshot) -> Result<Snapshot, Refusal> {
+    match history.find(moment, Instant::now()) {
+        Ok(record) => Ok(record.restored(now)),
+        Err(missing) => {
+            Err(Refusal { text: missing.to_string().into(), ..Refusal::new(StatusCode::NOT_FOUND, "") })
+        }
+    }
 }
 
 /// What was allocated since `client` last called, and what is in use.
@@ -326,9 +461,15 @@ fn encode(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusa
 fn disposition(wanted: &ProfileRequest) -> &'static str {
     match (wanted.options.kind, &wanted.period) {
         (ProfileKind::Heap, Period::SinceStart) => r#"attachment; filename="heap""#,
-        (ProfileKind::Heap, Period::Next(_)) => r#"attachment; filename="heap-delta""#,
+        (ProfileKind::Heap, Period::Until(_)) => r#"attachment; filename="heap""#,
+        (ProfileKind::Heap, Period::Next(_) | Period::Between { .. }) => {
+            r#"attachment; filename="heap-delta""#
+        }
         (ProfileKind::Allocs, Period::SinceStart) => r#"attachment; filename="allocs""#,
-        (ProfileKind::Allocs, Period::Next(_)) => r#"attachment; filename="allocs-delta""#,
+        (ProfileKind::Allocs, Period::Until(_)) => r#"attachment; filename="allocs""#,
+        (ProfileKind::Allocs, Period::Next(_) | Period::Between { .. }) => {
+            r#"attachment; filename="allocs-delta""#
+        }
         (_, Period::SinceLastCall { .. }) => r#"attachment; filename="heap""#,
     }
 }
@@ -496,7 +637,8 @@ mod tests {
     fn a_delta_lasts_as_long_as_asked() {
         run(async {
             let started = Instant::now();
-            let delta = delta(alloc_profiler::snapshot, Duration::from_millis(50)).await;
+            let source = Handler::new().0.source;
+            let delta = delta(source, Duration::from_millis(50), false).await;
             assert!(delta.duration.is_some() && started.elapsed() >= Duration::from_millis(50));
         });
     }

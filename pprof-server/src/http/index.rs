@@ -111,13 +111,13 @@ fn dropped(dropped: Dropped) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc_profiler::{SizeTotals, StackTotals, StackTrace, Totals};
+    use alloc_profiler::{SizeTotals, StackTotals};
 
     #[test]
     fn counts_are_buckets_and_losses_are_named() {
-        let size = |size_class| SizeTotals { size_class, totals: Totals::default() };
+        let size = |size_class| SizeTotals { size_class, ..SizeTotals::default() };
         let mut snapshot = Snapshot {
-            stacks: vec![StackTotals { trace: StackTrace::default(), by_size: vec![size(16), size(32)] }],
+            stacks: vec![StackTotals { by_size: vec![size(16), size(32)], ..StackTotals::default() }],
             overflow: vec![size(64)],
             sampling_interval: 524288,
             ..alloc_profiler::snapshot()

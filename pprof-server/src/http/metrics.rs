@@ -241,7 +241,7 @@ mod tests {
         Snapshot {
             sampling_interval: 512,
             stacks: Vec::new(),
-            overflow: vec![SizeTotals { size_class: 8, totals }],
+            overflow: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
             dropped: Dropped {
                 stacks_full: 1,
                 live_full: 2,

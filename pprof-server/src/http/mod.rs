@@ -36,6 +36,7 @@ mod handler;
 mod index;
 mod metrics;
 mod symbol;
+mod timeline;
 mod waiters;
 mod worker;
 

@@ -2,9 +2,12 @@
 //!
 //! Path: *read path*; read once for each of them.
 
+use std::ops::RangeInclusive;
+use std::sync::Once;
 use std::time::Duration;
 
 use crate::Error;
+use crate::history::DEFAULT_PERIOD;
 
 /// The longest delta unless told otherwise. A forgotten `seconds=100000` would hold a snapshot in memory for a
 /// day.
@@ -14,6 +17,11 @@ const LONGEST_MAX_DELTA: Duration = Duration::from_secs(24 * 60 * 60);
 /// The variable that turns `cmdline` on.
 const CMDLINE_VARIABLE: &str = "PPROF_CMDLINE";
 
+/// The variable that says how often to record.
+const RECORD_VARIABLE: &str = "PPROF_RECORD";
+/// How often one may record.
+const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
 /// Choices with careful defaults.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -21,20 +29,62 @@ pub(crate) struct Options {
     pub(crate) cmdline: bool,
     /// The longest delta.
     pub(crate) max_delta: Duration,
+    /// Time between two records of the history; `None`: nothing is recorded.
+    pub(crate) record_period: Option<Duration>,
 }
 
 impl Options {
-    /// As the environment says: `PPROF_CMDLINE=1` turns `cmdline` on, everything else leaves it off.
+    /// As the environment says: `PPROF_CMDLINE=1` turns `cmdline` on, everything else leaves it off; `PPROF_RECORD` is the
+    /// time between two records, or `off`.
     pub(crate) fn from_env() -> Options {
         let cmdline = std::env::var_os(CMDLINE_VARIABLE).is_some_and(|value| value == "1");
-        Options { cmdline, max_delta: DEFAULT_MAX_DELTA }
+        let record_period = match crate::install::variable(RECORD_VARIABLE) {
+            None => Some(DEFAULT_PERIOD),
+            Some(text) => record_period(&text).unwrap_or_else(|| {
+                static WARNING: Once = Once::new();
+                WARNING.call_once(|| {
+                    crate::install::warn(&format!(
+                        "{RECORD_VARIABLE}={text:?} is not a time from 1s to 1h, such as 60s, nor off; recording \
+                         every {} s",
+                        DEFAULT_PERIOD.as_secs()
+                    ));
+                });
+                Some(DEFAULT_PERIOD)
+            }),
+        };
+        Options { cmdline, max_delta: DEFAULT_MAX_DELTA, record_period }
     }
 
     /// Refuses what cannot be.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if (Duration::from_secs(1)..=LONGEST_MAX_DELTA).contains(&self.max_delta) {
-            return Ok(());
+        if !(Duration::from_secs(1)..=LONGEST_MAX_DELTA).contains(&self.max_delta) {
+            return Err(Error::MaxDelta { time: self.max_delta });
         }
-        Err(Error::MaxDelta { time: self.max_delta })
+        match self.record_period {
+            Some(time) if !PERIODS.contains(&time) => Err(Error::RecordPeriod { time }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `None` if `text` is neither a period nor `off`.
+fn record_period(text: &str) -> Option<Option<Duration>> {
+    match text {
+        "off" => Some(None),
+        _ => humantime::parse_duration(text).ok().filter(|time| PERIODS.contains(time)).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_a_time_in_range_or_off() {
+        assert_eq!(record_period("off"), Some(None));
+        assert_eq!(record_period("1m"), Some(Some(Duration::from_secs(60))));
+        for text in ["", "60", "0s", "500ms", "2h", "never", "-1s"] {
+            assert_eq!(record_period(text), None, "{text}");
+        }
     }
 }

@@ -5,13 +5,16 @@
 //!
 //! Path: *read path*. Pure.
 
+use std::time::{Duration, SystemTime};
+
 use hyper::StatusCode;
 
 use super::query::given;
-use super::routes::{Format, Refusal};
+use super::routes::{Format, Period, Refusal};
 use crate::encode::{
     Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
 };
+use crate::history::Moment;
 
 /// Rows of a table in the terminal, unless `top` says otherwise.
 pub(super) const TEXT_ROWS: usize = 10;
@@ -19,8 +22,10 @@ pub(super) const TEXT_ROWS: usize = 10;
 pub(super) const JSON_ROWS: usize = 100;
 /// Most samples that `limit` takes as a number: more than a profiler with default limits can have.
 const MAX_LIMIT: usize = 1_000_000;
-/// Longest name of a client.
-const MAX_CLIENT_BYTES: usize = 64;
+/// Longest name of a client, and of a mark.
+const MAX_NAME_BYTES: usize = 64;
+/// Longest time that a parameter takes: a hundred years.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 fn bad(text: &'static str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, text)
@@ -44,7 +49,8 @@ pub(super) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, 
     let labels = match given(query, "labels").as_deref() {
         None => Labels::Size,
         Some("none") => Labels::None,
-        Some(_) => return Err(bad(r#"invalid value for "labels" - must be "none", or left out"#)),
+        Some("age") => Labels::SizeAndAge,
+        Some(_) => return Err(bad(r#"invalid value for "labels" - must be "age" or "none", or left out"#)),
     };
     let limit = match given(query, "limit").as_deref() {
         None => SizeLimit::SCRAPERS,
@@ -69,18 +75,22 @@ fn sample_type(wanted: &str) -> Option<SampleType> {
     by_name.or_else(|| SampleType::ALL.get(wanted.parse::<usize>().ok()?).copied())
 }
 
-/// Which format; `None` if the query does not say.
-pub(super) fn format(query: &str) -> Result<Option<Format>, Refusal> {
-    let rows = |default: usize| match given(query, "top").as_deref().map(str::parse) {
+/// How many rows.
+fn rows(query: &str, default: usize) -> Result<usize, Refusal> {
+    match given(query, "top").as_deref().map(str::parse) {
         None => Ok(default),
         Some(Ok(rows @ 1..=MAX_ROWS)) => Ok(rows),
         Some(_) => Err(bad(r#"invalid value for "top" - must be 1 to 1000 rows"#)),
-    };
+    }
+}
+
+/// Which format; `None` if the query does not say.
+pub(super) fn format(query: &str) -> Result<Option<Format>, Refusal> {
     Ok(Some(match given(query, "format").as_deref() {
         None => return Ok(None),
         Some("pprof") => Format::Pprof,
-        Some("text") => Format::Table { rows: rows(TEXT_ROWS)? },
-        Some("json") => Format::Json { rows: rows(JSON_ROWS)? },
+        Some("text") => Format::Table { rows: rows(query, TEXT_ROWS)? },
+        Some("json") => Format::Json { rows: rows(query, JSON_ROWS)? },
         Some("folded") => Format::Folded,
         Some(_) => {
             return Err(bad(r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#));
@@ -90,13 +100,111 @@ pub(super) fn format(query: &str) -> Result<Option<Format>, Refusal> {
 
 /// Who asks for `delta_heap`.
 pub(super) fn client(query: &str) -> Result<String, Refusal> {
-    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match given(query, "client").as_deref() {
         None => Ok("default".to_owned()),
-        Some(name) if name.len() <= MAX_CLIENT_BYTES && name.bytes().all(is_name_byte) => Ok(name.to_owned()),
+        Some(name) if is_name(name) => Ok(name.to_owned()),
         Some(_) => {
             Err(bad(r#"invalid value for "client" - must be 1 to 64 letters, digits, '.', '_' or '-'"#))
         }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_name_byte)
+}
+
+/// A name that cannot be taken for a time.
+fn is_mark(name: &str) -> bool {
+    is_name(name) && name.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+/// Which mark to set, and whether it may replace one.
+pub(super) fn mark(query: &str) -> Result<(String, bool), Refusal> {
+    let replaces = match given(query, "replace").as_deref() {
+        None => false,
+        Some("1") => true,
+        Some(_) => return Err(bad(r#"invalid value for "replace" - must be "1", or left out"#)),
+    };
+    match given(query, "name").as_deref() {
+        Some(name) if is_mark(name) => Ok((name.to_owned(), replaces)),
+        Some(_) => Err(bad(
+            r#"invalid value for "name" - must be a letter and up to 63 letters, digits, '.', '_' or '-'"#,
+        )),
+        None => Err(bad(r#"a mark needs a "name", such as before-deploy"#)),
+    }
+}
+
+/// The format of a report on leaks.
+pub(super) fn leaks_format(query: &str) -> Result<Format, Refusal> {
+    match format(query)? {
+        None => Ok(Format::Table { rows: rows(query, TEXT_ROWS)? }),
+        Some(format @ (Format::Pprof | Format::Table { .. } | Format::Json { .. })) => Ok(format),
+        Some(_) => Err(bad(r#"invalid value for "format" - must be "text", "json" or "pprof" here"#)),
+    }
+}
+
+/// Which recorded moment or moments; `None` if the query does not say.
+pub(super) fn past(query: &str) -> Result<Option<Period>, Refusal> {
+    let at = match given(query, "at").as_deref() {
+        None => None,
+        Some(text) => Some(Moment::At(time(text).ok_or(bad(
+            r#"invalid value for "at" - must be seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
+        ))?)),
+    };
+    let since = match given(query, "since").as_deref() {
+        None => None,
+        Some(text) => Some(match time(text) {
+            Some(time) => Moment::At(time),
+            None if is_mark(text) => Moment::Mark(text.to_owned()),
+            None => {
+                return Err(bad(
+                    r#"invalid value for "since" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
+                ));
+            }
+        }),
+    };
+    let ago = match given(query, "ago").as_deref() {
+        None => None,
+        Some(text) => Some(Moment::Ago(
+            duration(text)
+                .ok_or(bad(r#"invalid value for "ago" - must be a time such as 90s, 10m or 1h30m"#))?,
+        )),
+    };
+    match (since, ago, at) {
+        (Some(_), Some(_), _) => {
+            Err(bad("since and ago are incompatible: both say where a difference begins"))
+        }
+        (None, None, None) => Ok(None),
+        (None, None, Some(at)) => Ok(Some(Period::Until(at))),
+        (Some(from), None, to) | (None, Some(from), to) => Ok(Some(Period::Between { from, to })),
+    }
+}
+
+/// How old a block must be to count as in use.
+pub(super) fn min_age(query: &str) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = given(query, "min_age") else { return Ok(None) };
+    let age = duration(&text);
+    age.map(Some).ok_or(bad(r#"invalid value for "min_age" - must be a time such as 90s, 10m or 1h30m"#))
+}
+
+/// `90`, `90s`, `1h30m`.
+fn duration(text: &str) -> Option<Duration> {
+    let time = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).ok()?,
+    };
+    (time <= LONGEST).then_some(time)
+}
+
+/// Seconds since 1970, or RFC 3339.
+fn time(text: &str) -> Option<SystemTime> {
+    match text.parse::<f64>() {
+        Ok(seconds) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+            let since_1970 = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST)?;
+            SystemTime::UNIX_EPOCH.checked_add(since_1970)
+        }
+        _ => humantime::parse_rfc3339(text).ok(),
     }
 }
 
@@ -148,11 +256,60 @@ mod tests {
     }
 
     #[test]
+    fn the_past_is_told_in_several_ways() {
+        let at = |seconds| Moment::At(SystemTime::UNIX_EPOCH + Duration::from_millis(seconds));
+        let ago = |seconds| Moment::Ago(Duration::from_secs(seconds));
+        for (query, expected) in [
+            ("at=&since=&ago=", None),
+            ("at=1.5", Some(Period::Until(at(1500)))),
+            ("at=1970-01-01T00:01:00Z", Some(Period::Until(at(60_000)))),
+            ("ago=90", Some(Period::Between { from: ago(90), to: None })),
+            ("ago=1h30m", Some(Period::Between { from: ago(5400), to: None })),
+            ("ago=10m&at=7", Some(Period::Between { from: ago(600), to: Some(at(7000)) })),
+            ("since=5&at=7", Some(Period::Between { from: at(5000), to: Some(at(7000)) })),
+            (
+                "since=before-deploy",
+                Some(Period::Between { from: Moment::Mark("before-deploy".into()), to: None }),
+            ),
+            // Not infinite, not a number: names.
+            ("since=inf", Some(Period::Between { from: Moment::Mark("inf".into()), to: None })),
+        ] {
+            assert_eq!(past(query), Ok(expected), "{query}");
+        }
+        for query in [
+            "at=yesterday",
+            "at=-1",
+            "at=1e99",
+            "at=NaN",
+            "since=%2F",
+            "since=-x",
+            "ago=soon",
+            "ago=-1s",
+            "ago=99999999999999999999",
+            "ago=200years",
+            "ago=1m&since=1",
+        ] {
+            assert_eq!(past(query).unwrap_err().status, StatusCode::BAD_REQUEST, "{query}");
+        }
+        assert_eq!(min_age("min_age=10m"), Ok(Some(Duration::from_secs(600))));
+        assert_eq!(min_age("min_age=0"), Ok(Some(Duration::ZERO)));
+        assert!(min_age("min_age=old").is_err());
+        assert_eq!(mark("name=before-deploy"), Ok(("before-deploy".into(), false)));
+        assert_eq!(mark("name=a&replace=1"), Ok(("a".into(), true)));
+        for query in ["", "name=1", "name=a+b", "name=a&replace=yes", "name=%C3%BC"] {
+            assert_eq!(mark(query).unwrap_err().status, StatusCode::BAD_REQUEST, "{query}");
+        }
+        assert_eq!(leaks_format("top=3"), Ok(Format::Table { rows: 3 }));
+        assert_eq!(leaks_format("format=pprof"), Ok(Format::Pprof));
+        assert!(leaks_format("format=folded").is_err());
+    }
+
+    #[test]
     fn each_mistake_names_the_values_there_are() {
         for (query, part) in [
             ("symbolize=yes", r#""symbolize" - must be "none", "names" or "full""#),
             ("frames=some", r#""frames" - must be "all""#),
-            ("labels=all", r#""labels" - must be "none""#),
+            ("labels=all", r#""labels" - must be "age" or "none""#),
             ("limit=0", r#""limit" - must be 1 to 1000000"#),
             ("limit=1000001", r#""limit""#),
             ("limit=-1", r#""limit""#),

@@ -14,7 +14,8 @@ use percent_encoding::percent_decode_str;
 
 use super::parameters;
 use super::query::{atoi, escapes_are_whole, given};
-use crate::encode::{ProfileKind, ProfileOptions};
+use crate::encode::{Labels, ProfileKind, ProfileOptions};
+use crate::history::Moment;
 
 const GET_AND_HEAD: &str = "GET, HEAD";
 const GET_HEAD_AND_POST: &str = "GET, HEAD, POST";
@@ -48,6 +49,18 @@ pub(super) enum Decision {
     Symbol,
     /// The program's arguments, if they may be told.
     Cmdline,
+    /// The time line of what was recorded.
+    History,
+    /// Which marks there are.
+    Marks,
+    /// A mark at this moment.
+    SetMark {
+        name: String,
+        /// One of that name may be there.
+        replaces: bool,
+    },
+    /// The stacks that may leak.
+    Leaks(Format),
     /// The profiler's figures, for Prometheus.
     Metrics {
         /// Those of the system's allocator too, which holds up other threads.
@@ -64,9 +77,19 @@ pub(super) enum Decision {
 pub(super) struct ProfileRequest {
     pub(super) options: ProfileOptions,
     pub(super) period: Period,
+    /// What is younger does not count as in use.
+    pub(super) min_age: Option<Duration>,
     pub(super) format: Format,
     /// Free pages go back to the system first.
     pub(super) releases_free_memory: bool,
+}
+
+impl ProfileRequest {
+    /// Whether it takes a snapshot with ages.
+    pub(super) fn needs_ages(&self) -> bool {
+        let shows_them = matches!(self.format, Format::Table { .. } | Format::Json { .. });
+        shows_them || self.min_age.is_some() || self.options.labels == Labels::SizeAndAge
+    }
 }
 
 /// Of what time a profile is.
@@ -82,6 +105,10 @@ pub(super) enum Period {
         /// The call does not count: it asks for headers only.
         is_peek: bool,
     },
+    /// Everything from the start to a moment that was recorded.
+    Until(Moment),
+    /// What changed from a recorded moment on, until another or until now.
+    Between { from: Moment, to: Option<Moment> },
 }
 
 /// How a profile is written.
@@ -166,7 +193,7 @@ pub(super) fn decide(rules: Rules, method: &Method, path: &str, query: Option<&s
 
 /// Decides about the page called `name`.
 fn decide_name(rules: Rules, method: &Method, name: &str, query: Option<&str>) -> Decision {
-    let allow = if name == "symbol" { GET_HEAD_AND_POST } else { GET_AND_HEAD };
+    let allow = if matches!(name, "symbol" | "mark") { GET_HEAD_AND_POST } else { GET_AND_HEAD };
     if !is_allowed(method, allow) {
         let refusal = Refusal::of_router(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         return Decision::Refuse(Refusal { allow: Some(allow), ..refusal });
@@ -176,6 +203,16 @@ fn decide_name(rules: Rules, method: &Method, name: &str, query: Option<&str>) -
         "" => Decision::Index,
         "symbol" => Decision::Symbol,
         "cmdline" => Decision::Cmdline,
+        "history" => Decision::History,
+        "mark" if method != Method::POST => Decision::Marks,
+        "mark" => match parameters::mark(query) {
+            Ok((name, replaces)) => Decision::SetMark { name, replaces },
+            Err(refusal) => Decision::Refuse(refusal),
+        },
+        "leaks" => match parameters::leaks_format(query) {
+            Ok(format) => Decision::Leaks(format),
+            Err(refusal) => Decision::Refuse(refusal),
+        },
         "metrics" => match parameters::with_malloc(query) {
             Ok(with_malloc) => Decision::Metrics { with_malloc },
             Err(refusal) => Decision::Refuse(refusal),
@@ -224,9 +261,30 @@ fn profile_request(
         None if is_legacy => Format::Legacy,
         format => format.unwrap_or(Format::Pprof),
     };
+    let period = match parameters::past(query)? {
+        None => period,
+        Some(_) if period != Period::SinceStart => {
+            return Err(bad_request("seconds goes with none of at, since and ago"));
+        }
+        Some(_) if is_legacy => return Err(bad_request("debug goes with none of at, since and ago")),
+        Some(past) => past,
+    };
+    let min_age = parameters::min_age(query)?;
+    if period != Period::SinceStart {
+        if min_age.is_some() {
+            return Err(bad_request(
+                "min_age is of what is in use now: it goes with none of seconds, at, since and ago",
+            ));
+        }
+        if options.labels == Labels::SizeAndAge {
+            return Err(bad_request(
+                "labels=age is of what is in use now: it goes with none of seconds, at, since and ago",
+            ));
+        }
+    }
     // Go collects garbage, for `heap` alone and not for a difference. We have none, but free pages to give back.
     let releases_free_memory = kind == ProfileKind::Heap && period == Period::SinceStart && is_gc(query);
-    Ok(ProfileRequest { options, period, format, releases_free_memory })
+    Ok(ProfileRequest { options, period, min_age, format, releases_free_memory })
 }
 
 /// `delta_heap`, as the package godeltaprof serves it to Go programs.
@@ -238,14 +296,23 @@ fn delta_heap_request(method: &Method, query: &str) -> Result<ProfileRequest, Re
     if is_legacy(query) {
         return bad_request(r#""debug" parameter is not supported for this profile type"#);
     }
+    if parameters::past(query)?.is_some() || parameters::min_age(query)?.is_some() {
+        return bad_request(r#""at", "since", "ago" and "min_age" are not supported for this profile type"#);
+    }
     let options = parameters::options(query, ProfileKind::Heap)?;
+    if options.labels == Labels::SizeAndAge {
+        return bad_request(
+            r#"invalid value for "labels" - must be "none" for this profile type, or left out"#,
+        );
+    }
     // The others would call growth what is in use, or the other way round.
     if !matches!(parameters::format(query)?, None | Some(Format::Pprof)) {
         return bad_request(r#"invalid value for "format" - must be "pprof" for this profile type"#);
     }
     let period =
         Period::SinceLastCall { client: parameters::client(query)?, is_peek: method == Method::HEAD };
-    Ok(ProfileRequest { options, period, format: Format::Pprof, releases_free_memory: is_gc(query) })
+    let releases_free_memory = is_gc(query);
+    Ok(ProfileRequest { options, period, min_age: None, format: Format::Pprof, releases_free_memory })
 }
 
 /// Whether `debug` asks for Go's text.

@@ -66,6 +66,13 @@ impl Worker {
         }
     }
 
+    /// Does `work` on the thread, which starts if need be, until it is done or the worker is dropped. It is not among the
+    /// jobs that are counted.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Refusal> {
+        self.runtime()?.spawn(work);
+        Ok(())
+    }
+
     fn runtime(&self) -> Result<Handle, Refusal> {
         let mut state = self.state();
         if matches!(*state, State::Idle) {

@@ -18,6 +18,8 @@ use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::Found;
 use std::collections::{HashMap, HashSet};
+#[cfg(feature = "http")]
+use std::sync::OnceLock;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// What one address is called.
@@ -127,6 +129,35 @@ pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
         (!linkage_name.is_empty()).then(|| linkage_name.to_string())
     };
     resolved.iter().map(outermost).collect()
+}
+
+/// What there is to name the program's own functions by: `full`, or why there is less and what to do about it. Found
+/// out once.
+#[cfg(feature = "http")]
+pub(crate) fn of_program() -> &'static str {
+    static ANSWER: OnceLock<&'static str> = OnceLock::new();
+    ANSWER.get_or_init(|| {
+        let has = |sections: &[&str]| program_has_section(sections);
+        if has(&[".debug_info", ".zdebug_info", ".gnu_debuglink"]) {
+            "full"
+        } else if has(&[".symtab"]) {
+            "functions only: the program has no debug information; build it with debug = \"line-tables-only\" in its \
+             profile for files, lines and inlined functions"
+        } else {
+            "none: the program was stripped, or cannot be read; build it with strip = \"none\" and \
+             debug = \"line-tables-only\" in its profile"
+        }
+    })
+}
+
+/// Whether the program's file has one of these sections.
+#[cfg(feature = "http")]
+fn program_has_section(names: &[&str]) -> bool {
+    let Ok(file) = std::env::current_exe().and_then(std::fs::File::open) else { return false };
+    // Reads the headers only.
+    let cache = object::ReadCache::new(file);
+    let Ok(file) = object::File::parse(&cache) else { return false };
+    names.iter().any(|name| object::Object::section_by_name(&file, name).is_some())
 }
 
 /// A line that has no name of its own.

@@ -1,0 +1,148 @@
+//! A moment as somebody names it, and the record that is nearest to it.
+//!
+//! Path: *read path*.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{History, Record};
+
+/// Which moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// So long before now.
+    Ago(Duration),
+    At(SystemTime),
+    Mark(String),
+}
+
+/// No record is near a moment: what there is instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Nothing is recorded.
+    Off,
+    /// Nothing yet.
+    Empty,
+    /// Records from so long ago to so long ago.
+    Outside { records: usize, oldest: Duration, latest: Duration },
+    /// No mark of that name, but so many others.
+    Mark { marks: usize },
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ago = |age: &Duration| humantime::format_duration(Duration::from_secs(age.as_secs()));
+        match self {
+            Missing::Off => write!(
+                f,
+                "no snapshots are kept: the recorder is off; PPROF_RECORD=60s in the environment turns it on"
+            ),
+            Missing::Empty => write!(f, "no snapshot is kept yet; try again in a moment"),
+            Missing::Outside { records, oldest, latest } => write!(
+                f,
+                "no snapshot of that time is kept: there are {records}, the oldest from {} ago, the latest from {} ago; /debug/pprof/history lists them",
+                ago(oldest),
+                ago(latest)
+            ),
+            Missing::Mark { marks } => {
+                write!(f, "no mark of that name: there are {marks}; /debug/pprof/mark lists them")
+            }
+        }
+    }
+}
+
+impl Moment {
+    pub(super) fn find<'h>(&self, history: &'h History, now: Instant) -> Result<&'h Record, Missing> {
+        match self {
+            Moment::Ago(time) => {
+                nearest(history, now, |record| distance(now.saturating_duration_since(record.at), *time))
+            }
+            Moment::At(time) => nearest(history, now, |record| {
+                let taken_at = record.summary.taken_at;
+                taken_at.duration_since(*time).unwrap_or_else(|earlier| earlier.duration())
+            }),
+            Moment::Mark(name) => history
+                .marks()
+                .find_map(|(known, record)| (known == name).then_some(record))
+                .ok_or(Missing::Mark { marks: history.marks.len() }),
+        }
+    }
+}
+
+fn distance(a: Duration, b: Duration) -> Duration {
+    a.max(b) - a.min(b)
+}
+
+/// The record that is nearest, if it is near: within a period of it, or no further from it than its neighbours are from
+/// each other.
+fn nearest(
+    history: &History,
+    now: Instant,
+    distance: impl Fn(&Record) -> Duration,
+) -> Result<&Record, Missing> {
+    let period = history.period.ok_or(Missing::Off)?;
+    let (first, last) = history.records.front().zip(history.records.back()).ok_or(Missing::Empty)?;
+    let (index, nearest) = history
+        .records
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, record)| distance(record))
+        .ok_or(Missing::Empty)?;
+    let is_at_an_end = index == 0 || index + 1 == history.records.len();
+    if is_at_an_end && distance(nearest) > period {
+        let age = |record: &Record| now.saturating_duration_since(record.at);
+        return Err(Missing::Outside {
+            records: history.records.len(),
+            oldest: age(first),
+            latest: age(last),
+        });
+    }
+    Ok(nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{snapshot, totals};
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    fn history(start: Instant, minutes: &[u64]) -> History {
+        let mut history = History::new(Some(PERIOD), super::super::DEFAULT_LIMIT_BYTES);
+        for &minute in minutes {
+            let mut then = snapshot(&[(0, totals(minute, minute))]);
+            then.taken_at += PERIOD * minute as u32;
+            history.record(&then, crate::process::Memory::default(), start + PERIOD * minute as u32);
+        }
+        history
+    }
+
+    #[test]
+    fn the_nearest_record_is_found_and_none_that_is_far() {
+        let start = Instant::now();
+        let history = history(start, &[0, 1, 2, 3, 10, 11]);
+        let now = start + PERIOD * 11;
+        let minute =
+            |moment: Moment| history.find(&moment, now).map(|record| record.summary.totals.inuse_bytes);
+        for (seconds_ago, expected) in
+            [(0, 11.0), (29, 11.0), (31, 10.0), (200, 10.0), (400, 3.0), (660, 0.0), (715, 0.0)]
+        {
+            assert_eq!(minute(Moment::Ago(Duration::from_secs(seconds_ago))), Ok(expected), "{seconds_ago}");
+        }
+        let outside = minute(Moment::Ago(Duration::from_secs(721))).unwrap_err();
+        assert_eq!(outside, Missing::Outside { records: 6, oldest: PERIOD * 11, latest: Duration::ZERO });
+        assert!(outside.to_string().contains("there are 6, the oldest from 11m ago, the latest from 0s ago"));
+        let at = |seconds| minute(Moment::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+        assert_eq!((at(0), at(125), at(700)), (Ok(0.0), Ok(2.0), Ok(11.0)));
+        assert!(at(1000).is_err());
+    }
+
+    #[test]
+    fn an_empty_past_says_why() {
+        let now = Instant::now();
+        let find =
+            |period| History::new(period, 1 << 20).find(&Moment::Ago(PERIOD), now).map(drop).unwrap_err();
+        assert_eq!(find(None), Missing::Off);
+        assert_eq!(find(Some(PERIOD)), Missing::Empty);
+    }
+}

@@ -1,0 +1,176 @@
+//! How a leak is told from a cache that fills up, a burst, and a queue: one stack's history and the ages of its blocks.
+//!
+//! The window is cut into three equal parts. Of each, the *floor* counts, the least that was in use: what comes and goes
+//! does not hide what stays. With floors `a`, `b`, `c` at the times they were reached,
+//!
+//! - growth is `c - a`, and grows by `(c - a) / (time of c - time of a)`;
+//! - its standard error is `v sqrt(born + died)`: of the samples in use at `c`, those born after `a`, and of those in use
+//!   at `a`, those dead by now (the ages tell both), each worth `v` bytes, the root mean square of what a live sample
+//!   stands for. Both choosing samples and a program that allocates at random make such a sum vary like that;
+//! - `z` is growth in standard errors.
+//!
+//! From [`Z_MIN`] on it is no accident. Then, in this order: growth that came in one step is a *burst*; growth whose blocks
+//! are freed, only later and later or ever more of them, is a *backlog*; growth that has stopped is a *burst* too; growth that
+//! gets slower is *slowing*, as a cache that fills; the rest is a *leak*. docs/leaks.md has the rates of hits and false alarms.
+//!
+//! Path: *read path*. Pure.
+
+/// Growth below so many standard errors is no growth: by chance, one stack in 30 000 has as much.
+pub(super) const Z_MIN: f64 = 4.0;
+/// Records needed, the one of now included.
+pub(super) const MIN_RECORDS: usize = 7;
+/// A step between two records that is so much of all growth makes it a burst.
+const BURST_SHARE: f64 = 0.5;
+/// The later half of the growth must be more than so many of its standard errors, or growth has stopped.
+const STOPPED_ERRORS: f64 = 2.0;
+/// Where growth is steady, half of it comes in the later half; below this share it gets slower, if the halves differ by
+/// more than chance would have it.
+const SLOWING_SHARE: f64 = 0.4;
+/// In standard errors of their difference.
+const SLOWING_ERRORS: f64 = 2.0;
+/// Of what grew in the earlier half, so much must still be there to call it a leak.
+const SURVIVING_SHARE: f64 = 0.5;
+
+/// What is known of a stack in the window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Series {
+    /// In seconds, ascending; the last is now. The same for all stacks.
+    pub(crate) times: Vec<f64>,
+    /// In use at each time.
+    pub(crate) bytes: Vec<f64>,
+    /// Samples behind them.
+    pub(crate) samples: Vec<f64>,
+    /// What is in use now, by age, the youngest first.
+    pub(crate) live: Vec<Cohort>,
+}
+
+/// Blocks in use of one age.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cohort {
+    /// On the clock of [`Series::times`].
+    pub(crate) born: f64,
+    pub(crate) bytes: f64,
+    pub(crate) samples: f64,
+}
+
+/// What a stack that grew is suspected of. The surer, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// It grew in one step, or has stopped growing.
+    Burst,
+    /// It grows ever slower.
+    Slowing,
+    /// It grows, and its old blocks are freed: a queue that gets longer, or more load.
+    Backlog,
+    /// It grows steadily, and its old blocks stay.
+    Leak,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Burst => "burst",
+            Kind::Slowing => "slowing",
+            Kind::Backlog => "backlog",
+            Kind::Leak => "leak",
+        }
+    }
+}
+
+/// How a stack grew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: f64,
+    pub(crate) bytes_per_hour: f64,
+    /// One standard error of it.
+    pub(crate) error_bytes_per_hour: f64,
+    pub(crate) z: f64,
+}
+
+/// `None` if the stack did not grow, or not surely.
+pub(crate) fn judge(series: &Series) -> Option<Growth> {
+    let [a, b, c] = floors(series)?;
+    let bytes = series.bytes[c] - series.bytes[a];
+    let error = series.error(a, c);
+    let z = bytes / error;
+    if !(z >= Z_MIN) {
+        return None;
+    }
+    let hours = (series.times[c] - series.times[a]) / 3600.0;
+    Some(Growth {
+        kind: kind(series, [a, b, c], bytes),
+        bytes,
+        bytes_per_hour: bytes / hours,
+        error_bytes_per_hour: error / hours,
+        z,
+    })
+}
+
+fn kind(series: &Series, [a, b, c]: [usize; 3], growth: f64) -> Kind {
+    let earlier = series.bytes[b] - series.bytes[a];
+    let later = series.bytes[c] - series.bytes[b];
+    let steps = series.bytes[a..=c].windows(2).map(|pair| pair[1] - pair[0]);
+    let largest_step = steps.fold(0.0, f64::max);
+    if largest_step > BURST_SHARE * growth || earlier <= 0.0 {
+        return Kind::Burst;
+    }
+    let is_of_then = |cohort: &&Cohort| (series.times[a]..series.times[b]).contains(&cohort.born);
+    let surviving: f64 = series.live.iter().filter(is_of_then).map(|cohort| cohort.bytes).sum();
+    if surviving < SURVIVING_SHARE * earlier {
+        Kind::Backlog
+    } else if later < STOPPED_ERRORS * series.error(b, c) {
+        Kind::Burst
+    } else if later < SLOWING_SHARE * growth && earlier - later > SLOWING_ERRORS * series.error(a, c) {
+        Kind::Slowing
+    } else {
+        Kind::Leak
+    }
+}
+
+/// Where the least is in use in each third of the window.
+fn floors(series: &Series) -> Option<[usize; 3]> {
+    let (first, last) = (*series.times.first()?, *series.times.last()?);
+    if series.times.len() < MIN_RECORDS {
+        return None;
+    }
+    let third = (last - first) / 3.0;
+    let in_third = |index: usize, n: usize| {
+        let position = (series.times[index] - first) / third;
+        position >= n as f64 && (position < (n + 1) as f64 || n == 2)
+    };
+    let mut floors = [0; 3];
+    for (n, floor) in floors.iter_mut().enumerate() {
+        // Of equal ones, the first of the first third and the last of the others.
+        let within = (0..series.times.len()).filter(|&index| in_third(index, n));
+        *floor = if n == 0 {
+            within.min_by(|&i, &j| series.bytes[i].total_cmp(&series.bytes[j]))?
+        } else {
+            within.rev().min_by(|&i, &j| series.bytes[i].total_cmp(&series.bytes[j]))?
+        };
+    }
+    Some(floors)
+}
+
+impl Series {
+    /// One standard error of the growth between two times.
+    fn error(&self, from: usize, to: usize) -> f64 {
+        let survivors: f64 = self
+            .live
+            .iter()
+            .filter(|cohort| cohort.born <= self.times[from])
+            .map(|cohort| cohort.samples)
+            .sum();
+        let born = (self.samples[to] - survivors).max(0.0);
+        let died = (self.samples[from] - survivors).max(0.0);
+        self.bytes_of_a_sample() * (born + died).max(1.0).sqrt()
+    }
+
+    /// The root mean square.
+    fn bytes_of_a_sample(&self) -> f64 {
+        let samples: f64 = self.live.iter().map(|cohort| cohort.samples).sum();
+        let squares = self.live.iter().map(|cohort| cohort.bytes * cohort.bytes / cohort.samples);
+        if samples > 0.0 { (squares.sum::<f64>() / samples).sqrt() } else { f64::INFINITY }
+    }
+}

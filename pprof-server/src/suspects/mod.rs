@@ -1,0 +1,188 @@
+//! The stacks that may leak, the surest first, from the recorded past and the ages of what is in use.
+//!
+//! ```text
+//! History + snapshot with ages ─▶ series of each stack ─▶ method (judge) ─▶ report ─▶ text, JSON, pprof
+//! ```
+//!
+//! Called by `http::handler` for `/debug/pprof/leaks`.
+//!
+//! Path: *read path*. Cost: that of a profile, and some 0.1 µs for each stack and record.
+
+mod method;
+mod report;
+#[cfg(test)]
+mod scenarios;
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use alloc_profiler::{AgeTotals, Snapshot, Totals};
+use method::{Cohort, Growth, Kind, MIN_RECORDS, Series, judge};
+
+use crate::encode::{Ages, Frame, NamedStacks};
+use crate::history::{History, OVERFLOW, sums};
+
+/// Records looked at: more of them say little more.
+const MAX_RECORDS: usize = 30;
+/// Periods looked at: as far as every record is kept.
+const MAX_PERIODS: u32 = 60;
+
+/// What is suspected.
+#[derive(Debug)]
+pub(crate) struct Report {
+    time: SystemTime,
+    /// From the first record looked at to now.
+    window: Duration,
+    /// Looked at, now included.
+    records: usize,
+    suspects: Vec<Suspect>,
+    /// What the reader has to know.
+    notes: Vec<String>,
+}
+
+/// A stack that grew; one for all that differ only in plumbing.
+#[derive(Debug)]
+struct Suspect {
+    growth: Growth,
+    /// In use now.
+    totals: Totals,
+    ages: Option<Ages>,
+    /// In use at each record.
+    bytes: Vec<f64>,
+    frames: Vec<Frame>,
+    stack_ids: Vec<u32>,
+}
+
+/// The stacks of `now`, which must have ages, that grew in the last hour (or 60 periods).
+pub(crate) fn report(history: &History, now: &Snapshot, at: Instant) -> Report {
+    alloc_profiler::unsampled(|| {
+        let names = NamedStacks::of(now);
+        let groups = Groups { of_stack: names.groups(), count: now.stacks.len() };
+        let (times, series) = series(history, now, at, &groups);
+        let mut suspects: Vec<(usize, Growth)> =
+            series.iter().filter_map(|(group, series)| Some((*group, judge(series)?))).collect();
+        suspects.sort_by(|(a_group, a), (b_group, b)| {
+            b.kind.cmp(&a.kind).then(b.z.total_cmp(&a.z)).then(a_group.cmp(b_group))
+        });
+        let suspects = suspects.into_iter().map(|(group, growth)| {
+            let members = groups.members(group);
+            let sizes = || members.iter().flat_map(|&index| &now.stacks[index].by_size);
+            let mut totals = Totals::default();
+            sizes().for_each(|size| totals += size.totals);
+            let ages: Vec<&[AgeTotals]> = sizes().map(|size| &size.ages[..]).collect();
+            Suspect {
+                growth,
+                totals,
+                ages: Ages::of(&ages),
+                bytes: series[&group].bytes.clone(),
+                frames: names.frames(members[0]),
+                stack_ids: members.iter().map(|&index| now.stacks[index].id).collect(),
+            }
+        });
+        let suspects: Vec<Suspect> = suspects.collect();
+        Report {
+            time: now.taken_at,
+            window: Duration::try_from_secs_f64(-times.first().copied().unwrap_or(0.0)).unwrap_or_default(),
+            records: times.len(),
+            notes: notes(history, times.len(), &suspects),
+            suspects,
+        }
+    })
+}
+
+fn notes(history: &History, records: usize, suspects: &[Suspect]) -> Vec<String> {
+    let mut notes = Vec::new();
+    match history.period() {
+        None => notes.push(
+            "the recorder is off, so nothing is known of the past; PPROF_RECORD=60s in the environment turns it on"
+                .to_owned(),
+        ),
+        Some(period) if records < MIN_RECORDS => notes.push(format!(
+            "too early to tell: {records} of {MIN_RECORDS} snapshots are there, one is taken every {}",
+            humantime::format_duration(period)
+        )),
+        Some(_) => {}
+    }
+    if suspects.iter().any(|suspect| suspect.growth.kind == Kind::Leak) {
+        notes.push(
+            "what fills steadily looks like a leak until it is full: look again when the history is longer"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// Which stacks of the snapshot are one.
+struct Groups {
+    /// By index into the snapshot's stacks: the index of the first that is the same.
+    of_stack: Vec<usize>,
+    count: usize,
+}
+
+impl Groups {
+    fn members(&self, group: usize) -> Vec<usize> {
+        (0..self.count).filter(|&index| self.of_stack[index] == group).collect()
+    }
+}
+
+/// The times looked at, in seconds, now being 0, and the series of each group that may have grown.
+fn series(
+    history: &History,
+    now: &Snapshot,
+    at: Instant,
+    groups: &Groups,
+) -> (Vec<f64>, HashMap<usize, Series>) {
+    let longest =
+        history.period().unwrap_or_default() * MAX_PERIODS + history.period().unwrap_or_default() / 2;
+    let records: Vec<_> = history.records().filter(|record| record.age(at) <= longest).collect();
+    let step = records.len().div_ceil(MAX_RECORDS).max(1);
+    // Every `step`th, counted from the first, so that the window is as long as it can be.
+    let records: Vec<_> = records.into_iter().step_by(step).collect();
+    let mut times: Vec<f64> = records.iter().map(|record| -record.age(at).as_secs_f64()).collect();
+    times.push(0.0);
+
+    let group_of_id: HashMap<u32, usize> =
+        now.stacks.iter().zip(&groups.of_stack).map(|(stack, &group)| (stack.id, group)).collect();
+    let empty = || Series {
+        times: times.clone(),
+        bytes: vec![0.0; times.len()],
+        samples: vec![0.0; times.len()],
+        live: Vec::new(),
+    };
+    let mut by_group: HashMap<usize, Series> = HashMap::new();
+    // What is not in use now has not grown.
+    for (stack, &group) in now.stacks.iter().zip(&groups.of_stack) {
+        let ages = stack.by_size.iter().flat_map(|size| &size.ages);
+        let live = ages.map(|age| Cohort {
+            born: -age.age.as_secs_f64(),
+            bytes: age.bytes,
+            samples: age.samples as f64,
+        });
+        let mut live = live.peekable();
+        if live.peek().is_some() {
+            by_group.entry(group).or_insert_with(empty).live.extend(live);
+        }
+    }
+    let mut add = |index: usize, id: u32, totals: &Totals| {
+        let group = group_of_id.get(&id).filter(|_| id != OVERFLOW);
+        if let Some(series) = group.and_then(|group| by_group.get_mut(group)) {
+            series.bytes[index] += totals.inuse_bytes;
+            series.samples[index] += totals.inuse_samples as f64;
+        }
+    };
+    for (index, record) in records.iter().enumerate() {
+        record.sums().iter().for_each(|(id, totals)| add(index, *id, totals));
+    }
+    sums(now).iter().for_each(|(id, totals)| add(records.len(), *id, totals));
+    (times, by_group)
+}
+
+impl Report {
+    /// `now`, with the stacks of the suspects alone.
+    pub(crate) fn snapshot(&self, now: &Snapshot) -> Snapshot {
+        let ids: HashSet<u32> =
+            self.suspects.iter().flat_map(|suspect| suspect.stack_ids.iter().copied()).collect();
+        let stacks = now.stacks.iter().filter(|stack| ids.contains(&stack.id)).cloned().collect();
+        Snapshot { stacks, overflow: Vec::new(), ..now.clone() }
+    }
+}

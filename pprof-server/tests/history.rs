@@ -1,0 +1,226 @@
+//! The past over a socket, with real time that passes: differences from moments that nobody had asked about in time,
+//! marks, ages, and a leak that is called one.
+
+use std::hint::black_box;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use pprof_server::{SamplingAllocator, Server};
+use serde_json::Value;
+use workspace_tests::client::{get, request};
+use workspace_tests::{check_valid, go_tool_pprof, scraper_rules};
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+/// Samples that may be missing from what is in use, of a thousand: each lock is waited for one millisecond, and this
+/// machine may be busy.
+const LOST: i64 = 10;
+
+static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+mod program {
+    use super::{KEPT, black_box};
+
+    /// What is there before anything is asked.
+    #[inline(never)]
+    pub(crate) fn set_up() {
+        KEPT.lock().unwrap().push(black_box(vec![1; 3_000_000]));
+    }
+
+    /// 100 blocks of 1000 bytes.
+    #[inline(never)]
+    pub(crate) fn leak() {
+        let mut kept = KEPT.lock().unwrap();
+        for _ in 0..100 {
+            kept.push(black_box(vec![1; 1000]));
+        }
+    }
+}
+
+fn seconds_since_1970() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64()
+}
+
+/// One test: all of it needs the same passage of time.
+#[test]
+fn the_past_is_there_without_having_been_asked_for() {
+    pprof_server::alloc_profiler::set_sampling_interval(1);
+    // So that it does not grow meanwhile, and is no suspect.
+    KEPT.lock().unwrap().reserve(10_000);
+    program::set_up();
+    let server = Server::builder().record_every(Duration::from_secs(1)).serve("127.0.0.1:0").unwrap();
+    let address = server.local_addr();
+    let ask = |query: &str| get(address, &format!("/debug/pprof/{query}"));
+    let json = |query: &str| -> Value {
+        let reply = ask(query);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{query}");
+        serde_json::from_str(reply.text()).unwrap()
+    };
+    let row = |document: &Value, function: &str| -> Value {
+        let is_it = |row: &&Value| row["stack"][0]["function"].as_str().unwrap().ends_with(function);
+        document["rows"].as_array().unwrap().iter().find(is_it).cloned().unwrap_or_default()
+    };
+    let records = || json("history")["records"].as_array().unwrap().len();
+
+    // A second's worth of leak for each of ten records.
+    let started = Instant::now();
+    let started_seconds = seconds_since_1970();
+    let mut mark_reply = None;
+    for step in 1..=10_u32 {
+        program::leak();
+        if step == 5 {
+            mark_reply = Some(request(address, "POST", "/debug/pprof/mark?name=halfway", ""));
+        }
+        std::thread::sleep((Duration::from_secs(1) * step).saturating_sub(started.elapsed()));
+    }
+    let history = json("history");
+    assert_eq!(history["period_seconds"], 1);
+    assert!((9..=12).contains(&records()), "{history}");
+    let in_use: Vec<i64> = history["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["inuse_space"].as_i64().unwrap())
+        .collect();
+    assert!(in_use.is_sorted() && in_use[0] >= 3_000_000, "{in_use:?}");
+    assert!(history["now"]["rss_bytes"].as_u64().unwrap() > 3_000_000, "{history}");
+    assert_eq!(history["now"]["inuse_space_error_bytes"], 0, "every allocation is recorded");
+    assert_eq!(history["symbols"], "full");
+
+    // From the first record to now, all that leaked but the first second's; what was set up is no growth.
+    let grown = json("heap?ago=10s&format=json");
+    let leaked = row(&grown, "program::leak")["values"].clone();
+    let objects = leaked["inuse_objects"].as_i64().unwrap();
+    assert!((800 - LOST..=1000).contains(&objects), "{leaked}");
+    assert_eq!(leaked["inuse_space"].as_i64().unwrap(), objects * 1000);
+    assert_eq!(row(&grown, "program::set_up"), Value::Null);
+    let span = grown["duration_nanos"].as_u64().unwrap();
+    assert!((8_000_000_000..=12_000_000_000).contains(&span), "{span}");
+
+    // A past moment, and the difference between two of them.
+    let then = json(&format!("heap?at={:.3}&format=json", started_seconds + 4.0));
+    let objects_then = row(&then, "program::leak")["values"]["inuse_objects"].as_i64().unwrap();
+    assert!((300..=600).contains(&objects_then), "{then}");
+    assert_eq!(row(&then, "program::set_up")["values"]["inuse_space"], 3_000_000);
+    assert_eq!(then["duration_nanos"], Value::Null);
+    let between = format!("since={:.3}&at={:.3}", started_seconds + 2.0, started_seconds + 4.0);
+    let between = json(&format!("heap?{between}&format=json"));
+    let objects_between = row(&between, "program::leak")["values"]["inuse_objects"].as_i64().unwrap();
+    assert!((100..=300).contains(&objects_between), "{between}");
+
+    // A mark is a moment with a name, set once.
+    let reply = mark_reply.unwrap();
+    assert_eq!((reply.status, reply.text()), (201, "mark set\n"));
+    let again = request(address, "POST", "/debug/pprof/mark?name=halfway", "");
+    assert_eq!(again.status, 409);
+    assert!(again.text().contains("replace=1"), "{}", again.text());
+    assert!(ask("mark").text().starts_with("halfway  20"), "{}", ask("mark").text());
+    let since = json("heap?since=halfway&format=json");
+    let objects_since = row(&since, "program::leak")["values"]["inuse_objects"].as_i64().unwrap();
+    assert!((500 - LOST..=500).contains(&objects_since), "{since}");
+    let replaced = request(address, "POST", "/debug/pprof/mark?name=halfway&replace=1", "");
+    assert_eq!(replaced.status, 201);
+    let since = json("heap?since=halfway&format=json");
+    assert_eq!(row(&since, "program::leak"), Value::Null);
+
+    // Profiles of the past are profiles.
+    for query in ["heap?ago=5s", "allocs?since=halfway", "heap?ago=8s&at=2999999999"] {
+        let reply = ask(query);
+        if query.contains("2999999999") {
+            assert_eq!(reply.status, 404, "the year 2065 is not recorded");
+            assert!(
+                reply.text().contains("no snapshot of that time is kept: there are 1"),
+                "{}",
+                reply.text()
+            );
+            assert_eq!(reply.header("x-go-pprof"), Some("1"));
+            continue;
+        }
+        let profile = scraper_rules(&reply.body);
+        check_valid(&reply.body);
+        assert!(profile.duration_nanos > 0 && profile.time_nanos > 0, "{query}");
+    }
+    let top = go_tool_pprof(&["-top", "-sample_index=inuse_objects"], &ask("heap?ago=10s").body);
+    assert!(top.contains("history::program::leak"), "{top}");
+    assert_eq!(ask("heap?since=nobody").status, 404);
+    assert_eq!(ask("heap?ago=2h").status, 404);
+    for query in [
+        "heap?ago=5s&seconds=1",
+        "heap?at=5&debug=1",
+        "heap?min_age=1s&ago=5s",
+        "heap?labels=age&seconds=1",
+        "heap?ago=5s&since=5",
+    ] {
+        assert_eq!(ask(query).status, 400, "{query}");
+    }
+
+    // What is old, and how old everything is.
+    let old = json("heap?min_age=6s&format=json");
+    let objects_old = row(&old, "program::leak")["values"]["inuse_objects"].as_i64().unwrap();
+    assert!((300..=900).contains(&objects_old), "{old}");
+    assert_eq!(row(&old, "program::leak")["values"]["alloc_objects"], 1000);
+    let now = json("heap?format=json");
+    let age = &row(&now, "program::leak")["age"];
+    let (median, max) = (age["median_seconds"].as_f64().unwrap(), age["max_seconds"].as_f64().unwrap());
+    assert!((3.0..9.0).contains(&median) && (9.5..30.0).contains(&max), "{age}");
+    let labelled = ask("heap?labels=age").body;
+    let profile = check_valid_ages(&labelled);
+    assert!(
+        profile[0] == 3_000_000 && (1_000_000 - 1000 * LOST..=1_000_000).contains(&profile[1]),
+        "{profile:?}"
+    );
+    let focused = go_tool_pprof(&["-top", "-sample_index=inuse_objects", "-tagfocus=age=10s:"], &labelled);
+    assert!(focused.contains("program::set_up"), "{focused}");
+    assert!(ask("heap?format=text").text().contains("age: median      max"));
+
+    // The leak is called one, first and alone; what was set up is not.
+    let leaks = json("leaks?format=json");
+    let suspects = leaks["suspects"].as_array().unwrap();
+    assert_eq!(suspects[0]["kind"], "leak", "{leaks}");
+    assert!(suspects[0]["stack"][0]["function"].as_str().unwrap().ends_with("program::leak"), "{leaks}");
+    let an_hour = suspects[0]["growth_bytes_per_hour"].as_f64().unwrap();
+    assert!((an_hour / 360e6 - 1.0).abs() < 0.5, "{an_hour}");
+    assert_eq!(suspects.iter().filter(|suspect| suspect["kind"] == "leak").count(), 1, "{leaks}");
+    let text = ask("leaks");
+    assert!(text.text().contains(": 1 that leak"), "{}", text.text());
+    assert!(text.text().contains("tests/history.rs:"), "{}", text.text());
+    let top = go_tool_pprof(&["-top"], &ask("leaks?format=pprof").body);
+    assert!(top.contains("program::leak") && !top.contains("program::set_up"), "{top}");
+}
+
+/// Bytes in use of `set_up` and of `leak`, over all ages, which the label tells in seconds.
+fn check_valid_ages(profile: &[u8]) -> [i64; 2] {
+    check_valid(profile);
+    let profile = scraper_rules(profile);
+    let text = |index: i64| profile.string_table[index as usize].as_str();
+    let mut sums = [0; 2];
+    for sample in &profile.sample {
+        let age = sample.label.iter().find(|label| text(label.key_index) == "age");
+        if let Some(age) = age {
+            assert_eq!(text(age.num_unit_index), "seconds");
+            assert!([0, 1, 10, 60, 600].contains(&age.num), "{age:?}");
+        }
+        // What has no age is not in use.
+        assert!(age.is_some() || sample.value[3] == 0, "{sample:?}");
+        let location = &profile.location[sample.location_id[0] as usize - 1];
+        let function = &profile.function[location.line[0].function_id as usize - 1];
+        let name = text(function.name_index);
+        let index = ["program::set_up", "program::leak"].iter().position(|wanted| name.ends_with(wanted));
+        if let Some(index) = index {
+            sums[index] += sample.value[3];
+        }
+    }
+    sums
+}
+
+#[test]
+fn without_a_recorder_the_past_says_so() {
+    let server = Server::builder().record_every(None).serve("127.0.0.1:0").unwrap();
+    let reply = get(server.local_addr(), "/debug/pprof/heap?ago=1m");
+    assert_eq!(reply.status, 404);
+    assert!(reply.text().contains("the recorder is off"), "{}", reply.text());
+    assert!(get(server.local_addr(), "/debug/pprof/leaks").text().contains("the recorder is off"));
+    let error = Server::builder().record_every(Duration::from_millis(10)).serve("127.0.0.1:0").unwrap_err();
+    assert!(error.to_string().contains("a record every 10ms will not do"), "{error}");
+}
