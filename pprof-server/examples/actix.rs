@@ -1,5 +1,6 @@
 //! Profiles on an actix-web server. actix-web has request and response types of its own, so they are converted.
-//! It does not stop a handler whose client has left: a delta then waits to its end.
+//! By default it lets a handler finish whose client has left, and a delta would wait to its end: see
+//! `h1_allow_half_closed` below.
 
 use actix_web::http::{StatusCode, header::CONTENT_LENGTH};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -21,6 +22,8 @@ async fn main() -> std::io::Result<()> {
             .service(web::resource("/internal/profiles/{name:.*}").to(respond))
             .route("/", web::get().to(|| async { "hello" }))
     })
+    // A client that leaves ends its delta, and makes room for another.
+    .h1_allow_half_closed(false)
     .workers(1)
     .bind(address)?;
     println!("http://{}/debug/pprof/", server.addrs()[0]);

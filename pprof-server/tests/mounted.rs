@@ -85,7 +85,7 @@ fn assert_serves(example: &str) -> Program {
 }
 
 /// One delta of a kind for each client, and its place is free once the client has left.
-fn assert_places(program: &Program, is_told_of_leaving: bool) {
+fn assert_places(program: &Program) {
     let address = program.address;
     let delta = || get(address, "/internal/profiles/heap?seconds=1").status;
     let started = Instant::now();
@@ -97,30 +97,27 @@ fn assert_places(program: &Program, is_told_of_leaving: bool) {
         }
         assert!(started.elapsed() < Duration::from_secs(20), "two deltas for one client");
     };
-    if is_told_of_leaving {
-        drop(waiting);
-        let started = Instant::now();
-        while delta() != 200 {
-            assert!(started.elapsed() < Duration::from_secs(20), "the client that left still waits");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    drop(waiting);
+    let started = Instant::now();
+    while delta() != 200 {
+        assert!(started.elapsed() < Duration::from_secs(20), "the client that left still waits");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 #[test]
 fn axum_serves_profiles() {
-    assert_places(&assert_serves("axum"), true);
+    assert_places(&assert_serves("axum"));
 }
 
 #[test]
 fn hyper_serves_profiles() {
-    assert_places(&assert_serves("hyper"), true);
+    assert_places(&assert_serves("hyper"));
 }
 
 #[test]
 fn actix_web_serves_profiles() {
-    // It lets a handler finish after the client has left.
-    assert_places(&assert_serves("actix"), false);
+    assert_places(&assert_serves("actix"));
 }
 
 #[cfg(unix)]
