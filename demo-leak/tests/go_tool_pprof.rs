@@ -7,7 +7,6 @@ mod service;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,7 +14,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use service::Service;
-use workspace_tests::{check_valid, client, go_tool_pprof, go_tool_pprof_at, scraper_rules};
+use workspace_tests::{check_valid, client, go_tool_pprof, go_tool_pprof_at, pprof, scraper_rules};
 
 /// The function that leaks, as profiles name it.
 const LEAKING: &str = "demo_leak::reader::Reader::start";
@@ -193,7 +192,6 @@ impl Drop for ProfileFile {
 
 /// `go tool pprof -http`, until dropped.
 struct WebPages {
-    /// `go` and, as its child, `pprof`: a process group.
     child: Child,
     address: SocketAddr,
     _profile: ProfileFile,
@@ -202,14 +200,13 @@ struct WebPages {
 impl WebPages {
     fn of(profile: &[u8]) -> WebPages {
         let profile = ProfileFile::new("shown", profile);
-        let mut child = Command::new("go")
-            // Without a number behind the colon, Go picks a free port.
-            .args(["tool", "pprof", "-no_browser", "-http=127.0.0.1:"])
+        let mut child = Command::new(pprof())
+            // Without a number behind the colon, it picks a free port.
+            .args(["-no_browser", "-http=127.0.0.1:"])
             .arg(profile.path())
             .stderr(Stdio::piped())
-            .process_group(0)
             .spawn()
-            .expect("Go is missing: scripts/test.sh installs it");
+            .expect("it is there");
         let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let told =
             lines.into_iter().find_map(|line| Some(line.split_once("web UI on http://")?.1.to_owned()));
@@ -233,9 +230,6 @@ impl WebPages {
 
 impl Drop for WebPages {
     fn drop(&mut self) {
-        // Killing `go` alone would leave `pprof` behind.
-        let kill = format!("kill -TERM -{}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &kill]).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -44,12 +44,26 @@ pub fn go_tool_pprof(arguments: &[&str], profile: &[u8]) -> String {
 pub fn go_tool_pprof_at(arguments: &[&str], source: &str) -> String {
     // What pprof fetches it also saves, by default below the home directory.
     let saved = scratch_directory().join(format!("fetched-{}-{}", std::process::id(), next_number()));
-    let mut command = Command::new("go");
-    let output = run(command.args(["tool", "pprof"]).args(arguments).arg(source).env("PPROF_TMPDIR", &saved));
+    let output = run(Command::new(pprof()).args(arguments).arg(source).env("PPROF_TMPDIR", &saved));
     let _ = fs::remove_dir_all(&saved);
     let said = text_of(&output);
     assert!(output.status.success(), "go tool pprof {arguments:?} {source} failed: {said}");
     said
+}
+
+/// The program that `go tool pprof` runs. Go itself takes longer to find it, each time, than it takes to run.
+///
+/// # Panics
+///
+/// If Go is missing.
+pub fn pprof() -> &'static Path {
+    static PPROF: OnceLock<PathBuf> = OnceLock::new();
+    PPROF.get_or_init(|| {
+        // Newer ones build it on first use, and only then can tell where it is.
+        run(Command::new("go").args(["tool", "pprof", "-h"]));
+        let found = run(Command::new("go").args(["tool", "-n", "pprof"]));
+        PathBuf::from(String::from_utf8_lossy(&found.stdout).trim())
+    })
 }
 
 /// Builds `tests/go/checkvalid` once for each version of Go and of its source. Test processes may do so at the

@@ -9,5 +9,5 @@ mod go;
 pub mod oracle;
 mod rules;
 
-pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at};
+pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at, pprof};
 pub use rules::{decode, scraper_rules, violations};
