@@ -1,0 +1,242 @@
+//! A program that is stripped, linked statically, or has its debug information in a file beside it, is profiled as any
+//! other: what names it has are in the profile, and what is missing is named later from the unstripped file.
+//!
+//! The program is this test binary, stripped, or one that is built here.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+use pprof_server::{SamplingAllocator, serve};
+use workspace_tests::client::get;
+use workspace_tests::{check_valid, go_tool_pprof, go_tool_pprof_at, scraper_rules};
+
+#[global_allocator]
+static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+/// Set in the child, which is a stripped copy of this test binary.
+const IS_CHILD: &str = "OTHER_BUILDS_CHILD";
+
+#[inline(never)]
+fn leak_in_other_builds() -> Vec<u8> {
+    black_box(vec![1; 5_000_000])
+}
+
+/// The child: leaks, serves, tells where, and waits for the end of its standard input.
+fn serve_a_leak() {
+    pprof_server::alloc_profiler::set_sampling_interval(1);
+    let leaked = leak_in_other_builds();
+    let server = serve("127.0.0.1:0").unwrap();
+    println!("\nserved at {}", server.local_addr());
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    drop(leaked);
+}
+
+/// A running program that serves.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    fn start(file: &Path, arguments: &[&str]) -> Program {
+        let mut child = Command::new(file)
+            .args(arguments)
+            .env(IS_CHILD, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address =
+            lines.find_map(|line| line.strip_prefix("served at ")?.parse().ok()).expect("an address");
+        // What the child's harness says at the end must not meet a closed pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Program { child, address }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A file of ours; gone when dropped.
+struct ScratchFile(PathBuf);
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// This binary, of which `strip` with `arguments` has taken something away.
+fn strip(name: &str, arguments: &[&str]) -> ScratchFile {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let stripped = Command::new("strip")
+        .args(arguments)
+        .arg("-o")
+        .arg(&file)
+        .arg(env::current_exe().unwrap())
+        .status()
+        .expect("`strip` comes with the linker: install binutils");
+    assert!(stripped.success());
+    ScratchFile(file)
+}
+
+/// `programs/leak.rs`, compiled and linked with `flags`; what it depends on is what this test depends on.
+fn build(name: &str, flags: &[&str]) -> PathBuf {
+    // `<target>/<profile>/deps/<this>`
+    let this = env::current_exe().unwrap();
+    let [dependencies, profile, target] = [1, 2, 3].map(|up| this.ancestors().nth(up).unwrap());
+    let is_debug = profile.ends_with("debug");
+    // Nothing is left to be built: it tells where the library lies that this test is linked with.
+    let told = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["test", "--no-run", "--test", "other_builds", "--message-format", "json"])
+        .args(["--profile", if is_debug { "dev" } else { "release" }])
+        .arg("--target-dir")
+        .arg(target)
+        .output()
+        .expect("cargo starts");
+    let told = String::from_utf8(told.stdout).unwrap();
+    let library = told.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_library = message["target"]["name"] == "pprof_server" && message["profile"]["test"] == false;
+        message["filenames"][0].as_str().filter(|_| is_library).map(str::to_owned)
+    });
+    let library = library.unwrap_or_else(|| panic!("cargo does not tell of the library: {told}"));
+
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    let output = Command::new(rustc)
+        .args(["--edition", "2024", "-C", "debuginfo=limited", "-C"])
+        .arg(if is_debug { "opt-level=0" } else { "opt-level=3" })
+        .args(flags)
+        .arg(format!("--extern=pprof_server={library}"))
+        .arg("-L")
+        .arg(format!("dependency={}", dependencies.display()))
+        .arg("-o")
+        .args([&file, &source()])
+        .output()
+        .expect("rustc starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    file
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/leak.rs")
+}
+
+fn rows(top: &str) -> impl Iterator<Item = &str> {
+    top.lines().skip_while(|line| !line.contains("flat%")).skip(1)
+}
+
+fn first_row(top: &str) -> &str {
+    rows(top).next().unwrap_or_default()
+}
+
+/// Functions, files and lines of the leak, inlined ones too, are in the profile, which is returned.
+fn assert_leak_is_named(program: &Program) -> Vec<u8> {
+    let profile = get(program.address, "/debug/pprof/heap").body;
+    check_valid(&profile);
+    scraper_rules(&profile);
+    let line_of = |code: &str| {
+        let source = include_str!("programs/leak.rs");
+        source.lines().position(|line| line.trim() == code).unwrap() + 1
+    };
+    let (inlined, leak) = ("vec![1; 5 << 20]", "black_box(inlined())");
+    let place_of = |code| format!("{}:{}", source().display(), line_of(code));
+    let top = go_tool_pprof(&["-top", "-lines", "-unit=mb", "-nodefraction=0"], &profile);
+    assert!(first_row(&top).ends_with(&format!(" leak::inlined {} (inline)", place_of(inlined))), "{top}");
+    let caller = format!(" leak::leak {}", place_of(leak));
+    assert!(rows(&top).any(|row| row.ends_with(&caller) && row.contains(" 5MB ")), "{top}");
+
+    let list = go_tool_pprof(&["-list=^leak::(inlined|leak)$", "-unit=mb"], &profile);
+    for (flat, code) in [("5MB", inlined), (".", leak)] {
+        // Flat, cumulative, the line's number, the line.
+        let expected = format!("{flat} 5MB {}: {code}", line_of(code));
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(list.lines().any(|line| words(line) == expected), "{expected}: {list}");
+    }
+    profile
+}
+
+#[test]
+fn addresses_are_named_later_by_the_whole_file() {
+    if env::var_os(IS_CHILD).is_some() {
+        return serve_a_leak();
+    }
+    let test = "addresses_are_named_later_by_the_whole_file";
+    let file = strip(test, &[]);
+    let program = Program::start(&file.0, &["--exact", test, "--nocapture"]);
+    let name = file.0.file_name().unwrap().to_str().unwrap();
+    let profile = get(program.address, "/debug/pprof/heap").body;
+    check_valid(&profile);
+    let decoded = scraper_rules(&profile);
+    assert_ne!(decoded.mapping[0].build_id_index, 0, "what tells the whole file");
+    // Each address is a row of its own, by the file and the file's own address.
+    let top = go_tool_pprof(&["-top"], &profile);
+    assert!(first_row(&top).contains(&format!(" {name}+0x")), "{top}");
+    let table = get(program.address, "/debug/pprof/heap?format=text&top=1");
+    assert!(table.text().contains(&format!("  {name}+0x")), "{}", table.text());
+
+    // Without names, the profile is named by whoever has the whole file.
+    let whole = env::current_exe().unwrap();
+    let bare = format!("http://{}/debug/pprof/heap?symbolize=none", program.address);
+    let top = go_tool_pprof_at(&["-top", "-cum", "-nodefraction=0", whole.to_str().unwrap()], &bare);
+    assert!(top.contains("leak_in_other_builds"), "{top}");
+    // With nothing but the stripped one, POST finds no names, and that is no error.
+    let top = go_tool_pprof_at(&["-top", "-symbolize=remote"], &bare);
+    assert!(first_row(&top).contains(&format!("[{name}]")), "{top}");
+}
+
+#[test]
+fn the_symbol_table_is_enough_for_functions() {
+    if env::var_os(IS_CHILD).is_some() {
+        return serve_a_leak();
+    }
+    let test = "the_symbol_table_is_enough_for_functions";
+    let file = strip(test, &["--strip-debug"]);
+    let program = Program::start(&file.0, &["--exact", test, "--nocapture"]);
+    let profile = get(program.address, "/debug/pprof/heap").body;
+    scraper_rules(&profile);
+    let top = go_tool_pprof(&["-top"], &profile);
+    assert!(first_row(&top).ends_with("other_builds::leak_in_other_builds"), "{top}");
+    let bare = format!("http://{}/debug/pprof/heap?symbolize=none", program.address);
+    let top = go_tool_pprof_at(&["-top", "-cum", "-nodefraction=0", "-symbolize=remote"], &bare);
+    assert!(top.contains("other_builds::leak_in_other_builds"), "{top}");
+}
+
+#[test]
+fn a_statically_linked_program_is_named_in_full() {
+    let file = build("static", &["-C", "target-feature=+crt-static"]);
+    let program = Program::start(&file, &[]);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", program.child.id())).unwrap();
+    assert!(!maps.contains(".so"), "it is not static: {maps}");
+    let profile = scraper_rules(&assert_leak_is_named(&program));
+    // Position-independent: not where a program of fixed addresses lies.
+    let program = &profile.mapping[0];
+    assert!(program.memory_start > 1 << 40, "{program:x?}");
+    assert_eq!(profile.string_table[program.filename_index as usize], file.to_str().unwrap());
+}
+
+#[test]
+fn debug_information_in_a_package_beside_it_is_read() {
+    let file = build("packaged", &["-C", "split-debuginfo=packed"]);
+    assert_leak_is_named(&Program::start(&file, &[]));
+
+    // It came from there: a copy without the package does not know what was inlined.
+    let alone = ScratchFile(file.with_file_name(format!("unpackaged-{}", std::process::id())));
+    assert!(file.with_extension("dwp").exists());
+    fs::copy(&file, &alone.0).unwrap();
+    let profile = get(Program::start(&alone.0, &[]).address, "/debug/pprof/heap").body;
+    let top = go_tool_pprof(&["-top", "-nodefraction=0"], &profile);
+    assert!(first_row(&top).ends_with(" leak::leak") && !top.contains("leak::inlined"), "{top}");
+}
