@@ -47,6 +47,7 @@ mod recorder;
 mod stack;
 
 mod filter;
+mod libraries;
 mod live;
 mod size_class;
 mod stacks;
@@ -68,6 +69,7 @@ pub use control::{
     DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
     set_limits, set_sampling_interval,
 };
+pub use libraries::{Library, libraries, page_fingerprint, untagged};
 pub use release::release_free_memory;
 pub use size_class::size_class;
 pub use snapshot::{
@@ -112,7 +114,8 @@ pub mod testing {
         let mut rooms = [[std::mem::MaybeUninit::uninit(); crate::MAX_STACK_DEPTH]; 2];
         let [mut ours, mut platforms] = rooms.each_mut().map(crate::stack::Frames::new);
         crate::stack::capture_both(&mut ours, &mut platforms);
-        [ours, platforms].map(|frames| frames.return_addresses().to_vec())
+        let untagged = |address: &usize| crate::untagged(*address);
+        [ours, platforms].map(|frames| frames.return_addresses().iter().map(untagged).collect())
     }
 
     /// Whether a free of the block at `address` has to look for its record: it is sampled, or shares a count of

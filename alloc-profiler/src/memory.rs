@@ -72,14 +72,14 @@ pub(crate) fn place<T: Sync + 'static>(value: T, purpose: Purpose) -> Option<&'s
     }
 }
 
-/// Copies `words` to memory that lives for ever, or `None` at the cap.
-pub(crate) fn copy_words(words: &[usize], purpose: Purpose) -> Option<&'static [usize]> {
-    let start = carve(size_of_val(words), align_of::<usize>(), purpose)?;
-    let place = ptr::with_exposed_provenance_mut::<usize>(start);
-    // SAFETY: as in `place`; the two areas are distinct, and `words.len()` words were carved.
+/// Copies `items` to memory that lives for ever, or `None` at the cap.
+pub(crate) fn copy<T: Copy + Sync + 'static>(items: &[T], purpose: Purpose) -> Option<&'static [T]> {
+    let start = carve(size_of_val(items), align_of::<T>(), purpose)?;
+    let place = ptr::with_exposed_provenance_mut::<T>(start);
+    // SAFETY: as in `place`; the two areas are distinct, and room for as many items was carved.
     unsafe {
-        ptr::copy_nonoverlapping(words.as_ptr(), place, words.len());
-        Some(std::slice::from_raw_parts(place, words.len()))
+        ptr::copy_nonoverlapping(items.as_ptr(), place, items.len());
+        Some(std::slice::from_raw_parts(place, items.len()))
     }
 }
 

@@ -48,7 +48,8 @@ pub struct StackTotals {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackTrace {
     /// Return addresses as found on the stack: each points *after* its call instruction, so subtract one
-    /// before looking up the calling line. Empty if the stack could not be read.
+    /// before looking up the calling line. One in a library that may be unloaded says in its upper 16 bits in which:
+    /// see [`libraries`](crate::libraries) and [`untagged`](crate::untagged). Empty if the stack could not be read.
     pub return_addresses: Box<[usize]>,
     /// True if outer frames were left out: the stack was deeper than
     /// [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).

@@ -139,7 +139,7 @@ fn stack(addresses: &[usize], is_truncated: bool) -> Option<&'static Stack> {
         (count < STACK_LIMIT.load(Relaxed)).then(|| count.wrapping_add(1))
     });
     counted.ok()?;
-    let stack = memory::copy_words(addresses, Purpose::Stacks).and_then(|return_addresses| {
+    let stack = memory::copy(addresses, Purpose::Stacks).and_then(|return_addresses| {
         let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
         let (next, sites) = (AtomicRef::none(), AtomicRef::none());
         memory::place(Stack { id, hash, return_addresses, is_truncated, next, sites }, Purpose::Stacks)

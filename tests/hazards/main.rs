@@ -9,6 +9,7 @@ mod contract;
 mod foreign_code;
 mod fork;
 mod harness;
+mod libraries;
 mod lifetimes;
 mod refusals;
 mod signals;

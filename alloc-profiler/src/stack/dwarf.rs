@@ -16,6 +16,7 @@ use super::recent::{self, Adopted, Passed, Trail};
 use super::registers::{FramePointer, Registers};
 use super::rules::{self, Cfa, Kept, Rule};
 use super::tables::{Found, Tables};
+use crate::libraries;
 
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
@@ -62,6 +63,10 @@ struct Walk {
     /// There is no caller; else we may have had to give up.
     is_at_end: bool,
     frames_on_own_stack: usize,
+    /// What the address of the last frame that we left belongs to, if it may be unloaded; else 0.
+    tag: usize,
+    /// Where the last such library begins, and its tag: most often the next frame is in the same one.
+    last_library: (usize, usize),
 }
 
 impl Walk {
@@ -74,6 +79,8 @@ impl Walk {
             is_exact: true,
             is_at_end: false,
             frames_on_own_stack: usize::MAX,
+            tag: 0,
+            last_library: (0, 0),
         }
     }
 
@@ -94,7 +101,11 @@ impl Walk {
         let own_address = frames.room_address();
         let mut is_past_owner = false;
         for _ in 0..MAX_SLOW_STEPS {
-            let Some(step) = self.step() else { return };
+            let step = self.step();
+            if self.tag != 0 {
+                frames.tag_last(std::mem::take(&mut self.tag));
+            }
+            let Some(step) = step else { return };
             is_past_owner |= self.registers.stack_pointer > own_address || step == Step::OffStack;
             if step == Step::OffStack {
                 // What is known by its place is on the stack where the walk began.
@@ -208,7 +219,16 @@ impl Walk {
     #[cold]
     #[inline(never)]
     fn step_slowly(&mut self, address: usize) -> Option<Step> {
-        let object = objects::find(address)?;
+        let Some(object) = objects::find(address) else {
+            self.tag = libraries::NOWHERE;
+            return None;
+        };
+        if !object.is_permanent {
+            if self.last_library.0 != object.map_start {
+                self.last_library = (object.map_start, object.tag());
+            }
+            self.tag = self.last_library.1;
+        }
         let tables = Tables::of(&object)?;
         match tables.find(address)? {
             Found::Rule(rule) => {
@@ -216,7 +236,10 @@ impl Walk {
                 if object.is_permanent && is_sane {
                     rules::keep(address, rule);
                 }
-                self.apply(rule)
+                let step = self.apply(rule);
+                // Or the next walk would not come by here, where the address is tagged.
+                self.is_at_end &= object.is_permanent;
+                step
             }
             Found::Unusual(frame) => {
                 self.registers = tables.caller(&frame, &self.registers, &mut self.memory)?;

@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use crate::sampler::Pause;
 
-const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
 const WORD_BYTES: usize = size_of::<usize>();
 
 /// The range of a stack.
@@ -152,6 +152,11 @@ impl StackMemory {
         }
         Some(read_word(address))
     }
+}
+
+/// Whether the page that begins at `page` can be read.
+pub(super) fn is_readable(page: usize) -> bool {
+    system::is_readable(page)
 }
 
 #[inline(always)]

@@ -69,6 +69,17 @@ impl<'a> Frames<'a> {
         }
     }
 
+    /// Notes which library the last return address is in.
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    fn tag_last(&mut self, tag: usize) {
+        let last = self.depth.checked_sub(1).and_then(|index| self.return_addresses.get_mut(index));
+        if let Some(place) = last {
+            // SAFETY: the first `depth` are initialised.
+            let address = unsafe { place.assume_init() };
+            place.write(crate::libraries::tagged(address, tag));
+        }
+    }
+
     pub(crate) fn return_addresses(&self) -> &[usize] {
         let initialised = self.return_addresses.get(..self.depth).unwrap_or(&[]);
         // SAFETY: `push` and `Walk::run` alone raise `depth`, by the elements that they wrote.

@@ -6,14 +6,18 @@
 //!
 //! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+use super::memory;
+use crate::libraries::{self, Library, page_fingerprint};
 
 /// An object that an address is in.
 pub(super) struct Object {
-    map_start: usize,
+    pub(super) map_start: usize,
     map_end: usize,
-    /// Where its `.eh_frame_hdr` begins.
+    link_map: usize,
+    /// Where its `.eh_frame_hdr` begins; 0 if it has none.
     pub(super) eh_frame_header: usize,
     /// It will not be unloaded, so what is known about its addresses stays true.
     pub(super) is_permanent: bool,
@@ -72,18 +76,57 @@ fn look_up(address: usize) -> Option<DlFindObject> {
     is_found.then_some(found)
 }
 
-/// The object that the code at `address` belongs to, if it has unwind tables.
+/// As in glibc's `<link.h>`: the part that is for everybody.
+#[repr(C)]
+struct LinkMap {
+    load_bias: usize,
+    name: *const c_char,
+}
+
+/// The object that the code at `address` belongs to.
 pub(super) fn find(address: usize) -> Option<Object> {
-    let found = look_up(address).filter(|found| found.eh_frame != 0)?;
+    let found = look_up(address)?;
     Some(Object {
         map_start: found.map_start,
         map_end: found.map_end,
+        link_map: found.link_map,
         eh_frame_header: found.eh_frame,
         is_permanent: PERMANENT.iter().any(|start| start.load(Relaxed) == found.map_start),
     })
 }
 
 impl Object {
+    /// The number of the library that this is, for addresses in it.
+    pub(super) fn tag(&self) -> usize {
+        if !memory::is_readable(self.map_start) {
+            return libraries::NOWHERE;
+        }
+        // SAFETY: the first page of the object was just read by the kernel, and the object is not being unloaded,
+        // since a function of it is on our stack. It holds headers, which nobody writes.
+        let page = unsafe {
+            std::slice::from_raw_parts(
+                std::ptr::with_exposed_provenance::<u8>(self.map_start),
+                memory::PAGE_BYTES,
+            )
+        };
+        // SAFETY: the loader's record of the object, which is there as long as the object.
+        let link_map = unsafe { std::ptr::with_exposed_provenance::<LinkMap>(self.link_map).as_ref() };
+        let met = Library {
+            tag: 0,
+            start: self.map_start,
+            end: self.map_end,
+            load_bias: link_map.map_or(self.map_start, |link_map| link_map.load_bias),
+            fingerprint: page_fingerprint(page),
+            path: &[],
+        };
+        let path = || match link_map.map(|link_map| link_map.name) {
+            // SAFETY: as above; a name ends with a zero.
+            Some(name) if !name.is_null() => unsafe { CStr::from_ptr(name) }.to_bytes(),
+            _ => &[],
+        };
+        libraries::tag_of(&met, path)
+    }
+
     /// The object's bytes from `start` to its end, if it is in there.
     pub(super) fn bytes_from(&self, start: usize) -> Option<&'static [u8]> {
         if !(self.map_start..self.map_end).contains(&start) {

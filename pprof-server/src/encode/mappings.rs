@@ -4,10 +4,17 @@
 //! address to a place in a file. Called by `encode` for every profile; `symbols` uses the load bias and the
 //! build id. Where there is no `/proc`, the list is empty and addresses stay bare.
 //!
+//! Libraries that are no longer there follow, where no program has any memory: at their addresses as the profiler
+//! tags them. So stacks of theirs keep their names, and those of what took their place its own.
+//!
 //! Path: *read path*.
 
 use crate::symbols::image::Image;
+use alloc_profiler::{Library, libraries, untagged};
 use std::fs;
+
+/// Readings of the mappings before one that libraries came or went during must do.
+const TRIES: usize = 3;
 
 /// Every executable mapping with a name, the main binary's first.
 #[derive(Debug, Default)]
@@ -15,6 +22,15 @@ pub(crate) struct Mappings {
     list: Vec<Mapping>,
     /// Indices into `list`, ascending by start address.
     by_start: Vec<usize>,
+    /// Tags of the libraries that are where they were when they were tagged, ascending.
+    present: Vec<usize>,
+}
+
+/// A file's image in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MappedImage {
+    start: u64,
+    fingerprint: u64,
 }
 
 /// One executable range of the address space.
@@ -56,24 +72,38 @@ impl Mappings {
     ///
     /// Cost: two system calls for each mapped library, some 10 µs each.
     pub(crate) fn of_process() -> Mappings {
-        let Ok(maps) = fs::read("/proc/self/maps") else { return Mappings::default() };
-        let maps = String::from_utf8_lossy(&maps);
-        let main_path = fs::read_link("/proc/self/exe").unwrap_or_default();
-        let mut list = parse(&maps, without_deleted(&main_path.to_string_lossy()));
-        let bases = image_bases(&maps);
-        let memory = fs::File::open("/proc/self/mem").ok();
-        for mapping in &mut list {
-            let base = bases.iter().rev().find(|base| base.address <= mapping.start && base.is_of(mapping));
-            let mapped =
-                memory.as_ref().zip(base).and_then(|(memory, base)| Image::in_memory(memory, base.address));
-            let on_disk = if mapping.is_main { "/proc/self/exe" } else { &mapping.path };
-            // The file is second best, and only if it is the one that was mapped.
-            let image = mapped.or_else(|| Image::in_file(on_disk.as_ref(), Some(mapping.inode)));
-            let bias = image.as_ref().and_then(|image| image.load_bias(mapping.start, mapping.offset));
-            mapping.load_bias = bias.unwrap_or(mapping.start.wrapping_sub(mapping.offset));
-            mapping.build_id = image.map(|image| image.build_id).unwrap_or_default();
+        let mut maps = executable_mappings();
+        for _ in 0..TRIES {
+            let (list, images) = with_images(&maps);
+            let now = executable_mappings();
+            // Else an image may be another file's than the one that is named.
+            if now.is_same(&maps) {
+                return Mappings::with_libraries(list, &images, libraries());
+            }
+            maps = now;
         }
-        Mappings::new(list)
+        // Too much is going on to tell who is who: of libraries only what the profiler itself has seen.
+        let (list, _) = with_images(&maps);
+        Mappings::with_libraries(list, &[], libraries())
+    }
+
+    /// `list` and the libraries that are not among `images`.
+    fn with_libraries(
+        mut list: Vec<Mapping>,
+        images: &[MappedImage],
+        libraries: impl Iterator<Item = Library>,
+    ) -> Mappings {
+        if list.is_empty() {
+            // No `/proc`: readers would take the first library for the program.
+            return Mappings::default();
+        }
+        let mut present = Vec::new();
+        for library in libraries {
+            let image = MappedImage { start: library.start as u64, fingerprint: library.fingerprint };
+            if images.contains(&image) { present.push(library.tag) } else { list.push(absent(&library)) }
+        }
+        present.sort_unstable();
+        Mappings { present, ..Mappings::new(list) }
     }
 
     /// `list` in the order that profiles want.
@@ -82,7 +112,7 @@ impl Mappings {
         list.sort_by_key(|mapping| !mapping.is_main);
         let mut by_start: Vec<usize> = (0..list.len()).collect();
         by_start.sort_by_key(|&index| list[index].start);
-        Mappings { list, by_start }
+        Mappings { list, by_start, present: Vec::new() }
     }
 
     /// All of them; the index is the profile's mapping id minus one.
@@ -90,11 +120,81 @@ impl Mappings {
         &self.list
     }
 
+    /// Where the code is that was at `address`, a return address of a snapshot: as it stands, if its library is
+    /// still there; else among those of libraries that are gone.
+    pub(crate) fn place_of(&self, address: usize) -> usize {
+        let plain = untagged(address);
+        let is_present = plain == address || self.present.binary_search(&(address - plain)).is_ok();
+        if is_present { plain } else { address }
+    }
+
     /// Index of the mapping that contains `address`.
     pub(crate) fn index_of(&self, address: u64) -> Option<usize> {
         let after = self.by_start.partition_point(|&index| self.list[index].start <= address);
         let index = *self.by_start.get(after.checked_sub(1)?)?;
         (address < self.list[index].limit).then_some(index)
+    }
+}
+
+/// What the kernel lists.
+struct Maps {
+    text: String,
+    list: Vec<Mapping>,
+}
+
+impl Maps {
+    fn is_same(&self, other: &Maps) -> bool {
+        self.list == other.list
+    }
+}
+
+fn executable_mappings() -> Maps {
+    let text = fs::read("/proc/self/maps").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let main_path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let list = parse(&text, without_deleted(&main_path.to_string_lossy()));
+    Maps { text, list }
+}
+
+/// The mappings with what their files say of themselves, and the images that were seen.
+fn with_images(maps: &Maps) -> (Vec<Mapping>, Vec<MappedImage>) {
+    let bases = image_bases(&maps.text);
+    let memory = fs::File::open("/proc/self/mem").ok();
+    let mut images = Vec::new();
+    let complete = |mapping: &Mapping| {
+        let base = bases.iter().rev().find(|base| base.address <= mapping.start && base.is_of(mapping));
+        let mapped =
+            memory.as_ref().zip(base).and_then(|(memory, base)| Image::in_memory(memory, base.address));
+        let on_disk = if mapping.is_main { "/proc/self/exe" } else { &mapping.path };
+        // The file is second best, and only if it is the one that was mapped.
+        let image = mapped.or_else(|| Image::in_file(on_disk.as_ref(), Some(mapping.inode)));
+        if let (Some(base), Some(image)) = (base, &image) {
+            images.push(MappedImage { start: base.address, fingerprint: image.fingerprint });
+        }
+        let bias = image.as_ref().and_then(|image| image.load_bias(mapping.start, mapping.offset));
+        Mapping {
+            load_bias: bias.unwrap_or(mapping.start.wrapping_sub(mapping.offset)),
+            build_id: image.map(|image| image.build_id).unwrap_or_default(),
+            ..mapping.clone()
+        }
+    };
+    (maps.list.iter().map(complete).collect(), images)
+}
+
+/// A library that is no longer where it was, at its tagged addresses. Its file is asked for names if that has not
+/// changed.
+fn absent(library: &Library) -> Mapping {
+    let path = String::from_utf8_lossy(library.path).into_owned();
+    let image = Image::in_file(path.as_ref(), None).filter(|image| image.fingerprint == library.fingerprint);
+    let image = image.unwrap_or_default();
+    Mapping {
+        start: (library.tag | library.start) as u64,
+        limit: (library.tag | library.end) as u64,
+        inode: image.inode,
+        path,
+        build_id: image.build_id,
+        load_bias: library.tag.wrapping_add(library.load_bias) as u64,
+        ..Mapping::default()
     }
 }
 

@@ -115,7 +115,7 @@ impl Names {
     ///
     /// Cost: some 5 ns for each address on each stack, and what `symbols::resolve` costs for distinct ones.
     pub(crate) fn of(snapshot: &Snapshot, mappings: &Mappings, symbolize: Symbolize) -> Names {
-        let mut names = Names::unnamed(snapshot);
+        let mut names = Names::unnamed(snapshot, mappings);
         let resolve = || symbols::resolve(mappings, &names.addresses[MARKERS.len()..]);
         let resolved = match symbolize {
             Symbolize::None => Vec::new(),
@@ -126,7 +126,7 @@ impl Names {
         names
     }
 
-    fn unnamed(snapshot: &Snapshot) -> Names {
+    fn unnamed(snapshot: &Snapshot, mappings: &Mappings) -> Names {
         let marker = |marker: Marker| {
             Arc::new(ResolvedAddress {
                 lines: [synthetic_line(marker.name, marker.role)].into(),
@@ -142,7 +142,7 @@ impl Names {
         };
         let mut numbers: AddressMap<u64, Place> = AddressMap::default();
         for stack in &snapshot.stacks {
-            for address in call_addresses(&stack.trace) {
+            for address in call_addresses(&stack.trace, mappings) {
                 let place = *numbers.entry(address).or_insert_with(|| {
                     names.addresses.push(address);
                     (names.addresses.len() - 1) as Place
@@ -238,8 +238,9 @@ impl Names {
 }
 
 /// Addresses within the call instructions of `trace`, leaf first.
-fn call_addresses(trace: &StackTrace) -> impl Iterator<Item = u64> {
-    trace.return_addresses.iter().map(|&address| (address as u64).saturating_sub(1).max(LOWEST_ADDRESS))
+fn call_addresses(trace: &StackTrace, mappings: &Mappings) -> impl Iterator<Item = u64> {
+    let within_call = |address: usize| (address as u64).saturating_sub(1).max(LOWEST_ADDRESS);
+    trace.return_addresses.iter().map(move |&address| within_call(mappings.place_of(address)))
 }
 
 /// A map keyed by addresses or other numbers, or by what is made of them.
@@ -283,7 +284,10 @@ mod tests {
     /// One stack, and names of the given lines at the given call addresses.
     fn names(trace: StackTrace, lines: &[(u64, &[&str])]) -> Names {
         let stack = StackTotals { trace, ..StackTotals::default() };
-        let mut names = Names::unnamed(&Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() });
+        let mut names = Names::unnamed(
+            &Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() },
+            &Mappings::default(),
+        );
         for address in &names.addresses[MARKERS.len()..] {
             let found =
                 lines.iter().find(|(at, _)| at == address).map_or(&[][..], |(_, functions)| functions);
@@ -352,7 +356,8 @@ mod tests {
     #[test]
     fn places_do_not_depend_on_the_order_of_stacks() {
         let stack = |addresses| StackTotals { trace: trace(addresses), ..StackTotals::default() };
-        let of = |stacks| Names::unnamed(&Snapshot { stacks, ..alloc_profiler::snapshot() });
+        let of =
+            |stacks| Names::unnamed(&Snapshot { stacks, ..alloc_profiler::snapshot() }, &Mappings::default());
         let (one, other) = (of(vec![stack(&[50, 9]), stack(&[7])]), of(vec![stack(&[7]), stack(&[50, 9])]));
         assert_eq!(one.stack(0, Frames::All), other.stack(1, Frames::All));
     }

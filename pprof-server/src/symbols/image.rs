@@ -6,6 +6,7 @@
 //!
 //! Path: *read path*.
 
+use alloc_profiler::page_fingerprint;
 use object::Endianness;
 use object::elf::{NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
@@ -27,6 +28,10 @@ const MAX_NOTE_BYTES: u64 = 64 * 1024;
 pub(crate) struct Image {
     /// GNU build id in lower-case hexadecimal; empty if the file has none.
     pub(crate) build_id: String,
+    /// Of its first page: what the profiler knows libraries by.
+    pub(crate) fingerprint: u64,
+    /// Of the file; 0 in memory.
+    pub(crate) inode: u64,
     code: Vec<CodeSegment>,
 }
 
@@ -51,13 +56,19 @@ impl Image {
 
     /// The image in the file at `path`; with `inode` only if the file has that inode.
     pub(crate) fn in_file(path: &Path, inode: Option<u64>) -> Option<Image> {
-        let file = File::open(path).ok()?;
-        if inode.is_some_and(|inode| inode_of(&file) != Some(inode)) {
+        // Anything else, such as a pipe, could be waited for in vain.
+        if !path.metadata().ok()?.is_file() {
             return None;
         }
-        Image::parse(&read_at(&file, 0, HEAD_BYTES)?, |segment| {
+        let file = File::open(path).ok()?;
+        let found_inode = inode_of(&file);
+        if inode.is_some_and(|inode| found_inode != Some(inode)) {
+            return None;
+        }
+        let image = Image::parse(&read_at(&file, 0, HEAD_BYTES)?, |segment| {
             read_at(&file, segment.file_offset, segment.bytes)
-        })
+        })?;
+        Some(Image { inode: found_inode.unwrap_or(0), ..image })
     }
 
     fn parse(head: &[u8], read_note: impl Fn(NoteSegment) -> Option<Vec<u8>>) -> Option<Image> {
@@ -70,7 +81,7 @@ impl Image {
     ) -> Option<Image> {
         let header = Header::parse(head).ok()?;
         let endian = header.endian().ok()?;
-        let mut image = Image::default();
+        let mut image = Image { fingerprint: page_fingerprint(head), ..Image::default() };
         for segment in header.program_headers(endian, head).ok()? {
             let file_offset: u64 = segment.p_offset(endian).into();
             let file_bytes: u64 = segment.p_filesz(endian).into();
@@ -174,7 +185,7 @@ mod tests {
     #[test]
     fn the_bias_is_what_was_added_to_virtual_addresses() {
         let code = CodeSegment { file_offset: 0x2345, file_bytes: 0x5000, virtual_address: 0x3345 };
-        let image = Image { build_id: String::new(), code: vec![code] };
+        let image = Image { code: vec![code], ..Image::default() };
         // A position-independent file: loaded at 0x7000_0000, its code page 0x3000 further up.
         assert_eq!(image.load_bias(0x7000_3000, 0x2000), Some(0x7000_0000));
         // The second half of a mapping that mprotect has split.

@@ -14,6 +14,7 @@ pub(crate) mod image;
 
 use crate::encode::mappings::{Mapping, Mappings};
 use crate::encode::trim::{Role, role};
+use alloc_profiler::untagged;
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::Found;
@@ -82,7 +83,7 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     }
     let mut resolved_at = |address: u64| {
         let Some(index) = mappings.index_of(address) else {
-            return Arc::new(synthetic(&mut cache, &format!("0x{address:x}")));
+            return Arc::new(synthetic(&mut cache, &format!("0x{:x}", untagged(address as usize))));
         };
         let (file, mapping) = (files[index], &mappings.as_slice()[index]);
         let elf_address = mapping.elf_address(address);
@@ -122,7 +123,12 @@ pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<Res
 /// one. `None` where neither debug information nor symbol table has a name. Each file is opened once for all.
 #[cfg(any(feature = "http", test))]
 pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
-    let resolved = alloc_profiler::unsampled(|| resolve(&Mappings::of_process(), addresses));
+    let resolved = alloc_profiler::unsampled(|| {
+        let mappings = Mappings::of_process();
+        let places: Vec<u64> =
+            addresses.iter().map(|&address| mappings.place_of(address as usize) as u64).collect();
+        resolve(&mappings, &places)
+    });
     let outermost = |resolved: &Arc<ResolvedAddress>| {
         let line = resolved.lines.last()?;
         let linkage_name = &line.function.linkage_name;
