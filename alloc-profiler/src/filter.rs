@@ -10,9 +10,8 @@
 //!
 //! Path: *allocation path*; `may_contain` is on every free.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-
 use crate::fork::Alone;
+use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// 2^24 bytes cover 16 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in
 /// 128 is in use.

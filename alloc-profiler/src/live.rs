@@ -16,11 +16,10 @@
 //!
 //! Path: *allocation path*, sampled blocks only; `copy_shard` is on the read path.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
-
 use crate::control::Limits;
 use crate::fork::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
 use crate::sync::{Guard, Patience, SpinLock};
 use crate::{drops, filter};
 

@@ -14,6 +14,9 @@ use std::time::Duration;
 use crate::c_library;
 use crate::fork::Alone;
 
+/// What tables are made of. A model checker has its own in their place: `tests/model`.
+pub(crate) use std::sync::atomic;
+
 /// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {

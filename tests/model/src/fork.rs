@@ -1,0 +1,3 @@
+//! As in the profiler. Nobody forks here.
+
+pub(crate) struct Alone(());

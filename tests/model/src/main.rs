@@ -1,0 +1,201 @@
+//! The live table and the filter, the very files, with every order of steps that loom can think of.
+//!
+//! `live.rs` and `filter.rs` are compiled into this program with loom's atomics in place of the standard library's.
+//! What a lock may do is give up at once, so each way of not getting it is tried; a thread that would have waited is
+//! the same as one that came later. Blocks are what owners say they are: an address is removed, or read, by the one
+//! thread that owns it.
+#![allow(dead_code, reason = "the whole of both files, of which models use a part")]
+
+#[path = "../../../alloc-profiler/src/filter.rs"]
+mod filter;
+#[path = "../../../alloc-profiler/src/live.rs"]
+mod live;
+
+// What these two use of the profiler.
+mod control;
+mod drops;
+mod fork;
+mod memory;
+mod sync;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use live::LiveSample;
+use loom::thread;
+
+/// Of one KiB, so of one shard and one count; of 256 bytes, so with neighbouring keys. The first two have the same home.
+const BLOCKS: [usize; 13] = {
+    let mut blocks = [0x7000_0000; 13];
+    let mut index = 0;
+    while index < blocks.len() {
+        blocks[index] += 16 * index;
+        index += 1;
+    }
+    blocks
+};
+const A: usize = BLOCKS[0];
+const B: usize = BLOCKS[1];
+const C: usize = BLOCKS[2];
+const D: usize = BLOCKS[3];
+
+fn sample(address: usize, size: usize) -> LiveSample {
+    LiveSample { address, size, weight: size as f64, site_id: size as u32 }
+}
+
+fn insert_all(addresses: &[usize]) {
+    for &address in addresses {
+        assert_eq!(live::insert(&sample(address, address)), Ok(()));
+    }
+}
+
+/// What is in the table once nobody else is at it.
+fn assert_holds(addresses: &[usize]) {
+    for &address in BLOCKS.iter() {
+        let expected = addresses.contains(&address).then(|| sample(address, address));
+        assert_eq!(live::take(address), expected, "{address:#x}");
+        assert_eq!(live::take(address), None);
+    }
+    assert!(!filter::may_contain(A), "the count is not zero");
+    assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
+    assert_eq!(drops::MISSED_REMOVALS.get(), 0);
+}
+
+/// Takes the record of an own block. There is none if the lock was busy: then it goes before anything else is done.
+fn take_own(address: usize, size: usize) -> bool {
+    assert!(filter::may_contain(address), "a free would not ask");
+    live::take(address).is_none_or(|taken| taken == sample(address, size))
+}
+
+/// What one thread does; true: what it may have failed at was done.
+type Body = fn() -> bool;
+
+/// A table, threads at it, and what must be so when they are done.
+struct Model {
+    name: &'static str,
+    before: &'static [usize],
+    threads: &'static [Body],
+    check: fn(&[bool]),
+}
+
+impl Model {
+    /// Runs all of it once, with threads started from number `first` on: loom takes orders for the same that it finds
+    /// to be different when it begins with another thread.
+    fn run(&self, first: usize) {
+        insert_all(self.before);
+        let count = self.threads.len();
+        let numbers = (0..count).map(|index| (first + index) % count);
+        let started: Vec<_> = numbers.map(|number| (number, thread::spawn(self.threads[number]))).collect();
+        let mut done = vec![false; count];
+        started.into_iter().for_each(|(number, thread)| done[number] = thread.join().expect("no panic"));
+        (self.check)(&done);
+    }
+}
+
+const MODELS: [Model; 6] = [
+    Model {
+        name: "removals move each other's records",
+        before: &[A, B, C, D],
+        threads: &[|| take_own(A, A), || take_own(B, B), || take_own(C, C)],
+        check: |_| assert_holds(&[D]),
+    },
+    Model {
+        name: "a stranger is not found",
+        before: &[A, B, C],
+        threads: &[|| take_own(A, A), || live::take(D).is_none()],
+        check: |done| {
+            assert!(done[1]);
+            assert_holds(&[B, C]);
+        },
+    },
+    Model {
+        name: "the table grows beside a removal",
+        before: BLOCKS.first_chunk::<12>().unwrap(),
+        threads: &[
+            || live::insert(&sample(BLOCKS[12], BLOCKS[12])).is_ok(),
+            || take_own(BLOCKS[3], BLOCKS[3]),
+        ],
+        check: |done| {
+            let mut left = BLOCKS.to_vec();
+            left.remove(3);
+            left.truncate(if done[0] { 12 } else { 11 });
+            assert_holds(&left);
+        },
+    },
+    Model {
+        name: "an address is used again at once",
+        before: &[A, B],
+        threads: &[
+            || live::insert(&sample(C, C)).is_ok(),
+            || {
+                take_own(A, A);
+                live::insert(&sample(A, 7)).is_ok()
+            },
+        ],
+        check: |done| {
+            assert_eq!(live::take(A), done[1].then(|| sample(A, 7)));
+            assert_holds(if done[0] { &[B, C] } else { &[B] });
+        },
+    },
+    Model {
+        name: "realloc fails, and puts back what it took",
+        before: &[A, B],
+        threads: &[|| take_own(A, A), || live::take(B).is_some_and(|taken| live::insert(&taken).is_ok())],
+        check: |done| assert_holds(if done[1] { &[B] } else { &[] }),
+    },
+    Model {
+        name: "two allocate and free",
+        before: &[],
+        threads: &[
+            || live::insert(&sample(A, A)).is_ok() && take_own(A, A),
+            || live::insert(&sample(B, B)).is_ok() && take_own(B, B),
+        ],
+        check: |_| assert_holds(&[]),
+    },
+];
+
+/// Uses every static that models use.
+fn use_everything() {
+    sync::learn(|| {
+        insert_all(&BLOCKS);
+        assert_holds(&BLOCKS);
+        insert_all(&BLOCKS[..8]);
+    });
+    live::with_locks_held(|| {
+        sync::learn(|| BLOCKS[..8].iter().for_each(|&address| assert_eq!(live::take(address), None)));
+    });
+    sync::learn(|| assert_holds(&[]));
+}
+
+fn checker() -> loom::model::Builder {
+    let mut checker = loom::model::Builder::new();
+    checker.max_branches = 100_000;
+    checker.preemption_bound = Some(3);
+    checker
+}
+
+fn main() {
+    checker().check(|| {
+        sync::begin();
+        use_everything();
+    });
+    let seconds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(4);
+    for model in &MODELS {
+        for first in 0..model.threads.len() {
+            static ORDERS: AtomicU64 = AtomicU64::new(0);
+            ORDERS.store(0, Relaxed);
+            let mut checker = checker();
+            let (start, limit) = (Instant::now(), Duration::from_secs(seconds));
+            checker.max_duration = Some(limit);
+            checker.checkpoint_interval = 100;
+            checker.check(move || {
+                ORDERS.fetch_add(1, Relaxed);
+                sync::begin();
+                model.run(first);
+            });
+            let end =
+                if start.elapsed() < limit { "all that differ" } else { "as many as there was time for" };
+            println!("{}, beginning with thread {first}: {} orders, {end}", model.name, ORDERS.load(Relaxed));
+        }
+    }
+}
