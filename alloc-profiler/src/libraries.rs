@@ -154,7 +154,7 @@ mod tests {
 
         let numbers: Vec<usize> = (0..4 * MAX_LIBRARIES).map(|n| tag_of(&met(n << 12, 3), || b"")).collect();
         let unknown = numbers.iter().filter(|tag| **tag == UNKNOWN).count();
-        assert!(unknown >= 3 * MAX_LIBRARIES && unknown < 4 * MAX_LIBRARIES, "{unknown}");
+        assert!((3 * MAX_LIBRARIES..4 * MAX_LIBRARIES).contains(&unknown), "{unknown}");
         assert!(libraries().any(|library| library.tag == UNKNOWN));
         assert_eq!(tag_of(&met(0x7000_0000, 2), || b""), second);
     }

@@ -95,7 +95,7 @@ pub(crate) fn judge(series: &Series) -> Option<Growth> {
     let bytes = series.bytes[c] - series.bytes[a];
     let error = series.error(a, c);
     let z = bytes / error;
-    if !(z >= Z_MIN) {
+    if z.is_nan() || z < Z_MIN {
         return None;
     }
     let hours = (series.times[c] - series.times[a]) / 3600.0;
