@@ -31,7 +31,7 @@ fn a_token_is_asked_for_on_loopback_too() {
     assert_eq!(ask(&server, "localhost", &format!("Authorization: Bearer {}\r\n", &TOKEN[1..])).status, 401);
     assert_eq!(ask(&server, "localhost", &format!("Authorization: Bearer {TOKEN}\r\n")).status, 200);
     // The index and unknown pages tell no more than the profiles do.
-    for path in ["/", "/debug/pprof/", "/debug/pprof/nope"] {
+    for path in ["/", "/debug/pprof/", "/debug/pprof/ui.js", "/debug/pprof/nope"] {
         assert_eq!(get(server.local_addr(), path).status, 401, "{path}");
     }
 }

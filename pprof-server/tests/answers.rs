@@ -180,6 +180,45 @@ fn the_index_lists_what_there_is() {
 }
 
 #[test]
+fn the_page_may_load_its_own_files_alone() {
+    let server = server();
+    let page = get(server.local_addr(), "/debug/pprof/");
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self' 'sha256-"),
+        "{policy}"
+    );
+    assert!(policy.contains("connect-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    for (file, content_type) in
+        [("ui.js", "text/javascript; charset=utf-8"), ("ui.css", "text/css; charset=utf-8")]
+    {
+        assert!(page.text().contains(&format!("\"{file}\"")), "{file} in {}", page.text());
+        let target = format!("/debug/pprof/{file}");
+        let reply = get(server.local_addr(), &target);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)), "{file}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{file}");
+        assert_eq!(reply.header("cache-control"), Some("no-cache"), "{file}");
+        assert!(!reply.body.is_empty(), "{file}");
+        let head = request(server.local_addr(), "HEAD", &target, "");
+        assert_eq!(head.header("content-length"), Some(&*reply.body.len().to_string()), "{file}");
+        assert_eq!(request(server.local_addr(), "POST", &target, "").status, 405, "{file}");
+
+        // The browser that has it is told so; one with another is not.
+        let tag = reply.header("etag").expect("a tag");
+        for (known, status) in
+            [(tag.to_owned(), 304), (format!("\"x\", W/{tag}"), 304), ("\"x\"".to_owned(), 200)]
+        {
+            let head = format!(
+                "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIf-None-Match: {known}\r\n\r\n"
+            );
+            let again = receive(send(server.local_addr(), head.as_bytes())).expect("an answer");
+            assert_eq!((again.status, again.header("etag")), (status, Some(tag)), "{file} {known}");
+            assert_eq!(again.body.is_empty(), status == 304, "{file} {known}");
+        }
+    }
+}
+
+#[test]
 fn symbol_takes_get_and_post() {
     let server = server();
     let unknown = "num_symbols: 1\n";

@@ -62,6 +62,10 @@ fn assert_serves(example: &str) -> Program {
             assert!(!link.contains('/'), "{link} leaves the prefix");
             assert_eq!(get(address, &format!("{prefix}/{link}")).status, 200, "{prefix}/{link}");
         }
+        for file in ["ui.js", "ui.css"] {
+            assert!(index.text().contains(&format!("\"{file}\"")), "{file}");
+            assert_eq!(get(address, &format!("{prefix}/{file}")).status, 200, "{prefix}/{file}");
+        }
         let head = request(address, "HEAD", &format!("{prefix}/symbol"), "");
         assert_eq!((head.status, head.body.len(), head.header("content-length")), (200, 0, Some("15")));
         let named = request(address, "POST", &format!("{prefix}/symbol"), "0x1");

@@ -75,7 +75,7 @@ mod tests {
         let label = proto::Label { key_index: 1, num: 64, num_unit_index: 2, ..proto::Label::default() };
         let values = [0, 1, -1, i64::MAX];
         let mut samples = Samples::default();
-        samples.push([1, 127, 128, u64::MAX].into_iter(), values, [label.clone()].into_iter());
+        samples.push([1, 127, 128, u64::MAX].into_iter(), values, [label].into_iter());
         samples.push([300; 200].into_iter(), values, std::iter::empty());
         let sample = |location_id, label| proto::Sample { location_id, value: values.into(), label };
         let expected = vec![sample(vec![1, 127, 128, u64::MAX], vec![label]), sample(vec![300; 200], vec![])];

@@ -1,18 +1,20 @@
 //! HTTP answers: which headers go with which body.
 //!
-//! Called by `handler` and `server`. Every answer carries `nosniff` and `no-store`: a profile is never a web
-//! page, and never current twice. `Content-Length` is always known, so a cut transfer is noticed.
+//! Called by `handler` and `server`. Every answer carries `nosniff`, and all but the page's own files `no-store`: a
+//! profile is never a web page, and never current twice. `Content-Length` is always known, so a cut transfer is
+//! noticed.
 //!
 //! Path: *read path*.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
-    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
+use super::assets::Asset;
 use super::routes::Refusal;
 
 /// The body of every answer: bytes in memory.
@@ -21,9 +23,34 @@ pub type Body = Full<Bytes>;
 /// An answer whose body is in memory.
 pub(super) type Answer = Response<Body>;
 
-/// A page.
-pub(super) fn html(body: String) -> Answer {
-    answer(StatusCode::OK, "text/html; charset=utf-8", body)
+/// A page, which may load what `policy` says.
+pub(super) fn html(body: String, policy: &'static str) -> Answer {
+    let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", body);
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    answer
+}
+
+/// A file of the page, unless the browser that sent these headers has it. It may keep it, and asks each time.
+pub(super) fn asset(asset: Asset, headers: &HeaderMap) -> Answer {
+    let tag = asset.entity_tag();
+    let is_known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|known| known.trim().trim_start_matches("W/") == tag);
+    let (status, body) =
+        if is_known { (StatusCode::NOT_MODIFIED, &[][..]) } else { (StatusCode::OK, asset.bytes()) };
+    let mut answer = answer(status, asset.content_type(), body);
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Hexadecimal digits in quotes.
+    headers.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
+    if is_known {
+        // Would be that of the whole file.
+        headers.remove(CONTENT_LENGTH);
+    }
+    answer
 }
 
 /// Plain text.

@@ -3,8 +3,9 @@
 //! Called by `handler` before anything else. A browser on this machine reaches loopback too, on behalf of any
 //! page it shows. A page whose own host name resolves to 127.0.0.1 (DNS rebinding) could read a profile; we
 //! tell it by its `Host`. Pages elsewhere could start costly profiles without reading them; we tell those by
-//! `Origin` and `Sec-Fetch-Site`. curl, `go tool pprof` and scrapers send neither. The port is not compared:
-//! behind a port forwarding it differs from ours.
+//! `Origin` and `Sec-Fetch-Site`. curl, `go tool pprof` and scrapers send neither; our own page sends its origin with
+//! what changes something (a mark), and that is the `Host` it asks. The port is not compared with ours: behind a port
+//! forwarding it differs.
 //!
 //! In another program's server, names and tokens are that server's business; pages elsewhere are still refused.
 //!
@@ -53,7 +54,7 @@ impl Guard {
         let is = |name, value| headers.get_all(name).iter().any(|sent| sent == value);
         let is_from_elsewhere = is("sec-fetch-site", "cross-site") || is("sec-fetch-site", "same-site");
         // Following a link to the index is fine; loading a profile as an image or by script is not.
-        if headers.contains_key(ORIGIN) || (is_from_elsewhere && !is("sec-fetch-mode", "navigate")) {
+        if !are_origins_own(uri, headers) || (is_from_elsewhere && !is("sec-fetch-mode", "navigate")) {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "refused: sent by a web page of another origin"));
         }
         match &self.token {
@@ -65,6 +66,19 @@ impl Guard {
             _ => Ok(()),
         }
     }
+}
+
+/// True if no page sent this, or our own: one whose origin is the very host it asks, port included. Which of the two
+/// schemes it was is the proxy's affair that took the other off.
+fn are_origins_own(uri: &Uri, headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 has it in the target.
+    let host = host.or_else(|| uri.authority().map(Authority::as_str));
+    headers.get_all(ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        authority.is_some() && authority == host
+    })
 }
 
 fn admit_host(hosts: &[String], uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -162,6 +176,28 @@ mod tests {
             let headers = [("host", "localhost"), (name, value), ("sec-fetch-mode", mode)];
             assert_eq!(status("/", Version::HTTP_11, &headers), expected, "{name}: {value} {mode}");
         }
+    }
+
+    #[test]
+    fn our_own_page_may_ask_for_a_mark() {
+        for (host, origin, site, expected) in [
+            ("127.0.0.1:6060", "http://127.0.0.1:6060", "same-origin", 200),
+            ("[::1]:6060", "http://[::1]:6060", "same-origin", 200),
+            ("localhost", "https://localhost", "same-origin", 200),
+            ("127.0.0.1:6060", "http://127.0.0.1:6061", "same-site", 403),
+            ("127.0.0.1:6060", "http://127.0.0.1:6061", "none", 403),
+            ("127.0.0.1:6060", "http://127.0.0.1:60600", "same-origin", 403),
+            ("127.0.0.1:6060", "http://localhost:6060", "cross-site", 403),
+            ("127.0.0.1:6060", "127.0.0.1:6060", "same-origin", 403),
+            ("127.0.0.1:6060", "", "same-origin", 403),
+            ("evil.example", "http://evil.example", "same-origin", 403),
+        ] {
+            let headers =
+                [("host", host), ("origin", origin), ("sec-fetch-site", site), ("sec-fetch-mode", "cors")];
+            assert_eq!(status("/", Version::HTTP_11, &headers), expected, "{origin} asks {host}, {site}");
+        }
+        let two = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://evil.example")];
+        assert_eq!(status("/", Version::HTTP_11, &two), 403);
     }
 
     #[test]

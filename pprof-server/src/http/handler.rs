@@ -46,13 +46,6 @@ const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 /// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Put into the index where the prefix it stands at is unknown and may lack its slash, on which its relative
-/// links depend. Only browsers follow those.
-const ADD_SLASH: &str = "<script>
-if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' + location.search);
-</script>
-</head>";
-
 /// Answers `/debug/pprof/` inside a server of your own: any executor, any framework, any prefix.
 ///
 /// It takes an [`http::Request`](hyper::Request) and gives an [`http::Response`](hyper::Response), by
@@ -245,6 +238,7 @@ impl Handler {
         };
         let answered = match decision {
             Decision::Index => self.index(uri.path()).await,
+            Decision::Asset(asset) => Ok(answer::asset(asset, request.headers())),
             Decision::Profile(wanted) => {
                 let peer = request.extensions().get::<Peer>().copied();
                 self.profile(wanted, peer).await
@@ -264,9 +258,10 @@ impl Handler {
 
     async fn index(&self, path: &str) -> Result<Answer, Refusal> {
         let (source, is_installed) = (self.0.source, self.0.is_installed);
-        let page = self.0.worker.run(async move { index::page(&source.take(false), is_installed()) }).await?;
         let is_place_unknown = self.0.rules.mount == Mount::AnyPrefix && path.len() <= 1;
-        Ok(answer::html(if is_place_unknown { page.replacen("</head>", ADD_SLASH, 1) } else { page }))
+        let page = async move { index::page(&source.take(false), is_installed(), is_place_unknown) };
+        let page = self.0.worker.run(page).await?;
+        Ok(answer::html(page, index::policy(is_place_unknown)))
     }
 
     async fn metrics(&self, with_malloc: bool) -> Result<Answer, Refusal> {

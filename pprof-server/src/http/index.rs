@@ -1,8 +1,8 @@
 //! The page at `/debug/pprof/`: which profiles there are, and how the profiler is doing.
 //!
 //! Called by `handler`. Structure and wording follow Go's page, so that tools and eyes used to it find their
-//! way; what Go has no equal for stands in one paragraph below. Links are relative: the page works behind any
-//! prefix.
+//! way; what Go has no equal for stands in one paragraph below. Above it `ui.js` puts the time line, the table and
+//! the flame graph, where a browser runs scripts. Links are relative: the page works behind any prefix.
 //!
 //! Path: *read path*.
 
@@ -10,17 +10,27 @@ use std::fmt::Write;
 
 use alloc_profiler::{Dropped, Snapshot};
 
-const HEAD: &str = "<html>
+const HEAD: &str = "<!DOCTYPE html>
+<html lang=\"en\">
 <head>
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <title>/debug/pprof/</title>
+<link rel=\"icon\" href=\"data:,\">
+<link rel=\"stylesheet\" href=\"ui.css\">
 <style>
 .profile-name{
 	display:inline-block;
 	width:6rem;
 }
 </style>
+<script src=\"ui.js\" defer></script>
 </head>
 <body>
+<div id=\"app\"></div>
+<footer>
+<details id=\"profiles\" open>
+<summary>All profiles</summary>
 /debug/pprof/
 <br>
 <p>Set debug=1 as a query parameter to export in legacy text format</p>
@@ -29,6 +39,25 @@ Types of profiles available:
 <table>
 <thead><td>Count</td><td>Profile</td></thead>
 ";
+
+/// Stands in a page whose place is unknown and may lack its slash, on which its relative links depend. Only browsers
+/// follow those.
+const ADD_SLASH: &str = "<script>
+if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' + location.search + location.hash);
+</script>
+";
+
+/// The page's `Content-Security-Policy`: it may load our own files and ask this server, and nothing else. The digest is
+/// that of the style in `HEAD`, as a test makes sure.
+const POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self' 'sha256-4u6BBeXxRCRArzqSeV5R272AFCwrrcJBI17QR6C2p10='; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The same with [`ADD_SLASH`].
+const POLICY_WITH_ADD_SLASH: &str = "default-src 'none'; \
+    script-src 'self' 'sha256-+qbTM+WKsvcr2qDgYdbAUjKM7ue345JztRoQUqICoxE='; \
+    style-src 'self' 'sha256-4u6BBeXxRCRArzqSeV5R272AFCwrrcJBI17QR6C2p10='; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const TAIL: &str = "<br>
 <p>
@@ -46,12 +75,24 @@ Set malloc=1 to tell a leak from what the allocator keeps.</li>
 specified in a GET raw query or POST body, multiple counters are separated by '+'.</li>
 </ul>
 </p>
+</details>
+</footer>
 </body>
 </html>";
 
+/// What the browser is told that the page may do.
+pub(super) fn policy(is_place_unknown: bool) -> &'static str {
+    if is_place_unknown { POLICY_WITH_ADD_SLASH } else { POLICY }
+}
+
 /// The page. Nothing in it comes from a request.
-pub(super) fn page(snapshot: &Snapshot, is_installed: bool) -> String {
-    let mut page = String::from(HEAD);
+pub(super) fn page(snapshot: &Snapshot, is_installed: bool, is_place_unknown: bool) -> String {
+    // First of all, before the page asks for its script at the wrong place.
+    let mut page = if is_place_unknown {
+        HEAD.replacen("<script src", &format!("{ADD_SLASH}<script src"), 1)
+    } else {
+        HEAD.to_owned()
+    };
     let buckets =
         snapshot.stacks.iter().map(|stack| stack.by_size.len()).sum::<usize>() + snapshot.overflow.len();
     for (name, count) in [("allocs", buckets), ("heap", buckets), ("symbol", 0)] {
@@ -112,6 +153,9 @@ fn dropped(dropped: Dropped) -> String {
 mod tests {
     use super::*;
     use alloc_profiler::{SizeTotals, StackTotals};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn counts_are_buckets_and_losses_are_named() {
@@ -122,7 +166,7 @@ mod tests {
             sampling_interval: 524288,
             ..alloc_profiler::snapshot()
         };
-        let html = page(&snapshot, true);
+        let html = page(&snapshot, true, false);
         assert!(html.contains("<tr><td>3</td><td><a href='heap?debug=1'>heap</a></td></tr>"), "{html}");
         assert!(html.contains("<tr><td>3</td><td><a href='allocs?debug=1'>allocs</a></td></tr>"), "{html}");
         assert!(html.contains("one sample in 524288 bytes"), "{html}");
@@ -131,9 +175,34 @@ mod tests {
 
         snapshot.dropped.live_full = 7;
         snapshot.sampling_interval = 0;
-        let html = page(&snapshot, false);
+        let html = page(&snapshot, false, true);
         assert!(html.contains("Samples 7 missing from in-use: too many live samples."), "{html}");
         assert!(html.contains("Sampling is off."), "{html}");
         assert!(html.contains("No SamplingAllocator"), "{html}");
+    }
+    /// A policy that forbids what the page has would leave it bare, and only browsers would notice.
+    #[test]
+    fn the_policy_allows_what_stands_in_the_page_and_no_more() {
+        for is_place_unknown in [false, true] {
+            let html = page(&alloc_profiler::snapshot(), true, is_place_unknown);
+            let policy = policy(is_place_unknown);
+            let mut digests = 0;
+            for tag in ["style", "script"] {
+                for inline in html.split(&format!("<{tag}>")).skip(1) {
+                    let text = inline.split("</").next().unwrap();
+                    let digest = STANDARD.encode(Sha256::digest(text));
+                    let source =
+                        policy.split(&format!("{tag}-src ")).nth(1).unwrap().split(';').next().unwrap();
+                    assert!(
+                        source.contains(&format!("'sha256-{digest}'")),
+                        "{tag}: {digest} not in {policy}"
+                    );
+                    digests += 1;
+                }
+            }
+            assert_eq!(policy.matches("sha256-").count(), digests, "{policy}");
+            assert_eq!(digests, if is_place_unknown { 2 } else { 1 });
+            assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+        }
     }
 }

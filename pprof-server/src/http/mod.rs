@@ -31,6 +31,7 @@ mod token;
 pub(crate) mod fuzz;
 
 mod answer;
+mod assets;
 mod clients;
 mod handler;
 mod index;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use super::assets::Asset;
 use super::parameters;
 use super::query::{atoi, escapes_are_whole, given};
 use crate::encode::{Labels, ProfileKind, ProfileOptions};
@@ -41,8 +42,10 @@ pub(super) enum Mount {
 /// What to do about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The page that lists the profiles.
+    /// The page that lists the profiles, and shows them.
     Index,
+    /// A file of that page.
+    Asset(Asset),
     /// A profile.
     Profile(ProfileRequest),
     /// Names for the addresses in the query or the body.
@@ -199,6 +202,9 @@ fn decide_name(rules: Rules, method: &Method, name: &str, query: Option<&str>) -
         return Decision::Refuse(Refusal { allow: Some(allow), ..refusal });
     }
     let query = query.unwrap_or_default();
+    if let Some(asset) = Asset::named(name) {
+        return Decision::Asset(asset);
+    }
     match name {
         "" => Decision::Index,
         "symbol" => Decision::Symbol,
@@ -415,6 +421,8 @@ mod tests {
     fn paths_lead_to_pages() {
         assert_eq!(get("/debug/pprof/"), Decision::Index);
         assert_eq!(get("/debug/pprof/?debug=1"), Decision::Index);
+        assert_eq!(get("/debug/pprof/ui.js"), Decision::Asset(Asset::Script));
+        assert_eq!(get("/debug/pprof/ui.css?v=1"), Decision::Asset(Asset::Style));
         assert_eq!(get("/debug/pprof/symbol"), Decision::Symbol);
         assert_eq!(get("/debug/pprof/cmdline?seconds=0"), Decision::Cmdline);
         assert_eq!(request("/debug/pprof/heap").options.kind, ProfileKind::Heap);

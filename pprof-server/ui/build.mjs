@@ -1,0 +1,52 @@
+// Builds the page: `src/` into `dist/`, which is checked in. `npm run build`, or `node build.mjs --tests` for the unit
+// tests, which go to `build/`.
+//
+// The same sources and lock file make the same bytes on every machine: nothing of the machine, the time or a path gets
+// into them. Licences of what is bundled go to `dist/LICENSES.txt`.
+
+import { build } from 'esbuild';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+
+process.chdir(import.meta.dirname);
+
+const options = {
+  bundle: true,
+  target: ['es2022'],
+  charset: 'utf8',
+  logLevel: 'warning',
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+};
+
+if (process.argv.includes('--tests')) {
+  rmSync('build', { recursive: true, force: true });
+  const entryPoints = readdirSync('test').filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name}`);
+  await build({ ...options, entryPoints, outdir: 'build', outExtension: { '.js': '.mjs' }, platform: 'node', format: 'esm' });
+} else {
+  const { metafile } = await build({
+    ...options,
+    entryPoints: { ui: 'src/main.tsx' },
+    outdir: 'dist',
+    format: 'iife',
+    minify: true,
+    legalComments: 'none',
+    metafile: true,
+  });
+  writeFileSync('dist/LICENSES.txt', licences(Object.keys(metafile.inputs)));
+}
+
+/** The licences of the packages that these files are of. */
+function licences(files) {
+  const folder = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//;
+  const packages = [...new Set(files.map((file) => folder.exec(file)?.[1]).filter(Boolean))].sort();
+  const texts = packages.map((name) => {
+    const { version, license } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, 'utf8'));
+    const file = readdirSync(`node_modules/${name}`).find((file) => /^licen[cs]e/i.test(file));
+    if (!file) throw new Error(`${name} comes without its licence`);
+    if (!['MIT', 'ISC', 'Apache-2.0', 'BSD-3-Clause'].includes(license)) throw new Error(`${name} is ${license}`);
+    const text = readFileSync(`node_modules/${name}/${file}`, 'utf8').replaceAll('\r', '').trim();
+    return `${name} ${version} (${license})\n\n${text}\n`;
+  });
+  const rule = '-'.repeat(78);
+  return `The page in ui.js and ui.css contains:\n\n${texts.join(`\n${rule}\n\n`)}`;
+}

@@ -1,0 +1,365 @@
+// The page: key facts, the time line, the choice of moments, and the tabs that show it.
+//
+// The state is the `View` in the address, what the server said last, and what is shown. Everything below is given what
+// it draws and tells what the user did.
+
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { About } from './about';
+import { Capture, type Running } from './capture';
+import { command } from './command';
+import { Flame } from './flame';
+import { FunctionTable } from './functions';
+import { Facts } from './header';
+import { hide, STANDARD_LIBRARY } from './hide';
+import { Choice } from './choice';
+import { inWords, usePoll } from './poll';
+import { SAMPLE_TYPES, TITLES, format as formatValue, type SampleType } from './sample_type';
+import * as server from './server';
+import { capture, fetchView, type Shown } from './shown';
+import { Downloads } from './downloads';
+import { Suspects } from './suspects';
+import { StackTable } from './table';
+import { Timeline } from './timeline';
+import { build } from './tree';
+import { clock, duration } from './units';
+import { format, parse, TABS, type Moment, type Tab, type View } from './view';
+
+const TAB_TITLES: Record<Tab, string> = {
+  suspects: 'Suspects',
+  table: 'Table',
+  functions: 'Functions',
+  flame: 'Flame graph',
+  about: 'About',
+};
+
+/** Between two looks where nothing is recorded. */
+const UNRECORDED_PERIOD_SECONDS = 10;
+/** Suspects cost more than a look, and change more slowly. */
+const LEAST_SUSPECTS_PERIOD_SECONDS = 5;
+
+export function App() {
+  const [view, setView] = useView();
+  const [isPaused, setPaused] = useState(false);
+  const [period, setPeriod] = useState(UNRECORDED_PERIOD_SECONDS);
+  const history = usePoll(server.history, period, isPaused);
+  const leaks = usePoll(server.leaks, Math.max(period, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
+  const [turn, setTurn] = useState(0);
+  const [shown, setShown] = useState<Shown | null>(null);
+  const [captured, setCaptured] = useState<Shown | null>(null);
+  const [isLoading, setLoading] = useState(true);
+  const [error, setError] = useState<string | null>(null);
+  const [running, setRunning] = useState<Running | null>(null);
+  const cancelling = useRef<AbortController | null>(null);
+  const searchBox = useRef<HTMLInputElement>(null);
+
+  const said = history.value;
+  useEffect(() => {
+    if (said) setPeriod(said.period_seconds || UNRECORDED_PERIOD_SECONDS);
+  }, [said?.period_seconds]);
+
+  const marks = useRef<readonly server.Mark[]>([]);
+  marks.current = said?.marks ?? [];
+  const moment = useCallback((of: Moment): number => {
+    if (typeof of === 'number') return of;
+    const mark = marks.current.find(({ name }) => name === of);
+    if (!mark) throw new Error(`there is no mark called ${of}`);
+    return mark.time_nanos / 1e9;
+  }, []);
+
+  const isReady = said !== null;
+  useEffect(() => {
+    if (!isReady) return undefined;
+    const leaving = new AbortController();
+    setLoading(true);
+    setCaptured(null);
+    fetchView(view, moment, leaving.signal)
+      .then((fetched) => {
+        setShown(fetched);
+        setError(null);
+      })
+      .catch((failure) => !leaving.signal.aborted && setError(inWords(failure)))
+      .finally(() => !leaving.signal.aborted && setLoading(false));
+    return () => leaving.abort();
+  }, [isReady, view.from, view.to, view.type, view.hidesStd, turn, moment]);
+
+  const startCapture = async (seconds: number) => {
+    const cancel = new AbortController();
+    cancelling.current = cancel;
+    setRunning({ seconds, startedAt: performance.now() });
+    try {
+      setCaptured(await capture(seconds, view.type, view.hidesStd, cancel.signal));
+      setError(null);
+      if (tab === 'suspects' || tab === 'about') change({ tab: 'table' });
+    } catch (failure) {
+      if (!cancel.signal.aborted) setError(inWords(failure));
+    } finally {
+      setRunning(null);
+    }
+  };
+
+  const change = (part: Partial<View>) => setView({ ...view, ...part });
+  const refresh = () => {
+    history.refresh();
+    leaks.refresh();
+    setTurn((turn) => turn + 1);
+  };
+  const current = captured ?? shown;
+  const hasSuspects = (leaks.value?.suspects.length ?? 0) > 0;
+  const tab = view.tab ?? (hasSuspects ? 'suspects' : 'table');
+  const hidden = useMemo(
+    () => current && (view.hidesStd ? hide(current.profile, STANDARD_LIBRARY) : { profile: current.profile, dropped: null }),
+    [current, view.hidesStd],
+  );
+  const callees = useMemo(() => hidden && build(hidden.profile, view.type), [hidden, view.type]);
+  const tree = useMemo(
+    () => hidden && (view.direction === 'callees' ? callees : build(hidden.profile, view.type, 'callers')),
+    [hidden, callees, view.type, view.direction],
+  );
+
+  useKeys({
+    '1': () => change({ tab: 'suspects' }),
+    '2': () => change({ tab: 'table' }),
+    '3': () => change({ tab: 'functions' }),
+    '4': () => change({ tab: 'flame' }),
+    '5': () => change({ tab: 'about' }),
+    '/': () => searchBox.current?.focus(),
+    r: refresh,
+    p: () => setPaused(!isPaused),
+    i: () => change({ direction: view.direction === 'callees' ? 'callers' : 'callees', zoom: [] }),
+    s: () => change({ hidesStd: !view.hidesStd, zoom: [] }),
+  });
+
+  if (!said) {
+    return (
+      <main class="app">
+        <h1>Heap</h1>
+        <p class="empty" role="status">
+          {history.error ?? 'Asking the profiler…'}
+        </p>
+      </main>
+    );
+  }
+  const dropped = hidden?.dropped?.[SAMPLE_TYPES.indexOf(view.type)] ?? 0;
+  return (
+    <div class="app">
+      <header>
+        <h1>Heap</h1>
+        <Facts history={said} />
+        <div class="live">
+          <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
+            {isPaused ? 'Resume' : 'Pause'}
+          </button>
+          <button type="button" onClick={refresh}>
+            Refresh
+          </button>
+        </div>
+      </header>
+      <main>
+        {history.error && (
+          <p class="error" role="alert">
+            {history.error}
+          </p>
+        )}
+        {!said.is_installed && (
+          <p class="error">
+            No SamplingAllocator is the global allocator of this program, so its profiles are empty. Write{' '}
+            <code>pprof_server::install!()</code> in main.
+          </p>
+        )}
+        <Timeline
+          history={said}
+          from={view.from === null ? null : typeof view.from === 'number' ? view.from : timeOf(said, view.from)}
+          to={view.to}
+          onChoose={(from, to) => change({ from, to, zoom: [] })}
+        />
+        <div class="toolbar">
+          <Choice
+            history={said}
+            from={view.from}
+            to={view.to}
+            onChoose={(from, to) => change({ from, to, zoom: [] })}
+            onMark={async (name, replaces) => {
+              await server.mark(name, replaces);
+              history.refresh();
+            }}
+          />
+          <Capture running={running} onStart={startCapture} onCancel={() => cancelling.current?.abort()} />
+        </div>
+        <div class="toolbar">
+          <label>
+            Value{' '}
+            <select value={view.type} onChange={(event) => change({ type: event.currentTarget.value as SampleType })}>
+              {SAMPLE_TYPES.toReversed().map((type) => (
+                <option key={type} value={type}>
+                  {TITLES[type]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label>
+            Search{' '}
+            <input
+              ref={searchBox}
+              type="search"
+              name="search"
+              placeholder="function or file"
+              value={view.search}
+              onInput={(event) => change({ search: event.currentTarget.value })}
+            />
+          </label>
+          <label>
+            <input
+              type="checkbox"
+              checked={view.hidesStd}
+              onChange={(event) => change({ hidesStd: event.currentTarget.checked, zoom: [] })}
+            />{' '}
+            Hide std
+          </label>
+          <label>
+            <input
+              type="checkbox"
+              checked={view.direction === 'callers'}
+              onChange={(event) => change({ direction: event.currentTarget.checked ? 'callers' : 'callees', zoom: [] })}
+            />{' '}
+            Invert (callers)
+          </label>
+        </div>
+        <Tabs tab={tab} suspects={leaks.value?.suspects.length ?? 0} onChange={(tab) => change({ tab })} />
+        <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={isLoading} tabIndex={-1}>
+          <p class="what" role="status">
+            {error ? '' : current ? inWordsOf(current, captured !== null, view) : 'Fetching the profile…'}
+            {current && dropped !== 0 && ` Not shown, for they are the standard library’s alone: ${formatValue(view.type, dropped, current.isDifference)}.`}
+            {isLoading && current ? ' Fetching…' : ''}
+          </p>
+          {error && (
+            <p class="error" role="alert">
+              {error}
+            </p>
+          )}
+          {tab === 'suspects' && (
+            <Suspects
+              leaks={leaks.value}
+              isKnown={leaks.value !== null || leaks.error === null}
+              onShow={({ stack }, tab) => change({ tab, search: stack[0]?.function ?? '' })}
+            />
+          )}
+          {tab === 'table' && current && <StackTable shown={current} type={view.type} search={view.search} />}
+          {tab === 'functions' && current && callees && (
+            <FunctionTable
+              root={callees}
+              type={view.type}
+              isDifference={current.isDifference}
+              search={view.search}
+              onFind={(name) => change({ tab: 'flame', search: name })}
+            />
+          )}
+          {tab === 'flame' && current && tree && (
+            <Flame
+              root={tree}
+              type={view.type}
+              isDifference={current.isDifference}
+              search={view.search}
+              zoom={view.zoom}
+              onZoom={(zoom) => change({ zoom })}
+            />
+          )}
+          {tab === 'about' && <About history={said} notes={current?.notes ?? []} />}
+        </section>
+        {current && (
+          <Downloads
+            before={current.before}
+            after={current.after}
+            command={command({
+              before: current.before?.name ?? null,
+              after: current.after.name,
+              type: view.type,
+              tab,
+              hidesStd: view.hidesStd,
+            })}
+          />
+        )}
+      </main>
+    </div>
+  );
+}
+
+function Tabs({ tab, suspects, onChange }: { tab: Tab; suspects: number; onChange: (tab: Tab) => void }) {
+  const list = useRef<HTMLDivElement>(null);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const at = TABS.indexOf(tab);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const next = TABS[(to + TABS.length) % TABS.length]!;
+    onChange(next);
+    list.current?.querySelector<HTMLElement>(`#tab-${next}`)?.focus();
+  };
+  return (
+    <div class="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={onKeyDown}>
+      {TABS.map((name) => (
+        <button
+          key={name}
+          id={`tab-${name}`}
+          type="button"
+          role="tab"
+          aria-selected={name === tab}
+          aria-controls="panel"
+          tabIndex={name === tab ? 0 : -1}
+          onClick={() => onChange(name)}
+        >
+          {TAB_TITLES[name]}
+          {name === 'suspects' && suspects > 0 && <span class="badge">{suspects}</span>}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function timeOf(history: server.History, mark: string): number | null {
+  const found = history.marks.find(({ name }) => name === mark);
+  return found ? found.time_nanos / 1e9 : null;
+}
+
+/** What is shown below, in words. */
+function inWordsOf({ before, after, profile }: Shown, isCaptured: boolean, view: View): string {
+  const at = clock(after.seconds);
+  if (isCaptured) return `What changed in the ${duration(profile.durationSeconds)} until ${at}.`;
+  if (before) return `What changed from ${clock(before.seconds)} to ${at}, ${duration(after.seconds - before.seconds)} later.`;
+  return `${view.to === null ? 'As of' : 'At'} ${at}.`;
+}
+
+/** The view in the address, and how to change it. */
+function useView(): [View, (view: View) => void] {
+  const [view, setView] = useState(() => parse(location.hash));
+  useEffect(() => {
+    const read = () => setView(parse(location.hash));
+    addEventListener('hashchange', read);
+    return () => removeEventListener('hashchange', read);
+  }, []);
+  return [
+    view,
+    (next) => {
+      // Typing in the search box is no step to go back to.
+      const isStep = format({ ...next, search: '' }) !== format({ ...view, search: '' });
+      window.history[isStep ? 'pushState' : 'replaceState'](null, '', `#${format(next)}`);
+      setView(next);
+    },
+  ];
+}
+
+/** Keys that act wherever nothing is typed in. */
+function useKeys(keys: Record<string, () => void>) {
+  const latest = useRef(keys);
+  latest.current = keys;
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const isTyping = (event.target as HTMLElement).closest('input:not([type=checkbox]), select, textarea');
+      const act = latest.current[event.key];
+      if (!act || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      act();
+    };
+    addEventListener('keydown', onKeyDown);
+    return () => removeEventListener('keydown', onKeyDown);
+  }, []);
+}

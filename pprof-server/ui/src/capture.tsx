@@ -1,0 +1,70 @@
+// A capture: what changes in the next seconds. It counts down, and can be cancelled.
+
+import { useEffect, useState } from 'preact/hooks';
+
+const DEFAULT_SECONDS = 30;
+/** What the server waits for, unless its owner chose otherwise. */
+const MAX_SECONDS = 300;
+
+export interface Running {
+  readonly seconds: number;
+  /** By the clock of the page that stands still for nobody. */
+  readonly startedAt: number;
+}
+
+interface Props {
+  readonly running: Running | null;
+  readonly onStart: (seconds: number) => void;
+  readonly onCancel: () => void;
+}
+
+export function Capture({ running, onStart, onCancel }: Props) {
+  const [seconds, setSeconds] = useState(String(DEFAULT_SECONDS));
+  if (running) return <Countdown running={running} onCancel={onCancel} />;
+  return (
+    <form
+      class="capture"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onStart(Number(seconds));
+      }}
+    >
+      <label>
+        Next{' '}
+        <input
+          type="number"
+          name="seconds"
+          required
+          min={1}
+          max={MAX_SECONDS}
+          step={1}
+          value={seconds}
+          onInput={(event) => setSeconds(event.currentTarget.value)}
+        />{' '}
+        s
+      </label>
+      <button type="submit" title="Wait, and show what changed meanwhile">
+        Capture
+      </button>
+    </form>
+  );
+}
+
+function Countdown({ running, onCancel }: { running: Running; onCancel: () => void }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = window.setInterval(() => tick((count) => count + 1), 250);
+    return () => window.clearInterval(timer);
+  }, []);
+  const passed = Math.min(running.seconds, (performance.now() - running.startedAt) / 1000);
+  const left = Math.ceil(running.seconds - passed);
+  return (
+    <div class="capture" role="group" aria-label="Running capture">
+      <progress max={running.seconds} value={passed} aria-label="Capture" />
+      <span class="left">{left > 0 ? `${left} s left` : 'looking up names…'}</span>
+      <button type="button" onClick={onCancel}>
+        Cancel
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,227 @@
+// The flame graph: a tree of functions, each as wide as its share, drawn from the root down.
+//
+// d3-hierarchy lays it out. The boxes are elements of the page, not a picture: they can be reached with the keyboard
+// and read aloud, and take their colours from the style sheet. Boxes narrower than a pixel are left out until their
+// parent is zoomed to.
+
+import { hierarchy, partition, type HierarchyRectangularNode } from 'd3-hierarchy';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { crateOf, shortName } from './names';
+import { format, type SampleType } from './sample_type';
+import { follow, matched, matches, pathOf, placesOf, weight, type Node } from './tree';
+import { percent } from './units';
+
+const ROW_PX = 20;
+const LEAST_PX = 1;
+/** Narrower boxes have no room for a name. */
+const LEAST_NAMED_PX = 28;
+
+type Box = HierarchyRectangularNode<Node>;
+
+interface Props {
+  readonly root: Node;
+  readonly type: SampleType;
+  readonly isDifference: boolean;
+  readonly search: string;
+  readonly zoom: readonly string[];
+  readonly onZoom: (path: string[]) => void;
+}
+
+export function Flame(props: Props) {
+  if (weight(props.root) > 0) return <Boxes {...props} />;
+  return <p class="empty">{props.isDifference ? 'Nothing changed between these two moments.' : 'Nothing was sampled.'}</p>;
+}
+
+function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
+  const holder = useRef<HTMLDivElement>(null);
+  const width = useWidth(holder);
+  const [focused, setFocused] = useState<Node | null>(null);
+  const [hovered, setHovered] = useState<Node | null>(null);
+  const top = useMemo(() => lay(root), [root]);
+  const boxes = useMemo(() => new Map(top.descendants().map((box) => [box.data, box])), [top]);
+  const zoomed = useMemo(() => boxes.get(follow(root, zoom)) ?? top, [boxes, root, top, zoom]);
+  const isMatch = useMemo(() => matches(search), [search]);
+  const found = useMemo(() => (search ? matched(root, isMatch) : 0), [root, search, isMatch]);
+  const visible = useMemo(() => visibleBoxes(zoomed, width), [zoomed, width]);
+  const current = focused && boxes.has(focused) && visible.includes(boxes.get(focused)!) ? focused : zoomed.data;
+  const takesFocus = useRef(false);
+
+  useLayoutEffect(() => {
+    if (!takesFocus.current) return;
+    takesFocus.current = false;
+    holder.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus();
+  });
+
+  const go = (to: Node | null | undefined) => {
+    if (!to) return;
+    takesFocus.current = true;
+    setFocused(to);
+  };
+  const zoomTo = (node: Node) => {
+    takesFocus.current = true;
+    setFocused(node);
+    onZoom(pathOf(node).map(({ name }) => name));
+  };
+  const beside = (node: Node, step: number): Node | undefined => {
+    const row = visible.filter((box) => box.depth === boxes.get(node)?.depth);
+    return row[row.findIndex((box) => box.data === node) + step]?.data;
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const keys: Record<string, () => void> = {
+      ArrowDown: () => go(current.children.find((child) => visible.includes(boxes.get(child)!))),
+      ArrowUp: () => go(current.parent),
+      ArrowLeft: () => go(beside(current, -1)),
+      ArrowRight: () => go(beside(current, 1)),
+      Home: () => go(root),
+      Enter: () => zoomTo(current),
+      ' ': () => zoomTo(current),
+      Escape: () => zoomTo(root),
+      Backspace: () => zoomTo(zoomed.data.parent ?? root),
+    };
+    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  };
+
+  const span = zoomed.x1 - zoomed.x0;
+  const rows = visible.reduce((most, box) => Math.max(most, box.depth), 0) + 1;
+  return (
+    <div class="flame">
+      <Details node={hovered ?? current} root={root} type={type} isDifference={isDifference} />
+      {search && (
+        <p class="found" role="status">
+          “{search}”: {format(type, found, isDifference)} ({percent(found, isDifference ? weight(root) : root.value)})
+        </p>
+      )}
+      <div
+        ref={holder}
+        class={`boxes ${isDifference ? 'is-difference' : ''} ${search ? 'is-searched' : ''}`}
+        role="tree"
+        aria-label="Flame graph"
+        style={{ height: `${rows * ROW_PX}px` }}
+        onKeyDown={onKeyDown}
+        onMouseLeave={() => setHovered(null)}
+      >
+        {visible.map((box) => {
+          const node = box.data;
+          const isAbove = box.depth <= zoomed.depth;
+          const [left, share] = isAbove ? [0, 1] : [(box.x0 - zoomed.x0) / span, (box.x1 - box.x0) / span];
+          const shade = isDifference ? { '--grew': `${((100 * node.grew) / weight(node)).toFixed(1)}%` } : {};
+          return (
+            <div
+              key={pathOf(node).map(({ name }) => name).join('\0')}
+              role="treeitem"
+              aria-level={box.depth + 1}
+              aria-selected={node === zoomed.data}
+              aria-label={`${node.name}${inlinedNote(node)}, ${format(type, node.value, isDifference)}`}
+              tabIndex={node === current ? 0 : -1}
+              class={[
+                'box',
+                isDifference ? '' : colour(node),
+                node.inlined === 'yes' && 'is-inlined',
+                isAbove && node !== zoomed.data && 'is-above',
+                isMatch(node) && 'is-match',
+              ].filter(Boolean).join(' ')}
+              style={{ left: `${left * 100}%`, width: `${share * 100}%`, top: `${box.depth * ROW_PX}px`, ...shade }}
+              onClick={() => zoomTo(node)}
+              onFocus={() => setFocused(node)}
+              onMouseEnter={() => setHovered(node)}
+            >
+              {share * width >= LEAST_NAMED_PX && <span>{shortName(node.name)}</span>}
+            </div>
+          );
+        })}
+      </div>
+      <p class="legend">
+        {isDifference ? (
+          <>
+            <i class="swatch grew" /> grew <i class="swatch shrank" /> shrank. A box is as wide as all that changed below it.{' '}
+          </>
+        ) : (
+          <>Colours tell crates apart; grey is the standard library. </>
+        )}
+        <em>Slanted</em>: compiled into its caller (inlined). Enter or click zooms, arrows move, Backspace zooms out, Escape shows all.
+      </p>
+    </div>
+  );
+}
+
+/** What is known of one box. Always the same height, so that nothing jumps. */
+function Details({ node, root, type, isDifference }: { node: Node; root: Node; type: SampleType; isDifference: boolean }) {
+  const whole = isDifference ? weight(root) : root.value;
+  const places = placesOf(node);
+  return (
+    <dl class="details">
+      <dt class="name">
+        {node.name}
+        <small>{inlinedNote(node)}</small>
+      </dt>
+      <dd class="place">
+        {places.slice(0, 3).map(([place, value]) => (
+          <span key={place}>
+            {place}
+            {places.length > 1 && ` (${format(type, value, isDifference)})`}
+          </span>
+        ))}
+        {places.length > 3 && <span>and {places.length - 3} lines more</span>}
+      </dd>
+      <dd>
+        <b>{format(type, node.value, isDifference)}</b> ({percent(node.value, whole)}), of it here{' '}
+        <b>{format(type, node.self, isDifference)}</b>
+        {isDifference && node.grew > 0 && node.shrank > 0 && (
+          <> · {format(type, node.grew, true)} and {format(type, -node.shrank, true)}</>
+        )}
+      </dd>
+    </dl>
+  );
+}
+
+function inlinedNote(node: Node): string {
+  return { yes: ' (inlined)', partly: ' (inlined in places)', no: '' }[node.inlined];
+}
+
+/** Exact: `value` of a box is its weight, whatever rounding the division into widths brings. */
+function lay(root: Node): Box {
+  const weighed = hierarchy(root, (node) => node.children);
+  weighed.each((box) => ((box as { value?: number }).value = weight(box.data)));
+  return partition<Node>()(weighed);
+}
+
+/** The zoomed box, what is above it, and below it what is wide enough to be seen. */
+function visibleBoxes(zoomed: Box, width: number): Box[] {
+  const least = ((zoomed.x1 - zoomed.x0) * LEAST_PX) / Math.max(width, 1);
+  const visible = zoomed.ancestors().reverse();
+  const below = (box: Box) => {
+    for (const child of box.children ?? []) {
+      if (child.x1 - child.x0 < least) continue;
+      visible.push(child);
+      below(child);
+    }
+  };
+  below(zoomed);
+  return visible;
+}
+
+const HUES = 12;
+
+/** One of a dozen colours by the crate, none for the standard library. */
+function colour(node: Node): string {
+  const crate = crateOf(node.name);
+  if (!node.parent) return 'is-root';
+  if (!crate || ['core', 'alloc', 'std', 'hashbrown'].includes(crate)) return 'is-std';
+  let hash = 0;
+  for (const letter of crate) hash = (hash * 31 + letter.charCodeAt(0)) % 9973;
+  return `hue-${hash % HUES}`;
+}
+
+function useWidth(holder: { current: HTMLElement | null }): number {
+  const [width, setWidth] = useState(800);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(entry!.contentRect.width));
+    observer.observe(holder.current!);
+    return () => observer.disconnect();
+  }, [holder]);
+  return width;
+}

@@ -1,0 +1,84 @@
+// The table of functions: what each allocated itself and with all that it called, as `go tool pprof -top -cum` has it.
+//
+// It is counted from the tree that the flame graph draws, so that both are right or neither.
+
+import { useMemo, useState } from 'preact/hooks';
+import type { SampleType } from './sample_type';
+import { format } from './sample_type';
+import { functions, matches, placesOf, weight, type FunctionTotals, type Node } from './tree';
+import { count, percent } from './units';
+
+const FIRST_ROWS = 100;
+const COLUMNS = [
+  ['flat', 'itself'],
+  ['cum', 'with callees'],
+] as const;
+
+interface Props {
+  /** A tree of callees. */
+  readonly root: Node;
+  readonly type: SampleType;
+  readonly isDifference: boolean;
+  readonly search: string;
+  readonly onFind: (name: string) => void;
+}
+
+export function FunctionTable({ root, type, isDifference, search, onFind }: Props) {
+  const [order, setOrder] = useState<'flat' | 'cum'>('cum');
+  const [isWhole, setWhole] = useState(false);
+  const all = useMemo(() => functions(root), [root]);
+  const rows = useMemo(() => {
+    const isMatch = search ? matches(search) : () => true;
+    return all.filter(isMatch).sort((a, b) => Math.abs(b[order]) - Math.abs(a[order]));
+  }, [all, order, search]);
+  const whole = isDifference ? weight(root) : root.value;
+  const cell = (of: FunctionTotals, column: 'flat' | 'cum') => (
+    <td class="number" data-value={of[column]}>
+      {format(type, of[column], isDifference)} <small>{percent(of[column], whole)}</small>
+    </td>
+  );
+  return (
+    <>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of functions">
+        <table class="functions">
+          <thead>
+            <tr>
+              {COLUMNS.map(([column, title]) => (
+                <th key={column} scope="col" class="number" aria-sort={order === column ? 'descending' : 'none'}>
+                  <button type="button" onClick={() => setOrder(column)}>
+                    {title}
+                    <span aria-hidden="true">{order === column ? ' ▼' : ''}</span>
+                  </button>
+                </th>
+              ))}
+              <th scope="col" class="place">
+                function
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, isWhole ? undefined : FIRST_ROWS).map((row) => (
+              <tr key={row.name} data-function={row.name}>
+                {cell(row, 'flat')}
+                {cell(row, 'cum')}
+                <th scope="row" class="place">
+                  <button type="button" title="Find it in the flame graph" onClick={() => onFind(row.name)}>
+                    {row.name}
+                  </button>
+                  {row.inlined !== 'no' && <small class="inlined">{row.inlined === 'yes' ? 'inlined' : 'inlined in places'}</small>}
+                  <small class="file">{[...placesOf(row)].slice(0, 2).map(([place]) => place).join(', ')}</small>
+                </th>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rows.length === 0 && <p class="empty">{search ? `No function is called “${search}”.` : 'Nothing to show.'}</p>}
+      {!isWhole && rows.length > FIRST_ROWS && (
+        <button type="button" class="all-rows" onClick={() => setWhole(true)}>
+          Show all {count(rows.length)} functions
+        </button>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,42 @@
+// Leaves functions out of stacks, as `go tool pprof -hide=REGEXP` does.
+//
+// Called where the standard library is hidden. The server has left out the leaf-side run of it already; this is what
+// remains further out: iterator adaptors, closures called through `FnOnce`, thread starts.
+
+import type { Frame, Profile, Values } from './profile';
+
+/**
+ * The standard library and where threads begin, by the file or by the name. Read by JavaScript and, in the command that
+ * the page shows, by Go: nothing in it but what both have.
+ */
+export const STANDARD_LIBRARY =
+  '^/rustc/[0-9a-f]+/library/|/lib/rustlib/src/rust/library/|^/rust/deps/' +
+  '|^<*&?(core|alloc|std|hashbrown)::|^__rust_|^(_start|main|__libc_start_main(_impl)?|__libc_start_call_main|start_thread|(__)?clone3?)$';
+
+export interface Hidden {
+  readonly profile: Profile;
+  /** Stacks that had nothing else on them; pprof drops them, and so do we. */
+  readonly dropped: Values;
+}
+
+/** `profile` without the functions whose name, file or object file `pattern` is found in. */
+export function hide(profile: Profile, pattern: string): Hidden {
+  const expression = new RegExp(pattern);
+  const verdicts = new Map<Frame, boolean>();
+  const isHidden = (frame: Frame) => {
+    let verdict = verdicts.get(frame);
+    if (verdict === undefined) {
+      verdict = expression.test(frame.name) || expression.test(frame.file) || expression.test(frame.mapping);
+      verdicts.set(frame, verdict);
+    }
+    return verdict;
+  };
+  const dropped = [0, 0, 0, 0] as [number, number, number, number];
+  const stacks = profile.stacks.flatMap(({ frames, values }) => {
+    const left = frames.filter((frame) => !isHidden(frame));
+    if (left.length > 0) return [{ frames: left, values }];
+    values.forEach((value, index) => (dropped[index]! += value));
+    return [];
+  });
+  return { profile: { ...profile, stacks }, dropped };
+}

@@ -1,0 +1,21 @@
+// Names of functions, shortened for where there is little room.
+
+/**
+ * The end of a path, from the module that a function or its type is in: `reader::Reader::start` of
+ * `demo_leak::reader::Reader::start`. What begins with a bracket stays whole, for the trait is half of its name.
+ */
+export function shortName(name: string): string {
+  const generics = name.search(/[<{(]/);
+  const path = generics === -1 ? name : name.slice(0, generics);
+  const segments = path.split('::');
+  // The module is the last that is followed by the type or function it has: a type begins with a capital letter.
+  const last = segments.length - 1 - (segments.at(-1) === '' ? 1 : 0);
+  const type = segments.findIndex((segment) => /^[A-Z]/.test(segment));
+  const keep = Math.max(0, type === -1 ? last - 1 : type - 1);
+  return segments.slice(keep).join('::') + (generics === -1 ? '' : name.slice(generics));
+}
+
+/** The crate that a function, or the type whose it is, belongs to; empty if none can be told. */
+export function crateOf(name: string): string {
+  return /^[<&*\s]*(?:dyn |mut |impl )*([A-Za-z_]\w*)::/.exec(name)?.[1] ?? '';
+}

@@ -1,0 +1,113 @@
+// What a view shows, fetched: the profile of a moment, the difference of two, or of a time that was waited for.
+//
+// Called when the view's moments change, and when the user asks for it again. Profiles are those files that the user
+// downloads; the table comes from the server, which alone knows samples and ages.
+
+import { difference, type Profile } from './profile';
+import type { SampleType } from './sample_type';
+import * as server from './server';
+import { stamp } from './units';
+import type { Moment, View } from './view';
+
+export interface Shown {
+  readonly profile: Profile;
+  readonly isDifference: boolean;
+  readonly before: File | null;
+  readonly after: File;
+  /** `null` where the server was not asked for one. */
+  readonly rows: readonly Line[] | null;
+  /** Stacks that have no row. */
+  readonly rest: { readonly stacks: number; readonly figures: server.Figures } | null;
+  readonly notes: readonly string[];
+}
+
+/** A profile to download. */
+export interface File {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly seconds: number;
+}
+
+/** A stack in the table. */
+export interface Line {
+  readonly stack: readonly server.Place[];
+  /** At the end. */
+  readonly inuse: server.Figures | null;
+  /** Between the two moments; of a snapshot, as `inuse`. */
+  readonly change: server.Figures;
+  /** Of what is in use now; `null` if unknown. */
+  readonly age: server.Age | null;
+}
+
+/** Fetches what `view` shows. `moment` tells when a mark was set. */
+export async function fetchView(
+  view: Pick<View, 'from' | 'to' | 'type' | 'hidesStd'>,
+  moment: (of: Moment) => number,
+  signal: AbortSignal,
+): Promise<Shown> {
+  const { from, to, type } = view;
+  const wanted = { at: to, all: !view.hidesStd };
+  const [after, snapshot, before, growth] = await Promise.all([
+    server.profile(wanted, signal),
+    server.table(wanted, type, signal),
+    from === null ? null : server.profile({ ...wanted, at: moment(from) }, signal),
+    from === null ? null : server.table({ ...wanted, since: from }, type, signal),
+  ]);
+  const table = growth ?? snapshot;
+  return {
+    profile: before ? difference(before.profile, after.profile) : after.profile,
+    isDifference: before !== null,
+    before: before && file('heap', before),
+    after: file('heap', after),
+    rows: lines(snapshot, growth),
+    rest: table.stacks > table.rows.length ? { stacks: table.stacks - table.rows.length, figures: table.other } : null,
+    notes: [...after.profile.comments, ...table.notes.filter((note) => !after.profile.comments.includes(note))],
+  };
+}
+
+/** Waits so many seconds for what changes in them. */
+export async function capture(
+  seconds: number,
+  type: SampleType,
+  hidesStd: boolean,
+  signal: AbortSignal,
+): Promise<Shown> {
+  const fetched = await server.profile({ at: null, seconds, all: !hidesStd }, signal);
+  return {
+    profile: fetched.profile,
+    isDifference: true,
+    before: null,
+    after: file('heap-delta', fetched),
+    rows: linesOf(fetched.profile, type),
+    rest: null,
+    notes: fetched.profile.comments,
+  };
+}
+
+function file(kind: string, { profile, file }: server.Fetched): File {
+  return { name: `${kind}-${stamp(profile.seconds)}.pb.gz`, bytes: file, seconds: profile.seconds };
+}
+
+/** The rows of a snapshot, or those of a difference with what the snapshot at its end knows of the same stacks. */
+export function lines(snapshot: server.Table, growth: server.Table | null): Line[] {
+  const at_end = new Map(snapshot.rows.map((row) => [key(row.stack), row]));
+  return (growth ?? snapshot).rows.map((row) => {
+    const same = at_end.get(key(row.stack));
+    return { stack: row.stack, inuse: same?.values ?? null, change: row.values, age: same?.age ?? null };
+  });
+}
+
+/** The rows of a profile whose samples and ages nobody tells. */
+export function linesOf(profile: Profile, type: SampleType): Line[] {
+  const rows = profile.stacks.map(({ frames, values }) => {
+    const [alloc_objects, alloc_space, inuse_objects, inuse_space] = values;
+    const stack = frames.map(({ name, file, line, isInlined }) => ({ function: name, file, line, is_inlined: isInlined }));
+    const change = { alloc_objects, alloc_space, inuse_objects, inuse_space, alloc_samples: NaN, inuse_samples: NaN };
+    return { stack, inuse: null, change, age: null };
+  });
+  return rows.sort((a, b) => Math.abs(b.change[type]) - Math.abs(a.change[type]));
+}
+
+function key(stack: readonly server.Place[]): string {
+  return stack.map((place) => `${place.function}\0${place.file}\0${place.line}\0${place.is_inlined}`).join('\n');
+}

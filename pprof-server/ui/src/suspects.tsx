@@ -1,0 +1,102 @@
+// What the server suspects: stacks that grow, the surest first.
+
+import type { Leaks, Suspect } from './server';
+import { Frames } from './table';
+import { bytes, count, duration, signed } from './units';
+
+const KINDS: Record<Suspect['kind'], [title: string, meaning: string]> = {
+  leak: ['leak', 'Grows steadily, and what it allocated long ago is still there.'],
+  backlog: ['backlog', 'Grows, but old blocks are freed: work comes in faster than it is done.'],
+  slowing: ['slowing', 'Grew, and grows less and less: a cache or pool that fills up, perhaps.'],
+  burst: ['burst', 'Grew at once, and not since.'],
+};
+
+interface Props {
+  readonly leaks: Leaks | null;
+  readonly isKnown: boolean;
+  /** Shows the stack elsewhere. */
+  readonly onShow: (suspect: Suspect, tab: 'flame' | 'table') => void;
+}
+
+export function Suspects({ leaks, isKnown, onShow }: Props) {
+  if (!isKnown) return <p class="empty">Asking…</p>;
+  if (!leaks) return <p class="empty">This program looks for no suspects: nothing is recorded.</p>;
+  return (
+    <>
+      {leaks.suspects.length === 0 && (
+        <p class="empty">
+          Nothing grows that chance alone would not explain, in the {duration(leaks.window_seconds)} of{' '}
+          {count(leaks.records)} records.
+        </p>
+      )}
+      <ol class="suspects">
+        {leaks.suspects.map((suspect, index) => (
+          <Card key={index} suspect={suspect} onShow={onShow} />
+        ))}
+      </ol>
+      {leaks.notes.map((note) => (
+        <p class="note" key={note}>
+          {note}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function Card({ suspect, onShow }: { suspect: Suspect; onShow: Props['onShow'] }) {
+  const [title, meaning] = KINDS[suspect.kind];
+  const { growth_bytes_per_hour: rate, growth_error_bytes_per_hour: error, age, stack } = suspect;
+  return (
+    <li class={`suspect is-${suspect.kind}`}>
+      <h3>
+        <span class="kind">{title}</span> <span class="function">{stack[0]?.function ?? '(no stack)'}</span>
+      </h3>
+      <p class="meaning">{meaning}</p>
+      <dl class="figures">
+        <div>
+          <dt>grows</dt>
+          <dd>
+            <b>{signed(rate, bytes)}/h</b> {error > 0 && `± ${bytes(error)}`}
+          </dd>
+        </div>
+        <div>
+          <dt>grew</dt>
+          <dd>{signed(suspect.growth_bytes, bytes)}</dd>
+        </div>
+        <div>
+          <dt>in use</dt>
+          <dd>
+            {bytes(suspect.inuse_space)} in {count(suspect.inuse_objects)} objects, {count(suspect.inuse_samples)} samples
+          </dd>
+        </div>
+        <div>
+          <dt>surety</dt>
+          <dd>{suspect.z.toFixed(1)} standard errors</dd>
+        </div>
+        {age && (
+          <div>
+            <dt>age</dt>
+            <dd>
+              {duration(age.median_seconds)} median, {duration(age.max_seconds)} oldest
+            </dd>
+          </div>
+        )}
+      </dl>
+      <Frames places={stack.slice(0, 1)} isWhole={false} />
+      {stack.length > 1 && (
+        <details>
+          <summary>{count(stack.length - 1)} callers</summary>
+          <Frames places={stack} isWhole />
+        </details>
+      )}
+      <p class="actions">
+        <button type="button" onClick={() => onShow(suspect, 'flame')}>
+          Show in flame graph
+        </button>{' '}
+        <button type="button" onClick={() => onShow(suspect, 'table')}>
+          Show in table
+        </button>
+      </p>
+    </li>
+  );
+}

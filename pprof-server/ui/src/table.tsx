@@ -1,0 +1,186 @@
+// The table of stacks: what is in use or grew, allocated, objects, samples and age, by the line that allocated.
+//
+// TanStack Table sorts, filters and opens its rows; which rows there are is `shown`'s affair.
+
+import {
+  createTable,
+  getCoreRowModel,
+  getFilteredRowModel,
+  getSortedRowModel,
+  type ColumnDef,
+  type SortingState,
+} from '@tanstack/table-core';
+import { useMemo, useState } from 'preact/hooks';
+import type { SampleType } from './sample_type';
+import { format } from './sample_type';
+import type { Place } from './server';
+import type { Line, Shown } from './shown';
+import { placeOf } from './tree';
+import { count, duration } from './units';
+
+/** More rows are behind a button, so that the page stays quick. */
+const FIRST_ROWS = 50;
+
+interface Props {
+  readonly shown: Shown;
+  readonly type: SampleType;
+  readonly search: string;
+}
+
+export function StackTable({ shown, type, search }: Props) {
+  const { isDifference } = shown;
+  const [sorting, setSorting] = useState<SortingState>([{ id: type, desc: true }]);
+  const [opened, setOpened] = useState<ReadonlySet<Line>>(new Set());
+  const [isWhole, setWhole] = useState(false);
+  const lines = shown.rows ?? [];
+  const columns = useMemo(() => columnsOf(isDifference), [isDifference]);
+  const table = useTable(lines as Line[], columns, sorting, setSorting, search);
+  const rows = table.getRowModel().rows;
+  const toggle = (line: Line) => {
+    const next = new Set(opened);
+    if (!next.delete(line)) next.add(line);
+    setOpened(next);
+  };
+  return (
+    <>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of stacks">
+        <table class="stacks">
+          <thead>
+            <tr>
+              {table.getFlatHeaders().map(({ column }) => {
+                const sorted = column.getIsSorted();
+                return (
+                  <th
+                    key={column.id}
+                    scope="col"
+                    class={column.id === 'place' ? 'place' : 'number'}
+                    aria-sort={sorted === 'asc' ? 'ascending' : sorted === 'desc' ? 'descending' : 'none'}
+                  >
+                    <button type="button" onClick={() => column.toggleSorting(sorted !== 'desc')}>
+                      {String(column.columnDef.header)}
+                      <span aria-hidden="true">{sorted === 'asc' ? ' ▲' : sorted === 'desc' ? ' ▼' : ''}</span>
+                    </button>
+                  </th>
+                );
+              })}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, isWhole ? undefined : FIRST_ROWS).map(({ original: line, getVisibleCells }) => {
+              const isOpen = opened.has(line);
+              return (
+                <tr key={line} class={isOpen ? 'is-open' : ''}>
+                  {getVisibleCells().map(({ column, getValue }) =>
+                    column.id === 'place' ? (
+                      <th key={column.id} scope="row" class="place">
+                        <button type="button" aria-expanded={isOpen} onClick={() => toggle(line)}>
+                          <span aria-hidden="true">{isOpen ? '▾' : '▸'}</span> {line.stack[0]?.function ?? '(no stack)'}
+                        </button>
+                        <Frames places={isOpen ? line.stack : line.stack.slice(0, 1)} isWhole={isOpen} />
+                      </th>
+                    ) : (
+                      <td key={column.id} class="number" data-value={String(getValue())}>
+                        {column.columnDef.meta!.format(getValue() as number)}
+                      </td>
+                    ),
+                  )}
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+      {rows.length === 0 && <p class="empty">{search ? `No stack has “${search}” on it.` : 'Nothing to show.'}</p>}
+      {!isWhole && rows.length > FIRST_ROWS && (
+        <button type="button" onClick={() => setWhole(true)}>
+          Show all {count(rows.length)} rows
+        </button>
+      )}
+      {shown.rest && (
+        <p class="note">
+          {count(shown.rest.stacks)} stacks more have no row: {format(type, shown.rest.figures[type], isDifference)}.
+        </p>
+      )}
+    </>
+  );
+}
+
+/** Function, file and line of each place; of the first the function is the row's own title. */
+export function Frames({ places, isWhole }: { places: readonly Place[]; isWhole: boolean }) {
+  return (
+    <ol class="frames">
+      {places.map((place, index) => (
+        <li key={index}>
+          {(isWhole && index > 0) && <span class="function">{place.function}</span>}
+          {place.is_inlined && <small class="inlined">inlined</small>}
+          <span class="file">{placeOf(place) || 'no file known'}</span>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+declare module '@tanstack/table-core' {
+  interface ColumnMeta<TData, TValue> {
+    format: (value: number) => string;
+  }
+}
+
+function columnsOf(isDifference: boolean): ColumnDef<Line, unknown>[] {
+  const number = (id: string, header: string, of: (line: Line) => number, show: (value: number) => string) => ({
+    id,
+    header,
+    accessorFn: of,
+    sortUndefined: 'last' as const,
+    meta: { format: (value: number) => (Number.isNaN(value) ? '–' : show(value)) },
+  });
+  const change = (type: SampleType, header: string) =>
+    number(type, header, ({ change }) => change[type], (value) => format(type, value, isDifference));
+  return [
+    change('inuse_space', isDifference ? 'Δ in use' : 'in use'),
+    ...(isDifference
+      ? [number('inuse', 'in use', ({ inuse }) => inuse?.inuse_space ?? NaN, (value) => format('inuse_space', value))]
+      : []),
+    change('inuse_objects', isDifference ? 'Δ objects' : 'objects'),
+    change('alloc_space', 'allocated'),
+    change('alloc_objects', 'allocations'),
+    number('samples', 'samples', ({ change }) => change.inuse_samples, (value) => format('inuse_objects', value, isDifference)),
+    number('age', 'age, median', ({ age }) => age?.median_seconds ?? NaN, duration),
+    { id: 'place', header: 'allocated by', accessorFn: (line) => line.stack[0]?.function ?? '' },
+  ];
+}
+
+function useTable(
+  data: Line[],
+  columns: ColumnDef<Line, unknown>[],
+  sorting: SortingState,
+  setSorting: (sorting: SortingState) => void,
+  search: string,
+) {
+  const [table] = useState(() =>
+    createTable<Line>({
+      data,
+      columns,
+      state: {},
+      onStateChange: () => {},
+      renderFallbackValue: null,
+      getCoreRowModel: getCoreRowModel(),
+      getSortedRowModel: getSortedRowModel(),
+      getFilteredRowModel: getFilteredRowModel(),
+      globalFilterFn: (row, _, wanted: string) => isOnStack(row.original, wanted),
+      enableSortingRemoval: false,
+    }),
+  );
+  table.setOptions((before) => ({
+    ...before,
+    data,
+    columns,
+    state: { ...table.initialState, sorting, globalFilter: search.trim().toLowerCase() },
+    onSortingChange: (change) => setSorting(typeof change === 'function' ? change(sorting) : change),
+  }));
+  return table;
+}
+
+function isOnStack(line: Line, wanted: string): boolean {
+  return line.stack.some((place) => `${place.function}\n${placeOf(place)}`.toLowerCase().includes(wanted));
+}

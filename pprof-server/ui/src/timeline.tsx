@@ -1,0 +1,307 @@
+// The time line: heap in use with its error band, resident memory and the limit, and the two moments that are compared.
+//
+// uPlot draws the curves. What can be done with them lies above: two handles, which are sliders for the keyboard too; a
+// click compares that moment with now, and a drag its two ends.
+
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import type { History, Moments } from './server';
+import { bytes, clock } from './units';
+
+const HEIGHT_PX = 190;
+/** A limit further above the curves would press them flat; it is told in words then. */
+const LARGEST_LIMIT_RATIO = 3;
+const LEAST_DRAG_PX = 5;
+
+interface Props {
+  readonly history: History;
+  /** Seconds since 1970 UTC; `null`: not compared, and now. */
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly onChoose: (from: number | null, to: number | null) => void;
+}
+
+/** Where the plot is within the figure, in CSS pixels, and which times are at its ends. */
+interface Frame {
+  left: number;
+  width: number;
+  top: number;
+  height: number;
+  start: number;
+  end: number;
+}
+
+export function Timeline({ history, from, to, onChoose }: Props) {
+  const moments = useMemo(() => [...history.records, history.now], [history]);
+  const times = useMemo(() => moments.map(({ time_nanos }) => time_nanos / 1e9), [moments]);
+  const [frame, setFrame] = useState<Frame | null>(null);
+  const [pointed, setPointed] = useState<number | null>(null);
+  const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
+  const holder = usePlot(moments, times, setFrame);
+  const last = times.length - 1;
+  const indexOf = (seconds: number) => nearest(times, seconds);
+  const fromIndex = from === null ? -1 : indexOf(from);
+  const toIndex = to === null ? last : indexOf(to);
+  const isRecorded = history.records.length > 0;
+
+  const choose = (one: number, other: number) => {
+    const [first, second] = one <= other ? [one, other] : [other, one];
+    // The last is now: there is no recorded moment after it.
+    onChoose(first < 0 ? null : times[Math.min(first, last - 1)]!, second >= last ? null : times[second]!);
+  };
+  const at = (event: PointerEvent) => {
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const share = (event.clientX - box.left) / box.width;
+    return indexOf(frame!.start + share * (frame!.end - frame!.start));
+  };
+  const place = (index: number) => (100 * (times[index]! - frame!.start)) / (frame!.end - frame!.start);
+  const shown = drag ?? { from: fromIndex, to: toIndex };
+  const read = pointed ?? shown.to;
+  const pressed = useRef<{ index: number; x: number } | null>(null);
+
+  const slider = (end: 'from' | 'to') => {
+    const index = shown[end];
+    const [least, most] = end === 'from' ? [-1, last - 1] : [0, last];
+    const move = (to: number) => {
+      const index = Math.max(least, Math.min(most, to));
+      if (end === 'from') choose(index, Math.max(index + 1, toIndex));
+      else choose(Math.min(fromIndex, index - 1), index);
+    };
+    const steps: Record<string, () => void> = {
+      ArrowLeft: () => move(index - 1),
+      ArrowRight: () => move(index + 1),
+      ArrowDown: () => move(index - 1),
+      ArrowUp: () => move(index + 1),
+      PageDown: () => move(index - 10),
+      PageUp: () => move(index + 10),
+      Home: () => move(least),
+      End: () => move(most),
+    };
+    return (
+      <div
+        role="slider"
+        tabIndex={0}
+        aria-label={end === 'from' ? 'Compare from' : 'to'}
+        aria-valuemin={least}
+        aria-valuemax={Math.max(most, least)}
+        aria-valuenow={index}
+        aria-valuetext={index < 0 ? 'nothing: all that is in use' : inWords(moments[index]!, index === last)}
+        class={`handle ${end} ${index < 0 ? 'is-off' : ''}`}
+        style={{ left: `${index < 0 ? 0 : place(index)}%` }}
+        onPointerDown={(event) => {
+          event.stopPropagation();
+          (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+        }}
+        onPointerMove={(event) => {
+          if (!(event.currentTarget as HTMLElement).hasPointerCapture(event.pointerId)) return;
+          event.stopPropagation();
+          const box = (event.currentTarget as HTMLElement).parentElement!.getBoundingClientRect();
+          const share = (event.clientX - box.left) / box.width;
+          const to = indexOf(frame!.start + share * (frame!.end - frame!.start));
+          setDrag({ from: end === 'from' ? to : fromIndex, to: end === 'to' ? to : toIndex });
+        }}
+        onPointerUp={(event) => {
+          event.stopPropagation();
+          if (drag) choose(drag.from, drag.to);
+          setDrag(null);
+        }}
+        onKeyDown={(event) => {
+          const step = event.ctrlKey || event.metaKey || event.altKey ? undefined : steps[event.key];
+          if (!step) return;
+          event.preventDefault();
+          step();
+        }}
+      >
+        <span>{end === 'from' ? (index < 0 ? '' : 'from') : index === last ? 'now' : 'to'}</span>
+      </div>
+    );
+  };
+
+  return (
+    <figure class="timeline">
+      <div class="plot" ref={holder}>
+        {frame && (
+          <div
+            class="over"
+            style={{ left: `${frame.left}px`, width: `${frame.width}px`, top: `${frame.top}px`, height: `${frame.height}px` }}
+            onPointerDown={(event) => {
+              if (!isRecorded || event.button !== 0) return;
+              (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+              pressed.current = { index: at(event), x: event.clientX };
+            }}
+            onPointerMove={(event) => {
+              const index = at(event);
+              setPointed(index);
+              const start = pressed.current;
+              if (start && Math.abs(event.clientX - start.x) >= LEAST_DRAG_PX) setDrag({ from: start.index, to: index });
+            }}
+            onPointerUp={(event) => {
+              const start = pressed.current;
+              pressed.current = null;
+              setDrag(null);
+              if (!start) return;
+              if (drag && start.index !== at(event)) choose(start.index, at(event));
+              else choose(start.index, last);
+            }}
+            onPointerLeave={() => setPointed(null)}
+            onPointerCancel={() => {
+              pressed.current = null;
+              setDrag(null);
+            }}
+          >
+            {isRecorded && (
+              <div
+                class="chosen"
+                style={{
+                  left: `${place(Math.max(0, Math.min(shown.from < 0 ? shown.to : shown.from, shown.to)))}%`,
+                  width: `${shown.from < 0 ? 0 : Math.abs(place(shown.to) - place(shown.from))}%`,
+                }}
+              />
+            )}
+            {history.marks
+              .filter(({ time_nanos }) => time_nanos / 1e9 >= frame.start && time_nanos / 1e9 <= frame.end)
+              .map(({ name, time_nanos }) => (
+                <div
+                  key={name}
+                  class="mark"
+                  style={{ left: `${(100 * (time_nanos / 1e9 - frame.start)) / (frame.end - frame.start)}%` }}
+                >
+                  <span>{name}</span>
+                </div>
+              ))}
+            {pointed !== null && <div class="pointed" style={{ left: `${place(pointed)}%` }} />}
+            {isRecorded && slider('from')}
+            {isRecorded && slider('to')}
+          </div>
+        )}
+      </div>
+      <figcaption>
+        <span class="key in-use">in use ± one standard error</span>
+        <span class="key resident">resident (RSS)</span>
+        {history.now.memory_limit_bytes !== null && <span class="key limit">limit</span>}
+        <span class="reading">{inWords(moments[read]!, read === last)}</span>
+      </figcaption>
+      {!isRecorded && (
+        <p class="note">
+          {history.period_seconds === 0
+            ? 'The recorder is off, so there is no past to look at: only now, and what changes from now on.'
+            : `Nothing is recorded yet: the first record comes within ${history.period_seconds} s.`}
+        </p>
+      )}
+    </figure>
+  );
+}
+
+/** A moment as a sentence: what a picture does not tell everyone. */
+function inWords(of: Moments, isNow: boolean): string {
+  const parts = [
+    `${isNow ? 'now, ' : ''}${clock(of.time_nanos / 1e9)}`,
+    `in use ${bytes(of.inuse_space)}${of.inuse_space_error_bytes ? ` ± ${bytes(of.inuse_space_error_bytes)}` : ''}`,
+    of.rss_bytes !== null && `resident ${bytes(of.rss_bytes)}`,
+    of.memory_limit_bytes !== null && `limit ${bytes(of.memory_limit_bytes)}`,
+  ];
+  return parts.filter(Boolean).join(' · ');
+}
+
+function nearest(times: readonly number[], seconds: number): number {
+  let best = 0;
+  times.forEach((time, index) => {
+    if (Math.abs(time - seconds) < Math.abs(times[best]! - seconds)) best = index;
+  });
+  return best;
+}
+
+/** Keeps a plot of these moments in the element that it returns a reference to. */
+function usePlot(moments: readonly Moments[], times: readonly number[], onFrame: (frame: Frame) => void) {
+  const holder = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const data = useMemo(() => columns(moments, times), [moments, times]);
+  const latest = useRef(data);
+  latest.current = data;
+
+  useEffect(() => {
+    const element = holder.current!;
+    const draw = () => {
+      plot.current?.destroy();
+      plot.current = new uPlot(options(element, onFrame), latest.current, element);
+    };
+    draw();
+    const dark = matchMedia('(prefers-color-scheme: dark)');
+    dark.addEventListener('change', draw);
+    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+    observer.observe(element);
+    return () => {
+      dark.removeEventListener('change', draw);
+      observer.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [onFrame]);
+  useEffect(() => plot.current?.setData(data), [data]);
+  return holder;
+}
+
+/** Times, in use, its band's upper and lower end, resident, limit. */
+function columns(moments: readonly Moments[], times: readonly number[]): uPlot.AlignedData {
+  const column = (of: (moment: Moments) => number | null) => moments.map(of);
+  const highest = Math.max(...moments.map((moment) => Math.max(moment.inuse_space, moment.rss_bytes ?? 0)));
+  const band = (sign: number) => column((of) => Math.max(0, of.inuse_space + sign * of.inuse_space_error_bytes));
+  return [
+    [...times],
+    column((of) => of.inuse_space),
+    band(1),
+    band(-1),
+    column((of) => of.rss_bytes),
+    column((of) => ((of.memory_limit_bytes ?? Infinity) <= LARGEST_LIMIT_RATIO * highest ? of.memory_limit_bytes : null)),
+  ];
+}
+
+function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.Options {
+  const style = getComputedStyle(element);
+  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  const axis = {
+    stroke: colour('muted'),
+    grid: { stroke: colour('line'), width: 1 },
+    ticks: { stroke: colour('line'), width: 1 },
+    font: `11px ${style.fontFamily}`,
+  };
+  const tellFrame = (plot: uPlot) => {
+    const { over } = plot;
+    const [start, end] = [plot.scales.x!.min, plot.scales.x!.max];
+    if (start == null || end == null || end <= start) return;
+    onFrame({ left: over.offsetLeft, top: over.offsetTop, width: over.clientWidth, height: over.clientHeight, start, end });
+  };
+  const hidden = { show: true, width: 0, points: { show: false } };
+  return {
+    width: element.clientWidth,
+    height: HEIGHT_PX,
+    cursor: { show: false },
+    legend: { show: false },
+    select: { show: false, left: 0, top: 0, width: 0, height: 0 },
+    scales: {
+      // A single moment still has a width.
+      x: { time: true, range: (_, least, most) => (most > least ? [least, most] : [least - 30, most + 30]) },
+      y: { range: (_, __, most) => [0, Math.max(most, 1024) * 1.08] },
+    },
+    axes: [
+      axis,
+      {
+        ...axis,
+        size: 64,
+        values: (_, ticks) => ticks.map((tick) => bytes(tick)),
+        // Round in binary units.
+        incrs: Array.from({ length: 48 }, (_, power) => 2 ** power),
+      },
+    ],
+    series: [
+      {},
+      { stroke: colour('in-use'), width: 2, points: { show: false } },
+      hidden,
+      hidden,
+      { stroke: colour('resident'), width: 1.5, points: { show: false } },
+      { stroke: colour('limit'), width: 1.5, dash: [6, 4], points: { show: false } },
+    ],
+    bands: [{ series: [2, 3], fill: colour('band') }],
+    hooks: { draw: [tellFrame] },
+  };
+}

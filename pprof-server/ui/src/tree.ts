@@ -1,0 +1,155 @@
+// Stacks merged into a tree, from the root to the leaf or the other way round: what a flame graph draws.
+//
+// Called for each profile, type and direction that is shown. Functions merge by name, as `go tool pprof` merges them;
+// the lines they stand at are kept beside. In a difference a box is as wide as all that changed below it, what grew and
+// what shrank, so that nothing hides behind its opposite.
+
+import type { Frame, Profile } from './profile';
+import { SAMPLE_TYPES, type SampleType } from './sample_type';
+
+export interface Node {
+  readonly name: string;
+  readonly parent: Node | null;
+  /** The heaviest change first. */
+  readonly children: Node[];
+  /** Of this function and all below it: what grew minus what shrank. */
+  value: number;
+  /** Of this function alone. */
+  self: number;
+  /** The sum of what is more than nothing below here, and of what is less, both as positive numbers. */
+  grew: number;
+  shrank: number;
+  /** Whether its caller has taken it in: everywhere, nowhere, or here and there. */
+  inlined: 'yes' | 'no' | 'partly';
+  /** Which lines, `file:line`, have which part of the value. */
+  readonly places: Map<string, number>;
+}
+
+export type Direction = 'callees' | 'callers';
+
+/** The tree of one value. `callers` begins at the leaf: who allocates, and who calls them. */
+export function build(profile: Profile, type: SampleType, direction: Direction = 'callees'): Node {
+  const root = node('all', null);
+  const known = new Map<Node, Map<string, Node>>();
+  const index = SAMPLE_TYPES.indexOf(type);
+  for (const { frames, values } of profile.stacks) {
+    const value = values[index]!;
+    if (value === 0) continue;
+    let at = add(root, value);
+    const path = direction === 'callees' ? frames.toReversed() : frames;
+    for (const frame of path) {
+      let children = known.get(at);
+      if (!children) known.set(at, (children = new Map()));
+      let child = children.get(frame.name);
+      if (!child) {
+        child = node(frame.name, at);
+        child.inlined = frame.isInlined ? 'yes' : 'no';
+        children.set(frame.name, child);
+        at.children.push(child);
+      } else if (child.inlined !== (frame.isInlined ? 'yes' : 'no')) {
+        child.inlined = 'partly';
+      }
+      at = add(child, value);
+      const place = placeOf(frame);
+      if (place) at.places.set(place, (at.places.get(place) ?? 0) + value);
+    }
+    at.self += value;
+  }
+  for (const children of known.keys()) children.children.sort((a, b) => weight(b) - weight(a));
+  return root;
+}
+
+/** How wide a box is. */
+export function weight(node: Node): number {
+  return node.grew + node.shrank;
+}
+
+/** `file:line`, as much as is known. */
+export function placeOf(frame: Pick<Frame, 'file' | 'line'>): string {
+  return frame.file && frame.line ? `${frame.file}:${frame.line}` : frame.file;
+}
+
+/** The lines of a node, the heaviest first. */
+export function placesOf(node: Pick<Node, 'places'>): [place: string, value: number][] {
+  return [...node.places].sort(([, a], [, b]) => Math.abs(b) - Math.abs(a));
+}
+
+/** A function wherever it is called: what `go tool pprof -top` has a row for. */
+export interface FunctionTotals {
+  readonly name: string;
+  /** What it allocated itself. */
+  flat: number;
+  /** With all that it called. Recursion counts once. */
+  cum: number;
+  inlined: Node['inlined'];
+  /** Its lines, with what each allocated with all that it called. */
+  readonly places: Map<string, number>;
+}
+
+/** The functions in a tree of callees, the largest `cum` first. */
+export function functions(root: Node): FunctionTotals[] {
+  const totals = new Map<string, FunctionTotals>();
+  const open = new Set<string>();
+  const visit = (node: Node) => {
+    let of = totals.get(node.name);
+    if (!of) {
+      of = { name: node.name, flat: 0, cum: 0, inlined: node.inlined, places: new Map() };
+      totals.set(node.name, of);
+    }
+    if (of.inlined !== node.inlined) of.inlined = 'partly';
+    of.flat += node.self;
+    const isOutermost = !open.has(node.name);
+    if (isOutermost) {
+      of.cum += node.value;
+      for (const [place, value] of node.places) of.places.set(place, (of.places.get(place) ?? 0) + value);
+      open.add(node.name);
+    }
+    node.children.forEach(visit);
+    if (isOutermost) open.delete(node.name);
+  };
+  root.children.forEach(visit);
+  return [...totals.values()].sort((a, b) => Math.abs(b.cum) - Math.abs(a.cum) || Math.abs(b.flat) - Math.abs(a.flat));
+}
+
+/** From the outermost to this one, without the root. */
+export function pathOf(node: Node): Node[] {
+  const path: Node[] = [];
+  for (let at: Node | null = node; at?.parent; at = at.parent) path.unshift(at);
+  return path;
+}
+
+/** The node at this path of names, or the last of it that there is. */
+export function follow(root: Node, names: readonly string[]): Node {
+  let at = root;
+  for (const name of names) {
+    const next = at.children.find((child) => child.name === name);
+    if (!next) break;
+    at = next;
+  }
+  return at;
+}
+
+/** What the search finds: in a name or a place, in any case of letters. */
+export function matches(query: string): (node: Pick<Node, 'name' | 'places'>) => boolean {
+  const wanted = query.trim().toLowerCase();
+  if (!wanted) return () => false;
+  return ({ name, places }) =>
+    name.toLowerCase().includes(wanted) || [...places.keys()].some((place) => place.toLowerCase().includes(wanted));
+}
+
+/** The value of all that is found below here, each part of it once. */
+export function matched(node: Node, isMatch: (node: Node) => boolean): number {
+  if (isMatch(node)) return node.value;
+  return node.children.reduce((sum, child) => sum + matched(child, isMatch), 0);
+}
+
+function add(node: Node, value: number): Node {
+  node.value += value;
+  if (value > 0) node.grew += value;
+  else node.shrank -= value;
+  return node;
+}
+
+function node(name: string, parent: Node | null): Node {
+  return { name, parent, children: [], value: 0, self: 0, grew: 0, shrank: 0, inlined: 'no', places: new Map() };
+}

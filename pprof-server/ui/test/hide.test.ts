@@ -1,0 +1,56 @@
+// Hiding the standard library, and the rules it is found by.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hide, STANDARD_LIBRARY } from '../src/hide';
+import { read, total } from '../src/profile';
+import { build, functions } from '../src/tree';
+import { profileOf } from './profile_of';
+
+test('the standard library is known by name or file, and nothing else is', () => {
+  const expression = new RegExp(STANDARD_LIBRARY);
+  for (const text of [
+    'core::ops::function::FnOnce::call_once',
+    'alloc::vec::Vec<T>::push',
+    'std::rt::lang_start',
+    '<alloc::boxed::Box<F> as core::ops::function::FnOnce<()>>::call_once',
+    '<&std::fs::File as std::io::Read>::read',
+    'hashbrown::map::HashMap<K,V>::insert',
+    '/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/core/src/ops/function.rs',
+    '/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/std/src/rt.rs',
+    '__rust_alloc',
+    '_start',
+    'main',
+    '__libc_start_main_impl',
+    'clone3',
+  ]) {
+    assert.ok(expression.test(text), text);
+  }
+  for (const text of [
+    'demo_leak::main',
+    'demo_leak::reader::Reader::start',
+    'my_std::f',
+    'stdx::f',
+    '<my::Type as core::fmt::Display>::fmt',
+    'tokio::runtime::task::core::Cell<T,S>::new',
+    '/src/std/main.rs',
+    '/rustc/library.rs',
+  ]) {
+    assert.ok(!expression.test(text), text);
+  }
+});
+
+test('callers take over what hidden functions had, and sums say what is gone', () => {
+  const profile = read(
+    profileOf([
+      { stack: ['std::rt::start', 'app::main', 'core::call', 'app::f', 'alloc::push'], values: [0, 0, 0, 40] },
+      { stack: ['std::rt::start', 'std::thread::new'], values: [0, 0, 0, 2] },
+      { stack: ['app::main', ['app::g', 'core::inlined']], values: [0, 0, 0, 8] },
+    ]),
+  );
+  const { profile: left, dropped } = hide(profile, STANDARD_LIBRARY);
+  assert.equal(dropped[3], 2);
+  assert.equal(total(left)[3] + dropped[3], total(profile)[3]);
+  const rows = functions(build(left, 'inuse_space')).map(({ name, flat, cum }) => [name, flat, cum]);
+  assert.deepEqual(rows, [['app::main', 0, 48], ['app::f', 40, 40], ['app::g', 8, 8]]);
+});

@@ -1,0 +1,88 @@
+// The address of a view, numbers in words, the command, rows, names.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { command } from '../src/command';
+import { shortName } from '../src/names';
+import type { Figures, Row, Table } from '../src/server';
+import { lines } from '../src/shown';
+import { bytes, count, duration, percent, signed, stamp } from '../src/units';
+import { format, parse, START, type View } from '../src/view';
+
+test('a view survives in the address', () => {
+  const view: View = {
+    from: 'before-deploy',
+    to: 1_795_518_114.25,
+    type: 'alloc_objects',
+    tab: 'flame',
+    direction: 'callers',
+    hidesStd: false,
+    search: 'a&b=c#d',
+    zoom: ['main', '<T as A>::f::{{closure}}'],
+  };
+  assert.deepEqual(parse(`#${format(view)}`), view);
+  assert.deepEqual(parse(`#${format({ ...START, from: 12.5 })}`), { ...START, from: 12.5 });
+  assert.equal(format(START), '');
+});
+
+test('nonsense in the address is as at the start', () => {
+  for (const fragment of ['', '#', '#x', '#from=-1&to=now&type=space&tab=xyz&direction=up', '#from=%00&to=1e9', '#from=<b>']) {
+    assert.deepEqual(parse(fragment), START, fragment);
+  }
+});
+
+test('numbers are told with three digits and their unit', () => {
+  const cases: [number, string][] = [
+    [0, '0 B'], [1, '1 B'], [999, '999 B'], [1000, '0.98 KiB'], [1024, '1.00 KiB'], [10_235, '10.0 KiB'],
+    [67_528_294, '64.4 MiB'], [-524_288, '−512 KiB'], [2 ** 40, '1.00 TiB'], [2 ** 53, '8.00 PiB'],
+  ];
+  for (const [value, text] of cases) assert.equal(bytes(value), text);
+  assert.equal(count(1_234_567), '1\u202f234\u202f567');
+  assert.equal(count(-1000), '−1\u202f000');
+  assert.deepEqual([signed(5, count), signed(-5, count), signed(0, count)], ['+5', '−5', '0']);
+  assert.deepEqual([percent(1, 8), percent(-1, 8), percent(1, 0)], ['12.5 %', '−12.5 %', '–']);
+  assert.deepEqual([3, 59, 252, 5400, 200_000].map(duration), ['3.0 s', '59 s', '4.2 min', '90 min', '2.3 d']);
+  assert.equal(stamp(1_795_518_114.8), '20261124-110154');
+});
+
+test('the command is for a shell, and leaves out what the page leaves out', () => {
+  const said = { before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', hidesStd: false } as const;
+  assert.equal(command(said), 'go tool pprof -http=: -sample_index=inuse_space -diff_base=a.pb.gz b.pb.gz');
+  const top = command({ ...said, before: null, tab: 'table', hidesStd: true });
+  assert.match(top, /^go tool pprof -top -cum -sample_index=inuse_space -hide='\^\/rustc[^']*' b\.pb\.gz$/);
+});
+
+test('rows of a difference know what their stacks hold at its end', () => {
+  const figures = (inuse_space: number): Figures => ({
+    alloc_objects: 0, alloc_space: 0, inuse_objects: 0, inuse_space, alloc_samples: 0, inuse_samples: 1,
+  });
+  const row = (name: string, inuse: number, age?: Row['age']): Row => ({
+    values: figures(inuse),
+    stack: [{ function: name, file: '', line: 0, is_inlined: false }],
+    ...(age !== undefined && { age }),
+  });
+  const table = (rows: Row[]): Table => ({
+    time_nanos: 0, duration_nanos: null, stacks: rows.length, total: figures(0), rows, other: figures(0), notes: [],
+  });
+  const age = { median_seconds: 4, max_seconds: 9 };
+  const snapshot = table([row('a', 100, age), row('b', 50, null)]);
+  assert.deepEqual(
+    lines(snapshot, table([row('a', 7), row('c', -3)])).map(({ change, inuse, age }) => [change.inuse_space, inuse?.inuse_space, age]),
+    [[7, 100, age], [-3, undefined, null]],
+  );
+  assert.deepEqual(lines(snapshot, null).map(({ change, age }) => [change.inuse_space, age]), [[100, age], [50, null]]);
+});
+
+test('a name in a box is its end, which tells functions apart', () => {
+  for (const [name, short] of [
+    ['demo_leak::reader::Reader::start', 'reader::Reader::start'],
+    ['demo_leak::main', 'demo_leak::main'],
+    ['main', 'main'],
+    ['demo_leak::serve::serve::{{closure}}', 'serve::serve::{{closure}}'],
+    ['tokio::sync::mpsc::block::Block<T>::new', 'block::Block<T>::new'],
+    ['<alloc::vec::Vec<T> as core::ops::Deref>::deref', '<alloc::vec::Vec<T> as core::ops::Deref>::deref'],
+    ['libc.so.6+0x2724a', 'libc.so.6+0x2724a'],
+  ]) {
+    assert.equal(shortName(name!), short);
+  }
+});
