@@ -23,7 +23,7 @@ use std::fmt;
 use std::path::Path;
 
 use alloc_profiler::{Snapshot, Totals};
-use pprof_server::encode::{Frame, ProfileOptions, TopRow, top_table};
+use pprof_server::encode::{Ages, Frame, ProfileOptions, TopRow, top_table};
 
 use crate::status::BYTES_PER_MIB;
 
@@ -48,11 +48,13 @@ pub(crate) struct Growth {
     pub(crate) totals: Totals,
     /// Samples of this line in use at the first snapshot.
     samples_before: i64,
+    /// How old what is in use is, on the stack that grew most.
+    pub(crate) ages: Option<Ages>,
     /// Who called, in our own code: from the stack that grew most, without its leaf, outermost last.
     pub(crate) callers: Vec<Line>,
 }
 
-/// Every line that holds more than before, the most first.
+/// Every line that holds more than before, the most first. Ages are known if `after` has them.
 pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth> {
     let options = ProfileOptions::default();
     let mut samples_before: HashMap<Line, i64> = HashMap::new();
@@ -67,6 +69,7 @@ pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth>
             samples_before: samples_before.get(&line).copied().unwrap_or(0),
             line,
             totals: Totals::default(),
+            ages: row.ages,
             callers: row.frames.iter().skip(1).map(Line::of).filter(Line::is_ours).collect(),
         });
         growth.totals += row.totals;

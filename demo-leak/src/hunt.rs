@@ -40,7 +40,7 @@ pub(crate) async fn hunt(arguments: &Arguments) -> Result<ExitCode, Box<dyn Erro
     wait_until_drained(proxy.connections()).await;
     tokio::time::sleep(arguments.idle).await;
     println!("idle again: {}", Status::read(proxy.connections()));
-    let after = alloc_profiler::snapshot();
+    let after = alloc_profiler::snapshot_with_ages();
 
     // What was allocated and freed again shows that the profiler sees this load at all: "nothing grows" from a
     // profiler that sees nothing would be worth nothing.
@@ -61,13 +61,14 @@ pub(crate) async fn hunt(arguments: &Arguments) -> Result<ExitCode, Box<dyn Erro
 fn print_table(grown: &[Growth]) {
     let total_bytes: f64 = grown.iter().map(|growth| growth.totals.inuse_bytes).sum();
     println!("\nWhat the heap holds more than before the load, by line (estimated from samples):\n");
-    println!("      growth ± std err   objects  samples   share  line");
+    println!("      growth ± std err   objects  samples   share  age: median / max  line");
     for growth in grown.iter().take(ROWS) {
         let share_percent = growth.totals.inuse_bytes / total_bytes * 100.0;
         let mark = if growth.counts() { '*' } else { ' ' };
-        println!("{mark} {growth}  {share_percent:5.1} %  {}", growth.line);
+        let ages = growth.ages.map(|ages| ages.to_string()).unwrap_or_default();
+        println!("{mark} {growth}  {share_percent:5.1} %  {ages:>17}  {}", growth.line);
         for caller in growth.callers.iter().take(CALLERS) {
-            println!("{:50}  from {caller}", "");
+            println!("{:69}  from {caller}", "");
         }
     }
     if grown.is_empty() {

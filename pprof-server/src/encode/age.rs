@@ -70,6 +70,13 @@ impl Ages {
     }
 }
 
+impl fmt::Display for Ages {
+    /// Median and maximum.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} / {}", Time(self.median), Time(self.max)))
+    }
+}
+
 impl Serialize for Ages {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
