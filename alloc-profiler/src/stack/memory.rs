@@ -48,8 +48,8 @@ fn ask_for_bounds() -> Bounds {
     bounds
 }
 
-/// What taking a stack may need of it, and half as much again: at first, when rules are evaluated, 7 KiB; 15 KiB
-/// without optimisation, when every value has a place of its own. `tests/hazards` measures it.
+/// What taking a stack may need of it, and half as much again: where rules are evaluated, 5 KiB, and 7 for those of a
+/// signal's frame; 15 KiB without optimisation, when every value has a place of its own. `tests/hazards` measures it.
 const NEEDED_BYTES: usize = if cfg!(debug_assertions) { 24 << 10 } else { 12 << 10 };
 
 /// Whether [`NEEDED_BYTES`] are left below `stack_pointer`.

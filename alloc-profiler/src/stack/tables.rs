@@ -1,14 +1,14 @@
 //! The unwind tables of an object: `.eh_frame`, searched through `.eh_frame_hdr` and evaluated by gimli.
 //!
-//! Evaluation needs 2 KiB of stack and no heap. What comes out is the rule for an address, in the usual form
+//! Evaluation needs some KiB of stack, most of it for rules of registers, and no heap. What comes out is the rule for an address, in the usual form
 //! that can be kept, or as it stands, to be evaluated for each frame.
 //!
 //! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation, ParsedEhFrameHdr,
-    Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
-    UnwindTableRow, X86_64,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, Error, NativeEndian, Operation,
+    ParsedEhFrameHdr, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression,
+    UnwindSection, UnwindTableRow, X86_64,
 };
 
 use super::memory::StackMemory;
@@ -18,13 +18,23 @@ use super::rules::{Cfa, Rule};
 
 type Bytes = EndianSlice<'static, NativeEndian>;
 
-/// Functions save at most a dozen registers.
-struct OnStack;
+/// Room for rules of `REGISTERS` registers, on the stack: each takes 200 bytes of it, for there are copies.
+struct OnStack<const REGISTERS: usize>;
 
-impl UnwindContextStorage<usize> for OnStack {
-    type Rules = [(Register, RegisterRule<usize>); 20];
+impl UnwindContextStorage<usize> for OnStack<FEW> {
+    type Rules = [(Register, RegisterRule<usize>); FEW];
     type Stack = [UnwindTableRow<usize, Self>; 2];
 }
+
+impl UnwindContextStorage<usize> for OnStack<ALL> {
+    type Rules = [(Register, RegisterRule<usize>); ALL];
+    type Stack = [UnwindTableRow<usize, Self>; 2];
+}
+
+/// What functions save: six registers and the return address, by their calling convention.
+const FEW: usize = 8;
+/// What signals save: every register.
+const ALL: usize = 20;
 
 pub(super) struct Tables {
     header: ParsedEhFrameHdr<Bytes>,
@@ -61,12 +71,20 @@ impl Tables {
     }
 
     pub(super) fn find(&self, address: usize) -> Option<Found> {
+        match self.find_with::<OnStack<FEW>>(address) {
+            Err(Error::TooManyRegisterRules) => self.find_with::<OnStack<ALL>>(address).ok(),
+            found => found.ok(),
+        }
+    }
+
+    /// By itself, so that only one of the two takes its room.
+    #[inline(never)]
+    fn find_with<Room: UnwindContextStorage<usize>>(&self, address: usize) -> Result<Found, Error> {
         let address = address as u64;
-        let table = self.header.table()?;
-        let entry =
-            table.fde_for_address(&self.frames, &self.bases, address, EhFrame::cie_from_offset).ok()?;
-        let mut context: UnwindContext<usize, OnStack> = UnwindContext::new_in();
-        let row = entry.unwind_info_for_address(&self.frames, &self.bases, &mut context, address).ok()?;
+        let table = self.header.table().ok_or(Error::NoUnwindInfoForAddress)?;
+        let entry = table.fde_for_address(&self.frames, &self.bases, address, EhFrame::cie_from_offset)?;
+        let mut context: UnwindContext<usize, Room> = UnwindContext::new_in();
+        let row = entry.unwind_info_for_address(&self.frames, &self.bases, &mut context, address)?;
         let rule_of = |register| row.register(register).unwrap_or(RegisterRule::SameValue);
         let frame = Frame {
             cfa: row.cfa().clone(),
@@ -75,7 +93,7 @@ impl Tables {
             frame_pointer: rule_of(X86_64::RBP),
             is_signal: entry.is_signal_trampoline(),
         };
-        Some(match frame.as_rule() {
+        Ok(match frame.as_rule() {
             Some(rule) => Found::Rule(rule),
             None => Found::Unusual(frame),
         })
@@ -204,5 +222,22 @@ impl Values {
     fn pop(&mut self) -> Option<usize> {
         self.depth = self.depth.checked_sub(1)?;
         self.values.get(self.depth).copied()
+    }
+}
+
+/// An object whose tables are `bytes` but for the first one, which says where in them they begin. What they say of
+/// addresses in the object is evaluated on the stack that we are on.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Some((&begin, image)) = bytes.split_first() else { return };
+    let object = Object::of_bytes(image, usize::from(begin));
+    let Some(tables) = Tables::of(&object) else { return };
+    let start = image.as_ptr().addr();
+    for address in (0..64).map(|n| start.wrapping_add(n * image.len() / 64)) {
+        if let Some(Found::Unusual(frame)) = tables.find(address) {
+            let registers = Registers::here();
+            let mut memory = StackMemory::of_thread(registers.stack_pointer);
+            let _ = tables.caller(&frame, &registers, &mut memory);
+        }
     }
 }
