@@ -10,7 +10,7 @@ import { command } from './command';
 import { Flame } from './flame';
 import { FunctionTable } from './functions';
 import { Facts } from './header';
-import { hide, STANDARD_LIBRARY } from './hide';
+import { hide, PLUMBING } from './hide';
 import { Choice } from './choice';
 import { inWords, usePoll } from './poll';
 import { SAMPLE_TYPES, TITLES, format as formatValue, type SampleType } from './sample_type';
@@ -37,12 +37,16 @@ const UNRECORDED_PERIOD_SECONDS = 10;
 /** Suspects cost more than a look, and change more slowly. */
 const LEAST_SUSPECTS_PERIOD_SECONDS = 5;
 
+/** Where nothing is recorded nothing can be suspected. */
+const none = async () => null;
+
 export function App() {
   const [view, setView] = useView();
   const [isPaused, setPaused] = useState(false);
   const [period, setPeriod] = useState(UNRECORDED_PERIOD_SECONDS);
   const history = usePoll(server.history, period, isPaused);
-  const leaks = usePoll(server.leaks, Math.max(period, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
+  const isRecorded = (history.value?.period_seconds ?? 0) > 0;
+  const leaks = usePoll(isRecorded ? server.leaks : none, Math.max(period, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
   const [turn, setTurn] = useState(0);
   const [shown, setShown] = useState<Shown | null>(null);
   const [captured, setCaptured] = useState<Shown | null>(null);
@@ -107,7 +111,7 @@ export function App() {
   const hasSuspects = (leaks.value?.suspects.length ?? 0) > 0;
   const tab = view.tab ?? (hasSuspects ? 'suspects' : 'table');
   const hidden = useMemo(
-    () => current && (view.hidesStd ? hide(current.profile, STANDARD_LIBRARY) : { profile: current.profile, dropped: null }),
+    () => current && (view.hidesStd ? hide(current.profile, PLUMBING) : { profile: current.profile, dropped: null }),
     [current, view.hidesStd],
   );
   const callees = useMemo(() => hidden && build(hidden.profile, view.type), [hidden, view.type]);
@@ -143,7 +147,9 @@ export function App() {
   return (
     <div class="app">
       <header>
-        <h1>Heap</h1>
+        <h1>
+          Heap <small>{current?.profile.program}</small>
+        </h1>
         <Facts history={said} />
         <div class="live">
           <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
@@ -207,13 +213,13 @@ export function App() {
               onInput={(event) => change({ search: event.currentTarget.value })}
             />
           </label>
-          <label>
+          <label title="The standard library, where threads begin, and the inside of tokio">
             <input
               type="checkbox"
               checked={view.hidesStd}
               onChange={(event) => change({ hidesStd: event.currentTarget.checked, zoom: [] })}
             />{' '}
-            Hide std
+            Hide std and runtime
           </label>
           <label>
             <input
@@ -226,9 +232,9 @@ export function App() {
         </div>
         <Tabs tab={tab} suspects={leaks.value?.suspects.length ?? 0} onChange={(tab) => change({ tab })} />
         <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={isLoading} tabIndex={-1}>
-          <p class="what" role="status">
+          <p class="what" role="status" hidden={tab === 'suspects' || tab === 'about'}>
             {error ? '' : current ? inWordsOf(current, captured !== null, view) : 'Fetching the profile…'}
-            {current && dropped !== 0 && ` Not shown, for they are the standard library’s alone: ${formatValue(view.type, dropped, current.isDifference)}.`}
+            {current && dropped !== 0 && ` Not shown, for nothing else is on their stacks: ${formatValue(view.type, dropped, current.isDifference)}.`}
             {isLoading && current ? ' Fetching…' : ''}
           </p>
           {error && (
@@ -240,7 +246,11 @@ export function App() {
             <Suspects
               leaks={leaks.value}
               isKnown={leaks.value !== null || leaks.error === null}
-              onShow={({ stack }, tab) => change({ tab, search: stack[0]?.function ?? '' })}
+              onShow={({ stack }, tab) => {
+                // Its growth in the time that was looked at, up to this moment.
+                change({ tab, from: said.records[0] ? said.records[0].time_nanos / 1e9 : null, to: null, search: stack[0]?.function ?? '', zoom: [] });
+                setTurn((turn) => turn + 1);
+              }}
             />
           )}
           {tab === 'table' && current && <StackTable shown={current} type={view.type} search={view.search} />}
@@ -325,7 +335,7 @@ function inWordsOf({ before, after, profile }: Shown, isCaptured: boolean, view:
   const at = clock(after.seconds);
   if (isCaptured) return `What changed in the ${duration(profile.durationSeconds)} until ${at}.`;
   if (before) return `What changed from ${clock(before.seconds)} to ${at}, ${duration(after.seconds - before.seconds)} later.`;
-  return `${view.to === null ? 'As of' : 'At'} ${at}.`;
+  return `${view.to === null ? 'As of' : 'At'} ${at}.${view.to === null ? ' Refresh takes it anew.' : ''}`;
 }
 
 /** The view in the address, and how to change it. */

@@ -1,6 +1,6 @@
 // The command that shows the same in `go tool pprof`: same files, same value, same functions left out.
 
-import { STANDARD_LIBRARY } from './hide';
+import { PLUMBING } from './hide';
 import type { SampleType } from './sample_type';
 import type { Tab } from './view';
 
@@ -17,7 +17,7 @@ export function command({ before, after, type, tab, hidesStd }: Commanded): stri
     'go tool pprof',
     tab === 'flame' ? '-http=:' : '-top -cum',
     `-sample_index=${type}`,
-    hidesStd && `-hide=${quoted(STANDARD_LIBRARY)}`,
+    hidesStd && `-hide=${quoted(PLUMBING)}`,
     before && `-diff_base=${quoted(before)}`,
     quoted(after),
   ]

@@ -6,7 +6,7 @@
 
 import { hierarchy, partition, type HierarchyRectangularNode } from 'd3-hierarchy';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { crateOf, shortName } from './names';
+import { crateOf, shortName, shortPlace } from './names';
 import { format, type SampleType } from './sample_type';
 import { follow, matched, matches, pathOf, placesOf, weight, type Node } from './tree';
 import { percent } from './units';
@@ -160,8 +160,8 @@ function Details({ node, root, type, isDifference }: { node: Node; root: Node; t
       </dt>
       <dd class="place">
         {places.slice(0, 3).map(([place, value]) => (
-          <span key={place}>
-            {place}
+          <span key={place} title={place}>
+            {shortPlace(place)}
             {places.length > 1 && ` (${format(type, value, isDifference)})`}
           </span>
         ))}
@@ -205,12 +205,13 @@ function visibleBoxes(zoomed: Box, width: number): Box[] {
 }
 
 const HUES = 12;
+const STD = ['core', 'alloc', 'std', 'hashbrown'];
 
 /** One of a dozen colours by the crate, none for the standard library. */
 function colour(node: Node): string {
   const crate = crateOf(node.name);
   if (!node.parent) return 'is-root';
-  if (!crate || ['core', 'alloc', 'std', 'hashbrown'].includes(crate)) return 'is-std';
+  if (!crate || STD.includes(crate)) return 'is-std';
   let hash = 0;
   for (const letter of crate) hash = (hash * 31 + letter.charCodeAt(0)) % 9973;
   return `hue-${hash % HUES}`;

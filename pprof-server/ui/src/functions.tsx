@@ -3,6 +3,7 @@
 // It is counted from the tree that the flame graph draws, so that both are right or neither.
 
 import { useMemo, useState } from 'preact/hooks';
+import { shortPlace } from './names';
 import type { SampleType } from './sample_type';
 import { format } from './sample_type';
 import { functions, matches, placesOf, weight, type FunctionTotals, type Node } from './tree';
@@ -66,7 +67,12 @@ export function FunctionTable({ root, type, isDifference, search, onFind }: Prop
                     {row.name}
                   </button>
                   {row.inlined !== 'no' && <small class="inlined">{row.inlined === 'yes' ? 'inlined' : 'inlined in places'}</small>}
-                  <small class="file">{[...placesOf(row)].slice(0, 2).map(([place]) => place).join(', ')}</small>
+                  {placesOf(row).slice(0, 1).map(([place]) => (
+                    <small key={place} class="file" title={place}>
+                      {shortPlace(place)}
+                      {row.places.size > 1 && ` and ${count(row.places.size - 1)} more`}
+                    </small>
+                  ))}
                 </th>
               </tr>
             ))}

@@ -1,17 +1,21 @@
 // Leaves functions out of stacks, as `go tool pprof -hide=REGEXP` does.
 //
-// Called where the standard library is hidden. The server has left out the leaf-side run of it already; this is what
-// remains further out: iterator adaptors, closures called through `FnOnce`, thread starts.
+// Called where plumbing is hidden. The server has left out the leaf-side run of it already; this is what remains further
+// out: iterator adaptors, closures called through `FnOnce`, thread starts, the runtime that polls.
 
 import type { Frame, Profile, Values } from './profile';
 
 /**
- * The standard library and where threads begin, by the file or by the name. Read by JavaScript and, in the command that
- * the page shows, by Go: nothing in it but what both have.
+ * The standard library, where threads begin, and the inside of tokio, by the file or by the name: what the server takes
+ * for plumbing too. Read by JavaScript and, in the command that the page shows, by Go: nothing in it but what both have.
  */
-export const STANDARD_LIBRARY =
-  '^/rustc/[0-9a-f]+/library/|/lib/rustlib/src/rust/library/|^/rust/deps/' +
-  '|^<*&?(core|alloc|std|hashbrown)::|^__rust_|^(_start|main|__libc_start_main(_impl)?|__libc_start_call_main|start_thread|(__)?clone3?)$';
+export const PLUMBING = [
+  '^/rustc/[0-9a-f]+/library/|/lib/rustlib/src/rust/library/|^/rust/deps/',
+  '^<*&?(core|alloc|std|hashbrown|tokio::(runtime|task|util|loom))::',
+  '/registry/src/[^/]+/(hashbrown-|tokio-)[0-9][^/]*/src/(raw|runtime|task|util|loom)/',
+  '^__rust_|^(_start|main|__libc_start_main(_impl)?|__libc_start_call_main|start_thread|(__)?clone3?)$',
+  '^(libc|libpthread|ld-linux|ld-musl)[^+]*[+]0x',
+].join('|');
 
 export interface Hidden {
   readonly profile: Profile;

@@ -19,3 +19,16 @@ export function shortName(name: string): string {
 export function crateOf(name: string): string {
   return /^[<&*\s]*(?:dyn |mut |impl )*([A-Za-z_]\w*)::/.exec(name)?.[1] ?? '';
 }
+
+/**
+ * A file from the folder of its crate: the rest of the path only tells where it was built. `tokio-1.0.0/src/lib.rs`,
+ * `library/core/src/ops/function.rs`, `demo-leak/src/reader.rs`.
+ */
+export function shortPlace(place: string): string {
+  return (
+    /\/registry\/src\/[^/]+\/(.+)/.exec(place)?.[1] ??
+    /\/(library\/(?:alloc|core|std|test|proc_macro|backtrace|hashbrown)\/.+)/.exec(place)?.[1] ??
+    /([^/]+\/(?:src|examples|tests|benches)\/.+)/.exec(place)?.[1] ??
+    place
+  );
+}

@@ -38,7 +38,7 @@ export function usePoll<T>(
       if (document.visibilityState === 'visible') void turn();
       else document.addEventListener('visibilitychange', whenSeen, { once: true, signal: leaving.signal });
     };
-    if (!isPaused || round >= 0) whenSeen();
+    whenSeen();
     return () => {
       leaving.abort();
       window.clearTimeout(timer);

@@ -29,6 +29,8 @@ export interface Stack {
 }
 
 export interface Profile {
+  /** The name of the program's file; empty if unknown. */
+  readonly program: string;
   readonly stacks: readonly Stack[];
   /** Since 1970 UTC. */
   readonly seconds: number;
@@ -80,6 +82,8 @@ export function read(message: Uint8Array<ArrayBuffer>): Profile {
     stacks.add(sample.locationId.flatMap((id) => locations.get(String(id)) ?? []), values);
   }
   return {
+    // The first is the program's own.
+    program: text(profile.mapping[0]?.filename ?? 0).replace(/^.*\//, ''),
     stacks: stacks.all(),
     seconds: Number(profile.timeNanos) / 1e9,
     durationSeconds: Number(profile.durationNanos) / 1e9,
@@ -96,6 +100,7 @@ export function difference(before: Profile, after: Profile): Profile {
     stacks.add(of.map((frame) => frames.one(frame)), values.map((value) => -value) as unknown as Values);
   }
   return {
+    program: after.program,
     stacks: stacks.all().filter((stack) => stack.values.some((value) => value !== 0)),
     seconds: after.seconds,
     durationSeconds: after.seconds - before.seconds,

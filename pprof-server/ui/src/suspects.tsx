@@ -48,9 +48,9 @@ function Card({ suspect, onShow }: { suspect: Suspect; onShow: Props['onShow'] }
   const { growth_bytes_per_hour: rate, growth_error_bytes_per_hour: error, age, stack } = suspect;
   return (
     <li class={`suspect is-${suspect.kind}`}>
-      <h3>
+      <h2>
         <span class="kind">{title}</span> <span class="function">{stack[0]?.function ?? '(no stack)'}</span>
-      </h3>
+      </h2>
       <p class="meaning">{meaning}</p>
       <dl class="figures">
         <div>

@@ -11,6 +11,7 @@ import {
   type SortingState,
 } from '@tanstack/table-core';
 import { useMemo, useState } from 'preact/hooks';
+import { shortPlace } from './names';
 import type { SampleType } from './sample_type';
 import { format } from './sample_type';
 import type { Place } from './server';
@@ -113,7 +114,9 @@ export function Frames({ places, isWhole }: { places: readonly Place[]; isWhole:
         <li key={index}>
           {(isWhole && index > 0) && <span class="function">{place.function}</span>}
           {place.is_inlined && <small class="inlined">inlined</small>}
-          <span class="file">{placeOf(place) || 'no file known'}</span>
+          <span class="file" title={placeOf(place)}>
+            {shortPlace(placeOf(place)) || 'no file known'}
+          </span>
         </li>
       ))}
     </ol>

@@ -8,7 +8,7 @@ import uPlot from 'uplot';
 import type { History, Moments } from './server';
 import { bytes, clock } from './units';
 
-const HEIGHT_PX = 190;
+const HEIGHT_PX = 170;
 /** A limit further above the curves would press them flat; it is told in words then. */
 const LARGEST_LIMIT_RATIO = 3;
 const LEAST_DRAG_PX = 5;
@@ -20,6 +20,10 @@ interface Props {
   readonly to: number | null;
   readonly onChoose: (from: number | null, to: number | null) => void;
 }
+
+/** What is older than every record, and what is not yet recorded: the ends of the time line, wherever they move to. */
+const NOTHING = -Infinity;
+const NOW = Infinity;
 
 /** Where the plot is within the figure, in CSS pixels, and which times are at its ends. */
 interface Frame {
@@ -36,36 +40,36 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   const times = useMemo(() => moments.map(({ time_nanos }) => time_nanos / 1e9), [moments]);
   const [frame, setFrame] = useState<Frame | null>(null);
   const [pointed, setPointed] = useState<number | null>(null);
-  const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
+  const [drag, setDrag] = useState<{ from: number; to: number } | null>(null); // Seconds: indices move with each record.
   const holder = usePlot(moments, times, setFrame);
   const last = times.length - 1;
-  const indexOf = (seconds: number) => nearest(times, seconds);
-  const fromIndex = from === null ? -1 : indexOf(from);
-  const toIndex = to === null ? last : indexOf(to);
+  const indexOf = (seconds: number) => (seconds === NOTHING ? -1 : seconds === NOW ? last : nearest(times, seconds));
+  const secondsOf = (index: number) => (index < 0 ? NOTHING : index >= last ? NOW : times[index]!);
+  const chosen = { from: from ?? NOTHING, to: to ?? NOW };
   const isRecorded = history.records.length > 0;
 
   const choose = (one: number, other: number) => {
     const [first, second] = one <= other ? [one, other] : [other, one];
-    // The last is now: there is no recorded moment after it.
-    onChoose(first < 0 ? null : times[Math.min(first, last - 1)]!, second >= last ? null : times[second]!);
+    // Between now and now there is nothing: the last record will do.
+    onChoose(first === NOTHING ? null : first === NOW ? times[last - 1]! : first, second === NOW ? null : second);
   };
-  const at = (event: PointerEvent) => {
-    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+  const at = (event: PointerEvent, plot: Element) => {
+    const box = plot.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
-    return indexOf(frame!.start + share * (frame!.end - frame!.start));
+    return secondsOf(indexOf(frame!.start + share * (frame!.end - frame!.start)));
   };
   const place = (index: number) => (100 * (times[index]! - frame!.start)) / (frame!.end - frame!.start);
-  const shown = drag ?? { from: fromIndex, to: toIndex };
-  const read = pointed ?? shown.to;
-  const pressed = useRef<{ index: number; x: number } | null>(null);
+  const shown = { from: indexOf((drag ?? chosen).from), to: indexOf((drag ?? chosen).to) };
+  const read = pointed === null ? shown.to : indexOf(pointed);
+  const pressed = useRef<{ seconds: number; x: number } | null>(null);
 
   const slider = (end: 'from' | 'to') => {
     const index = shown[end];
     const [least, most] = end === 'from' ? [-1, last - 1] : [0, last];
     const move = (to: number) => {
       const index = Math.max(least, Math.min(most, to));
-      if (end === 'from') choose(index, Math.max(index + 1, toIndex));
-      else choose(Math.min(fromIndex, index - 1), index);
+      if (end === 'from') choose(secondsOf(index), secondsOf(Math.max(index + 1, shown.to)));
+      else choose(secondsOf(Math.min(shown.from, index - 1)), secondsOf(index));
     };
     const steps: Record<string, () => void> = {
       ArrowLeft: () => move(index - 1),
@@ -86,7 +90,7 @@ export function Timeline({ history, from, to, onChoose }: Props) {
         aria-valuemax={Math.max(most, least)}
         aria-valuenow={index}
         aria-valuetext={index < 0 ? 'nothing: all that is in use' : inWords(moments[index]!, index === last)}
-        class={`handle ${end} ${index < 0 ? 'is-off' : ''}`}
+        class={`handle ${end} ${index < 0 ? 'is-off' : ''} ${side(index < 0 ? 0 : place(index), end === 'to')}`}
         style={{ left: `${index < 0 ? 0 : place(index)}%` }}
         onPointerDown={(event) => {
           event.stopPropagation();
@@ -95,10 +99,8 @@ export function Timeline({ history, from, to, onChoose }: Props) {
         onPointerMove={(event) => {
           if (!(event.currentTarget as HTMLElement).hasPointerCapture(event.pointerId)) return;
           event.stopPropagation();
-          const box = (event.currentTarget as HTMLElement).parentElement!.getBoundingClientRect();
-          const share = (event.clientX - box.left) / box.width;
-          const to = indexOf(frame!.start + share * (frame!.end - frame!.start));
-          setDrag({ from: end === 'from' ? to : fromIndex, to: end === 'to' ? to : toIndex });
+          const to = at(event, (event.currentTarget as HTMLElement).parentElement!);
+          setDrag({ ...chosen, [end]: to });
         }}
         onPointerUp={(event) => {
           event.stopPropagation();
@@ -127,21 +129,21 @@ export function Timeline({ history, from, to, onChoose }: Props) {
             onPointerDown={(event) => {
               if (!isRecorded || event.button !== 0) return;
               (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
-              pressed.current = { index: at(event), x: event.clientX };
+              pressed.current = { seconds: at(event, event.currentTarget), x: event.clientX };
             }}
             onPointerMove={(event) => {
-              const index = at(event);
-              setPointed(index);
+              const seconds = at(event, event.currentTarget);
+              setPointed(seconds);
               const start = pressed.current;
-              if (start && Math.abs(event.clientX - start.x) >= LEAST_DRAG_PX) setDrag({ from: start.index, to: index });
+              if (start && Math.abs(event.clientX - start.x) >= LEAST_DRAG_PX) setDrag({ from: start.seconds, to: seconds });
             }}
             onPointerUp={(event) => {
               const start = pressed.current;
               pressed.current = null;
               setDrag(null);
               if (!start) return;
-              if (drag && start.index !== at(event)) choose(start.index, at(event));
-              else choose(start.index, last);
+              const end = at(event, event.currentTarget);
+              choose(start.seconds, drag && start.seconds !== end ? end : NOW);
             }}
             onPointerLeave={() => setPointed(null)}
             onPointerCancel={() => {
@@ -163,13 +165,13 @@ export function Timeline({ history, from, to, onChoose }: Props) {
               .map(({ name, time_nanos }) => (
                 <div
                   key={name}
-                  class="mark"
+                  class={`mark ${side((100 * (time_nanos / 1e9 - frame.start)) / (frame.end - frame.start), false)}`}
                   style={{ left: `${(100 * (time_nanos / 1e9 - frame.start)) / (frame.end - frame.start)}%` }}
                 >
                   <span>{name}</span>
                 </div>
               ))}
-            {pointed !== null && <div class="pointed" style={{ left: `${place(pointed)}%` }} />}
+            {pointed !== null && <div class="pointed" style={{ left: `${place(indexOf(pointed))}%` }} />}
             {isRecorded && slider('from')}
             {isRecorded && slider('to')}
           </div>
@@ -190,6 +192,11 @@ export function Timeline({ history, from, to, onChoose }: Props) {
       )}
     </figure>
   );
+}
+
+/** On which side of a line at so many percent its label has room. */
+function side(percent: number, prefersLeft: boolean): string {
+  return percent > 85 || (prefersLeft && percent > 15) ? 'label-left' : 'label-right';
 }
 
 /** A moment as a sentence: what a picture does not tell everyone. */
@@ -256,6 +263,13 @@ function columns(moments: readonly Moments[], times: readonly number[]): uPlot.A
   ];
 }
 
+/** As fine as the steps between. */
+function tickLabel(seconds: number, step: number): string {
+  const [day, time] = [new Date(seconds * 1000).toDateString().slice(4, 10), clock(seconds, seconds)];
+  if (step >= 86_400) return day;
+  return step >= 60 ? time.slice(0, 5) : time;
+}
+
 function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
@@ -283,8 +297,14 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
       x: { time: true, range: (_, least, most) => (most > least ? [least, most] : [least - 30, most + 30]) },
       y: { range: (_, __, most) => [0, Math.max(most, 1024) * 1.08] },
     },
+    padding: [10, 8, 0, 0],
     axes: [
-      axis,
+      {
+        ...axis,
+        size: 28,
+        space: 90,
+        values: (_, ticks, __, ___, step) => ticks.map((tick) => tickLabel(tick, step)),
+      },
       {
         ...axis,
         size: 64,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { command } from '../src/command';
-import { shortName } from '../src/names';
+import { crateOf, shortName, shortPlace } from '../src/names';
 import type { Figures, Row, Table } from '../src/server';
 import { lines } from '../src/shown';
 import { bytes, count, duration, percent, signed, stamp } from '../src/units';
@@ -84,5 +84,29 @@ test('a name in a box is its end, which tells functions apart', () => {
     ['libc.so.6+0x2724a', 'libc.so.6+0x2724a'],
   ]) {
     assert.equal(shortName(name!), short);
+  }
+});
+
+test('a file is told from the folder of its crate', () => {
+  for (const [place, short] of [
+    ['/home/me/.cargo/registry/src/index-1949cf8c6b5b557f/tokio-1.54.1/src/io/util/copy.rs:26', 'tokio-1.54.1/src/io/util/copy.rs:26'],
+    ['/rustc/59807616e1fa/library/core/src/ops/function.rs:250', 'library/core/src/ops/function.rs:250'],
+    ['/home/me/work/demo-leak/src/reader.rs:60', 'demo-leak/src/reader.rs:60'],
+    ['/home/me/work/app/src/bin/tool.rs:1', 'app/src/bin/tool.rs:1'],
+    ['../sysdeps/x86_64/start.S:115', '../sysdeps/x86_64/start.S:115'],
+    ['', ''],
+  ]) {
+    assert.equal(shortPlace(place!), short);
+  }
+});
+
+test('colours go by the crate whose function or type it is', () => {
+  for (const [name, crate] of [
+    ['demo_leak::main', 'demo_leak'],
+    ['<alloc::vec::Vec<T> as my::Trait>::f', 'alloc'],
+    ['<&dyn my::Trait as core::fmt::Debug>::fmt', 'my'],
+    ['malloc', ''],
+  ]) {
+    assert.equal(crateOf(name!), crate);
   }
 });

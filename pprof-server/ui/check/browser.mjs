@@ -1,0 +1,54 @@
+// A page in headless Chromium that is watched: errors in its console, requests to other hosts, accessibility.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const AXE = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** Opens `address` in a context of its own; `complaints` gathers what must not be. */
+export async function open(browser, address, complaints, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(20_000);
+  const page = await context.newPage();
+  const { host } = new URL(address);
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    const isOurs = url.host === host || ['data:', 'blob:'].includes(url.protocol);
+    if (!isOurs) complaints.push(`request to another host: ${request.url()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`error: ${error.stack}`));
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()} ${message.location().url}`);
+  });
+  page.on('response', (answer) => {
+    if (answer.status() >= 400) complaints.push(`status ${answer.status()}: ${answer.url()}`);
+  });
+  await page.goto(address);
+  return page;
+}
+
+/** What axe finds wrong, in words. It is evaluated, not put into the page, whose policy forbids that. */
+export async function accessibility(page, where) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  const said = violations.flatMap(({ id, help, nodes }) =>
+    nodes.slice(0, 3).map(({ html, failureSummary }) => `${where}: ${id}: ${help}\n  ${html.slice(0, 200)}\n  ${failureSummary}`),
+  );
+  assert.deepEqual(said, []);
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The page at /debug/pprof/: builds it anew from its sources and lock file and compares with what is checked in, tests its
+# parts, and drives it in headless Chromium over the running demo. `--screenshots` also writes those of the documents.
+# Needs Node 20 and npm; fetches Chromium by apt where it is missing, and Go's pprof as test.sh does.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail() { echo "check-ui.sh: $*" >&2; exit 1; }
+
+case ${1:-} in
+  '') screenshots= ;;
+  --screenshots) screenshots=$PWD/docs/images; mkdir -p "$screenshots" ;;
+  *) fail "unknown argument: only --screenshots is known" ;;
+esac
+
+command -v npm >/dev/null || fail "no npm on the PATH: install Node 20 or newer"
+export CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
+if [[ -z $CHROMIUM ]]; then
+  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || fail "no Chromium: install it, or name it in CHROMIUM"
+  apt-get install --yes --quiet --no-install-recommends chromium >/dev/null ||
+    { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends chromium >/dev/null; }
+  CHROMIUM=$(command -v chromium)
+fi
+PATH="$(scripts/install-go.sh):$PATH"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PPROF_TMPDIR="$work/fetched"
+
+cp -r pprof-server/ui/dist "$work/checked-in"
+(
+  cd pprof-server/ui
+  npm ci --silent
+  npm run --silent check
+  npm run --silent build
+  npm test --silent
+)
+diff -r "$work/checked-in" pprof-server/ui/dist >&2 ||
+  fail "pprof-server/ui/dist was not what its sources make; it is now: look at it and commit it"
+
+cargo build --quiet --release -p demo-leak
+node pprof-server/ui/check/main.mjs "${CARGO_TARGET_DIR:-target}/release/demo-leak" $screenshots
+
+# Dozens of kilobytes each: they are in every clone.
+for image in docs/images/*.png; do
+  [[ ! -e $image ]] || (($(stat -c %s "$image") <= 150 * 1024)) || fail "$image is larger than 150 KiB"
+done
