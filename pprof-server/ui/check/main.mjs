@@ -69,11 +69,11 @@ async function agreesWithPprof(page, type) {
   return { ours, theirs };
 }
 
-// More samples than usual, so that short-lived memory shows in a few seconds of load; then the load ends.
-const address = await start(binary, ['--idle-seconds', '2', '--load-seconds', '24', '--connections-per-second', '60'], {
-  PPROF_RECORD: '1s',
-  ALLOC_PROFILER_INTERVAL: '16384',
-});
+// Two demos: one whose load goes on, and one whose load ends, so that what its connections held is freed. More samples
+// than usual, so that this shows after seconds.
+const variables = { PPROF_RECORD: '1s', ALLOC_PROFILER_INTERVAL: '16384' };
+const options = ['--connections-per-second', '60', '--idle-seconds', '1', '--load-seconds'];
+const [address, ended] = await Promise.all(['3600', '6'].map((seconds) => start(binary, [...options, seconds], variables)));
 const began = Date.now();
 const page = await open(browser, address, complaints);
 
@@ -229,20 +229,27 @@ await step('a capture is cancelled, and the next is answered', async () => {
 });
 
 await step('a difference with what shrank agrees with go tool pprof to the byte', async () => {
-  // From the load's middle to its end and some seconds: what its connections held is gone.
-  await page.waitForTimeout(Math.max(0, began + 30_000 - Date.now()));
-  await page.locator('select[name=from]').selectOption('under-load');
-  await settled(page);
-  const { ours } = await agreesWithPprof(page, 'inuse_space');
+  const after = await open(browser, ended, complaints);
+  // From the middle of the load, by what had been allocated, to now: what its connections held is gone.
+  const { records } = await (await fetch(`${ended}history`)).json();
+  const middle = records.find(({ alloc_space }) => alloc_space > records.at(-1).alloc_space / 2);
+  await after.goto(`${ended}#from=${middle.time_nanos / 1e9}`);
+  await settled(after);
+  const { ours } = await agreesWithPprof(after, 'inuse_space');
   const cums = [...ours.values()].map(([, cum]) => cum);
   assert.ok(cums.some((cum) => cum < 0) && cums.some((cum) => cum > 0), 'grew and shrank');
-  assert.equal(await page.locator('.downloads a').count(), 2);
-  await tab(page, 'Flame graph');
-  await page.locator('.is-difference .box').nth(2).waitFor();
-  await picture(page, 'page-difference');
+  assert.equal(await after.locator('.downloads a').count(), 2);
+  await tab(after, 'Flame graph');
+  await after.locator('.is-difference .box').nth(2).waitFor();
+  await picture(after, 'page-difference');
+  await after.context().close();
 });
 
 await step('the address brings the same view back', async () => {
+  await page.locator('select[name=from]').selectOption('under-load');
+  await settled(page);
+  await agreesWithPprof(page, 'inuse_space');
+  await tab(page, 'Flame graph');
   await page.getByRole('searchbox').fill('reader');
   await boxes(page).nth(1).click();
   const again = await open(browser, page.url(), complaints);
@@ -250,9 +257,8 @@ await step('the address brings the same view back', async () => {
   assert.equal(await again.getByRole('tab', { selected: true }).textContent(), 'Flame graph');
   assert.equal(await again.getByRole('searchbox').inputValue(), 'reader');
   assert.equal(await again.locator('select[name=from]').inputValue(), 'under-load');
-  assert.equal(await again.locator('[aria-selected=true][role=treeitem]').getAttribute('aria-label'),
-    await page.locator('[aria-selected=true][role=treeitem]').getAttribute('aria-label'));
-  await again.goBack().catch(() => {});
+  const zoomed = async (of) => (await of.locator('[role=treeitem][aria-selected=true]').getAttribute('aria-label')).split(',')[0];
+  assert.equal(await zoomed(again), await zoomed(page));
   await again.context().close();
 });
 
@@ -322,6 +328,23 @@ for (const colorScheme of ['light', 'dark']) {
     });
   }
 }
+
+await step('a limit, losses, and missing names are told', async () => {
+  const seen = await open(browser, 'about:blank', complaints);
+  await seen.route('**/history', async (route) => {
+    const history = await (await route.fetch()).json();
+    const limit = (of) => ({ ...of, memory_limit_bytes: 256 << 20 });
+    const told = { now: limit(history.now), records: history.records.map(limit), symbols: 'The file is stripped.' };
+    await route.fulfill({ json: { ...history, ...told, dropped: { ...history.dropped, live_full: 7 } } });
+  });
+  await seen.goto(address);
+  await seen.locator('.key.limit').waitFor();
+  assert.match(await seen.locator('.facts').textContent(), /Limit256 MiBresident: \d+\.\d %/);
+  await tab(seen, 'About');
+  await seen.getByText('7 missing from what is in use: too many live samples.').waitFor();
+  await seen.getByText('The file is stripped.').waitFor();
+  await seen.context().close();
+});
 
 await step('without scripts there is the list of profiles', async () => {
   const plain = await open(browser, address, complaints, { javaScriptEnabled: false });

@@ -20,7 +20,7 @@ export function top(command, folder, type) {
     if (!/^-?\d+$/.test(flat) || !/^-?\d+$/.test(cum)) throw new Error(`not in whole units: ${line}`);
     totals.set(name.replace(/ \((partial-)?inline\)$/, ''), [Number(flat), Number(cum)]);
   }
-  if (totals.size === 0) throw new Error(`no functions in what pprof says:\n${said}`);
+  if (totals.size === 0 && !said.includes('Total samples = 0')) throw new Error(`no functions in what pprof says:\n${said}`);
   return totals;
 }
 

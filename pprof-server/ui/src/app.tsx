@@ -253,7 +253,7 @@ export function App() {
               }}
             />
           )}
-          {tab === 'table' && current && <StackTable shown={current} type={view.type} search={view.search} />}
+          {tab === 'table' && current && <StackTable key={view.type} shown={current} type={view.type} search={view.search} />}
           {tab === 'functions' && current && callees && (
             <FunctionTable
               root={callees}

@@ -25,14 +25,12 @@ interface Props {
 const NOTHING = -Infinity;
 const NOW = Infinity;
 
-/** Where the plot is within the figure, in CSS pixels, and which times are at its ends. */
+/** Where the plot is within the figure, in CSS pixels. */
 interface Frame {
   left: number;
   width: number;
   top: number;
   height: number;
-  start: number;
-  end: number;
 }
 
 export function Timeline({ history, from, to, onChoose }: Props) {
@@ -43,6 +41,7 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null); // Seconds: indices move with each record.
   const holder = usePlot(moments, times, setFrame);
   const last = times.length - 1;
+  const [start, end] = ends(times[0]!, times[last]!);
   const indexOf = (seconds: number) => (seconds === NOTHING ? -1 : seconds === NOW ? last : nearest(times, seconds));
   const secondsOf = (index: number) => (index < 0 ? NOTHING : index >= last ? NOW : times[index]!);
   const chosen = { from: from ?? NOTHING, to: to ?? NOW };
@@ -56,9 +55,10 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   const at = (event: PointerEvent, plot: Element) => {
     const box = plot.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
-    return secondsOf(indexOf(frame!.start + share * (frame!.end - frame!.start)));
+    return secondsOf(indexOf(start + share * (end - start)));
   };
-  const place = (index: number) => (100 * (times[index]! - frame!.start)) / (frame!.end - frame!.start);
+  const percentAt = (seconds: number) => (100 * (seconds - start)) / (end - start);
+  const place = (index: number) => percentAt(times[index]!);
   const shown = { from: indexOf((drag ?? chosen).from), to: indexOf((drag ?? chosen).to) };
   const read = pointed === null ? shown.to : indexOf(pointed);
   const pressed = useRef<{ seconds: number; x: number } | null>(null);
@@ -161,12 +161,12 @@ export function Timeline({ history, from, to, onChoose }: Props) {
               />
             )}
             {history.marks
-              .filter(({ time_nanos }) => time_nanos / 1e9 >= frame.start && time_nanos / 1e9 <= frame.end)
+              .filter(({ time_nanos }) => time_nanos / 1e9 >= start && time_nanos / 1e9 <= end)
               .map(({ name, time_nanos }) => (
                 <div
                   key={name}
-                  class={`mark ${side((100 * (time_nanos / 1e9 - frame.start)) / (frame.end - frame.start), false)}`}
-                  style={{ left: `${(100 * (time_nanos / 1e9 - frame.start)) / (frame.end - frame.start)}%` }}
+                  class={`mark ${side(percentAt(time_nanos / 1e9), false)}`}
+                  style={{ left: `${percentAt(time_nanos / 1e9)}%` }}
                 >
                   <span>{name}</span>
                 </div>
@@ -208,6 +208,11 @@ function inWords(of: Moments, isNow: boolean): string {
     of.memory_limit_bytes !== null && `limit ${bytes(of.memory_limit_bytes)}`,
   ];
   return parts.filter(Boolean).join(' · ');
+}
+
+/** From which time to which the plot goes: a single moment has a width too. */
+function ends(first: number, last: number): [number, number] {
+  return last > first ? [first, last] : [first - 30, last + 30];
 }
 
 function nearest(times: readonly number[], seconds: number): number {
@@ -279,12 +284,8 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
     ticks: { stroke: colour('line'), width: 1 },
     font: `11px ${style.fontFamily}`,
   };
-  const tellFrame = (plot: uPlot) => {
-    const { over } = plot;
-    const [start, end] = [plot.scales.x!.min, plot.scales.x!.max];
-    if (start == null || end == null || end <= start) return;
-    onFrame({ left: over.offsetLeft, top: over.offsetTop, width: over.clientWidth, height: over.clientHeight, start, end });
-  };
+  const tellFrame = ({ over }: uPlot) =>
+    onFrame({ left: over.offsetLeft, top: over.offsetTop, width: over.clientWidth, height: over.clientHeight });
   const hidden = { show: true, width: 0, points: { show: false } };
   return {
     width: element.clientWidth,
@@ -293,8 +294,7 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
     legend: { show: false },
     select: { show: false, left: 0, top: 0, width: 0, height: 0 },
     scales: {
-      // A single moment still has a width.
-      x: { time: true, range: (_, least, most) => (most > least ? [least, most] : [least - 30, most + 30]) },
+      x: { time: true, range: (_, least, most) => ends(least, most) },
       y: { range: (_, __, most) => [0, Math.max(most, 1024) * 1.08] },
     },
     padding: [10, 8, 0, 0],
