@@ -167,6 +167,7 @@ mod tests {
         let objects_per_sample = 1.0 / (1.0 - (-object_bytes / 524288.0).exp());
         let inuse_objects = inuse_samples as f64 * objects_per_sample;
         Growth {
+            ages: None,
             line: Line { function: String::new(), file: String::new(), line: 0 },
             totals: Totals {
                 inuse_samples,

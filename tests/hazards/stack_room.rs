@@ -93,7 +93,9 @@ fn recording_needs_little_stack() {
         let unsampled = stack_used(0);
         let needed = stack_used(1).saturating_sub(unsampled);
         let again = stack_used(1).saturating_sub(unsampled);
-        println!("recording a sample needs {needed} bytes of stack, and {again} bytes at a place that is known");
+        println!(
+            "recording a sample needs {needed} bytes of stack, and {again} bytes at a place that is known"
+        );
         assert!(needed > 1000 && again > 1000, "{needed}, {again}: nothing was measured");
         assert!(needed <= RECORDING_BYTES, "{needed} bytes of stack for a sample");
         assert!(again <= AGAIN_BYTES, "{again} bytes of stack for a sample at a known place");
