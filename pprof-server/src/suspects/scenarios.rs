@@ -162,6 +162,16 @@ const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "the same tasks, ended: those of 8 connections a minute, half more or less in turn",
+        truth: &[None],
+        blocks: |generator| {
+            let rate = |minute: f64| 8.0 * (1.0 + 0.5 * (minute / 3.0).sin());
+            let born = moments(generator, 12.0, rate);
+            let twice = born.into_iter().flat_map(|born| [born, born]).collect();
+            blocks(twice, |_| exponential(generator, 1.0))
+        },
+    },
+    Scenario {
         name: "leaked tasks: those of 8 connections a minute, half more or less in turn",
         truth: &[Some(Kind::Leak)],
         blocks: |generator| {
