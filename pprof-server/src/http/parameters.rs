@@ -146,24 +146,12 @@ pub(super) fn leaks_format(query: &str) -> Result<Format, Refusal> {
 
 /// Which recorded moment or moments; `None` if the query does not say.
 pub(super) fn past(query: &str) -> Result<Option<Period>, Refusal> {
-    let at = match given(query, "at").as_deref() {
-        None => None,
-        Some(text) => Some(Moment::At(time(text).ok_or(bad(
-            r#"invalid value for "at" - must be seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
-        ))?)),
-    };
-    let since = match given(query, "since").as_deref() {
-        None => None,
-        Some(text) => Some(match time(text) {
-            Some(time) => Moment::At(time),
-            None if is_mark(text) => Moment::Mark(text.to_owned()),
-            None => {
-                return Err(bad(
-                    r#"invalid value for "since" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
-                ));
-            }
-        }),
-    };
+    let at = moment(query, "at").ok_or(bad(
+        r#"invalid value for "at" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
+    ))?;
+    let since = moment(query, "since").ok_or(bad(
+        r#"invalid value for "since" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
+    ))?;
     let ago = match given(query, "ago").as_deref() {
         None => None,
         Some(text) => Some(Moment::Ago(
@@ -179,6 +167,14 @@ pub(super) fn past(query: &str) -> Result<Option<Period>, Refusal> {
         (None, None, Some(at)) => Ok(Some(Period::Until(at))),
         (Some(from), None, to) | (None, Some(from), to) => Ok(Some(Period::Between { from, to })),
     }
+}
+
+/// A moment of the past, if one is named; `None` if what is named is none.
+fn moment(query: &str, name: &str) -> Option<Option<Moment>> {
+    let Some(text) = given(query, name) else { return Some(None) };
+    let is_mark = is_mark(&text);
+    let moment = time(&text).map(Moment::At);
+    moment.or_else(|| is_mark.then(|| Moment::Mark(text.into_owned()))).map(Some)
 }
 
 /// How old a block must be to count as in use.
@@ -271,16 +267,17 @@ mod tests {
                 "since=before-deploy",
                 Some(Period::Between { from: Moment::Mark("before-deploy".into()), to: None }),
             ),
+            ("at=before-deploy", Some(Period::Until(Moment::Mark("before-deploy".into())))),
             // Not infinite, not a number: names.
+            ("at=NaN", Some(Period::Until(Moment::Mark("NaN".into())))),
             ("since=inf", Some(Period::Between { from: Moment::Mark("inf".into()), to: None })),
         ] {
             assert_eq!(past(query), Ok(expected), "{query}");
         }
         for query in [
-            "at=yesterday",
+            "at=the day before",
             "at=-1",
             "at=1e99",
-            "at=NaN",
             "since=%2F",
             "since=-x",
             "ago=soon",

@@ -3,7 +3,7 @@
 // The state is the `View` in the address, what the server said last, and what is shown. Everything below is given what
 // it draws and tells what the user did.
 
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { About } from './about';
 import { Capture, type Running } from './capture';
 import { command } from './command';
@@ -61,22 +61,13 @@ export function App() {
     if (said) setPeriod(said.period_seconds || UNRECORDED_PERIOD_SECONDS);
   }, [said?.period_seconds]);
 
-  const marks = useRef<readonly server.Mark[]>([]);
-  marks.current = said?.marks ?? [];
-  const moment = useCallback((of: Moment): number => {
-    if (typeof of === 'number') return of;
-    const mark = marks.current.find(({ name }) => name === of);
-    if (!mark) throw new Error(`there is no mark called ${of}`);
-    return mark.time_nanos / 1e9;
-  }, []);
-
   const isReady = said !== null;
   useEffect(() => {
     if (!isReady) return undefined;
     const leaving = new AbortController();
     setLoading(true);
     setCaptured(null);
-    fetchView(view, moment, leaving.signal)
+    fetchView(view, leaving.signal)
       .then((fetched) => {
         setShown(fetched);
         setError(null);
@@ -84,7 +75,7 @@ export function App() {
       .catch((failure) => !leaving.signal.aborted && setError(inWords(failure)))
       .finally(() => !leaving.signal.aborted && setLoading(false));
     return () => leaving.abort();
-  }, [isReady, view.from, view.to, view.type, view.hidesStd, turn, moment]);
+  }, [isReady, view.from, view.to, view.type, view.hidesStd, turn]);
 
   const startCapture = async (seconds: number) => {
     const cancel = new AbortController();
@@ -174,8 +165,8 @@ export function App() {
         )}
         <Timeline
           history={said}
-          from={view.from === null ? null : typeof view.from === 'number' ? view.from : timeOf(said, view.from)}
-          to={view.to}
+          from={timeOf(said, view.from)}
+          to={timeOf(said, view.to)}
           onChoose={(from, to) => change({ from, to, zoom: [] })}
         />
         <div class="toolbar">
@@ -325,9 +316,11 @@ function Tabs({ tab, suspects, onChange }: { tab: Tab; suspects: number; onChang
   );
 }
 
-function timeOf(history: server.History, mark: string): number | null {
-  const found = history.marks.find(({ name }) => name === mark);
-  return found ? found.time_nanos / 1e9 : null;
+/** Seconds since 1970 UTC. */
+function timeOf(history: server.History, moment: Moment | null): number | null {
+  if (typeof moment !== 'string') return moment;
+  const mark = history.marks.find(({ name }) => name === moment);
+  return mark ? mark.time_nanos / 1e9 : null;
 }
 
 /** What is shown below, in words. */

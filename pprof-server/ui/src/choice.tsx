@@ -13,8 +13,8 @@ const AGO = [60, 300, 900, 3600, 21_600, 86_400];
 interface Props {
   readonly history: History;
   readonly from: Moment | null;
-  readonly to: number | null;
-  readonly onChoose: (from: Moment | null, to: number | null) => void;
+  readonly to: Moment | null;
+  readonly onChoose: (from: Moment | null, to: Moment | null) => void;
   readonly onMark: (name: string, replaces: boolean) => Promise<void>;
 }
 
@@ -60,17 +60,15 @@ export function Choice({ history, from, to, onChoose, onMark }: Props) {
         <select
           name="to"
           value={chosen(to)}
-          onChange={(event) => onChoose(from, moment(event.currentTarget.value) as number | null)}
+          onChange={(event) => onChoose(from, moment(event.currentTarget.value))}
         >
           <option value="">now</option>
           {history.marks.map(({ name, time_nanos }) => (
-            <option key={name} value={String(time_nanos / 1e9)}>
+            <option key={name} value={name}>
               mark {name}, {clock(time_nanos / 1e9)}
             </option>
           ))}
-          {to !== null && !history.marks.some(({ time_nanos }) => time_nanos / 1e9 === to) && (
-            <option value={String(to)}>{clock(to)}</option>
-          )}
+          {typeof to === 'number' && <option value={String(to)}>{clock(to)}</option>}
         </select>
       </label>
       <NewMark onMark={onMark} />

@@ -3,6 +3,7 @@
 
 import { decode, type Profile } from './profile';
 import type { SampleType } from './sample_type';
+import type { Moment } from './view';
 
 /** Of one moment. Times are since 1970 UTC. */
 export interface Moments {
@@ -87,6 +88,8 @@ export interface Suspect {
   inuse_objects: number;
   inuse_samples: number;
   age: Age | null;
+  /** In use at each of the moments looked at, the oldest first. */
+  history_inuse_space: number[];
   stack: Place[];
 }
 
@@ -122,9 +125,9 @@ export class Refused extends Error {
 /** What to ask a profile for. */
 export interface Wanted {
   /** `null`: now. */
-  at: number | null;
+  at: Moment | null;
   /** A difference from then on. */
-  since?: number | string;
+  since?: Moment;
   /** All frames, those too that the server leaves out at the leaf. */
   all?: boolean;
   seconds?: number;

@@ -7,7 +7,7 @@ import { difference, type Profile } from './profile';
 import type { SampleType } from './sample_type';
 import * as server from './server';
 import { stamp } from './units';
-import type { Moment, View } from './view';
+import type { View } from './view';
 
 export interface Shown {
   readonly profile: Profile;
@@ -39,10 +39,9 @@ export interface Line {
   readonly age: server.Age | null;
 }
 
-/** Fetches what `view` shows. `moment` tells when a mark was set. */
+/** Fetches what `view` shows. */
 export async function fetchView(
   view: Pick<View, 'from' | 'to' | 'type' | 'hidesStd'>,
-  moment: (of: Moment) => number,
   signal: AbortSignal,
 ): Promise<Shown> {
   const { from, to, type } = view;
@@ -50,7 +49,7 @@ export async function fetchView(
   const [after, snapshot, before, growth] = await Promise.all([
     server.profile(wanted, signal),
     server.table(wanted, type, signal),
-    from === null ? null : server.profile({ ...wanted, at: moment(from) }, signal),
+    from === null ? null : server.profile({ ...wanted, at: from }, signal),
     from === null ? null : server.table({ ...wanted, since: from }, type, signal),
   ]);
   const table = growth ?? snapshot;

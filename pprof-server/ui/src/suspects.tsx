@@ -5,10 +5,10 @@ import { Frames } from './table';
 import { bytes, count, duration, signed } from './units';
 
 const KINDS: Record<Suspect['kind'], [title: string, meaning: string]> = {
-  leak: ['leak', 'Grows steadily, and what it allocated long ago is still there.'],
-  backlog: ['backlog', 'Grows, but old blocks are freed: work comes in faster than it is done.'],
-  slowing: ['slowing', 'Grew, and grows less and less: a cache or pool that fills up, perhaps.'],
-  burst: ['burst', 'Grew at once, and not since.'],
+  leak: ['leak', 'It grows steadily, and what was allocated long ago is still there.'],
+  backlog: ['backlog', 'It grows, and old blocks are freed: a queue that gets longer, or more load.'],
+  slowing: ['slowing', 'It grows ever slower: a cache or a pool that fills up, perhaps.'],
+  burst: ['burst', 'It grew in one step, or has stopped growing.'],
 };
 
 interface Props {
@@ -51,6 +51,7 @@ function Card({ suspect, onShow }: { suspect: Suspect; onShow: Props['onShow'] }
       <h2>
         <span class="kind">{title}</span> <span class="function">{stack[0]?.function ?? '(no stack)'}</span>
       </h2>
+      <Course values={suspect.history_inuse_space} />
       <p class="meaning">{meaning}</p>
       <dl class="figures">
         <div>
@@ -98,5 +99,16 @@ function Card({ suspect, onShow }: { suspect: Suspect; onShow: Props['onShow'] }
         </button>
       </p>
     </li>
+  );
+}
+
+/** How it went, from nothing to its most: a picture of what the figures say. */
+function Course({ values }: { values: readonly number[] }) {
+  const most = Math.max(...values, 1);
+  const points = values.map((value, index) => `${(100 * index) / Math.max(values.length - 1, 1)},${30 - (30 * value) / most}`);
+  return (
+    <svg class="course" viewBox="0 -1 100 32" preserveAspectRatio="none" aria-hidden="true">
+      <polyline points={points.join(' ')} />
+    </svg>
   );
 }

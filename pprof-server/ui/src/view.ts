@@ -15,7 +15,7 @@ export interface View {
   /** What is compared with; `null`: nothing, all that is in use is shown. */
   readonly from: Moment | null;
   /** `null`: now. */
-  readonly to: number | null;
+  readonly to: Moment | null;
   readonly type: SampleType;
   /** `null`: suspects if there are any, else the table. */
   readonly tab: Tab | null;
@@ -43,10 +43,10 @@ export function parse(fragment: string): View {
   const seconds = (text: string | null) => (text !== null && /^\d+(\.\d+)?$/.test(text) ? Number(text) : null);
   const one = <T extends string>(name: string, of: readonly T[]): T | null =>
     of.find((value) => value === said.get(name)) ?? null;
-  const from = said.get('from');
+  const moment = (text: string | null) => seconds(text) ?? (text !== null && isMarkName(text) ? text : null);
   return {
-    from: seconds(from) ?? (from !== null && isMarkName(from) ? from : null),
-    to: seconds(said.get('to')),
+    from: moment(said.get('from')),
+    to: moment(said.get('to')),
     type: one('type', SAMPLE_TYPES) ?? START.type,
     tab: one('tab', TABS),
     direction: one('direction', ['callees', 'callers'] as const) ?? START.direction,

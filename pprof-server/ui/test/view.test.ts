@@ -22,11 +22,12 @@ test('a view survives in the address', () => {
   };
   assert.deepEqual(parse(`#${format(view)}`), view);
   assert.deepEqual(parse(`#${format({ ...START, from: 12.5 })}`), { ...START, from: 12.5 });
+  assert.deepEqual(parse('#to=after-deploy').to, 'after-deploy');
   assert.equal(format(START), '');
 });
 
 test('nonsense in the address is as at the start', () => {
-  for (const fragment of ['', '#', '#x', '#from=-1&to=now&type=space&tab=xyz&direction=up', '#from=%00&to=1e9', '#from=<b>']) {
+  for (const fragment of ['', '#', '#x', '#from=-1&to=.&type=space&tab=xyz&direction=up', '#from=%00&to=1e9', '#from=<b>']) {
     assert.deepEqual(parse(fragment), START, fragment);
   }
 });
