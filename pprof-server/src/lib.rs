@@ -24,6 +24,9 @@ pub use encode::{
 };
 pub use error::Error;
 #[cfg(feature = "http")]
+#[doc(hidden)]
+pub use history::phases as history_phases;
+#[cfg(feature = "http")]
 pub use http::{Address, Body, Endpoint, Handler, Peer, Server, ServerBuilder, serve};
 
 /// What the fuzzer calls with bytes of its own.

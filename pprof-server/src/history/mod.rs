@@ -10,6 +10,8 @@
 //! Path: *read path*.
 
 mod moment;
+#[doc(hidden)]
+pub mod phases;
 mod record;
 
 use std::collections::VecDeque;

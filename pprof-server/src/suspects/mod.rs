@@ -178,6 +178,11 @@ fn series(
 }
 
 impl Report {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.suspects.len()
+    }
+
     /// `now`, with the stacks of the suspects alone.
     pub(crate) fn snapshot(&self, now: &Snapshot) -> Snapshot {
         let ids: HashSet<u32> =

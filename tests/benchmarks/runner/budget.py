@@ -108,6 +108,16 @@ def reading(figures):
         pause = case["pause_us"]
         yield f"longest pause of an allocating thread meanwhile, {count} live", "< 1000 us", \
             f"{pause:.0f} us ({case['pause_without_us']:.0f} us without snapshots)", verdict((pause,) * 3, 1000)
+        held = case["history_bytes"] / (1 << 20)
+        yield f"recorder after 2000 minutes, {count} live on {case['stacks']:.0f} stacks: memory", "<= 8 MiB", \
+            f"{held:.2f} MiB, {case['history_records']:.0f} snapshots", verdict((held,) * 3, 8)
+        yield f"recorder, a minute's work, {count} live: snapshot + keeping it", "-", \
+            f"{case['snapshot_ms'] + case['record_ms']:.1f} ms ({case['snapshot_ms']:.1f} + {case['record_ms']:.1f})", "-"
+        pause = case["pause_recorder_us"]
+        yield f"longest pause of an allocating thread while it records without rest, {count} live", "< 1000 us", \
+            f"{pause:.0f} us", verdict((pause,) * 3, 1000)
+        yield f"which stacks leak, {count} live: snapshot with ages + report", "-", \
+            f"{case['ages_ms']:.1f} + {case['suspects_ms']:.1f} ms", "-"
         each = case["live_bytes_each"]
         yield f"bytes for one live sample, {count} live", "<= 96", f"{each:.1f}", verdict((each,) * 3, 96)
 

@@ -8,12 +8,14 @@
 //! Prints `name=value` pairs on one line.
 
 use std::hint::black_box;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use alloc_profiler::{Limits, SamplingAllocator};
 use pprof_server::ProfileOptions;
+use pprof_server::history_phases::Recorder;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -62,15 +64,30 @@ fn main() {
     let (undisturbed, beside_snapshots) =
         (longest_pause(|| for_a_while(|| ())), longest_pause(|| for_a_while(snapshot)));
 
+    // A day and more of minutes, each with its snapshot: the history is as full as it gets.
+    let mut recorder = Recorder::default();
+    let snapshot = alloc_profiler::snapshot();
+    let records: Vec<f64> = (0..2000).map(|_| timed(|| recorder.record(&snapshot)).1).collect();
+    let (history_bytes, history_records) = recorder.held();
+    let (ages, ages_ms) = timed(alloc_profiler::snapshot_with_ages);
+    let (suspects_time, _) = recorder.suspects(&ages);
+    let recorder = Mutex::new(recorder);
+    let record = || recorder.lock().expect("no panic").record(&alloc_profiler::snapshot());
+    let beside_recorder = longest_pause(|| for_a_while(record));
+
     println!(
         "live={} stacks={} live_bytes_each={bytes_per_live:.1} hold_ns={nanos:.1} pair_ns={pair_nanos:.1} \
          snapshot_ms={:.3} encode_ms={:.3} cold_ms={:.3} profile_bytes={profile_bytes} \
-         pause_us={beside_snapshots:.1} pause_without_us={undisturbed:.1}",
+         pause_us={beside_snapshots:.1} pause_without_us={undisturbed:.1} record_ms={:.3} \
+         history_bytes={history_bytes} history_records={history_records} ages_ms={ages_ms:.3} \
+         suspects_ms={:.3} pause_recorder_us={beside_recorder:.1}",
         own.live_samples,
         own.stacks,
         median(snapshots),
         median(encodings),
         cold_snapshot + cold_encoding,
+        median(records),
+        suspects_time.as_secs_f64() * 1e3,
     );
 }
 
