@@ -236,7 +236,8 @@ export function App() {
           {tab === 'suspects' && (
             <Suspects
               leaks={leaks.value}
-              isKnown={leaks.value !== null || leaks.error === null}
+              isKnown={!isRecorded || leaks.value !== null}
+              hidesStd={view.hidesStd}
               onShow={({ stack }, tab) => {
                 // Its growth in the time that was looked at, up to this moment.
                 change({ tab, from: said.records[0] ? said.records[0].time_nanos / 1e9 : null, to: null, search: stack[0]?.function ?? '', zoom: [] });
@@ -244,7 +245,7 @@ export function App() {
               }}
             />
           )}
-          {tab === 'table' && current && <StackTable key={view.type} shown={current} type={view.type} search={view.search} />}
+          {tab === 'table' && current && <StackTable key={view.type} shown={current} type={view.type} search={view.search} hidesStd={view.hidesStd} />}
           {tab === 'functions' && current && callees && (
             <FunctionTable
               root={callees}

@@ -4,7 +4,7 @@
 // and read aloud, and take their colours from the style sheet. Boxes narrower than a pixel are left out until their
 // parent is zoomed to.
 
-import { hierarchy, partition, type HierarchyRectangularNode } from 'd3-hierarchy';
+import { hierarchy, partition } from 'd3-hierarchy';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { crateOf, shortName, shortPlace } from './names';
 import { format, type SampleType } from './sample_type';
@@ -16,7 +16,13 @@ const LEAST_PX = 1;
 /** Narrower boxes have no room for a name. */
 const LEAST_NAMED_PX = 28;
 
-type Box = HierarchyRectangularNode<Node>;
+/** Where a node is drawn, as shares of the width. */
+interface Box {
+  readonly node: Node;
+  readonly depth: number;
+  readonly left: number;
+  readonly share: number;
+}
 
 interface Props {
   readonly root: Node;
@@ -37,13 +43,12 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
   const width = useWidth(holder);
   const [focused, setFocused] = useState<Node | null>(null);
   const [hovered, setHovered] = useState<Node | null>(null);
-  const top = useMemo(() => lay(root), [root]);
-  const boxes = useMemo(() => new Map(top.descendants().map((box) => [box.data, box])), [top]);
-  const zoomed = useMemo(() => boxes.get(follow(root, zoom)) ?? top, [boxes, root, top, zoom]);
+  const zoomed = useMemo(() => follow(root, zoom), [root, zoom]);
   const isMatch = useMemo(() => matches(search), [search]);
   const found = useMemo(() => (search ? matched(root, isMatch) : 0), [root, search, isMatch]);
-  const visible = useMemo(() => visibleBoxes(zoomed, width), [zoomed, width]);
-  const current = focused && boxes.has(focused) && visible.includes(boxes.get(focused)!) ? focused : zoomed.data;
+  const visible = useMemo(() => lay(zoomed, width), [zoomed, width]);
+  const places = useMemo(() => new Map(visible.map((box) => [box.node, box])), [visible]);
+  const current = focused && places.has(focused) ? focused : zoomed;
   const takesFocus = useRef(false);
 
   useLayoutEffect(() => {
@@ -63,12 +68,12 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
     onZoom(pathOf(node).map(({ name }) => name));
   };
   const beside = (node: Node, step: number): Node | undefined => {
-    const row = visible.filter((box) => box.depth === boxes.get(node)?.depth);
-    return row[row.findIndex((box) => box.data === node) + step]?.data;
+    const row = visible.filter((box) => box.depth === places.get(node)?.depth);
+    return row[row.findIndex((box) => box.node === node) + step]?.node;
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const keys: Record<string, () => void> = {
-      ArrowDown: () => go(current.children.find((child) => visible.includes(boxes.get(child)!))),
+      ArrowDown: () => go(current.children.find((child) => places.has(child))),
       ArrowUp: () => go(current.parent),
       ArrowLeft: () => go(beside(current, -1)),
       ArrowRight: () => go(beside(current, 1)),
@@ -76,7 +81,7 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
       Enter: () => zoomTo(current),
       ' ': () => zoomTo(current),
       Escape: () => zoomTo(root),
-      Backspace: () => zoomTo(zoomed.data.parent ?? root),
+      Backspace: () => zoomTo(zoomed.parent ?? root),
     };
     const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
     if (!act) return;
@@ -85,8 +90,8 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
     act();
   };
 
-  const span = zoomed.x1 - zoomed.x0;
   const rows = visible.reduce((most, box) => Math.max(most, box.depth), 0) + 1;
+  const zoomDepth = pathOf(zoomed).length;
   return (
     <div class="flame">
       <Details node={hovered ?? current} root={root} type={type} isDifference={isDifference} />
@@ -104,27 +109,24 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
         onKeyDown={onKeyDown}
         onMouseLeave={() => setHovered(null)}
       >
-        {visible.map((box) => {
-          const node = box.data;
-          const isAbove = box.depth <= zoomed.depth;
-          const [left, share] = isAbove ? [0, 1] : [(box.x0 - zoomed.x0) / span, (box.x1 - box.x0) / span];
+        {visible.map(({ node, depth, left, share }) => {
           const shade = isDifference ? { '--grew': `${((100 * node.grew) / weight(node)).toFixed(1)}%` } : {};
           return (
             <div
               key={pathOf(node).map(({ name }) => name).join('\0')}
               role="treeitem"
-              aria-level={box.depth + 1}
-              aria-selected={node === zoomed.data}
+              aria-level={depth + 1}
+              aria-selected={node === zoomed}
               aria-label={`${node.name}${inlinedNote(node)}, ${format(type, node.value, isDifference)}`}
               tabIndex={node === current ? 0 : -1}
               class={[
                 'box',
                 isDifference ? '' : colour(node),
                 node.inlined === 'yes' && 'is-inlined',
-                isAbove && node !== zoomed.data && 'is-above',
+                depth < zoomDepth && 'is-above',
                 isMatch(node) && 'is-match',
               ].filter(Boolean).join(' ')}
-              style={{ left: `${left * 100}%`, width: `${share * 100}%`, top: `${box.depth * ROW_PX}px`, ...shade }}
+              style={{ left: `${left * 100}%`, width: `${share * 100}%`, top: `${depth * ROW_PX}px`, ...shade }}
               onClick={() => zoomTo(node)}
               onFocus={() => setFocused(node)}
               onMouseEnter={() => setHovered(node)}
@@ -182,26 +184,23 @@ function inlinedNote(node: Node): string {
   return { yes: ' (inlined)', partly: ' (inlined in places)', no: '' }[node.inlined];
 }
 
-/** Exact: `value` of a box is its weight, whatever rounding the division into widths brings. */
-function lay(root: Node): Box {
-  const weighed = hierarchy(root, (node) => node.children);
+/**
+ * The zoomed box, what it is in, and below it what is wide enough to be seen: the rest is not even laid out. The heaviest
+ * come first, so what is left out leaves room at the end alone.
+ */
+function lay(zoomed: Node, width: number): Box[] {
+  const least = (weight(zoomed) * LEAST_PX) / Math.max(width, 1);
+  const weighed = hierarchy(zoomed, ({ children }) => children.filter((child) => weight(child) >= least));
+  // What d3 would sum up is known, with what is left out.
   weighed.each((box) => ((box as { value?: number }).value = weight(box.data)));
-  return partition<Node>()(weighed);
-}
-
-/** The zoomed box, what is above it, and below it what is wide enough to be seen. */
-function visibleBoxes(zoomed: Box, width: number): Box[] {
-  const least = ((zoomed.x1 - zoomed.x0) * LEAST_PX) / Math.max(width, 1);
-  const visible = zoomed.ancestors().reverse();
-  const below = (box: Box) => {
-    for (const child of box.children ?? []) {
-      if (child.x1 - child.x0 < least) continue;
-      visible.push(child);
-      below(child);
-    }
-  };
-  below(zoomed);
-  return visible;
+  const above = pathOf(zoomed);
+  const outer = above.length === 0 ? [] : [above[0]!.parent!, ...above.slice(0, -1)];
+  const boxes = outer.map((node, depth) => ({ node, depth, left: 0, share: 1 }));
+  // A function before those it calls, as a tree is read aloud.
+  partition<Node>()(weighed).eachBefore(({ data, depth, x0, x1 }) => {
+    boxes.push({ node: data, depth: above.length + depth, left: x0, share: x1 - x0 });
+  });
+  return boxes;
 }
 
 const HUES = 12;

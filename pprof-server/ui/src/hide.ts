@@ -23,6 +23,13 @@ export interface Hidden {
   readonly dropped: Values;
 }
 
+const PLUMBING_EXPRESSION = new RegExp(PLUMBING);
+
+/** Whether this is plumbing, as far as its name and file tell. */
+export function isPlumbing(name: string, file: string): boolean {
+  return PLUMBING_EXPRESSION.test(name) || PLUMBING_EXPRESSION.test(file);
+}
+
 /** `profile` without the functions whose name, file or object file `pattern` is found in. */
 export function hide(profile: Profile, pattern: string): Hidden {
   const expression = new RegExp(pattern);

@@ -1,7 +1,7 @@
 // What the server suspects: stacks that grow, the surest first.
 
+import { Frames } from './frames';
 import type { Leaks, Suspect } from './server';
-import { Frames } from './table';
 import { bytes, count, duration, signed } from './units';
 
 const KINDS: Record<Suspect['kind'], [title: string, meaning: string]> = {
@@ -11,14 +11,18 @@ const KINDS: Record<Suspect['kind'], [title: string, meaning: string]> = {
   burst: ['burst', 'It grew in one step, or has stopped growing.'],
 };
 
+/** Callers that are told at once. */
+const CALLERS = 2;
+
 interface Props {
   readonly leaks: Leaks | null;
   readonly isKnown: boolean;
+  readonly hidesStd: boolean;
   /** Shows the stack elsewhere. */
   readonly onShow: (suspect: Suspect, tab: 'flame' | 'table') => void;
 }
 
-export function Suspects({ leaks, isKnown, onShow }: Props) {
+export function Suspects({ leaks, isKnown, hidesStd, onShow }: Props) {
   if (!isKnown) return <p class="empty">Asking…</p>;
   if (!leaks) return <p class="empty">This program looks for no suspects: nothing is recorded.</p>;
   return (
@@ -31,7 +35,7 @@ export function Suspects({ leaks, isKnown, onShow }: Props) {
       )}
       <ol class="suspects">
         {leaks.suspects.map((suspect, index) => (
-          <Card key={index} suspect={suspect} onShow={onShow} />
+          <Card key={index} suspect={suspect} hidesStd={hidesStd} onShow={onShow} />
         ))}
       </ol>
       {leaks.notes.map((note) => (
@@ -43,7 +47,7 @@ export function Suspects({ leaks, isKnown, onShow }: Props) {
   );
 }
 
-function Card({ suspect, onShow }: { suspect: Suspect; onShow: Props['onShow'] }) {
+function Card({ suspect, hidesStd, onShow }: { suspect: Suspect } & Pick<Props, 'hidesStd' | 'onShow'>) {
   const [title, meaning] = KINDS[suspect.kind];
   const { growth_bytes_per_hour: rate, growth_error_bytes_per_hour: error, age, stack } = suspect;
   return (
@@ -83,11 +87,11 @@ function Card({ suspect, onShow }: { suspect: Suspect; onShow: Props['onShow'] }
           </div>
         )}
       </dl>
-      <Frames places={stack.slice(0, 1)} isWhole={false} />
-      {stack.length > 1 && (
+      <Frames stack={stack} hidesStd={hidesStd} most={CALLERS} />
+      {stack.length > CALLERS + 1 && (
         <details>
-          <summary>{count(stack.length - 1)} callers</summary>
-          <Frames places={stack} isWhole />
+          <summary>the whole stack</summary>
+          <Frames stack={stack} hidesStd={hidesStd} most={Infinity} />
         </details>
       )}
       <p class="actions">

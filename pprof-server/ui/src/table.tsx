@@ -11,10 +11,9 @@ import {
   type SortingState,
 } from '@tanstack/table-core';
 import { useMemo, useState } from 'preact/hooks';
-import { shortPlace } from './names';
+import { Frames } from './frames';
 import type { SampleType } from './sample_type';
 import { format } from './sample_type';
-import type { Place } from './server';
 import type { Line, Shown } from './shown';
 import { placeOf } from './tree';
 import { count, duration } from './units';
@@ -26,9 +25,10 @@ interface Props {
   readonly shown: Shown;
   readonly type: SampleType;
   readonly search: string;
+  readonly hidesStd: boolean;
 }
 
-export function StackTable({ shown, type, search }: Props) {
+export function StackTable({ shown, type, search, hidesStd }: Props) {
   const { isDifference } = shown;
   const [sorting, setSorting] = useState<SortingState>([{ id: type, desc: true }]);
   const [opened, setOpened] = useState<ReadonlySet<Line>>(new Set());
@@ -77,7 +77,7 @@ export function StackTable({ shown, type, search }: Props) {
                         <button type="button" aria-expanded={isOpen} onClick={() => toggle(line)}>
                           <span aria-hidden="true">{isOpen ? '▾' : '▸'}</span> {line.stack[0]?.function ?? '(no stack)'}
                         </button>
-                        <Frames places={isOpen ? line.stack : line.stack.slice(0, 1)} isWhole={isOpen} />
+                        <Frames stack={line.stack} hidesStd={hidesStd} most={isOpen ? Infinity : 0} />
                       </th>
                     ) : (
                       <td key={column.id} class="number" data-value={String(getValue())}>
@@ -103,23 +103,6 @@ export function StackTable({ shown, type, search }: Props) {
         </p>
       )}
     </>
-  );
-}
-
-/** Function, file and line of each place; of the first the function is the row's own title. */
-export function Frames({ places, isWhole }: { places: readonly Place[]; isWhole: boolean }) {
-  return (
-    <ol class="frames">
-      {places.map((place, index) => (
-        <li key={index}>
-          {(isWhole && index > 0) && <span class="function">{place.function}</span>}
-          {place.is_inlined && <small class="inlined">inlined</small>}
-          <span class="file" title={placeOf(place)}>
-            {shortPlace(placeOf(place)) || 'no file known'}
-          </span>
-        </li>
-      ))}
-    </ol>
   );
 }
 

@@ -31,6 +31,7 @@ export type Direction = 'callees' | 'callers';
 export function build(profile: Profile, type: SampleType, direction: Direction = 'callees'): Node {
   const root = node('all', null);
   const known = new Map<Node, Map<string, Node>>();
+  const places = new Map<Frame, string>();
   const index = SAMPLE_TYPES.indexOf(type);
   for (const { frames, values } of profile.stacks) {
     const value = values[index]!;
@@ -50,7 +51,8 @@ export function build(profile: Profile, type: SampleType, direction: Direction =
         child.inlined = 'partly';
       }
       at = add(child, value);
-      const place = placeOf(frame);
+      let place = places.get(frame);
+      if (place === undefined) places.set(frame, (place = placeOf(frame)));
       if (place) at.places.set(place, (at.places.get(place) ?? 0) + value);
     }
     at.self += value;
