@@ -10,7 +10,7 @@ import {
   type ColumnDef,
   type SortingState,
 } from '@tanstack/table-core';
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { Frames } from './frames';
 import type { SampleType } from './sample_type';
 import { format } from './sample_type';
@@ -34,7 +34,8 @@ export function StackTable({ shown, type, search, hidesStd }: Props) {
   const [opened, setOpened] = useState<ReadonlySet<Line>>(new Set());
   const [isWhole, setWhole] = useState(false);
   const lines = shown.rows ?? [];
-  const columns = useMemo(() => columnsOf(isDifference), [isDifference]);
+  const isNarrow = useMedia('(max-width: 480px)');
+  const columns = useMemo(() => columnsOf(isDifference, isNarrow), [isDifference, isNarrow]);
   const table = useTable(lines as Line[], columns, sorting, setSorting, search);
   const rows = table.getRowModel().rows;
   const toggle = (line: Line) => {
@@ -112,7 +113,7 @@ declare module '@tanstack/table-core' {
   }
 }
 
-function columnsOf(isDifference: boolean): ColumnDef<Line, unknown>[] {
+function columnsOf(isDifference: boolean, isNarrow: boolean): ColumnDef<Line, unknown>[] {
   const number = (id: string, header: string, of: (line: Line) => number, show: (value: number) => string) => ({
     id,
     header,
@@ -122,7 +123,8 @@ function columnsOf(isDifference: boolean): ColumnDef<Line, unknown>[] {
   });
   const change = (type: SampleType, header: string) =>
     number(type, header, ({ change }) => change[type], (value) => format(type, value, isDifference));
-  return [
+  const place = { id: 'place', header: 'allocated by', accessorFn: (line: Line) => line.stack[0]?.function ?? '' };
+  const numbers = [
     change('inuse_space', isDifference ? 'Δ in use' : 'in use'),
     ...(isDifference
       ? [number('inuse', 'in use', ({ inuse }) => inuse?.inuse_space ?? NaN, (value) => format('inuse_space', value))]
@@ -132,8 +134,21 @@ function columnsOf(isDifference: boolean): ColumnDef<Line, unknown>[] {
     change('alloc_objects', 'allocations'),
     number('samples', 'samples', ({ change }) => change.inuse_samples, (value) => format('inuse_objects', value, isDifference)),
     number('age', 'age, median', ({ age }) => age?.median_seconds ?? NaN, duration),
-    { id: 'place', header: 'allocated by', accessorFn: (line) => line.stack[0]?.function ?? '' },
   ];
+  // On a narrow window, what scrolls out of sight is the numbers.
+  return isNarrow ? [place, ...numbers] : [...numbers, place];
+}
+
+/** Whether a media query holds. */
+function useMedia(query: string): boolean {
+  const [holds, setHolds] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const media = matchMedia(query);
+    const listen = () => setHolds(media.matches);
+    media.addEventListener('change', listen);
+    return () => media.removeEventListener('change', listen);
+  }, [query]);
+  return holds;
 }
 
 function useTable(
