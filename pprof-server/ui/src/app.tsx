@@ -167,7 +167,7 @@ export function App() {
           history={said}
           from={timeOf(said, view.from)}
           to={timeOf(said, view.to)}
-          onChoose={(from, to) => change({ from, to, zoom: [] })}
+          onChoose={(from, to) => change({ from: named(said, view.from, from), to: named(said, view.to, to), zoom: [] })}
         />
         <div class="toolbar">
           <Choice
@@ -322,6 +322,11 @@ function timeOf(history: server.History, moment: Moment | null): number | null {
   if (typeof moment !== 'string') return moment;
   const mark = history.marks.find(({ name }) => name === moment);
   return mark ? mark.time_nanos / 1e9 : null;
+}
+
+/** `seconds`, or `before` if that is the mark set then. */
+function named(history: server.History, before: Moment | null, seconds: number | null): Moment | null {
+  return seconds !== null && timeOf(history, before) === seconds ? before : seconds;
 }
 
 /** What is shown below, in words. */

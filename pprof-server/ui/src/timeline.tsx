@@ -59,7 +59,10 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   };
   const percentAt = (seconds: number) => (100 * (seconds - start)) / (end - start);
   const place = (index: number) => percentAt(times[index]!);
+  const exactly = (seconds: number) => percentAt(Math.max(start, Math.min(end, seconds)));
   const shown = { from: indexOf((drag ?? chosen).from), to: indexOf((drag ?? chosen).to) };
+  /** A mark lies between records; one older than all of them at their edge. */
+  const percents = { from: exactly((drag ?? chosen).from), to: exactly((drag ?? chosen).to) };
   const read = pointed === null ? shown.to : indexOf(pointed);
   const pressed = useRef<{ seconds: number; x: number } | null>(null);
 
@@ -68,8 +71,9 @@ export function Timeline({ history, from, to, onChoose }: Props) {
     const [least, most] = end === 'from' ? [-1, last - 1] : [0, last];
     const move = (to: number) => {
       const index = Math.max(least, Math.min(most, to));
-      if (end === 'from') choose(secondsOf(index), secondsOf(Math.max(index + 1, shown.to)));
-      else choose(secondsOf(Math.min(shown.from, index - 1)), secondsOf(index));
+      // The other end stays, unless this one pushes it on.
+      if (end === 'from') choose(secondsOf(index), index < shown.to ? chosen.to : secondsOf(index + 1));
+      else choose(index > shown.from ? chosen.from : secondsOf(index - 1), secondsOf(index));
     };
     const steps: Record<string, () => void> = {
       ArrowLeft: () => move(index - 1),
@@ -90,8 +94,8 @@ export function Timeline({ history, from, to, onChoose }: Props) {
         aria-valuemax={Math.max(most, least)}
         aria-valuenow={index}
         aria-valuetext={index < 0 ? 'nothing: all that is in use' : inWords(moments[index]!, index === last)}
-        class={`handle ${end} ${index < 0 ? 'is-off' : ''} ${side(index < 0 ? 0 : place(index), end === 'to')}`}
-        style={{ left: `${index < 0 ? 0 : place(index)}%` }}
+        class={`handle ${end} ${index < 0 ? 'is-off' : ''} ${side(percents[end], end === 'to')}`}
+        style={{ left: `${percents[end]}%` }}
         onPointerDown={(event) => {
           event.stopPropagation();
           (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
@@ -155,8 +159,8 @@ export function Timeline({ history, from, to, onChoose }: Props) {
               <div
                 class="chosen"
                 style={{
-                  left: `${place(Math.max(0, Math.min(shown.from < 0 ? shown.to : shown.from, shown.to)))}%`,
-                  width: `${shown.from < 0 ? 0 : Math.abs(place(shown.to) - place(shown.from))}%`,
+                  left: `${Math.min(percents.from, percents.to)}%`,
+                  width: `${shown.from < 0 ? 0 : Math.abs(percents.to - percents.from)}%`,
                 }}
               />
             )}
