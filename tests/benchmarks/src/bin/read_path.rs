@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use alloc_profiler::{Limits, SamplingAllocator};
+use alloc_profiler::{Limits, SamplingAllocator, Snapshot};
 use pprof_server::ProfileOptions;
 use pprof_server::history_phases::Recorder;
 
@@ -66,8 +66,13 @@ fn main() {
 
     // A day and more of minutes, each with its snapshot: the history is as full as it gets.
     let mut recorder = Recorder::default();
-    let snapshot = alloc_profiler::snapshot();
-    let records: Vec<f64> = (0..2000).map(|_| timed(|| recorder.record(&snapshot)).1).collect();
+    let mut snapshot = alloc_profiler::snapshot();
+    let records: Vec<f64> = (0..2000)
+        .map(|minute| {
+            vary(&mut snapshot, minute);
+            timed(|| recorder.record(&snapshot)).1
+        })
+        .collect();
     let (history_bytes, history_records) = recorder.held();
     let (ages, ages_ms) = timed(alloc_profiler::snapshot_with_ages);
     let (suspects_time, _) = recorder.suspects(&ages);
@@ -121,6 +126,24 @@ fn for_a_while(work: impl Fn()) {
     let start = Instant::now();
     while start.elapsed() < TRIAL {
         work();
+    }
+}
+
+/// Has every stack allocate and free something, as in a busy minute: the same bytes again and again would pack better
+/// than any program's.
+fn vary(snapshot: &mut Snapshot, minute: u64) {
+    for (number, stack) in (0..).zip(&mut snapshot.stacks) {
+        let mut mixed = (minute << 32 | number) ^ 0x9E37_79B9_7F4A_7C15;
+        for size in &mut stack.by_size {
+            mixed = (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let samples = (mixed >> 58) as i64;
+            size.totals.alloc_samples += samples;
+            size.totals.alloc_objects += (samples * 7919) as f64;
+            size.totals.alloc_bytes += (samples * 524_288) as f64;
+            size.totals.inuse_samples = samples;
+            size.totals.inuse_objects = (samples * 7919) as f64;
+            size.totals.inuse_bytes = (samples * 524_288) as f64;
+        }
     }
 }
 
