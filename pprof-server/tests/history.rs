@@ -210,6 +210,9 @@ fn the_past_is_there_without_having_been_asked_for() {
         &labelled,
     );
     assert!(focused.contains("program::set_up"), "{focused}");
+    // Frames for the groups, at the root: 10 s and 1 s.
+    let rooted = go_tool_pprof(&["-top", "-cum", "-nodefraction=0", "-tagroot=age"], &labelled);
+    assert!(rooted.lines().any(|line| line.trim_end().ends_with(" 10s")), "{rooted}");
     assert!(ask("heap?format=text").text().contains("age: median      max"));
 
     let text = ask("leaks");
