@@ -34,10 +34,11 @@ pub(super) fn is_ready() -> bool {
 /// More than this many frames that are not quickly passed are a circle.
 const MAX_SLOW_STEPS: usize = super::MAX_STACK_DEPTH * 2;
 
-/// Fills `frames` from the caller of the function that owns its room.
+/// Fills `frames` from the caller of the function that owns its room, which is where `registers` were read, or was called
+/// from there.
 #[inline(never)]
-pub(super) fn unwind(frames: &mut Frames<'_>) {
-    let mut walk = Walk::here();
+pub(super) fn unwind(frames: &mut Frames<'_>, registers: Registers) {
+    let mut walk = Walk::from(registers);
     let mut recent = walk.memory.own_end().and_then(recent::of_thread);
     let mut trail = recent.as_deref_mut().map_or(Trail::none(), |recent| recent.trail());
     walk.go(frames, &mut trail);
@@ -71,8 +72,7 @@ struct Walk {
 
 impl Walk {
     #[inline(always)]
-    fn here() -> Walk {
-        let registers = Registers::here();
+    fn from(registers: Registers) -> Walk {
         Walk {
             registers,
             memory: StackMemory::of_thread(registers.stack_pointer),
@@ -140,6 +140,8 @@ impl Walk {
     #[inline(always)]
     fn run(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) -> bool {
         let Registers { mut instruction_pointer, mut stack_pointer, mut frame_pointer } = self.registers;
+        // By value: the compiler keeps the bounds in registers.
+        let memory = self.memory;
         let mut depth = frames.depth;
         let mut is_known = false;
         for place in frames.return_addresses.get_mut(depth..).unwrap_or(&mut []) {
@@ -147,7 +149,7 @@ impl Walk {
             let Some((offset, saved_frame_pointer)) = rule else { break };
             let cfa = stack_pointer.wrapping_add(offset);
             // Offsets are 8 at least, so the read is above the stack pointer.
-            let Some(return_address) = self.memory.read_upwards(cfa.wrapping_sub(8)) else { break };
+            let Some(return_address) = memory.read_upwards(cfa.wrapping_sub(8)) else { break };
             if return_address == 0 {
                 break;
             }
@@ -158,7 +160,7 @@ impl Walk {
             place.write(return_address);
             let passed = Passed {
                 return_address,
-                bytes_above: self.memory.bytes_above(cfa),
+                bytes_above: memory.bytes_above(cfa),
                 frame_pointer_offset: saved_frame_pointer.unwrap_or(0),
                 is_plain: true,
             };
@@ -176,11 +178,12 @@ impl Walk {
     /// Takes over from the last walk what is still there beyond the frame that we are in.
     #[inline(always)]
     fn follow(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) -> Adopted {
+        let memory = self.memory;
         let beyond = trail.beyond();
         let places = frames.return_addresses.get_mut(frames.depth..).unwrap_or(&mut []);
         let mut count: usize = 0;
         for (place, frame) in places.iter_mut().zip(beyond) {
-            let is_there = self.memory.read_above(frame.bytes_above) == Some(frame.return_address);
+            let is_there = memory.read_above(frame.bytes_above) == Some(frame.return_address);
             if !(is_there & frame.is_plain) {
                 break;
             }

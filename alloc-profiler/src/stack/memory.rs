@@ -75,6 +75,7 @@ fn has_room_on_strange_stack(stack_pointer: usize) -> bool {
 }
 
 /// What may be read during one unwinding.
+#[derive(Clone, Copy)]
 pub(super) struct StackMemory {
     low: usize,
     high: usize,

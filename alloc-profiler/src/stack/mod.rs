@@ -124,7 +124,7 @@ pub(crate) fn has_room() -> bool {
 pub(crate) fn capture(frames: &mut Frames<'_>) {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     if dwarf::is_ready() {
-        return dwarf::unwind(frames);
+        return dwarf::unwind(frames, registers::Registers::here());
     }
     #[cfg(all(unix, not(target_env = "musl")))]
     fallback::unwind(frames);
@@ -136,7 +136,7 @@ pub(crate) fn capture_both(ours: &mut Frames<'_>, platforms: &mut Frames<'_>) {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     {
         dwarf::prepare();
-        dwarf::unwind(ours);
+        dwarf::unwind(ours, registers::Registers::here());
     }
     #[cfg(all(unix, not(target_env = "musl")))]
     fallback::unwind(platforms);

@@ -80,7 +80,7 @@ pub struct Server {
 ///
 /// # Cost
 ///
-/// Two threads, `pprof-server` and, from the first request on, `pprof-worker`, which sleep between requests, and a
+/// Two threads, `pprof-server` and `pprof-worker`, which sleep between requests and records of the history, and a
 /// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
 /// holds a snapshot; answers that clients have yet to take hold at most 8 MiB, beside one answer of up to 64 MiB.
 ///
