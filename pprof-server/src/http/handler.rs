@@ -40,7 +40,7 @@ use crate::{Error, process};
 pub(super) use super::routes::Mount;
 
 /// Largest body of a `symbol` request: some 70 000 addresses.
-const MAX_BODY_BYTES: usize = 1 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
 /// Longest time for that body to arrive.
 const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 /// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.

@@ -16,8 +16,11 @@ use tokio::time::Instant;
 
 /// Connections at once.
 pub(super) const MAX_CONNECTIONS: usize = 64;
-/// Bytes of answers that clients have yet to take, all together, beside one answer of any size.
-const MAX_UNTAKEN_BYTES: usize = 8 << 20;
+/// Bytes of answers that clients have yet to take, all together, beside one answer of any size: as many as a profile has
+/// that every scraper accepts.
+const MAX_UNTAKEN_BYTES: usize = 4 << 20;
+/// Bytes of requests that are on their way or not yet answered, all together, beside one of any size.
+const MAX_SENT_BYTES: usize = 2 << 20;
 /// Time that anyone may take before being counted as slow.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -25,7 +28,10 @@ const GRACE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     /// We wait for the client's request. Since the start, however often a byte comes.
-    Asking,
+    Asking {
+        /// The length of its body, as announced; it stays with us until it is answered.
+        bytes: usize,
+    },
     /// We wait for the client to take the answer. Since it last took some.
     Taking {
         /// The length of the answer.
@@ -39,19 +45,27 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     state: Arc<Mutex<(Phase, Instant)>>,
-    /// That someone who waited for us may now be slow.
-    has_answer: Arc<Notify>,
+    /// That it holds more now.
+    holds_more: Arc<Notify>,
 }
 
 /// All places.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     taken: Vec<(Place, AbortHandle)>,
-    has_answer: Arc<Notify>,
+    holds_more: Arc<Notify>,
 }
 
 impl Place {
-    /// The request is here.
+    /// The head is here, and a body of this many bytes is to come.
+    pub(super) fn sends(&self, bytes: usize) {
+        if let (Phase::Asking { bytes: announced }, _) = &mut *self.state() {
+            *announced = bytes;
+        }
+        self.holds_more.notify_one();
+    }
+
+    /// The request is here, and has no body.
     pub(super) fn waits(&self) {
         *self.state() = (Phase::Waiting, Instant::now());
     }
@@ -59,7 +73,7 @@ impl Place {
     /// The answer of this many bytes is there to be taken.
     pub(super) fn takes(&self, bytes: usize) {
         *self.state() = (Phase::Taking { bytes }, Instant::now());
-        self.has_answer.notify_one();
+        self.holds_more.notify_one();
     }
 
     /// Some of the answer was taken.
@@ -79,8 +93,8 @@ impl Place {
 impl Places {
     /// A place for a connection, to be [taken](Places::take) by it.
     pub(super) fn place(&self) -> Place {
-        let state = Arc::new(Mutex::new((Phase::Asking, Instant::now())));
-        Place { state, has_answer: Arc::clone(&self.has_answer) }
+        let state = Arc::new(Mutex::new((Phase::Asking { bytes: 0 }, Instant::now())));
+        Place { state, holds_more: Arc::clone(&self.holds_more) }
     }
 
     /// A connection has come.
@@ -88,38 +102,50 @@ impl Places {
         self.taken.push((place, connection));
     }
 
-    /// Waits until an answer is there to be taken, after which there may be no room.
-    pub(super) async fn has_answer(&self) {
-        self.has_answer.notified().await;
+    /// Waits until a body comes or an answer is there to be taken, after which there may be no room.
+    pub(super) async fn hold_more(&self) {
+        self.holds_more.notified().await;
     }
 
-    /// Cuts one connection if there are too many, or if their answers are too large together. Returns when to ask
-    /// again if someone had to be cut and nobody was slow enough yet.
+    /// Cuts one connection if there are too many, or if their requests or answers are too large together. Returns when
+    /// to ask again if someone had to be cut and nobody was slow enough yet.
     pub(super) fn make_room(&mut self) -> Option<Instant> {
         self.taken.retain(|(_, connection)| !connection.is_finished());
         let states: Vec<_> = self.taken.iter().map(|(place, _)| *place.state()).collect();
-        let untaken: Vec<usize> = states
-            .iter()
-            .filter_map(|(phase, _)| if let Phase::Taking { bytes } = phase { Some(*bytes) } else { None })
-            .collect();
         let is_full = states.len() >= MAX_CONNECTIONS;
-        let largest = untaken.iter().max().copied().unwrap_or_default();
-        let is_heavy = untaken.iter().sum::<usize>() - largest > MAX_UNTAKEN_BYTES;
+        let sent = states.iter().filter_map(|(phase, _)| match phase {
+            Phase::Asking { bytes } => Some(*bytes),
+            _ => None,
+        });
+        let untaken = states.iter().filter_map(|(phase, _)| match phase {
+            Phase::Taking { bytes } => Some(*bytes),
+            _ => None,
+        });
+        let (is_flooded, is_heavy) =
+            (beside_the_largest(sent) > MAX_SENT_BYTES, beside_the_largest(untaken) > MAX_UNTAKEN_BYTES);
+        let is_over = is_flooded || is_heavy;
         let rank = |(phase, since): &(Phase, Instant)| match phase {
             Phase::Taking { .. } if is_heavy => Some((0, *since)),
-            Phase::Asking if is_full && !is_heavy => Some((0, *since)),
-            Phase::Taking { .. } if is_full => Some((1, *since)),
+            Phase::Asking { bytes: 1.. } if is_flooded => Some((0, *since)),
+            Phase::Asking { .. } if is_full && !is_over => Some((0, *since)),
+            Phase::Taking { .. } if is_full && !is_over => Some((1, *since)),
             _ => None,
         };
         let ranked = states.iter().enumerate().filter_map(|(index, state)| Some((rank(state)?, index)));
         let ((_, since), index) = ranked.min()?;
-        // Answers are made faster than anyone could be called slow, so their bytes are bounded at once.
-        if !is_heavy && since.elapsed() < GRACE {
+        // They are sent and made faster than anyone could be called slow, so bytes are bounded at once.
+        if !is_over && since.elapsed() < GRACE {
             return Some(since + GRACE);
         }
         self.taken.swap_remove(index).1.abort();
         None
     }
+}
+
+fn beside_the_largest(bytes: impl Iterator<Item = usize> + Clone) -> usize {
+    // An announced length may be any.
+    let sum = bytes.clone().fold(0, usize::saturating_add);
+    sum - bytes.max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -161,6 +187,12 @@ mod tests {
         place
     }
 
+    fn sending(bytes: usize) -> Place {
+        let place = asking();
+        place.sends(bytes);
+        place
+    }
+
     fn taking(bytes: usize) -> Place {
         let place = asking();
         place.takes(bytes);
@@ -196,6 +228,16 @@ mod tests {
         assert_eq!(cut(|| vec![asking(), taking(half), taking(half), taking(half)], 9), [0; 0]);
         assert_eq!(cut(|| vec![asking(), taking(half), taking(half), taking(half), taking(1)], 9), [1]);
         assert_eq!(cut(|| vec![taking(2 * MAX_UNTAKEN_BYTES), waiting()], 9), [0; 0]);
+    }
+
+    #[test]
+    fn requests_are_bounded_together_and_one_may_be_larger() {
+        let half = MAX_SENT_BYTES / 2;
+        assert_eq!(cut(|| vec![sending(half), sending(half), sending(half)], 9), [0; 0]);
+        // Those that take their answers are not cut for those that ask.
+        let flood = || vec![asking(), taking(1), sending(half), sending(half), sending(half), sending(1)];
+        assert_eq!(cut(flood, 9), [2]);
+        assert_eq!(cut(|| vec![sending(usize::MAX), waiting(), sending(half)], 9), [0; 0]);
     }
 
     #[test]

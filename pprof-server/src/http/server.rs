@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::{Address, Endpoint};
 use super::builder::ServerBuilder;
-use super::handler::Handler;
+use super::handler::{Handler, MAX_BODY_BYTES};
 use super::places::{MAX_CONNECTIONS, Place, Places};
 #[cfg(unix)]
 use super::socket_file::{self, SocketFile};
@@ -82,7 +82,7 @@ pub struct Server {
 ///
 /// Two threads, `pprof-server` and `pprof-worker`, which sleep between requests and records of the history, and a
 /// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
-/// holds a snapshot; answers that clients have yet to take hold at most 8 MiB, beside one answer of up to 64 MiB.
+/// holds a snapshot; answers that clients have yet to take hold at most 4 MiB, beside one answer of up to 64 MiB.
 ///
 /// # Errors
 ///
@@ -269,7 +269,7 @@ async fn accept(listener: Listener, handler: Handler, mut stopping: watch::Recei
                     let _ = timeout(ACCEPT_PAUSE, stopping.changed()).await;
                 }
             },
-            () = places.has_answer() => {}
+            () = places.hold_more() => {}
             () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {}
         }
     }
@@ -286,9 +286,12 @@ async fn serve_connection(stream: Box<dyn Connection>, peer: Peer, handler: Hand
         let (handler, place) = (handler.clone(), answering.clone());
         async move {
             request.extensions_mut().insert(peer);
-            // With a body, the client has yet to send it.
             if request.body().is_end_stream() {
                 place.waits();
+            } else {
+                let length = request.body().size_hint().upper().unwrap_or(MAX_BODY_BYTES as u64);
+                // Of a longer one, nothing is read.
+                place.sends(usize::try_from(length).unwrap_or(usize::MAX).min(MAX_BODY_BYTES));
             }
             let answer = handler.respond(request).await;
             place.takes(usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX));
