@@ -109,8 +109,13 @@ fn the_profile_shows_the_leak_first_at_its_line() {
     assert_eq!(first_row(&go_tool_pprof(&["-top"], after)), LEAKING);
     assert_eq!(first_row(&go_tool_pprof(&["-top", "-lines"], after)), leaking_row());
 
+    assert_list_shows_the_leak("^demo_leak::reader::Reader::start$", after);
+}
+
+/// `-list` of the functions that `pattern` matches has the leak at its line.
+fn assert_list_shows_the_leak(pattern: &str, profile: &[u8]) {
     // `   92MB   92MB   60:   let window = …`: flat, cumulative, line and source.
-    let list = go_tool_pprof(&["-list", "^demo_leak::reader::Reader::start$"], after);
+    let list = go_tool_pprof(&["-list", pattern], profile);
     assert!(list.contains(&reader_source().display().to_string()), "{list}");
     let number = format!("{}:", leaking_line());
     let line = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -142,11 +147,17 @@ fn fetched_by_go_itself_it_is_first_too() {
 fn the_text_shows_it_first() {
     let run = leaking_run();
     assert_eq!(first_row(&run.top_of_text_url), LEAKING);
-    // From a file, Go names addresses by the debug information of the program. That of an unoptimised one takes
-    // it most of a minute.
-    if !cfg!(debug_assertions) {
-        let top = go_tool_pprof(&["-top"], &run.text);
-        assert_eq!(first_row(&top), LEAKING.rsplit("::").next().unwrap(), "{top}");
+    // From a file, Go names addresses by the debug information of the program, without their paths.
+    let name = LEAKING.rsplit("::").next().unwrap();
+    let top = go_tool_pprof(&["-top"], &run.text);
+    assert_eq!(first_row(&top), name, "{top}");
+    // And without what was inlined, whose lines it takes for the function's. Unoptimised, nothing was.
+    let pattern = format!("^{name}$");
+    if cfg!(debug_assertions) {
+        assert_list_shows_the_leak(&pattern, &run.text);
+    } else {
+        let list = go_tool_pprof(&["-list", &pattern], &run.text);
+        assert!(list.contains(&format!(" {name} in {}", reader_source().display())), "{list}");
     }
 }
 

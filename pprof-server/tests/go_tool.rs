@@ -236,8 +236,8 @@ fn bare_addresses_are_named_by_post() {
     assert!(by_seconds.contains("PeriodType: space bytes"), "{by_seconds}");
 }
 
-/// The text with a memory map at its end, from a file, is named by Go alone from debug information: bare names, and in
-/// an unoptimised program that takes it most of a minute.
+/// The text has a memory map at its end, by which Go can name it from the program's debug information, as the demo's test
+/// of `go tool pprof` has it. Here it may not.
 #[test]
 fn the_text_is_read_without_names() {
     let text = get(service().server.local_addr(), "/debug/pprof/heap?debug=1").body;
