@@ -290,6 +290,11 @@ await step('it is done with keys alone', async () => {
   assert.match(keyed.url(), /to=\d/);
   await keyed.keyboard.press('End');
   assert.equal(keyed.url(), chosen);
+  await keyed.locator('select[name=from]').selectOption('under-load');
+  await settled(keyed);
+  await keyed.getByRole('slider', { name: 'to', exact: true }).focus();
+  await keyed.keyboard.press('ArrowLeft');
+  assert.match(keyed.url(), /from=under-load&to=\d/);
   await reach('Suspects');
   await keyed.keyboard.press('Home');
   for (const name of TABS.slice(1, 4)) {

@@ -61,3 +61,17 @@ test('callers take over what hidden functions had, and sums say what is gone', (
   const rows = functions(build(left, 'inuse_space')).map(({ name, flat, cum }) => [name, flat, cum]);
   assert.deepEqual(rows, [['app::main', 0, 48], ['app::f', 40, 40], ['app::g', 8, 8]]);
 });
+
+test('a file hides too, and so does the object file it was linked into', () => {
+  const frame = (name: string, file: string, mapping: string) => ({ name, file, line: 1, isInlined: false, mapping });
+  const frames = [
+    frame('call_once', '/rustc/59807616e1fa/library/core/src/ops/function.rs', '/bin/app'),
+    frame('f', '', '/usr/lib/libplugin.so'),
+    frame('g', '/src/g.rs', '/bin/app'),
+  ];
+  const profile = { ...read(profileOf([])), stacks: [{ frames, values: [0, 0, 0, 1] as const }] };
+  const left = (pattern: string) => hide(profile, pattern).profile.stacks.map((stack) => stack.frames.map(({ name }) => name));
+  assert.deepEqual(left(PLUMBING), [['f', 'g']]);
+  assert.deepEqual(left('libplugin'), [['call_once', 'g']]);
+  assert.deepEqual(left('.'), []);
+});

@@ -67,6 +67,8 @@ test('search finds names and places, and counts nothing twice', () => {
   assert.equal(matched(root, matches('src/b.rs')), 47);
   assert.equal(matched(root, matches('main')), 148);
   assert.equal(matched(root, matches('  ')), 0);
+  const recursive = read(profileOf([inuse(['main', 'f', 'g', 'f'], 8), inuse(['main', 'f'], 3)]));
+  assert.equal(matched(build(recursive, 'inuse_space'), matches('f')), 11);
 });
 
 /** A linear congruential generator: the same numbers in every run. */
