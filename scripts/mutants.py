@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Takes each protection out of a copy of the crate, one at a time, and demands that its test fails without it.
+"""Takes each protection out of a copy of the crates, one at a time, and demands that its test fails without it.
 
-The hazards are listed in docs/reliability.md. Arguments choose mutants by words in their names. Linux on x86-64.
+The hazards are listed in docs/reliability.md. Arguments choose mutants by words in their names, any of which will do. Linux on x86-64.
 """
 
 import os
@@ -11,10 +11,26 @@ import subprocess
 import sys
 import tempfile
 
-SOURCES = pathlib.Path("alloc-profiler/src")
+SOURCES = "alloc-profiler/src"
+SERVER = "../../pprof-server/src"
 
-# Name, file, what is replaced by what, the test that must fail.
+# Where a test is that is none of the hazards'.
+UNWINDERS = ["-p", "alloc-profiler", "--test", "unwinders_agree", "in_this_build"]
+SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_load"]
+SERVER_UNITS = ["-p", "pprof-server", "--lib"]
+MODEL = "scripts/model.sh"
+
+# Name, file, what is replaced by what, what must fail: one of the hazards' tests, or what `cargo test` is told, or the
+# model checker.
 MUTANTS = [
+    ("A1 the loader is asked under a lock", "recorder.rs", "    stack::capture(&mut frames);\n",
+     """    static WIDE: AtomicBool = AtomicBool::new(false);
+    extern "C" fn nothing(_: *mut libc::dl_phdr_info, _: usize, _: *mut std::ffi::c_void) -> std::ffi::c_int { 0 }
+    while WIDE.swap(true, std::sync::atomic::Ordering::Acquire) { std::hint::spin_loop() }
+    unsafe { libc::dl_iterate_phdr(Some(nothing), std::ptr::null_mut()) };
+    stack::capture(&mut frames);
+    WIDE.store(false, std::sync::atomic::Ordering::Release);
+""", "storm::the_loaders_locks"),
     ("A2 recording is not paused", "recorder.rs",
      "    // What an unwinder allocates is not the program's.\n    let _pause = Pause::begin();\n", "",
      "call_outs::what_is_called_may_allocate"),
@@ -25,9 +41,21 @@ MUTANTS = [
     ("A4 locks stay held in children", "fork.rs", "    live::begin_anew(alone);\n", "", "fork::children_begin_anew"),
     ("A4 children keep the seed", "fork.rs", "    sampler::begin_anew(alone);\n", "",
      "fork::each_child_samples_by_a_seed_of_its_own"),
+    ("A6 thread-locals have a destructor", "sampler.rs", "thread_local! {\n    // `const`",
+     "impl Drop for Thread { fn drop(&mut self) { std::hint::black_box(()); } }\nthread_local! {\n    // `const`",
+     "threads::threads_may_end_untidily"),
     ("A7 stacks are read without bounds", "stack/memory.rs",
      "if address < self.low || address > self.high.wrapping_sub(WORD_BYTES) {", "if address == 0 {",
      "foreign_code::frame_pointers_may_be_anything"),
+    ("A8 addresses do not say in which library", "stack/dwarf.rs", "            self.tag = self.last_library.1;\n", "",
+     "libraries::another_library"),
+    ("A8 code in no object is taken for what lies there", "stack/dwarf.rs", "            self.tag = libraries::NOWHERE;\n", "",
+     "foreign_code::code_may_have_no_unwind_tables"),
+    ("A8 a library is known by its place alone", "stack/objects.rs", "fingerprint: page_fingerprint(page),",
+     "fingerprint: page.len() as u64 - 4096,", "libraries::another_library"),
+    ("A8 whatever is there is taken for the library", SERVER + "/encode/mappings.rs",
+     "if images.contains(&image) {", "if images.iter().any(|other| other.start == image.start) {",
+     "libraries::another_library"),
     ("A9 there is always room", "stack/memory.rs", "true => stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES,",
      "true => true,", "stack_room::where_little_stack_is_left_none_is_taken"),
     ("A9 there is always room on a fiber", "stack/memory.rs",
@@ -37,6 +65,14 @@ MUTANTS = [
      "signals::handlers_may_allocate_on_a_small_stack_of_their_own"),
     ("A10 errno is littered", "c_library.rs", "    unsafe { errno.write(before) };\n", "    let _ = before;\n",
      "call_outs::errno_stays"),
+    ("A11 tables end with main", "filter.rs", "    crate::memory::keep_pages_small(&COUNTS);\n",
+     """    extern "C" fn end() {
+        let pages = (COUNTS.as_ptr() as usize).next_multiple_of(4096) as *mut libc::c_void;
+        // Other handlers take their time too.
+        unsafe { libc::munmap(pages, LEN - 4096); libc::usleep(10_000) };
+    }
+    unsafe { libc::atexit(end) };
+""", "lifetimes::a_process_may_begin"),
     ("A12 a failed realloc forgets", "allocator.rs", "                recorder::remember(&sample);\n",
      "                let _ = sample;\n", "contract::any_sequence"),
     ("A12 zeroed memory is not", "allocator.rs",
@@ -44,46 +80,84 @@ MUTANTS = [
      "observed(unsafe { inner.alloc(layout) }, layout.size(), weight)", "contract::any_sequence"),
     ("A14 no memory is a crash", "memory.rs", "(start != libc::MAP_FAILED).then(|| start.expose_provenance())",
      "Some(start.expose_provenance())", "call_outs::what_is_called_may_fail"),
+    ("B1 looks trust what is being moved", "live.rs",
+     "if version.is_multiple_of(2) && version == self.version.load(Relaxed) {", "if true {", MODEL),
+    ("B1 a move is announced too late", "live.rs", "        fence(Release);\n", "", MODEL),
+    ("B1 a version is compared too early", "live.rs", "            fence(Acquire);\n", "", MODEL),
+    ("B1 what was postponed comes second", "live.rs",
+     "    shard.remove_pending(&mut len);\n    shard.insert(&mut len, sample)", "    shard.insert(&mut len, sample)", MODEL),
+    ("B1 entries are not moved back", "live.rs", "if distance_from_home >= distance_from_hole {", "if false {", MODEL),
+    ("B1 counts stay", "live.rs", "        filter::remove(address);\n", "", MODEL),
     ("B1 forgotten after the free", "allocator.rs",
      "        recorder::forget(ptr.addr());\n        // SAFETY: the caller's promise, passed on.\n"
      "        unsafe { inner.dealloc(ptr, layout) }\n",
      "        // SAFETY: the caller's promise, passed on.\n        unsafe { inner.dealloc(ptr, layout) };\n"
      "        recorder::forget(ptr.addr());\n",
      "contract::threads_may_hand_each_other"),
+    ("B2 a thread's own frees alone are noticed", "live.rs", "    &LIVE[(hash(filter::granule(address)) >> 56) as usize",
+     "    &LIVE[((unsafe { libc::gettid() } as usize) ^ (hash(filter::granule(address)) >> 56) as usize)",
+     "threads::threads_may_end_untidily"),
     ("B3 the first block after a pause is sampled", "sampler.rs",
      "thread.bytes_until_sample.set(thread.resume_at.get());", "thread.bytes_until_sample.set(0); thread.deferred.set(0);",
      "statistics::a_pause_favours_nobody"),
     ("B3 threads are seeded alike", "sampler.rs", "thread_number.wrapping_mul(0xD6E8_FEB8_6659_FD93)",
      "thread_number.wrapping_mul(0)", "statistics::threads_start_anywhere"),
+    ("B4 what is added meanwhile is lost", "stacks.rs", "let _ = self.0.fetch_update(Relaxed, Relaxed, add);",
+     "self.0.store(add(self.0.load(Relaxed)).unwrap_or(0), Relaxed);", SNAPSHOTS),
+    ("B7 our own frames are shown", "stack/dwarf.rs", "let mut is_past_owner = false;", "let mut is_past_owner = true;",
+     UNWINDERS),
+    ("B7 return addresses are taken for calls", SERVER + "/encode/stacks.rs",
+     "(address as u64).saturating_sub(1)", "(address as u64)", [*SERVER_UNITS, "one_is_subtracted_once"]),
+    ("B8 samples without a stack are not told", "recorder.rs", "    drops::LOW_STACK.raise();\n", "",
+     "stack_room::where_little_stack_is_left"),
+    ("B8 cut stacks are not told", "recorder.rs", "        drops::TRUNCATED_STACKS.raise();\n", "",
+     "stack_room::deep_recursion"),
+    ("B8 samples under the overflow stack are not told", "stacks.rs", "        drops::STACKS_FULL.raise();\n", "",
+     "caps::a_million_stacks"),
+    ("B8 samples lost to a busy lock are not told", "recorder.rs", "Err(Lost::Busy) => drops::LIVE_BUSY.raise(),",
+     "Err(Lost::Busy) => {}", "caps::a_lock_may_be_held_for_ever"),
     ("C1 any number of stacks", "stacks.rs", "(count < STACK_LIMIT.load(Relaxed))", "(count < usize::MAX)",
      "caps::a_million_stacks"),
+    ("C2 one table for all", "live.rs", "const SHARDS: usize = 256;", "const SHARDS: usize = 1;",
+     "caps::tables_grow_without_a_stall"),
+    ("C3 names are kept without end", SERVER + "/symbols/cache.rs", "if self.bytes > MAX_BYTES {",
+     "if self.bytes > usize::MAX - 1 {", [*SERVER_UNITS, "the_cache_is_emptied_when_full"]),
+    ("C3 another build's file is asked", SERVER + "/symbols/debug_info.rs",
+     "(on_disk.build_id == mapping.build_id).then(|| path.to_owned())", "Some(path.to_owned())",
+     [*SERVER_UNITS, "a_file_of_another_build"]),
     ("C4 locks are waited for", "sync.rs", "                if elapsed >= NANOS && patience == Patience::Bounded {\n                    return false;\n                }\n",
      "                let _ = elapsed; tries = SPINS;\n", "caps::a_lock_may_be_held_for_ever"),
+    ("C5 no memory is a crash", "memory.rs", "(start != libc::MAP_FAILED).then(|| start.expose_provenance())",
+     "Some(start.expose_provenance())", "refusals::memory_may_run_out"),
 ]
 
 
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     words = sys.argv[1:]
-    chosen = [mutant for mutant in MUTANTS if all(word in mutant[0] for word in words)]
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant[0] for word in words)]
     environment = dict(os.environ, CARGO_TARGET_DIR=os.environ.get("MUTANTS_TARGET_DIR", str(root / "target/mutants")))
     environment["RUST_BACKTRACE"] = "0"
     survivors = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = pathlib.Path(folder) / "copy"
         shutil.copytree(root, copy, ignore=shutil.ignore_patterns("target", ".git"))
-        test = ["cargo", "test", "-q", "-p", "workspace-tests", "--test", "hazards"]
-        subprocess.run([*test, "--no-run"], cwd=copy, env=environment, check=True)
-        for name, file, old, new, filter in chosen:
+        for name, file, old, new, test in chosen:
             source = copy / SOURCES / file
             original = source.read_text()
             if original.count(old) != 1:
                 sys.exit(f"mutants: {name}: what is to be replaced is there {original.count(old)} times")
             source.write_text(original.replace(old, new))
+            if test == MODEL:
+                build = ["cargo", "build", "-q", "--release", "--manifest-path", "tests/model/Cargo.toml"]
+                run = [MODEL]
+            else:
+                test = ["-p", "workspace-tests", "--test", "hazards", test] if isinstance(test, str) else test
+                build, run = ["cargo", "test", "-q", "--no-run", *test], ["cargo", "test", "-q", *test]
             # What does not compile proves nothing.
-            subprocess.run([*test, "--no-run"], cwd=copy, env=environment, check=True, stderr=subprocess.DEVNULL)
-            is_caught = subprocess.run([*test, filter], cwd=copy, env=environment, capture_output=True).returncode != 0
-            print(f"{'caught  ' if is_caught else 'SURVIVED'}  {name}: {filter}", flush=True)
+            subprocess.run(build, cwd=copy, env=environment, check=True, stderr=subprocess.DEVNULL)
+            is_caught = subprocess.run(run, cwd=copy, env=environment, capture_output=True).returncode != 0
+            print(f"{'caught  ' if is_caught else 'SURVIVED'}  {name}: {run[-1]}", flush=True)
             if not is_caught:
                 survivors.append(name)
             source.write_text(original)

@@ -3,16 +3,21 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use alloc_profiler::{SamplingAllocator, Snapshot, set_sampling_interval, snapshot, testing, unsampled};
+use alloc_profiler::{
+    SamplingAllocator, Snapshot, Totals, set_sampling_interval, size_class, snapshot, testing, unsampled,
+};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
 static IS_OVER: AtomicBool = AtomicBool::new(false);
+/// Blocks of a size class that nothing else here has, allocated by all threads on one stack: as many as there were.
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+const COUNTED_BYTES: usize = 90_000;
 
 /// Allocates in its destructor, when other thread-locals may be gone.
 struct AllocatesLast(Vec<u8>);
@@ -31,6 +36,8 @@ thread_local! {
 fn churn(to_next: &mpsc::Sender<Vec<u8>>, from_previous: &mpsc::Receiver<Vec<u8>>) {
     let mut size = 1;
     while !IS_OVER.load(Relaxed) {
+        drop(black_box(Vec::<u8>::with_capacity(COUNTED_BYTES)));
+        COUNTED.fetch_add(1, Relaxed);
         size = size * 7 % 10_007 + 1;
         let mut block = vec![0_u8; size];
         block.extend_from_slice(&[1; 50]);
@@ -43,7 +50,21 @@ fn churn(to_next: &mpsc::Sender<Vec<u8>>, from_previous: &mpsc::Receiver<Vec<u8>
     }
 }
 
+/// Blocks that are in use all the time, of a size class that nothing else here has.
+const KEPT: usize = 5000;
+const KEPT_BYTES: usize = 50_000;
+
+/// Of all blocks of the size class of `bytes`.
+fn totals(snapshot: &Snapshot, bytes: usize) -> Totals {
+    let mut sum = Totals::default();
+    let sizes = snapshot.stacks.iter().flat_map(|stack| &stack.by_size);
+    sizes.filter(|size| size.size_class == size_class(bytes)).for_each(|size| sum += size.totals);
+    sum
+}
+
 fn is_sound(snapshot: &Snapshot, earlier: &Snapshot) {
+    let kept = totals(snapshot, KEPT_BYTES).inuse_objects;
+    assert_eq!(kept, KEPT as f64, "records are missing, or there twice");
     let mut seen = HashMap::new();
     for stack in &snapshot.stacks {
         for size in &stack.by_size {
@@ -69,6 +90,7 @@ fn is_sound(snapshot: &Snapshot, earlier: &Snapshot) {
 #[test]
 fn snapshots_hold_together_under_load() {
     set_sampling_interval(1);
+    let kept: Vec<Vec<u8>> = (0..KEPT).map(|_| black_box(Vec::with_capacity(KEPT_BYTES))).collect();
     let start = snapshot();
     let deadline = Instant::now() + Duration::from_secs(5);
     let mut taken = 0;
@@ -100,6 +122,9 @@ fn snapshots_hold_together_under_load() {
     let held_by_locals = start.totals().inuse_bytes;
     assert!(left.is_empty(), "{left:?} beside {held_by_locals} B at the start");
     assert!(growth.totals().alloc_objects > 10_000.0);
+    let counted = totals(&growth, COUNTED_BYTES).alloc_objects;
+    assert_eq!(counted, COUNTED.load(Relaxed) as f64, "what was added at the same time was lost");
     assert_eq!(testing::duplicate_inserts(), 0);
     assert_eq!(growth.dropped.missed_removals, 0);
+    drop(kept);
 }
