@@ -33,8 +33,9 @@ const SPINS: u32 = 100;
 /// Yields before giving up, and the time before which: on a busy machine, one yield can take as long as many.
 const YIELDS: u32 = 1000;
 const NANOS: u64 = 1_000_000;
-/// Naps of a millisecond before readers give up too.
+/// Naps of a millisecond before readers give up too, and the time: on a busy machine, a nap takes longer.
 const NAPS: u32 = 1000;
+const LONG_NANOS: u64 = 1_000_000_000;
 
 pub(crate) struct SpinLock<T> {
     is_held: AtomicBool,
@@ -87,7 +88,10 @@ impl<T> SpinLock<T> {
                     return false;
                 }
                 std::thread::yield_now();
-            } else if tries <= SPINS + YIELDS + NAPS && patience == Patience::Long {
+            } else if tries <= SPINS + YIELDS + NAPS
+                && patience == Patience::Long
+                && c_library::nanos().wrapping_sub(start.unwrap_or(0)) < LONG_NANOS
+            {
                 std::thread::sleep(Duration::from_millis(1));
             } else {
                 return false;

@@ -72,6 +72,8 @@ fn tables_grow_without_a_stall() {
     isolated(1, || {
         set_sampling_interval(1);
         let count = pick(200_000, 1_000_000);
+        // Enough for all of them, wherever they lie.
+        set_limits(Limits { memory_bytes: 512 << 20, live_samples: 1 << 22, ..Limits::DEFAULT });
         let mut kept: Vec<Box<[u8; 16]>> = unsampled(|| Vec::with_capacity(count));
         // By the binary logarithm of microseconds.
         let (mut histogram, mut slowest) = ([0_u32; 32], Duration::ZERO);

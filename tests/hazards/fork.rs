@@ -142,7 +142,9 @@ fn fork_storm() {
                 in_child(move || profile_oneself(kept));
             }
         });
-        assert_eq!(testing::duplicate_inserts(), 0);
+        // A busy machine may keep a lock's owner away for so long that a removal is missed: then it is counted.
+        let missed = snapshot().dropped.missed_removals;
+        assert!(testing::duplicate_inserts() <= missed, "{} of {missed}", testing::duplicate_inserts());
     });
 }
 

@@ -197,10 +197,10 @@ fn libraries_may_come_and_go() {
             for n in 0..4 {
                 assert_eq!(blocks_under(&named, &format!("library_{n}_calls")), visits * BLOCKS);
             }
-            // Each has a number for each place that it was at, and most often they share one.
-            let numbers =
-                alloc_profiler::libraries().filter(|library| library.path.ends_with(b".so")).count();
-            assert!((4..=16).contains(&numbers), "{numbers} libraries");
+            // Each has a number for each place that it was at, and all of them were found.
+            let paths: Vec<_> = alloc_profiler::libraries().map(|library| library.path).collect();
+            assert!(paths.iter().filter(|path| path.ends_with(b".so")).count() >= 4, "{paths:?}");
+            assert!(!paths.contains(&&b"[unknown library]"[..]), "{paths:?}");
             assert_consistent(&snapshot());
         })
     });

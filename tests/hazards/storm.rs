@@ -3,7 +3,7 @@
 use std::backtrace::Backtrace;
 use std::ffi::{CStr, c_int, c_void};
 use std::hint::black_box;
-use std::panic::{catch_unwind, resume_unwind, set_hook};
+use std::panic::{catch_unwind, panic_any, resume_unwind, set_hook};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{array, ptr, thread};
@@ -15,6 +15,9 @@ use crate::harness::{assert_consistent, isolated, pick};
 
 /// Small, of the C library, and not loaded otherwise; one of them is there.
 const LIBRARIES: [&CStr; 4] = [c"libanl.so.1", c"libutil.so.1", c"libresolv.so.2", c"libnss_compat.so.2"];
+
+/// What panics that are part of the storm say.
+const EXPECTED: &str = "as it should";
 
 fn allocate_and_free(count: usize) {
     for n in 0..count {
@@ -36,7 +39,12 @@ fn the_loaders_locks_are_not_waited_for() {
         set_sampling_interval(1);
         let server = pprof_server::serve("127.0.0.1:0").expect("a port");
         let address = server.local_addr();
-        set_hook(Box::new(|_| drop(black_box(Backtrace::force_capture().to_string()))));
+        set_hook(Box::new(|panic| {
+            let backtrace = black_box(Backtrace::force_capture().to_string());
+            if panic.payload().downcast_ref() != Some(&EXPECTED) {
+                eprintln!("{panic}\n{backtrace}");
+            }
+        }));
         // Those that are sampled: these must never stand.
         let sampled: [AtomicU64; 4] = array::from_fn(|_| AtomicU64::new(0));
         let others: [AtomicU64; 4] = array::from_fn(|_| AtomicU64::new(0));
@@ -74,7 +82,7 @@ fn the_loaders_locks_are_not_waited_for() {
             scope.spawn(move || {
                 while again(panics) {
                     let _ = catch_unwind(|| match again(panics) {
-                        true => panic!("as it should"),
+                        true => panic_any(EXPECTED),
                         false => resume_unwind(Box::new(())),
                     });
                 }
