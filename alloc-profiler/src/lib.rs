@@ -99,6 +99,13 @@ pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// What the fuzzer calls with unwind tables of its own.
+#[cfg(all(fuzzing, target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+#[doc(hidden)]
+pub fn fuzz_unwind_tables(bytes: &[u8]) {
+    stack::fuzz_tables(bytes);
+}
+
 /// For tests of this workspace; not part of the interface.
 #[doc(hidden)]
 pub mod testing {

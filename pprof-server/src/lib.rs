@@ -36,6 +36,14 @@ pub fn fuzz_router(bytes: &[u8]) {
     http::fuzz::route(bytes);
 }
 
+/// What the fuzzer calls with a maps file, or the head of an ELF file, of its own.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_maps(bytes: &[u8]) {
+    encode::mappings::fuzz(bytes);
+    symbols::image::fuzz(bytes);
+}
+
 // The Rust in README.md compiles.
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../README.md")]

@@ -130,6 +130,12 @@ pub(crate) fn capture(frames: &mut Frames<'_>) {
     fallback::unwind(frames);
 }
 
+/// Looks up some addresses in tables that the fuzzer made.
+#[cfg(all(fuzzing, target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+pub(crate) fn fuzz_tables(bytes: &[u8]) {
+    tables::fuzz(bytes);
+}
+
 /// Fills `ours` and `platforms` by the two unwinders.
 #[inline(always)]
 pub(crate) fn capture_both(ours: &mut Frames<'_>, platforms: &mut Frames<'_>) {

@@ -96,6 +96,19 @@ pub(super) fn find(address: usize) -> Option<Object> {
 }
 
 impl Object {
+    /// As if loaded where `image` is, with tables that begin at an offset.
+    #[cfg(fuzzing)]
+    pub(super) fn of_bytes(image: &[u8], tables_offset: usize) -> Object {
+        let range = image.as_ptr_range();
+        Object {
+            map_start: range.start.expose_provenance(),
+            map_end: range.end.addr(),
+            link_map: 0,
+            eh_frame_header: range.start.addr().wrapping_add(tables_offset),
+            is_permanent: false,
+        }
+    }
+
     /// The number of the library that this is, for addresses in it.
     pub(super) fn tag(&self) -> usize {
         if !memory::is_readable(self.map_start) {

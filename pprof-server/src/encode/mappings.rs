@@ -278,6 +278,21 @@ impl<'a> MapsLine<'a> {
     }
 }
 
+/// What must hold of any maps file.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mappings = Mappings::new(parse(&text, "/srv/app"));
+    let _ = image_bases(&text);
+    for (index, mapping) in mappings.as_slice().iter().enumerate() {
+        assert!(!mapping.path.is_empty());
+        if let Some(found) = mappings.index_of(mapping.start) {
+            let found = &mappings.as_slice()[found];
+            assert!(found.start <= mapping.start && mapping.start < found.limit, "{index}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -167,6 +167,19 @@ fn inode_of(_file: &File) -> Option<u64> {
     None
 }
 
+/// What must hold of any head of a file.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let note = |segment: NoteSegment| {
+        let start = usize::try_from(segment.file_offset).ok()?;
+        bytes.get(start..start.checked_add(segment.bytes)?).map(<[u8]>::to_vec)
+    };
+    if let Some(image) = Image::parse(bytes, note) {
+        assert!(image.build_id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let _ = image.load_bias(0x7000_0000, 0x1000);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,75 @@
+//! Snapshots that the fuzzer thinks up, as profiles: each keeps every rule of its readers, and totals that add up.
+#![no_main]
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+use arbitrary::{Arbitrary, Unstructured};
+use pprof_server::{Frames, Labels, ProfileKind, ProfileOptions, SizeLimit, Symbolize};
+
+/// A value from the fuzzer; of a snapshot only, nothing is negative.
+fn totals(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result<Totals> {
+    let alloc_objects = f64::from(u32::arbitrary(bytes)?);
+    let inuse_objects = f64::from(i32::arbitrary(bytes)?);
+    let inuse_objects = if is_difference { inuse_objects } else { inuse_objects.abs().min(alloc_objects) };
+    let size = f64::from(u16::arbitrary(bytes)?);
+    Ok(Totals {
+        alloc_objects,
+        alloc_bytes: alloc_objects * size,
+        alloc_samples: alloc_objects as i64,
+        inuse_objects,
+        inuse_bytes: inuse_objects * size,
+        inuse_samples: inuse_objects as i64,
+    })
+}
+
+fn sizes(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result<Vec<SizeTotals>> {
+    let mut classes: Vec<u8> = Vec::arbitrary(bytes)?;
+    classes.sort_unstable();
+    classes.dedup();
+    let size = |class| Ok(SizeTotals { size_class: u64::from(class), totals: totals(bytes, is_difference)? });
+    classes.into_iter().map(size).collect()
+}
+
+fn snapshot(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Snapshot> {
+    let duration = Option::<u32>::arbitrary(bytes)?.map(|millis| Duration::from_millis(millis.into()));
+    let mut stacks: Vec<StackTotals> = Vec::new();
+    while stacks.len() < 64 && bool::arbitrary(bytes)? {
+        let return_addresses: Vec<usize> = Vec::arbitrary(bytes)?;
+        let trace =
+            StackTrace { return_addresses: return_addresses.into(), is_truncated: bool::arbitrary(bytes)? };
+        if !stacks.iter().any(|stack| stack.trace == trace) {
+            stacks.push(StackTotals { trace, by_size: sizes(bytes, duration.is_some())? });
+        }
+    }
+    Ok(Snapshot {
+        taken_at: UNIX_EPOCH + Duration::from_nanos(u64::arbitrary(bytes)?),
+        duration,
+        sampling_interval: u64::arbitrary(bytes)?,
+        stacks,
+        overflow: sizes(bytes, duration.is_some())?,
+        ..alloc_profiler::snapshot()
+    })
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let mut bytes = Unstructured::new(bytes);
+    let (Ok(snapshot), Ok(choice)) = (snapshot(&mut bytes), u8::arbitrary(&mut bytes)) else { return };
+    let pick = |bit: u8| choice >> bit & 1 == 1;
+    let options = ProfileOptions {
+        kind: if pick(0) { ProfileKind::Allocs } else { ProfileKind::Heap },
+        symbolize: if pick(1) { Symbolize::None } else { Symbolize::Names },
+        frames: if pick(2) { Frames::All } else { Frames::UserFirst },
+        labels: if pick(3) { Labels::None } else { Labels::Size },
+        limit: SizeLimit {
+            samples: if pick(4) { 3 } else { SizeLimit::default().samples },
+            ..SizeLimit::default()
+        },
+        ..ProfileOptions::default()
+    };
+    let profile = workspace_tests::scraper_rules(&pprof_server::heap_profile(&snapshot, &options));
+    let allocated: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
+    assert_eq!(allocated as f64, snapshot.totals().alloc_objects, "whole numbers add up");
+    pprof_server::heap_folded(&snapshot, &options);
+    pprof_server::top_json(&snapshot, &options, 10);
+});
