@@ -252,6 +252,25 @@ await step('a difference with what shrank agrees with go tool pprof to the byte'
   await after.context().close();
 });
 
+await step('paused it asks nothing, and goes on where it was', async () => {
+  let asked = 0;
+  const count = (request) => (asked += request.url().includes('/history') ? 1 : 0);
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.waitForTimeout(500);
+  page.on('request', count);
+  await page.waitForTimeout(2500);
+  assert.equal(asked, 0);
+  await Promise.all([page.waitForRequest('**/history'), page.getByRole('button', { name: 'Resume' }).click()]);
+  page.off('request', count);
+});
+
+await step('the command is copied', async () => {
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy' }).click();
+  await page.getByText('Copied.').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator('.downloads code').textContent());
+});
+
 await step('the address brings the same view back', async () => {
   await page.locator('select[name=from]').selectOption('under-load');
   await settled(page);
@@ -353,6 +372,24 @@ await step('a limit, losses, and missing names are told', async () => {
   await tab(seen, 'About');
   await seen.getByText('7 missing from what is in use: too many live samples.').waitFor();
   await seen.getByText('The file is stripped.').waitFor();
+  await seen.context().close();
+});
+
+await step('names are text, whatever is in them', async () => {
+  const evil = '<img src=x onerror="document.title=\'evil\'">';
+  const seen = await open(browser, 'about:blank', complaints);
+  const rename = async (route) => {
+    const text = await (await route.fetch()).text();
+    await route.fulfill({ contentType: 'application/json', body: text.replaceAll(LEAK, JSON.stringify(evil).slice(1, -1)) });
+  };
+  await seen.route('**/leaks?*', rename);
+  await seen.route('**/heap?*format=json*', rename);
+  await seen.goto(address);
+  await seen.locator('.suspect', { hasText: evil }).first().waitFor();
+  await tab(seen, 'Table');
+  await seen.locator('table.stacks th', { hasText: evil }).first().waitFor();
+  assert.equal(await seen.title(), '/debug/pprof/');
+  assert.equal(await seen.locator('img').count(), 0);
   await seen.context().close();
 });
 

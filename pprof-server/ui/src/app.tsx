@@ -32,8 +32,8 @@ const TAB_TITLES: Record<Tab, string> = {
   about: 'About',
 };
 
-/** Between two looks where nothing is recorded. */
-const UNRECORDED_PERIOD_SECONDS = 10;
+/** Between two looks, where nothing is recorded or seldom. */
+const LONGEST_PERIOD_SECONDS = 10;
 /** Suspects cost more than a look, and change more slowly. */
 const LEAST_SUSPECTS_PERIOD_SECONDS = 5;
 
@@ -43,10 +43,11 @@ const none = async () => null;
 export function App() {
   const [view, setView] = useView();
   const [isPaused, setPaused] = useState(false);
-  const [period, setPeriod] = useState(UNRECORDED_PERIOD_SECONDS);
+  const [period, setPeriod] = useState(LONGEST_PERIOD_SECONDS);
   const history = usePoll(server.history, period, isPaused);
-  const isRecorded = (history.value?.period_seconds ?? 0) > 0;
-  const leaks = usePoll(isRecorded ? server.leaks : none, Math.max(period, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
+  const said = history.value;
+  const isRecorded = (said?.period_seconds ?? 0) > 0;
+  const leaks = usePoll(isRecorded ? server.leaks : none, Math.max(said?.period_seconds ?? 0, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
   const [turn, setTurn] = useState(0);
   const [shown, setShown] = useState<Shown | null>(null);
   const [captured, setCaptured] = useState<Shown | null>(null);
@@ -56,9 +57,8 @@ export function App() {
   const cancelling = useRef<AbortController | null>(null);
   const searchBox = useRef<HTMLInputElement>(null);
 
-  const said = history.value;
   useEffect(() => {
-    if (said) setPeriod(said.period_seconds || UNRECORDED_PERIOD_SECONDS);
+    if (said) setPeriod(Math.min(said.period_seconds || LONGEST_PERIOD_SECONDS, LONGEST_PERIOD_SECONDS));
   }, [said?.period_seconds]);
 
   const isReady = said !== null;
