@@ -87,9 +87,9 @@ pub(super) fn policy(is_place_unknown: bool) -> &'static str {
 
 /// The page. Nothing in it comes from a request.
 pub(super) fn page(snapshot: &Snapshot, is_installed: bool, is_place_unknown: bool) -> String {
-    // First of all, before the page asks for its script at the wrong place.
+    // Before the page asks for its files at the wrong place.
     let mut page = if is_place_unknown {
-        HEAD.replacen("<script src", &format!("{ADD_SLASH}<script src"), 1)
+        HEAD.replacen("<link", &format!("{ADD_SLASH}<link"), 1)
     } else {
         HEAD.to_owned()
     };
