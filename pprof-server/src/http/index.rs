@@ -66,7 +66,12 @@ Profile Descriptions:
 <li><div class=profile-name>allocs: </div> A sampling of all past memory allocations</li>
 <li><div class=profile-name>heap: </div> A sampling of memory allocations of live objects. \
 Set seconds=N to see what changes in the next N seconds instead, gc=1 to give free pages back to the system first, \
-format=text, folded or json for a table, a flame graph or a program.</li>
+min_age=10m to see what is older and still there, format=text, folded or json for a table, a flame graph or a program.</li>
+<li><div class=profile-name>leaks: </div> Which stacks leak, the surest first, told from caches, bursts and queues. \
+Set format=json, or format=pprof for a profile of these stacks.</li>
+<li><div class=profile-name>history: </div> What was recorded once in a while, as JSON: heap?ago=10m, heap?since=TIME and \
+heap?at=TIME look back at it.</li>
+<li><div class=profile-name>mark: </div> Marks set; POST mark?name=NAME sets one, and heap?since=NAME looks back at it.</li>
 <li><div class=profile-name>delta_heap: </div> What was allocated since this client's last call, and what is in use. \
 Set client=NAME to keep several readers apart.</li>
 <li><div class=profile-name>metrics: </div> The profiler's figures and the process's, for Prometheus; also at /metrics. \
