@@ -80,6 +80,8 @@ MUTANTS = [
      "observed(unsafe { inner.alloc(layout) }, layout.size(), weight)", "contract::any_sequence"),
     ("A14 no memory is a crash", "memory.rs", "(start != libc::MAP_FAILED).then(|| start.expose_provenance())",
      "Some(start.expose_provenance())", "call_outs::what_is_called_may_fail"),
+    ("B1 removals that wait are few", "live.rs", "            if !SPILT.iter().any(note) {\n", "            if true {\n",
+     ["-p", "alloc-profiler", "--lib", "the_table_agrees"]),
     ("B1 looks trust what is being moved", "live.rs",
      "if version.is_multiple_of(2) && version == self.version.load(Relaxed) {", "if true {", MODEL),
     ("B1 a move is announced too late", "live.rs", "        fence(Release);\n", "", MODEL),

@@ -40,7 +40,7 @@ const C: usize = BLOCKS[2];
 const D: usize = BLOCKS[3];
 
 fn sample(address: usize, size: usize) -> LiveSample {
-    LiveSample { address, size, weight: size as f64, site_id: size as u32 }
+    LiveSample { address, size, weight: size as f64, site_id: size as u32, born: 3 }
 }
 
 fn insert_all(addresses: &[usize]) {
