@@ -15,6 +15,16 @@ export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-co
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
   -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Ccodegen-units=1 -Cdebug-assertions=on"
 RUSTFLAGS=${RUSTFLAGS//$'\n'/ }
+# A small library, behind the offset of its tables: something to begin with.
+seed=$(mktemp -d)
+trap 'rm -rf "$seed"' EXIT
+echo 'int f(int (*g)(int), int n) { return n > 1 ? g(n) + f(g, n - 1) : 7; } int h(int *p) { return f(h, *p) + *p; }' |
+  gcc -w -x c - -O2 -shared -fPIC -nostdlib -Wl,-z,noseparate-code -Wl,--build-id=none -o "$seed/library"
+offset=$(readelf -lW "$seed/library" | awk '/GNU_EH_FRAME/ { print $2 }')
+mkdir -p corpus/unwind_tables corpus/maps
+{ printf "\\x$(printf %02x $((offset & 255)))\\x$(printf %02x $((offset >> 8)))"; head -c 8000 "$seed/library"; } >corpus/unwind_tables/library
+head -c 4096 "$seed/library" >corpus/maps/library
+head -c 4096 /proc/self/maps >corpus/maps/maps
 cargo +nightly build -q --release --target "$host"
 for target in "${targets[@]}"; do
   mkdir -p "corpus/$target" "artifacts/$target"

@@ -6,7 +6,7 @@
 //! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, Error, NativeEndian, Operation,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Error, NativeEndian, Operation,
     ParsedEhFrameHdr, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression,
     UnwindSection, UnwindTableRow, X86_64,
 };
@@ -39,6 +39,7 @@ const ALL: usize = 20;
 pub(super) struct Tables {
     header: ParsedEhFrameHdr<Bytes>,
     frames: EhFrame<Bytes>,
+    frames_start: u64,
     bases: BaseAddresses,
 }
 
@@ -60,14 +61,31 @@ pub(super) struct Frame {
     pub(super) is_signal: bool,
 }
 
+/// Whether an `.eh_frame_hdr` is as all linkers write it, and not longer than what is there: gimli multiplies the number
+/// of its entries without looking how many they are.
+fn is_usual(header: &[u8]) -> bool {
+    /// Version 1; then encodings: relative to here, four bytes; four bytes; relative to the header, four bytes.
+    const LINKERS: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
+    const ENTRY_BYTES: usize = 8;
+    let Some((head, table)) = header.split_first_chunk::<12>() else { return false };
+    let [version, frames_encoding, count_encoding, table_encoding, _, _, _, _, count @ ..] = *head;
+    let count = u32::from_ne_bytes(count) as usize;
+    [version, frames_encoding, count_encoding, table_encoding] == LINKERS
+        && count <= table.len() / ENTRY_BYTES
+}
+
 impl Tables {
     pub(super) fn of(object: &Object) -> Option<Tables> {
         let header_start = object.eh_frame_header;
+        let header_bytes = object.bytes_from(header_start)?;
+        if !is_usual(header_bytes) {
+            return None;
+        }
         let bases = BaseAddresses::default().set_eh_frame_hdr(header_start as u64);
-        let header = EhFrameHdr::new(object.bytes_from(header_start)?, NativeEndian).parse(&bases, 8).ok()?;
+        let header = EhFrameHdr::new(header_bytes, NativeEndian).parse(&bases, 8).ok()?;
         let Pointer::Direct(frames_start) = header.eh_frame_ptr() else { return None };
         let frames = EhFrame::new(object.bytes_from(usize::try_from(frames_start).ok()?)?, NativeEndian);
-        Some(Tables { header, frames, bases: bases.set_eh_frame(frames_start) })
+        Some(Tables { header, frames, frames_start, bases: bases.set_eh_frame(frames_start) })
     }
 
     pub(super) fn find(&self, address: usize) -> Option<Found> {
@@ -82,7 +100,16 @@ impl Tables {
     fn find_with<Room: UnwindContextStorage<usize>>(&self, address: usize) -> Result<Found, Error> {
         let address = address as u64;
         let table = self.header.table().ok_or(Error::NoUnwindInfoForAddress)?;
-        let entry = table.fde_for_address(&self.frames, &self.bases, address, EhFrame::cie_from_offset)?;
+        // By hand, since gimli subtracts without looking which is larger.
+        let Pointer::Direct(entry) = table.lookup(address, &self.bases)? else {
+            return Err(Error::NoUnwindInfoForAddress);
+        };
+        let offset = entry.checked_sub(self.frames_start).and_then(|offset| usize::try_from(offset).ok());
+        let offset = EhFrameOffset(offset.ok_or(Error::NoUnwindInfoForAddress)?);
+        let entry = self.frames.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset)?;
+        if !entry.contains(address) {
+            return Err(Error::NoUnwindInfoForAddress);
+        }
         let mut context: UnwindContext<usize, Room> = UnwindContext::new_in();
         let row = entry.unwind_info_for_address(&self.frames, &self.bases, &mut context, address)?;
         let rule_of = |register| row.register(register).unwrap_or(RegisterRule::SameValue);
@@ -225,12 +252,12 @@ impl Values {
     }
 }
 
-/// An object whose tables are `bytes` but for the first one, which says where in them they begin. What they say of
+/// An object that is `bytes` but for the first two, which say where in them its tables begin. What they say of
 /// addresses in the object is evaluated on the stack that we are on.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
-    let Some((&begin, image)) = bytes.split_first() else { return };
-    let object = Object::of_bytes(image, usize::from(begin));
+    let Some((&begin, image)) = bytes.split_first_chunk() else { return };
+    let object = Object::of_bytes(image, u16::from_le_bytes(begin).into());
     let Some(tables) = Tables::of(&object) else { return };
     let start = image.as_ptr().addr();
     for address in (0..64).map(|n| start.wrapping_add(n * image.len() / 64)) {

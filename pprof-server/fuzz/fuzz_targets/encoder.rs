@@ -27,7 +27,13 @@ fn sizes(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result
     let mut classes: Vec<u8> = Vec::arbitrary(bytes)?;
     classes.sort_unstable();
     classes.dedup();
-    let size = |class| Ok(SizeTotals { size_class: u64::from(class), totals: totals(bytes, is_difference)? });
+    let size = |class| {
+        Ok(SizeTotals {
+            size_class: u64::from(class),
+            totals: totals(bytes, is_difference)?,
+            ages: Vec::new(),
+        })
+    };
     classes.into_iter().map(size).collect()
 }
 
@@ -39,7 +45,11 @@ fn snapshot(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Snapshot> {
         let trace =
             StackTrace { return_addresses: return_addresses.into(), is_truncated: bool::arbitrary(bytes)? };
         if !stacks.iter().any(|stack| stack.trace == trace) {
-            stacks.push(StackTotals { trace, by_size: sizes(bytes, duration.is_some())? });
+            stacks.push(StackTotals {
+                id: stacks.len() as u32,
+                trace,
+                by_size: sizes(bytes, duration.is_some())?,
+            });
         }
     }
     Ok(Snapshot {
@@ -70,6 +80,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let profile = workspace_tests::scraper_rules(&pprof_server::heap_profile(&snapshot, &options));
     let allocated: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
     assert_eq!(allocated as f64, snapshot.totals().alloc_objects, "whole numbers add up");
-    pprof_server::heap_folded(&snapshot, &options);
-    pprof_server::top_json(&snapshot, &options, 10);
+    let _ = (pprof_server::heap_folded(&snapshot, &options), pprof_server::top_json(&snapshot, &options, 10));
 });
