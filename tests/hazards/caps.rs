@@ -34,6 +34,11 @@ fn step(path: u32, depth: u32) {
     black_box(path);
 }
 
+/// Allocates and frees on 2^`depth` stacks.
+pub(crate) fn walk_paths(depth: u32) {
+    (0..1 << depth).for_each(|path| left(path, depth));
+}
+
 #[test]
 fn a_million_stacks_stay_within_the_cap() {
     isolated(1, || {
@@ -42,7 +47,7 @@ fn a_million_stacks_stay_within_the_cap() {
         set_limits(Limits { stacks: 30_000, ..Limits::DEFAULT });
         set_sampling_interval(1);
         let (before, resident) = (snapshot(), status_bytes("VmRSS"));
-        (0..1 << depth).for_each(|path| left(path, depth));
+        walk_paths(depth);
         let resident = status_bytes("VmRSS").saturating_sub(resident);
         let after = snapshot();
         let growth = after.since(&before);

@@ -7,6 +7,7 @@ use std::{fs, ptr, thread};
 use alloc_profiler::{set_sampling_interval, snapshot};
 use workspace_tests::scraper_rules;
 
+use crate::caps;
 use crate::harness::{assert_consistent, isolated, limit, status_bytes};
 
 fn is_root() -> bool {
@@ -95,11 +96,15 @@ fn memory_may_run_out() {
             };
             set(status_bytes("VmSize") + ROOM);
             let result = fill(&mut blocks);
+            // Room for the program's next blocks, and none for what the profiler would keep of their stacks.
+            blocks.pop();
+            caps::walk_paths(12);
             set(16 << 30);
             assert!(result.is_err(), "memory did not run out");
             filled.push(blocks.len());
             drop(blocks);
             assert_consistent(&snapshot());
+            assert_eq!(snapshot().dropped.stacks_full > 0, interval != 0, "memory did not run out for us");
             assert_exact_if(interval);
         }
         // What the profiler has taken of the room is little, and the program noticed nothing else.
