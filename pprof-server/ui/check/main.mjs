@@ -219,7 +219,10 @@ await step('a capture counts down, and nothing stands still meanwhile', async ()
   const before = await page.locator('.reading').textContent();
   await page.waitForFunction((before) => document.querySelector('.reading').textContent !== before, before);
   await page.getByText('What changed in the 3.0 s until').waitFor();
-  await agreesWithPprof(page, 'inuse_space');
+  await page.getByLabel('Value').selectOption('alloc_space');
+  await agreesWithPprof(page, 'alloc_space');
+  assert.match(await said(page), /^What changed in the 3\.0 s until/);
+  await page.getByLabel('Value').selectOption('inuse_space');
 });
 
 await step('a capture is cancelled, and the next is answered', async () => {

@@ -5,32 +5,28 @@
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { About } from './about';
+import { useView } from './address';
 import { Capture, type Running } from './capture';
+import { Choice } from './choice';
 import { command } from './command';
+import { Downloads } from './downloads';
+import { Facts } from './facts';
+import { Filters } from './filters';
 import { Flame } from './flame';
 import { FunctionTable } from './functions';
-import { Facts } from './header';
 import { hide, PLUMBING } from './hide';
-import { Choice } from './choice';
+import { useKeys } from './keys';
 import { inWords, usePoll } from './poll';
-import { SAMPLE_TYPES, TITLES, format as formatValue, type SampleType } from './sample_type';
+import { SAMPLE_TYPES, format } from './sample_type';
 import * as server from './server';
 import { capture, fetchView, type Shown } from './shown';
-import { Downloads } from './downloads';
 import { Suspects } from './suspects';
 import { StackTable } from './table';
+import { Tabs } from './tabs';
 import { Timeline } from './timeline';
 import { build } from './tree';
 import { clock, duration } from './units';
-import { format, parse, TABS, type Moment, type Tab, type View } from './view';
-
-const TAB_TITLES: Record<Tab, string> = {
-  suspects: 'Suspects',
-  table: 'Table',
-  functions: 'Functions',
-  flame: 'Flame graph',
-  about: 'About',
-};
+import type { Moment, View } from './view';
 
 /** Between two looks, where nothing is recorded or seldom. */
 const LONGEST_PERIOD_SECONDS = 10;
@@ -61,12 +57,13 @@ export function App() {
     if (said) setPeriod(Math.min(said.period_seconds || LONGEST_PERIOD_SECONDS, LONGEST_PERIOD_SECONDS));
   }, [said?.period_seconds]);
 
+  // All stacks have rows, mostly; else other ones are the largest in another value.
+  const typeOfRows = shown?.rest ? view.type : null;
   const isReady = said !== null;
   useEffect(() => {
     if (!isReady) return undefined;
     const leaving = new AbortController();
     setLoading(true);
-    setCaptured(null);
     fetchView(view, leaving.signal)
       .then((fetched) => {
         setShown(fetched);
@@ -75,7 +72,8 @@ export function App() {
       .catch((failure) => !leaving.signal.aborted && setError(inWords(failure)))
       .finally(() => !leaving.signal.aborted && setLoading(false));
     return () => leaving.abort();
-  }, [isReady, view.from, view.to, view.type, view.hidesStd, turn]);
+  }, [isReady, view.from, view.to, typeOfRows, view.hidesStd, turn]);
+  useEffect(() => setCaptured(null), [view.from, view.to, turn]);
 
   const startCapture = async (seconds: number) => {
     const cancel = new AbortController();
@@ -182,50 +180,12 @@ export function App() {
           />
           <Capture running={running} onStart={startCapture} onCancel={() => cancelling.current?.abort()} />
         </div>
-        <div class="toolbar">
-          <label>
-            Value{' '}
-            <select value={view.type} onChange={(event) => change({ type: event.currentTarget.value as SampleType })}>
-              {SAMPLE_TYPES.toReversed().map((type) => (
-                <option key={type} value={type}>
-                  {TITLES[type]}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label>
-            Search{' '}
-            <input
-              ref={searchBox}
-              type="search"
-              name="search"
-              placeholder="function or file"
-              value={view.search}
-              onInput={(event) => change({ search: event.currentTarget.value })}
-            />
-          </label>
-          <label title="The standard library, where threads begin, and the inside of tokio">
-            <input
-              type="checkbox"
-              checked={view.hidesStd}
-              onChange={(event) => change({ hidesStd: event.currentTarget.checked, zoom: [] })}
-            />{' '}
-            Hide std and runtime
-          </label>
-          <label>
-            <input
-              type="checkbox"
-              checked={view.direction === 'callers'}
-              onChange={(event) => change({ direction: event.currentTarget.checked ? 'callers' : 'callees', zoom: [] })}
-            />{' '}
-            Invert (callers)
-          </label>
-        </div>
+        <Filters view={view} searchBox={searchBox} onChange={change} />
         <Tabs tab={tab} suspects={leaks.value?.suspects.length ?? 0} onChange={(tab) => change({ tab })} />
         <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={isLoading} tabIndex={-1}>
           <p class="what" role="status" hidden={tab === 'suspects' || tab === 'about'}>
             {error ? '' : current ? inWordsOf(current, captured !== null, view) : 'Fetching the profile…'}
-            {current && dropped !== 0 && ` Not shown, for nothing else is on their stacks: ${formatValue(view.type, dropped, current.isDifference)}.`}
+            {current && dropped !== 0 && ` Not shown, for nothing else is on their stacks: ${format(view.type, dropped, current.isDifference)}.`}
             {isLoading && current ? ' Fetching…' : ''}
           </p>
           {error && (
@@ -285,38 +245,6 @@ export function App() {
   );
 }
 
-function Tabs({ tab, suspects, onChange }: { tab: Tab; suspects: number; onChange: (tab: Tab) => void }) {
-  const list = useRef<HTMLDivElement>(null);
-  const onKeyDown = (event: KeyboardEvent) => {
-    const at = TABS.indexOf(tab);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    const next = TABS[(to + TABS.length) % TABS.length]!;
-    onChange(next);
-    list.current?.querySelector<HTMLElement>(`#tab-${next}`)?.focus();
-  };
-  return (
-    <div class="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={onKeyDown}>
-      {TABS.map((name) => (
-        <button
-          key={name}
-          id={`tab-${name}`}
-          type="button"
-          role="tab"
-          aria-selected={name === tab}
-          aria-controls="panel"
-          tabIndex={name === tab ? 0 : -1}
-          onClick={() => onChange(name)}
-        >
-          {TAB_TITLES[name]}
-          {name === 'suspects' && suspects > 0 && <span class="badge">{suspects}</span>}
-        </button>
-      ))}
-    </div>
-  );
-}
-
 /** Seconds since 1970 UTC. */
 function timeOf(history: server.History, moment: Moment | null): number | null {
   if (typeof moment !== 'string') return moment;
@@ -335,40 +263,4 @@ function inWordsOf({ before, after, profile }: Shown, isCaptured: boolean, view:
   if (isCaptured) return `What changed in the ${duration(profile.durationSeconds)} until ${at}.`;
   if (before) return `What changed from ${clock(before.seconds)} to ${at}, ${duration(after.seconds - before.seconds)} later.`;
   return `${view.to === null ? 'As of' : 'At'} ${at}.${view.to === null ? ' Refresh takes it anew.' : ''}`;
-}
-
-/** The view in the address, and how to change it. */
-function useView(): [View, (view: View) => void] {
-  const [view, setView] = useState(() => parse(location.hash));
-  useEffect(() => {
-    const read = () => setView(parse(location.hash));
-    addEventListener('hashchange', read);
-    return () => removeEventListener('hashchange', read);
-  }, []);
-  return [
-    view,
-    (next) => {
-      // Typing in the search box is no step to go back to.
-      const isStep = format({ ...next, search: '' }) !== format({ ...view, search: '' });
-      window.history[isStep ? 'pushState' : 'replaceState'](null, '', `#${format(next)}`);
-      setView(next);
-    },
-  ];
-}
-
-/** Keys that act wherever nothing is typed in. */
-function useKeys(keys: Record<string, () => void>) {
-  const latest = useRef(keys);
-  latest.current = keys;
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent) => {
-      const isTyping = (event.target as HTMLElement).closest('input:not([type=checkbox]), select, textarea');
-      const act = latest.current[event.key];
-      if (!act || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      act();
-    };
-    addEventListener('keydown', onKeyDown);
-    return () => removeEventListener('keydown', onKeyDown);
-  }, []);
 }

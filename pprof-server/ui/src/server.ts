@@ -6,7 +6,7 @@ import type { SampleType } from './sample_type';
 import type { Moment } from './view';
 
 /** Of one moment. Times are since 1970 UTC. */
-export interface Moments {
+export interface Recorded {
   time_nanos: number;
   inuse_space: number;
   inuse_objects: number;
@@ -29,8 +29,8 @@ export interface History {
   period_seconds: number;
   held_bytes: number;
   limit_bytes: number;
-  now: Moments;
-  records: Moments[];
+  now: Recorded;
+  records: Recorded[];
   marks: Mark[];
   sampling_interval_bytes: number;
   is_installed: boolean;

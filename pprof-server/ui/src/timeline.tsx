@@ -1,16 +1,13 @@
 // The time line: heap in use with its error band, resident memory and the limit, and the two moments that are compared.
 //
-// uPlot draws the curves. What can be done with them lies above: two handles, which are sliders for the keyboard too; a
+// `plot` draws the curves. What can be done with them lies above: two handles, which are sliders for the keyboard too; a
 // click compares that moment with now, and a drag its two ends.
 
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import uPlot from 'uplot';
-import type { History, Moments } from './server';
+import { useMemo, useRef, useState } from 'preact/hooks';
+import { ends, usePlot, type Frame } from './plot';
+import type { History, Recorded } from './server';
 import { bytes, clock } from './units';
 
-const HEIGHT_PX = 170;
-/** A limit further above the curves would press them flat; it is told in words then. */
-const LARGEST_LIMIT_RATIO = 3;
 const LEAST_DRAG_PX = 5;
 
 interface Props {
@@ -24,14 +21,6 @@ interface Props {
 /** What is older than every record, and what is not yet recorded: the ends of the time line, wherever they move to. */
 const NOTHING = -Infinity;
 const NOW = Infinity;
-
-/** Where the plot is within the figure, in CSS pixels. */
-interface Frame {
-  left: number;
-  width: number;
-  top: number;
-  height: number;
-}
 
 export function Timeline({ history, from, to, onChoose }: Props) {
   const moments = useMemo(() => [...history.records, history.now], [history]);
@@ -204,7 +193,7 @@ function side(percent: number, prefersLeft: boolean): string {
 }
 
 /** A moment as a sentence: what a picture does not tell everyone. */
-function inWords(of: Moments, isNow: boolean): string {
+function inWords(of: Recorded, isNow: boolean): string {
   const parts = [
     `${isNow ? 'now, ' : ''}${clock(of.time_nanos / 1e9)}`,
     `in use ${bytes(of.inuse_space)}${of.inuse_space_error_bytes ? ` ± ${bytes(of.inuse_space_error_bytes)}` : ''}`,
@@ -214,118 +203,10 @@ function inWords(of: Moments, isNow: boolean): string {
   return parts.filter(Boolean).join(' · ');
 }
 
-/** From which time to which the plot goes: a single moment has a width too. */
-function ends(first: number, last: number): [number, number] {
-  return last > first ? [first, last] : [first - 30, last + 30];
-}
-
 function nearest(times: readonly number[], seconds: number): number {
   let best = 0;
   times.forEach((time, index) => {
     if (Math.abs(time - seconds) < Math.abs(times[best]! - seconds)) best = index;
   });
   return best;
-}
-
-/** Keeps a plot of these moments in the element that it returns a reference to. */
-function usePlot(moments: readonly Moments[], times: readonly number[], onFrame: (frame: Frame) => void) {
-  const holder = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const data = useMemo(() => columns(moments, times), [moments, times]);
-  const latest = useRef(data);
-  latest.current = data;
-
-  useEffect(() => {
-    const element = holder.current!;
-    const draw = () => {
-      plot.current?.destroy();
-      plot.current = new uPlot(options(element, onFrame), latest.current, element);
-    };
-    draw();
-    const dark = matchMedia('(prefers-color-scheme: dark)');
-    dark.addEventListener('change', draw);
-    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
-    observer.observe(element);
-    return () => {
-      dark.removeEventListener('change', draw);
-      observer.disconnect();
-      plot.current?.destroy();
-      plot.current = null;
-    };
-  }, [onFrame]);
-  useEffect(() => plot.current?.setData(data), [data]);
-  return holder;
-}
-
-/** Times, in use, its band's upper and lower end, resident, limit. */
-function columns(moments: readonly Moments[], times: readonly number[]): uPlot.AlignedData {
-  const column = (of: (moment: Moments) => number | null) => moments.map(of);
-  const highest = Math.max(...moments.map((moment) => Math.max(moment.inuse_space, moment.rss_bytes ?? 0)));
-  const band = (sign: number) => column((of) => Math.max(0, of.inuse_space + sign * of.inuse_space_error_bytes));
-  return [
-    [...times],
-    column((of) => of.inuse_space),
-    band(1),
-    band(-1),
-    column((of) => of.rss_bytes),
-    column((of) => ((of.memory_limit_bytes ?? Infinity) <= LARGEST_LIMIT_RATIO * highest ? of.memory_limit_bytes : null)),
-  ];
-}
-
-/** As fine as the steps between. */
-function tickLabel(seconds: number, step: number): string {
-  const [day, time] = [new Date(seconds * 1000).toDateString().slice(4, 10), clock(seconds, seconds)];
-  if (step >= 86_400) return day;
-  return step >= 60 ? time.slice(0, 5) : time;
-}
-
-function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.Options {
-  const style = getComputedStyle(element);
-  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
-  const axis = {
-    stroke: colour('muted'),
-    grid: { stroke: colour('line'), width: 1 },
-    ticks: { stroke: colour('line'), width: 1 },
-    font: `11px ${style.fontFamily}`,
-  };
-  const tellFrame = ({ over }: uPlot) =>
-    onFrame({ left: over.offsetLeft, top: over.offsetTop, width: over.clientWidth, height: over.clientHeight });
-  const hidden = { show: true, width: 0, points: { show: false } };
-  return {
-    width: element.clientWidth,
-    height: HEIGHT_PX,
-    cursor: { show: false },
-    legend: { show: false },
-    select: { show: false, left: 0, top: 0, width: 0, height: 0 },
-    scales: {
-      x: { time: true, range: (_, least, most) => ends(least, most) },
-      y: { range: (_, __, most) => [0, Math.max(most, 1024) * 1.08] },
-    },
-    padding: [10, 8, 0, 0],
-    axes: [
-      {
-        ...axis,
-        size: 28,
-        space: 90,
-        values: (_, ticks, __, ___, step) => ticks.map((tick) => tickLabel(tick, step)),
-      },
-      {
-        ...axis,
-        size: 64,
-        values: (_, ticks) => ticks.map((tick) => bytes(tick)),
-        // Round in binary units.
-        incrs: Array.from({ length: 48 }, (_, power) => 2 ** power),
-      },
-    ],
-    series: [
-      {},
-      { stroke: colour('in-use'), width: 2, points: { show: false } },
-      hidden,
-      hidden,
-      { stroke: colour('resident'), width: 1.5, points: { show: false } },
-      { stroke: colour('limit'), width: 1.5, dash: [6, 4], points: { show: false } },
-    ],
-    bands: [{ series: [2, 3], fill: colour('band') }],
-    hooks: { draw: [tellFrame] },
-  };
 }
