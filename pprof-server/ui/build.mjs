@@ -2,7 +2,7 @@
 // tests, which go to `build/`.
 //
 // The same sources and lock file make the same bytes on every machine: nothing of the machine, the time or a path gets
-// into them. Licences of what is bundled go to `dist/LICENSES.txt`.
+// into them. Licences of what is bundled go to `dist/LICENSES.txt`, and into the script itself, which travels without it.
 
 import { build } from 'esbuild';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,9 @@ if (process.argv.includes('--tests')) {
     legalComments: 'none',
     metafile: true,
   });
-  writeFileSync('dist/LICENSES.txt', licences(Object.keys(metafile.inputs)));
+  const notice = licences(Object.keys(metafile.inputs));
+  writeFileSync('dist/LICENSES.txt', notice);
+  writeFileSync('dist/ui.js', `/*!\n${notice}*/\n${readFileSync('dist/ui.js', 'utf8')}`);
 }
 
 /** The licences of the packages that these files are of. */
@@ -48,5 +50,6 @@ function licences(files) {
     return `${name} ${version} (${license})\n\n${text}\n`;
   });
   const rule = '-'.repeat(78);
+  if (texts.join().includes('*/')) throw new Error('a licence would end the comment that it is in');
   return `The page in ui.js and ui.css contains:\n\n${texts.join(`\n${rule}\n\n`)}`;
 }
