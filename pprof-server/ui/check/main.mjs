@@ -103,11 +103,11 @@ await step('the leaking line is the first suspect within two minutes', async () 
 });
 
 await step('a suspect is shown in the flame graph and in the table', async () => {
-  await page.getByRole('button', { name: 'Show in flame graph' }).first().click();
+  await page.getByRole('button', { name: 'Show in flame graph', exact: true }).first().click();
   await page.locator('.box.is-match').first().waitFor();
   assert.match(await page.locator('.found').textContent(), /iB \(\d+\.\d %\)/);
   await tab(page, 'Suspects');
-  await page.getByRole('button', { name: 'Show in table' }).first().click();
+  await page.getByRole('button', { name: 'Show in table', exact: true }).first().click();
   assert.ok((await rows(page, 'stacks').count()) > 0);
   await page.getByRole('searchbox').fill('');
 });
@@ -115,14 +115,14 @@ await step('a suspect is shown in the flame graph and in the table', async () =>
 await step('a mark is set, shown, and replaced only when asked again', async () => {
   const name = page.getByLabel('Mark', { exact: true });
   await name.fill('0');
-  await page.getByRole('button', { name: 'Mark now' }).click();
+  await page.getByRole('button', { name: 'Mark now', exact: true }).click();
   await page.getByText('A name begins with a letter').waitFor();
   await name.fill('under-load');
-  await page.getByRole('button', { name: 'Mark now' }).click();
+  await page.getByRole('button', { name: 'Mark now', exact: true }).click();
   await page.getByText('Marked as under-load.').waitFor();
   await page.locator('.mark', { hasText: 'under-load' }).waitFor();
-  await page.getByRole('button', { name: 'Mark now' }).click();
-  await page.getByRole('button', { name: 'Replace mark' }).click();
+  await page.getByRole('button', { name: 'Mark now', exact: true }).click();
+  await page.getByRole('button', { name: 'Replace mark', exact: true }).click();
   await page.getByText('Marked as under-load.').waitFor();
   // That the name was taken is an answer, which the browser notes as a failure.
   const isConflict = (complaint) => complaint.includes('409') && complaint.includes('mark?name=under-load');
@@ -155,11 +155,11 @@ await step('a click on the time line compares that moment with now, a drag its t
 
 await step('the table sorts, opens a stack, and finds', async () => {
   await tab(page, 'Table');
-  await page.getByRole('button', { name: 'Δ objects' }).click();
+  await page.getByRole('button', { name: 'Δ objects', exact: true }).click();
   assert.equal(await page.locator('th[aria-sort=descending]').textContent(), 'Δ objects ▼');
   const values = await page.locator('table.stacks tbody tr td:nth-child(3)').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
   assert.deepEqual(values, values.toSorted((a, b) => b - a));
-  await page.getByRole('button', { name: 'Δ in use' }).click();
+  await page.getByRole('button', { name: 'Δ in use', exact: true }).click();
   await rows(page, 'stacks').first().getByRole('button').click();
   assert.ok((await page.locator('tr.is-open li').count()) > 3);
   await page.getByRole('searchbox').fill('READER.rs');
@@ -213,7 +213,7 @@ await step('what is shown agrees with go tool pprof to the byte, in all four val
 
 await step('a capture counts down, and nothing stands still meanwhile', async () => {
   await page.getByLabel('Next').fill('3');
-  await page.getByRole('button', { name: 'Capture' }).click();
+  await page.getByRole('button', { name: 'Capture', exact: true }).click();
   await page.getByText('2 s left').waitFor();
   await tab(page, 'Table');
   const before = await page.locator('.reading').textContent();
@@ -228,13 +228,13 @@ await step('a capture counts down, and nothing stands still meanwhile', async ()
 await step('a capture is cancelled, and the next is answered', async () => {
   const aborted = page.waitForEvent('requestfailed', (request) => request.url().includes('seconds=60'));
   await page.getByLabel('Next').fill('60');
-  await page.getByRole('button', { name: 'Capture' }).click();
+  await page.getByRole('button', { name: 'Capture', exact: true }).click();
   await page.getByText('59 s left').waitFor();
-  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Cancel', exact: true }).click();
   await aborted;
   assert.equal(await page.getByText('s left').count(), 0);
   await page.getByLabel('Next').fill('1');
-  await page.getByRole('button', { name: 'Capture' }).click();
+  await page.getByRole('button', { name: 'Capture', exact: true }).click();
   await page.getByText('What changed in the 1.0 s until').waitFor();
 });
 
@@ -258,18 +258,18 @@ await step('a difference with what shrank agrees with go tool pprof to the byte'
 await step('paused it asks nothing, and goes on where it was', async () => {
   let asked = 0;
   const count = (request) => (asked += request.url().includes('/history') ? 1 : 0);
-  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('button', { name: 'Pause', exact: true }).click();
   await page.waitForTimeout(500);
   page.on('request', count);
   await page.waitForTimeout(2500);
   assert.equal(asked, 0);
-  await Promise.all([page.waitForRequest('**/history'), page.getByRole('button', { name: 'Resume' }).click()]);
+  await Promise.all([page.waitForRequest('**/history'), page.getByRole('button', { name: 'Resume', exact: true }).click()]);
   page.off('request', count);
 });
 
 await step('the command is copied', async () => {
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-  await page.getByRole('button', { name: 'Copy' }).click();
+  await page.getByRole('button', { name: 'Copy', exact: true }).click();
   await page.getByText('Copied.').waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator('.downloads code').textContent());
 });
@@ -409,7 +409,7 @@ await step('with a token, and with the recorder off, it works too', async () => 
   await settled(seen);
   assert.match(await said(seen), /^As of /);
   await seen.getByLabel('Next').fill('1');
-  await seen.getByRole('button', { name: 'Capture' }).click();
+  await seen.getByRole('button', { name: 'Capture', exact: true }).click();
   await seen.getByText('What changed in the 1.0 s until').waitFor();
   await accessibility(seen, 'recorder off');
   await seen.context().close();
