@@ -238,5 +238,6 @@ fn debug_information_in_a_package_beside_it_is_read() {
     fs::copy(&file, &alone.0).unwrap();
     let profile = get(Program::start(&alone.0, &[]).address, "/debug/pprof/heap").body;
     let top = go_tool_pprof(&["-top", "-nodefraction=0"], &profile);
-    assert!(first_row(&top).ends_with(" leak::leak") && !top.contains("leak::inlined"), "{top}");
+    // Optimised, `leak` itself may be among it.
+    assert!(first_row(&top).contains(" leak::") && !top.contains("leak::inlined"), "{top}");
 }
