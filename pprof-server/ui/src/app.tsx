@@ -45,10 +45,10 @@ export function App() {
   const isRecorded = (said?.period_seconds ?? 0) > 0;
   const leaks = usePoll(isRecorded ? server.leaks : none, Math.max(said?.period_seconds ?? 0, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
   const [turn, setTurn] = useState(0);
-  const [shown, setShown] = useState<Shown | null>(null);
+  const [fetched, setFetched] = useState<{ wanted: string; shown: Shown } | null>(null);
+  const [failed, setFailed] = useState<{ wanted: string; why: string } | null>(null);
   const [captured, setCaptured] = useState<Shown | null>(null);
-  const [isLoading, setLoading] = useState(true);
-  const [error, setError] = useState<string | null>(null);
+  const [captureError, setCaptureError] = useState<string | null>(null);
   const [running, setRunning] = useState<Running | null>(null);
   const cancelling = useRef<AbortController | null>(null);
   const searchBox = useRef<HTMLInputElement>(null);
@@ -57,23 +57,26 @@ export function App() {
     if (said) setPeriod(Math.min(said.period_seconds || LONGEST_PERIOD_SECONDS, LONGEST_PERIOD_SECONDS));
   }, [said?.period_seconds]);
 
+  const shown = fetched?.shown ?? null;
   // All stacks have rows, mostly; else other ones are the largest in another value.
   const typeOfRows = shown?.rest ? view.type : null;
+  const wanted = JSON.stringify([view.from, view.to, typeOfRows, view.hidesStd, turn]);
+  // Told by comparison, so that no moment is called done before its profile is there.
+  const isLoading = fetched?.wanted !== wanted && failed?.wanted !== wanted;
+  const error = captureError ?? (failed?.wanted === wanted ? failed.why : null);
   const isReady = said !== null;
   useEffect(() => {
     if (!isReady) return undefined;
     const leaving = new AbortController();
-    setLoading(true);
     fetchView(view, leaving.signal)
-      .then((fetched) => {
-        setShown(fetched);
-        setError(null);
-      })
-      .catch((failure) => !leaving.signal.aborted && setError(inWords(failure)))
-      .finally(() => !leaving.signal.aborted && setLoading(false));
+      .then((shown) => setFetched({ wanted, shown }))
+      .catch((failure) => !leaving.signal.aborted && setFailed({ wanted, why: inWords(failure) }));
     return () => leaving.abort();
-  }, [isReady, view.from, view.to, typeOfRows, view.hidesStd, turn]);
-  useEffect(() => setCaptured(null), [view.from, view.to, turn]);
+  }, [isReady, wanted]);
+  useEffect(() => {
+    setCaptured(null);
+    setCaptureError(null);
+  }, [view.from, view.to, turn]);
 
   const startCapture = async (seconds: number) => {
     const cancel = new AbortController();
@@ -81,10 +84,10 @@ export function App() {
     setRunning({ seconds, startedAt: performance.now() });
     try {
       setCaptured(await capture(seconds, view.type, view.hidesStd, cancel.signal));
-      setError(null);
+      setCaptureError(null);
       if (tab === 'suspects' || tab === 'about') change({ tab: 'table' });
     } catch (failure) {
-      if (!cancel.signal.aborted) setError(inWords(failure));
+      if (!cancel.signal.aborted) setCaptureError(inWords(failure));
     } finally {
       setRunning(null);
     }
