@@ -20,7 +20,7 @@ pub(crate) fn pick<T>(short: T, long: T) -> T {
     if env::var_os("TORTURE").is_some() { long } else { short }
 }
 
-/// Under `scripts/sanitizers.sh`, whose tools need address space and memory of their own.
+/// Under a sanitizer (`SANITIZER=1`), which needs address space and memory of its own.
 fn is_sanitized() -> bool {
     env::var_os("SANITIZER").is_some()
 }

@@ -187,7 +187,7 @@ fn libraries_may_come_and_go() {
         in_a_folder(|folder| {
             set_sampling_interval(1);
             let libraries: Vec<PathBuf> = (0..4).map(|n| build(folder, &format!("library_{n}"))).collect();
-            let visits = pick(50, 2000);
+            let visits = pick(50, 500);
             for _ in 0..visits {
                 for library in &libraries {
                     visit(library);
