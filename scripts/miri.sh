@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The pure parts in Miri, which finds undefined behaviour that tests do not show: sampler, filter, live table, stacks'
+# rules, libraries, size classes; and the encoder's. Needs `rustup +nightly component add miri`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! cargo +nightly miri --version >/dev/null 2>&1; then
+  echo "miri: not installed; rustup +nightly component add miri rust-src" >&2
+  exit 2
+fi
+# Addresses of the profiler's are made from numbers; clocks and files are the system's.
+export MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation"
+cargo +nightly miri test -p alloc-profiler --lib -- sampler filter live rules libraries size_class
+cargo +nightly miri test -p pprof-server --lib --no-default-features -- encode::builder encode::samples encode::trim encode::limit
