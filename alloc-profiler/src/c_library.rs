@@ -58,3 +58,17 @@ pub(crate) fn ticks() -> u32 {
     const NANOS_PER_TICK: u64 = 1_000_000_000 / TICKS_PER_SECOND as u64;
     (nanos() / NANOS_PER_TICK) as u32
 }
+
+/// Sleeps for a millisecond, or less. The standard library's way has a panic in it.
+#[cfg(unix)]
+pub(crate) fn nap() {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    // SAFETY: reads `time`, and writes nothing.
+    let _ = keeping_errno(|| unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) });
+}
+
+/// Sleeps for a millisecond.
+#[cfg(not(unix))]
+pub(crate) fn nap() {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}

@@ -9,7 +9,6 @@
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::time::Duration;
 
 use crate::c_library;
 use crate::fork::Alone;
@@ -92,7 +91,7 @@ impl<T> SpinLock<T> {
                 && patience == Patience::Long
                 && c_library::nanos().wrapping_sub(start.unwrap_or(0)) < LONG_NANOS
             {
-                std::thread::sleep(Duration::from_millis(1));
+                c_library::nap();
             } else {
                 return false;
             }
