@@ -173,7 +173,8 @@ impl Handler {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                locked(&history).record(&source.take(false), process::memory(), Instant::now());
+                let (snapshot, memory) = (source.take(false), process::memory());
+                locked(&history).record(&snapshot, memory, Instant::now());
             }
         });
     }
@@ -272,7 +273,10 @@ impl Handler {
 
     async fn timeline(&self) -> Result<Answer, Refusal> {
         let (source, is_installed, history) = (self.0.source, self.0.is_installed, self.0.history.clone());
-        let json = async move { timeline::json(&locked(&history), &source.take(false), is_installed()) };
+        let json = async move {
+            let now = source.take(false);
+            timeline::json(&locked(&history), &now, is_installed())
+        };
         self.0.worker.run(json).await.map(answer::json)
     }
 
@@ -284,7 +288,8 @@ impl Handler {
     async fn set_mark(&self, name: String, replaces: bool) -> Result<Answer, Refusal> {
         let (source, history) = (self.0.source, self.0.history.clone());
         let set = self.0.worker.run(async move {
-            locked(&history).mark(&name, &source.take(false), process::memory(), Instant::now(), replaces)
+            let (snapshot, memory) = (source.take(false), process::memory());
+            locked(&history).mark(&name, &snapshot, memory, Instant::now(), replaces)
         });
         let conflict = |text| Refusal::new(StatusCode::CONFLICT, text);
         match set.await? {

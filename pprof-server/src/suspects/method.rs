@@ -15,7 +15,7 @@
 //!
 //! Path: *read path*. Pure.
 
-/// Growth below so many standard errors is no growth: by chance, one stack in 30 000 has as much.
+/// Growth below so many standard errors is no growth: of a normal distribution, one in 30 000 lies beyond.
 pub(super) const Z_MIN: f64 = 4.0;
 /// Records needed, the one of now included.
 pub(super) const MIN_RECORDS: usize = 7;

@@ -92,8 +92,8 @@ test('a file is told from the folder of its crate', () => {
   for (const [place, short] of [
     ['/home/me/.cargo/registry/src/index-1949cf8c6b5b557f/tokio-1.54.1/src/io/util/copy.rs:26', 'tokio-1.54.1/src/io/util/copy.rs:26'],
     ['/rustc/59807616e1fa/library/core/src/ops/function.rs:250', 'library/core/src/ops/function.rs:250'],
-    ['/home/me/work/demo-leak/src/reader.rs:60', 'demo-leak/src/reader.rs:60'],
-    ['/home/me/work/app/src/bin/tool.rs:1', 'app/src/bin/tool.rs:1'],
+    ['/home/me/code/demo-leak/src/reader.rs:60', 'demo-leak/src/reader.rs:60'],
+    ['/home/me/code/app/src/bin/tool.rs:1', 'app/src/bin/tool.rs:1'],
     ['../sysdeps/x86_64/start.S:115', '../sysdeps/x86_64/start.S:115'],
     ['', ''],
   ]) {
