@@ -2,6 +2,7 @@
 //! of the allocator, frees on other threads and reallocation.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::collections::HashSet;
 use std::hint::black_box;
 
 use alloc_profiler::{SamplingAllocator, Snapshot, Totals, set_sampling_interval, snapshot, testing};
@@ -9,6 +10,25 @@ use workspace_tests::oracle::{CountingAllocator, Counts};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator<CountingAllocator> = SamplingAllocator::with_allocator(CountingAllocator);
+
+/// Allocates at depths that go up and down, beyond what is kept of a stack, for so many `steps`.
+#[inline(never)]
+fn wander(random: &mut u64, steps: &mut u32, depth: usize) {
+    while *steps > 0 {
+        *steps -= 1;
+        black_box(Box::new(depth));
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        // Down more often than up.
+        match *random >> 61 {
+            0..5 if depth < 200 => wander(random, steps, depth + 1),
+            5 => _ = black_box(vec![depth]),
+            _ if depth > 0 => return,
+            _ => {}
+        }
+    }
+}
 
 /// Runs `work` between two snapshots and demands that the profile agrees with the counts to the last byte.
 fn exactly(what: &str, work: impl FnOnce()) -> Snapshot {
@@ -104,4 +124,18 @@ fn every_allocation_is_exact() {
     let end = snapshot();
     assert_eq!(end.dropped.live_busy + end.dropped.live_full + end.dropped.missed_removals, 0);
     assert!(end.overflow.is_empty(), "{:?}", end.overflow);
+
+    // Of so many threads some cannot remember their last stack, and find the same ones all the same.
+    std::thread::scope(|scope| {
+        for thread in 0..100 {
+            scope.spawn(move || {
+                wander(&mut (1 + thread % 3), &mut 3000, 0);
+            });
+        }
+    });
+    let end = snapshot();
+    let distinct: HashSet<_> = end.stacks.iter().map(|stack| &stack.trace).collect();
+    assert_eq!(distinct.len(), end.stacks.len(), "each stack is kept once");
+    assert!(end.stacks.iter().any(|stack| stack.trace.is_truncated));
+    assert!(end.stacks.len() > 200, "{}", end.stacks.len());
 }

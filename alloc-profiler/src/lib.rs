@@ -122,7 +122,7 @@ pub mod testing {
         let [mut ours, mut platforms] = rooms.each_mut().map(crate::stack::Frames::new);
         crate::stack::capture_both(&mut ours, &mut platforms);
         let untagged = |address: &usize| crate::untagged(*address);
-        [ours, platforms].map(|frames| frames.return_addresses().iter().map(untagged).collect())
+        [ours, platforms].map(|frames| frames.return_addresses().iter().rev().map(untagged).collect())
     }
 
     /// Whether a free of the block at `address` has to look for its record: it is sampled, or shares a count of

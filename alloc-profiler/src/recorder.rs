@@ -30,7 +30,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     if frames.is_truncated() {
         drops::TRUNCATED_STACKS.raise();
     }
-    count(address, size, weight, stacks::site(frames.return_addresses(), frames.is_truncated(), size));
+    count(address, size, weight, stacks::site(&frames, size));
 }
 
 /// As [`record`], where too little of the stack is left to find out what is on it: a frame of some hundred bytes.
@@ -39,7 +39,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
 pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weight: f64) {
     let _pause = Pause::begin();
     drops::LOW_STACK.raise();
-    count(address, size, weight, stacks::site(&[], false, size));
+    count(address, size, weight, stacks::site_without_stack(size));
 }
 
 #[inline(always)]

@@ -200,7 +200,7 @@ fn copy(mut all_live: Option<Vec<LiveSample>>) -> Snapshot {
             let Some(stack) = stack else { return overflow.push(size) };
             if !current.is_some_and(|current| std::ptr::eq(current, stack)) {
                 current = Some(stack);
-                let return_addresses = stack.return_addresses.into();
+                let return_addresses = stack.return_addresses.iter().rev().copied().collect();
                 let trace = StackTrace { return_addresses, is_truncated: stack.is_truncated };
                 stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::new() });
             }

@@ -16,6 +16,7 @@ use crate::drops;
 use crate::fork::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
 use crate::size_class;
+use crate::stack::{EMPTY_HASH, Frames};
 
 /// Heads of the lists: chains stay short up to some hundred thousand stacks.
 const BUCKETS: usize = 1 << 16;
@@ -42,7 +43,7 @@ pub(crate) struct Stack {
     /// As long as the process runs.
     pub(crate) id: u32,
     hash: u64,
-    /// Leaf first.
+    /// Outermost first.
     pub(crate) return_addresses: &'static [usize],
     pub(crate) is_truncated: bool,
     next: AtomicRef<Stack>,
@@ -55,9 +56,13 @@ pub(crate) struct Site {
     id: AtomicU32,
     pub(crate) size_class: u64,
     next: AtomicRef<Site>,
-    alloc_objects: Sum,
-    alloc_bytes: Sum,
-    alloc_samples: AtomicU64,
+    /// Samples that stand for themselves alone, as all do at the interval 1, and their bytes.
+    single_samples: AtomicU64,
+    single_bytes: AtomicU64,
+    /// The others.
+    samples: AtomicU64,
+    objects: Sum,
+    bytes: Sum,
 }
 
 impl Site {
@@ -66,9 +71,11 @@ impl Site {
             id: AtomicU32::new(id),
             size_class,
             next: AtomicRef::none(),
-            alloc_objects: Sum::zero(),
-            alloc_bytes: Sum::zero(),
-            alloc_samples: AtomicU64::new(0),
+            single_samples: AtomicU64::new(0),
+            single_bytes: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            objects: Sum::zero(),
+            bytes: Sum::zero(),
         }
     }
 
@@ -77,15 +84,35 @@ impl Site {
     }
 
     /// Counts a sampled block of `size` bytes that stands for `weight` objects.
+    #[inline(always)]
     pub(crate) fn add(&self, size: usize, weight: f64) {
-        self.alloc_objects.add(weight);
-        self.alloc_bytes.add(weight * size as f64);
-        self.alloc_samples.fetch_add(1, Relaxed);
+        if weight == 1.0 {
+            self.single_samples.fetch_add(1, Relaxed);
+            self.single_bytes.fetch_add(size as u64, Relaxed);
+        } else {
+            self.add_weighted(size, weight);
+        }
+    }
+
+    fn add_weighted(&self, size: usize, weight: f64) {
+        self.objects.add(weight);
+        self.bytes.add(weight * size as f64);
+        self.samples.fetch_add(1, Relaxed);
     }
 
     /// Objects, bytes, samples.
     pub(crate) fn allocated(&self) -> (f64, f64, u64) {
-        (self.alloc_objects.get(), self.alloc_bytes.get(), self.alloc_samples.load(Relaxed))
+        let singles = self.single_samples.load(Relaxed);
+        let single_bytes = self.single_bytes.load(Relaxed);
+        (
+            self.objects.get() + singles as f64,
+            self.bytes.get() + single_bytes as f64,
+            self.samples.load(Relaxed).wrapping_add(singles),
+        )
+    }
+
+    fn is_used(&self) -> bool {
+        self.single_samples.load(Relaxed) > 0 || self.samples.load(Relaxed) > 0
     }
 }
 
@@ -107,11 +134,20 @@ impl Sum {
     }
 }
 
-/// The site of blocks of `size` bytes allocated on the stack of `addresses`, leaf first; an overflow site if there is
-/// no room.
-pub(crate) fn site(addresses: &[usize], is_truncated: bool, size: usize) -> &'static Site {
+/// The site of blocks of `size` bytes allocated on the stack of `frames`; an overflow site if there is no room.
+#[inline(always)]
+pub(crate) fn site(frames: &Frames<'_>, size: usize) -> &'static Site {
+    site_on(frames.return_addresses(), frames.is_truncated(), frames.hash(), size)
+}
+
+/// As [`site`], of blocks whose stack could not be taken.
+pub(crate) fn site_without_stack(size: usize) -> &'static Site {
+    site_on(&[], false, EMPTY_HASH, size)
+}
+
+fn site_on(addresses: &[usize], is_truncated: bool, hash: u64, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
-    let site = stack(addresses, is_truncated).and_then(|stack| site_of(stack, class));
+    let site = stack(addresses, is_truncated, hash).and_then(|stack| site_of(stack, class));
     site.unwrap_or_else(|| {
         drops::STACKS_FULL.raise();
         overflow_site(class)
@@ -124,8 +160,7 @@ fn overflow_site(class: u64) -> &'static Site {
 }
 
 /// Finds or adds the stack.
-fn stack(addresses: &[usize], is_truncated: bool) -> Option<&'static Stack> {
-    let hash = hash(addresses, is_truncated);
+fn stack(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
     let bucket = STACKS.get(bucket(hash))?;
     let is_same = |stack: &Stack| {
         stack.hash == hash && stack.is_truncated == is_truncated && stack.return_addresses == addresses
@@ -197,20 +232,6 @@ fn walk<T: Sync>(
     std::iter::successors(first, move |item| next(item).load()).take_while(is_end)
 }
 
-/// In four lanes, because each step waits for the one before.
-fn hash(addresses: &[usize], is_truncated: bool) -> u64 {
-    let add = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut lanes = [u64::from(is_truncated), 2, 3, 4];
-    let (fours, rest) = addresses.as_chunks::<4>();
-    for four in fours {
-        for (lane, &address) in lanes.iter_mut().zip(four) {
-            *lane = add(*lane, address as u64);
-        }
-    }
-    let hash = lanes.into_iter().fold(0, add);
-    rest.iter().fold(hash, |hash, &address| add(hash, address as u64))
-}
-
 fn bucket(hash: u64) -> usize {
     (hash >> 48) as usize & (BUCKETS - 1)
 }
@@ -222,7 +243,7 @@ pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Si
             visit(Some(stack), site);
         }
     }
-    for site in OVERFLOW.iter().filter(|site| site.alloc_samples.load(Relaxed) > 0) {
+    for site in OVERFLOW.iter().filter(|site| site.is_used()) {
         visit(None, site);
     }
 }
@@ -234,10 +255,10 @@ pub(crate) fn begin_anew(_: &Alone) {
     STACK_COUNT.store(0, Relaxed);
     NEXT_STACK_ID.store(0, Relaxed);
     NEXT_SITE_ID.store(size_class::COUNT as u32, Relaxed);
-    for site in OVERFLOW.iter().filter(|site| site.alloc_samples.load(Relaxed) > 0) {
-        for sum in [&site.alloc_objects.0, &site.alloc_bytes.0, &site.alloc_samples] {
-            sum.store(0, Relaxed);
-        }
+    for site in OVERFLOW.iter().filter(|site| site.is_used()) {
+        let sums = [&site.objects.0, &site.bytes.0];
+        let counts = [&site.single_samples, &site.single_bytes, &site.samples];
+        sums.into_iter().chain(counts).for_each(|sum| sum.store(0, Relaxed));
     }
 }
 

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::Frames;
 use super::memory::StackMemory;
 use super::objects;
-use super::recent::{self, Adopted, Passed, Trail};
+use super::recent::{self, Recent, RunEnd};
 use super::registers::{FramePointer, Registers};
-use super::rules::{self, Cfa, Kept, Rule};
+use super::rules::{self, Cfa, Rule};
 use super::tables::{Found, Tables};
 use crate::libraries;
 
@@ -38,12 +38,38 @@ const MAX_SLOW_STEPS: usize = super::MAX_STACK_DEPTH * 2;
 /// from there.
 #[inline(never)]
 pub(super) fn unwind(frames: &mut Frames<'_>, registers: Registers) {
-    let mut walk = Walk::from(registers);
-    let mut recent = walk.memory.own_end().and_then(recent::of_thread);
-    let mut trail = recent.as_deref_mut().map_or(Trail::none(), |recent| recent.trail());
-    walk.go(frames, &mut trail);
-    if let Some(recent) = &mut recent {
-        recent.finish(frames.depth.min(walk.frames_on_own_stack), walk.is_at_end);
+    let memory = StackMemory::of_thread(registers.stack_pointer);
+    let Some(mut recent) = memory.own_end().and_then(recent::of_thread) else {
+        Walk::from(registers, memory).go(frames, None);
+        return;
+    };
+    recent.begin();
+    // What profiles subtract one from to get at the call, also where there was none.
+    let mut position =
+        Registers { instruction_pointer: registers.instruction_pointer.wrapping_add(1), ..registers };
+    // The stack grows downwards: what called the owner of the room stands above it.
+    if recent.run(frames, &mut position, &memory, frames.room_address()) == RunEnd::Whole {
+        let kept = recent.next();
+        return recent.finish(frames, kept, true);
+    }
+    go_on(frames, registers, position, memory, &mut recent);
+}
+
+/// Where a walk is not all the way like the one before.
+#[inline(never)]
+fn go_on(
+    frames: &mut Frames<'_>,
+    first: Registers,
+    position: Registers,
+    memory: StackMemory,
+    recent: &mut Recent,
+) {
+    let mut walk = Walk::from(first, memory);
+    walk.move_to(position);
+    let kept = walk.go(frames, Some(recent));
+    match walk.has_left_stack {
+        true => recent.forget(),
+        false => recent.finish(frames, kept, walk.is_at_end && !frames.is_truncated),
     }
 }
 
@@ -63,7 +89,8 @@ struct Walk {
     is_exact: bool,
     /// There is no caller; else we may have had to give up.
     is_at_end: bool,
-    frames_on_own_stack: usize,
+    /// It went on to another stack than the one where it began.
+    has_left_stack: bool,
     /// What the address of the last frame that we left belongs to, if it may be unloaded; else 0.
     tag: usize,
     /// Where the last such library begins, and its tag: most often the next frame is in the same one.
@@ -72,13 +99,13 @@ struct Walk {
 
 impl Walk {
     #[inline(always)]
-    fn from(registers: Registers) -> Walk {
+    fn from(registers: Registers, memory: StackMemory) -> Walk {
         Walk {
             registers,
-            memory: StackMemory::of_thread(registers.stack_pointer),
+            memory,
             is_exact: true,
             is_at_end: false,
-            frames_on_own_stack: usize::MAX,
+            has_left_stack: false,
             tag: 0,
             last_library: (0, 0),
         }
@@ -95,115 +122,54 @@ impl Walk {
         self.registers.instruction_pointer.wrapping_sub(usize::from(!self.is_exact))
     }
 
-    #[inline(always)]
-    fn go(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) {
-        // The stack grows downwards: what called the owner of the room stands above it.
-        let own_address = frames.room_address();
-        let mut is_past_owner = false;
+    /// To where a run, which began where we are, has got.
+    fn move_to(&mut self, position: Registers) {
+        if position.stack_pointer != self.registers.stack_pointer {
+            self.registers = position;
+            self.is_exact = false;
+        }
+    }
+
+    /// How many frames beyond are those of the last walk.
+    fn go(&mut self, frames: &mut Frames<'_>, mut recent: Option<&mut Recent>) -> usize {
+        // 0 once we are there.
+        let mut own_address = if frames.depth == 0 { frames.room_address() } else { 0 };
         for _ in 0..MAX_SLOW_STEPS {
+            if let Some(recent) = &mut recent {
+                let mut position = Registers { instruction_pointer: self.return_address(), ..self.registers };
+                match recent.run(frames, &mut position, &self.memory, own_address) {
+                    RunEnd::Whole => {
+                        self.is_at_end = true;
+                        return recent.next();
+                    }
+                    RunEnd::Parted => {
+                        self.move_to(position);
+                        continue;
+                    }
+                    RunEnd::Unknown => self.move_to(position),
+                }
+            }
             let step = self.step();
             if self.tag != 0 {
                 frames.tag_last(std::mem::take(&mut self.tag));
             }
-            let Some(step) = step else { return };
-            is_past_owner |= self.registers.stack_pointer > own_address || step == Step::OffStack;
+            let Some(step) = step else { break };
             if step == Step::OffStack {
                 // What is known by its place is on the stack where the walk began.
-                self.frames_on_own_stack = self.frames_on_own_stack.min(frames.depth);
-                *trail = Trail::none();
+                self.has_left_stack = true;
+                recent = None;
             }
-            if is_past_owner {
+            if self.registers.stack_pointer > own_address || step == Step::OffStack {
+                own_address = 0;
+                if let Some(recent) = &mut recent {
+                    recent.pass(frames.depth, self.memory.bytes_above(self.registers.stack_pointer));
+                }
                 if !frames.push(self.return_address()) {
-                    return;
-                }
-                trail.pass(frames.depth.wrapping_sub(1), self.passed(0, false));
-                while !self.is_exact && self.run(frames, trail) {
-                    if self.follow(frames, trail) == Adopted::Whole {
-                        self.is_at_end = true;
-                        return;
-                    }
+                    break;
                 }
             }
         }
-    }
-
-    /// The frame that we are in.
-    #[inline(always)]
-    fn passed(&self, frame_pointer_offset: i16, is_plain: bool) -> Passed {
-        let Registers { instruction_pointer, stack_pointer, .. } = self.registers;
-        let bytes_above = self.memory.bytes_above(stack_pointer);
-        Passed { return_address: instruction_pointer, bytes_above, frame_pointer_offset, is_plain }
-    }
-
-    /// Goes on from caller to caller as long as their rules are kept and of the usual form: nearly all the way.
-    /// Stops where the last walk has been, and then returns true.
-    #[inline(always)]
-    fn run(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) -> bool {
-        let Registers { mut instruction_pointer, mut stack_pointer, mut frame_pointer } = self.registers;
-        // By value: the compiler keeps the bounds in registers.
-        let memory = self.memory;
-        let mut depth = frames.depth;
-        let mut is_known = false;
-        for place in frames.return_addresses.get_mut(depth..).unwrap_or(&mut []) {
-            let rule = rules::kept(instruction_pointer.wrapping_sub(1)).and_then(Kept::stack_pointer_rule);
-            let Some((offset, saved_frame_pointer)) = rule else { break };
-            let cfa = stack_pointer.wrapping_add(offset);
-            // Offsets are 8 at least, so the read is above the stack pointer.
-            let Some(return_address) = memory.read_upwards(cfa.wrapping_sub(8)) else { break };
-            if return_address == 0 {
-                break;
-            }
-            if let Some(offset) = saved_frame_pointer {
-                frame_pointer = FramePointer::At(cfa.wrapping_add_signed(offset as isize));
-            }
-            (instruction_pointer, stack_pointer) = (return_address, cfa);
-            place.write(return_address);
-            let passed = Passed {
-                return_address,
-                bytes_above: memory.bytes_above(cfa),
-                frame_pointer_offset: saved_frame_pointer.unwrap_or(0),
-                is_plain: true,
-            };
-            is_known = trail.pass(depth, passed);
-            depth = depth.wrapping_add(1);
-            if is_known {
-                break;
-            }
-        }
-        self.registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
-        frames.depth = depth;
-        is_known
-    }
-
-    /// Takes over from the last walk what is still there beyond the frame that we are in.
-    #[inline(always)]
-    fn follow(&mut self, frames: &mut Frames<'_>, trail: &mut Trail<'_>) -> Adopted {
-        let memory = self.memory;
-        let beyond = trail.beyond();
-        let places = frames.return_addresses.get_mut(frames.depth..).unwrap_or(&mut []);
-        let mut count: usize = 0;
-        for (place, frame) in places.iter_mut().zip(beyond) {
-            let is_there = memory.read_above(frame.bytes_above) == Some(frame.return_address);
-            if !(is_there & frame.is_plain) {
-                break;
-            }
-            place.write(frame.return_address);
-            count = count.wrapping_add(1);
-        }
-        let adopted = trail.adopt(frames.depth, count);
-        frames.depth = frames.depth.wrapping_add(count);
-        if adopted == Adopted::Part {
-            for frame in beyond.get(..count).unwrap_or(&[]) {
-                self.registers.instruction_pointer = frame.return_address;
-                self.registers.stack_pointer = self.memory.stack_pointer(frame.bytes_above);
-                if frame.frame_pointer_offset != 0 {
-                    let place =
-                        self.registers.stack_pointer.wrapping_add_signed(frame.frame_pointer_offset as isize);
-                    self.registers.frame_pointer = FramePointer::At(place);
-                }
-            }
-        }
-        adopted
+        0
     }
 
     /// Goes on to the caller. `None`: the end of the stack, or of our wisdom.

@@ -35,17 +35,29 @@ pub const MAX_STACK_DEPTH: usize = 128;
 /// fields: then the compiler would clear it, which takes as long as to unwind some frames.)
 pub(crate) type Room = [MaybeUninit<usize>; MAX_STACK_DEPTH];
 
-/// Return addresses, leaf first, in place.
+/// Of no return address.
+pub(crate) const EMPTY_HASH: u64 = 1;
+
+/// The hash of some return addresses and one more within.
+#[inline(always)]
+const fn add_to_hash(hash: u64, return_address: usize) -> u64 {
+    (hash.rotate_left(5) ^ return_address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Return addresses, in place: the innermost is found first and stands last.
 pub(crate) struct Frames<'a> {
-    /// The first `depth` are initialised.
+    /// The last `depth` are initialised.
     return_addresses: &'a mut Room,
     depth: usize,
     is_truncated: bool,
+    /// If it is known already.
+    hash: Option<u64>,
 }
 
 impl<'a> Frames<'a> {
+    #[inline(always)]
     pub(crate) fn new(room: &'a mut Room) -> Frames<'a> {
-        Frames { return_addresses: room, depth: 0, is_truncated: false }
+        Frames { return_addresses: room, depth: 0, is_truncated: false, hash: None }
     }
 
     /// Where on the stack the room is.
@@ -56,7 +68,7 @@ impl<'a> Frames<'a> {
     /// False: full, stop unwinding.
     #[inline(always)]
     fn push(&mut self, return_address: usize) -> bool {
-        match self.return_addresses.get_mut(self.depth) {
+        match self.place(self.depth) {
             Some(place) => {
                 place.write(return_address);
                 self.depth = self.depth.wrapping_add(1);
@@ -69,25 +81,54 @@ impl<'a> Frames<'a> {
         }
     }
 
+    /// The place of the frame with so many within.
+    #[inline(always)]
+    fn place(&mut self, within: usize) -> Option<&mut MaybeUninit<usize>> {
+        self.return_addresses.get_mut(MAX_STACK_DEPTH.checked_sub(1)?.checked_sub(within)?)
+    }
+
+    /// Adds frames beyond, outermost first, if there is room for them.
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    #[inline(always)]
+    fn extend(&mut self, beyond: &[usize]) {
+        let end = MAX_STACK_DEPTH.saturating_sub(self.depth);
+        if let Some(places) = self.return_addresses.get_mut(end.wrapping_sub(beyond.len())..end) {
+            for (place, &return_address) in places.iter_mut().zip(beyond) {
+                place.write(return_address);
+            }
+            self.depth = self.depth.wrapping_add(beyond.len());
+        }
+    }
+
     /// Notes which library the last return address is in.
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     fn tag_last(&mut self, tag: usize) {
-        let last = self.depth.checked_sub(1).and_then(|index| self.return_addresses.get_mut(index));
+        let last = self.depth.checked_sub(1).and_then(|within| self.place(within));
         if let Some(place) = last {
-            // SAFETY: the first `depth` are initialised.
+            // SAFETY: the last `depth` are initialised.
             let address = unsafe { place.assume_init() };
             place.write(crate::libraries::tagged(address, tag));
         }
     }
 
+    /// Outermost first.
+    #[inline(always)]
     pub(crate) fn return_addresses(&self) -> &[usize] {
-        let initialised = self.return_addresses.get(..self.depth).unwrap_or(&[]);
-        // SAFETY: `push` and `Walk::run` alone raise `depth`, by the elements that they wrote.
+        let initialised =
+            self.return_addresses.get(MAX_STACK_DEPTH.saturating_sub(self.depth)..).unwrap_or(&[]);
+        // SAFETY: `push`, `extend` and `Recent::run_to_known` alone raise `depth`, by the elements that they wrote.
         unsafe { std::slice::from_raw_parts(initialised.as_ptr().cast(), initialised.len()) }
     }
 
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated
+    }
+
+    /// Of the return addresses.
+    #[inline(always)]
+    pub(crate) fn hash(&self) -> u64 {
+        let add = |hash, &return_address: &usize| add_to_hash(hash, return_address);
+        self.hash.unwrap_or_else(|| self.return_addresses().iter().fold(EMPTY_HASH, add))
     }
 }
 

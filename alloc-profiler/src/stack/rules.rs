@@ -38,24 +38,38 @@ const IS_FRAME_POINTER_BASED: u64 = 1 << 49;
 const HAS_FRAME_POINTER: u64 = 1 << 50;
 const IS_OUTERMOST: u64 = 1 << 51;
 
+/// A kept rule of the usual form: the CFA is at an offset from the stack pointer.
+#[derive(Clone, Copy)]
+pub(super) struct Plain(u64);
+
+impl Plain {
+    /// Of the CFA from the stack pointer, 8 at least.
+    #[inline(always)]
+    pub(super) fn offset(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    /// Of the saved frame pointer from the CFA; 0 if it was not saved.
+    #[inline(always)]
+    pub(super) fn frame_pointer_offset(self) -> i16 {
+        (self.0 >> 32) as i16
+    }
+}
+
+/// The rule for an address, if it is kept and plain.
+#[inline(always)]
+pub(super) fn plain(address: usize) -> Option<Plain> {
+    let [tag, packed] = entry(address);
+    let packed_rule = packed.load(Relaxed);
+    let is_plain = packed_rule & (IS_KEPT | IS_FRAME_POINTER_BASED | IS_OUTERMOST) == IS_KEPT;
+    (is_plain && tag.load(Relaxed) ^ packed_rule == address as u64).then_some(Plain(packed_rule))
+}
+
 /// A kept rule.
 #[derive(Clone, Copy)]
 pub(super) struct Kept(u64);
 
 impl Kept {
-    /// The offsets of the CFA from the stack pointer and of the saved frame pointer, if there is one, from the CFA;
-    /// `None` for rules of another form, which are few.
-    #[inline(always)]
-    pub(super) fn stack_pointer_rule(self) -> Option<(usize, Option<i16>)> {
-        if self.0 & (IS_FRAME_POINTER_BASED | IS_OUTERMOST) != 0 {
-            return None;
-        }
-        Some((
-            self.0 as u32 as usize,
-            (self.0 & HAS_FRAME_POINTER != 0).then_some((self.0 >> 32) as u16 as i16),
-        ))
-    }
-
     pub(super) fn rule(self) -> Rule {
         unpack(self.0)
     }
@@ -120,20 +134,20 @@ mod tests {
             Rule::Frame { cfa: Cfa::FramePointer(-8), frame_pointer: Some(i16::MIN) },
             Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(0) },
         ];
-        let parts = |kept: Option<Kept>| kept.and_then(Kept::stack_pointer_rule);
-        assert!(kept(0).is_none());
+        assert!(kept(0).is_none() && plain(0).is_none());
         for (n, rule) in rules.into_iter().enumerate() {
             let address = 0x5555_5555_0000 + n;
             assert!(kept(address).is_none());
             keep(address, rule);
             assert_eq!(kept(address).map(Kept::rule), Some(rule));
+            let parts = plain(address).map(|rule| (rule.offset(), rule.frame_pointer_offset()));
             let expected = match rule {
                 Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer } => {
-                    Some((offset as usize, frame_pointer))
+                    Some((offset as usize, frame_pointer.unwrap_or(0)))
                 }
                 _ => None,
             };
-            assert_eq!(parts(kept(address)), expected);
+            assert_eq!(parts, expected);
         }
     }
 }
