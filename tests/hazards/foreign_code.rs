@@ -3,9 +3,12 @@
 use std::arch::global_asm;
 use std::cell::Cell;
 use std::hint::black_box;
+use std::panic::{self, AssertUnwindSafe};
 use std::{io, mem, ptr, thread};
 
-use alloc_profiler::{set_sampling_interval, snapshot, untagged};
+use alloc_profiler::{Dropped, Snapshot, Totals, set_sampling_interval, size_class, snapshot, untagged};
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
 
 use crate::harness::{assert_consistent, isolated};
 
@@ -160,5 +163,105 @@ fn fibers_may_allocate() {
         assert!(snapshot().dropped.low_stack > 0, "three pages are too little");
         let deep = snapshot().stacks.iter().map(|stack| stack.trace.return_addresses.len()).max();
         assert!(deep > Some(3));
+    });
+}
+
+/// A size that nothing else here has.
+const BYTES: usize = 20_000;
+
+fn block() -> Vec<u8> {
+    black_box(vec![1; BYTES])
+}
+
+/// Fibers of a library: each gets a block from whoever resumes it, and hands on one of its own.
+type Fiber = Coroutine<Vec<u8>, Vec<u8>, (), DefaultStack>;
+
+/// Rounds that a fiber takes part in, if it is not ended before.
+const ROUNDS: usize = 6;
+
+/// The third way to end is to be dropped in the middle.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Return,
+    Panic,
+    Drop,
+}
+
+/// Every second round panics too, and catches that, all on the fiber's own stack.
+fn new_fiber(end: End) -> Fiber {
+    Fiber::with_stack(DefaultStack::new(256 << 10).expect("a stack"), move |fiber, given| {
+        let mut held = vec![given];
+        for round in 0..ROUNDS {
+            held.push(block());
+            if round % 2 == 0 {
+                let caught = panic::catch_unwind(|| {
+                    let unwound = block();
+                    panic!("{}", unwound.len());
+                });
+                caught.expect_err("it panics");
+            }
+            assert!(end != End::Panic || round < ROUNDS - 2, "a panic that leaves the fiber");
+            held.push(fiber.suspend(block()));
+        }
+    })
+}
+
+/// Runs fibers in turn, which free each other's blocks. Returns how many blocks there were.
+fn run_fibers(count: usize) -> usize {
+    let ends = [End::Return, End::Panic, End::Drop];
+    let mut fibers: Vec<_> =
+        ends.into_iter().cycle().take(count).map(|end| (end, Some(new_fiber(end)))).collect();
+    let (mut handed_on, mut ours) = (Vec::new(), 0);
+    for round in 0..=ROUNDS {
+        for (end, place) in &mut fibers {
+            let Some(fiber) = place else { continue };
+            if *end == End::Drop && round == ROUNDS / 2 {
+                // What it holds is freed while its stack is unwound.
+                *place = None;
+                continue;
+            }
+            let given = handed_on.pop().unwrap_or_else(|| {
+                ours += 1;
+                block()
+            });
+            match panic::catch_unwind(AssertUnwindSafe(|| fiber.resume(given))) {
+                Ok(CoroutineResult::Yield(block)) => handed_on.push(block),
+                Ok(CoroutineResult::Return(())) => assert!(*end == End::Return && round == ROUNDS),
+                Err(_) => {
+                    assert!(*end == End::Panic && round == ROUNDS - 2);
+                    *place = None;
+                }
+            }
+        }
+    }
+    // In a round a fiber gets one to keep and one to hand on, and every second time one more.
+    let of_one = |end: End| match end {
+        End::Return => 2 * ROUNDS + ROUNDS / 2,
+        End::Drop => 2 * (ROUNDS / 2) + (ROUNDS / 2).div_ceil(2),
+        End::Panic => 2 * (ROUNDS - 2) + (ROUNDS - 2) / 2 + 2,
+    };
+    ours + fibers.iter().map(|(end, _)| of_one(*end)).sum::<usize>()
+}
+
+#[test]
+fn fibers_of_a_library_may_allocate() {
+    isolated(2, || {
+        // They are many, and meant.
+        panic::set_hook(Box::new(|_| ()));
+        set_sampling_interval(1);
+        let before = snapshot();
+        let on_threads: Vec<_> = (0..3).map(|_| thread::spawn(|| run_fibers(60))).collect();
+        let blocks = run_fibers(60)
+            + on_threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<usize>();
+        let after = snapshot();
+        assert_consistent(&after);
+        let growth = after.since(&before);
+        let of_ours = |snapshot: &Snapshot, of: fn(&Totals) -> f64| -> f64 {
+            let sizes = snapshot.stacks.iter().flat_map(|stack| &stack.by_size);
+            sizes.filter(|size| size.size_class == size_class(BYTES)).map(|size| of(&size.totals)).sum()
+        };
+        assert_eq!(of_ours(&growth, |totals| totals.alloc_objects), blocks as f64);
+        assert_eq!(of_ours(&growth, |totals| totals.inuse_objects), 0.0);
+        assert_eq!(growth.dropped, Dropped::default(), "each had a stack to show");
     });
 }
