@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Hours of a service in minutes, and what the profiler has grown by at the end: tests/soak.rs.
-#   scripts/soak.sh [--minutes N]
+# Hours of a service in minutes, and what the profiler has grown by at the end: tests/soak.rs. Twice: then with profiling
+# off, to tell growth of the profiler's from the program's.
+#   scripts/soak.sh [--minutes N, 5]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,4 +13,8 @@ case "${1:-}" in
 esac
 PATH="$(scripts/install-go.sh):$PATH"
 export PATH
-exec cargo run --release -q -p workspace-tests --example soak -- "$minutes"
+cargo build --release -q -p workspace-tests --example soak
+soak=${CARGO_TARGET_DIR:-target}/release/examples/soak
+"$soak" "$minutes"
+echo "== the same with profiling off"
+"$soak" "$minutes" --without

@@ -1,8 +1,11 @@
 //! Hours of a service in minutes: the demo's proxy under load, beside threads, libraries and children that come and
-//! go, and somebody who reads a profile every ten seconds. See `scripts/soak.sh`; the argument is minutes.
+//! go, and somebody who reads a profile every ten seconds. See `scripts/soak.sh`; the arguments are minutes, and
+//! `--without` for the same program with profiling off, which tells how much of the rest is the profiler's doing.
 //!
 //! At the end the profiler has no more memory than it had at half-time, nothing was dropped, every profile was valid,
 //! and what it says of blocks that were counted exactly lies within five standard deviations of the truth.
+//! Each line says whose the resident memory is: the profiler's own, in blocks of the C library's `malloc`, free there but
+//! kept, mapped files, and whatever else there is, such as stacks of threads.
 
 #[path = "../demo-leak/src/load.rs"]
 mod load;
@@ -52,7 +55,9 @@ impl Counted {
     fn allocate(&'static self) -> Block {
         self.allocated.fetch_add(1, Relaxed);
         self.live.fetch_add(1, Relaxed);
-        Block { counted: self, _bytes: black_box(Vec::with_capacity(self.bytes)) }
+        // Written to: a page that was not is resident only once another block's bookkeeping falls on it, so that the
+        // program would seem to grow for minutes.
+        Block { counted: self, _bytes: black_box(vec![1; self.bytes]) }
     }
 
     /// What the profile says of blocks of this size.
@@ -161,18 +166,42 @@ fn drive_proxy(duration: Duration) {
     });
 }
 
-fn resident_bytes() -> u64 {
+/// Resident bytes: all of them, and those of mapped files.
+fn resident_bytes() -> [u64; 2] {
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux");
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096
+    let mut fields = statm.split(' ').skip(1).map(|pages| pages.parse::<u64>().expect("a number") * 4096);
+    [(); 2].map(|()| fields.next().expect("resident and shared pages"))
 }
 
-/// What a reader sees: profiler memory, stacks, resident memory, in bytes and numbers.
+/// What a reader sees, in bytes and numbers.
 #[derive(Clone, Copy)]
 struct Seen {
     at: Duration,
     own_bytes: u64,
     stacks: u64,
     resident_bytes: u64,
+    file_bytes: u64,
+    /// In blocks that C's `malloc` gave out, whoever asked for them, and free in its arenas, resident or not.
+    inuse_bytes: u64,
+    free_bytes: u64,
+}
+
+impl Seen {
+    fn now(start: Instant) -> Seen {
+        let own = snapshot().own_memory;
+        // SAFETY: takes no pointer, and may be called at any time from any thread.
+        let malloc = unsafe { libc::mallinfo2() };
+        let [resident_bytes, file_bytes] = resident_bytes();
+        Seen {
+            at: start.elapsed(),
+            own_bytes: own.mapped_bytes,
+            stacks: own.stacks,
+            resident_bytes,
+            file_bytes,
+            inuse_bytes: (malloc.uordblks + malloc.hblkhd) as u64,
+            free_bytes: malloc.fordblks as u64,
+        }
+    }
 }
 
 fn read(address: SocketAddr, number: usize, start: Instant) -> Seen {
@@ -181,22 +210,21 @@ fn read(address: SocketAddr, number: usize, start: Instant) -> Seen {
     assert_eq!(reply.status, 200, "{}", reply.text_lossy());
     scraper_rules(&reply.body);
     check_valid(&reply.body);
-    let snapshot = snapshot();
-    assert_eq!(snapshot.dropped, Dropped::default());
-    let own = snapshot.own_memory;
-    Seen {
-        at: start.elapsed(),
-        own_bytes: own.mapped_bytes,
-        stacks: own.stacks,
-        resident_bytes: resident_bytes(),
-    }
+    assert_eq!(snapshot().dropped, Dropped::default());
+    Seen::now(start)
 }
 
 fn main() {
-    let minutes: f64 = env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-        eprintln!("soak: how many minutes? For example: soak 5");
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let minutes = arguments.first().and_then(|text| text.parse::<f64>().ok());
+    let is_off = arguments.get(1).is_some_and(|text| text == "--without");
+    let (Some(minutes), true) = (minutes, arguments.len() == 1 + usize::from(is_off)) else {
+        eprintln!("soak: how many minutes? For example: soak 5, or soak 5 --without");
         process::exit(2)
-    });
+    };
+    if is_off {
+        alloc_profiler::set_sampling_interval(0);
+    }
     let (start, duration) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
     let server = pprof_server::serve("127.0.0.1:0").expect("a port");
     let mut seen = Vec::new();
@@ -211,15 +239,15 @@ fn main() {
         IS_OVER.store(true, Relaxed);
     });
     report(&seen);
+    if !is_off {
+        compare_with_truth();
+    }
 }
 
 fn report(seen: &[Seen]) {
-    for Seen { at, own_bytes, stacks, resident_bytes } in seen {
-        let (own, resident) = (own_bytes / 1024, resident_bytes / 1024);
-        println!(
-            "{:5} s  {own:6} KiB of its own  {stacks:5} stacks  {resident:7} KiB resident",
-            at.as_secs()
-        );
+    println!("MiB    in all =    own +  in use +    free +  files +   rest");
+    for seen in seen {
+        println!("{:4} s {}, {} stacks", seen.at.as_secs(), parts(seen), seen.stacks);
     }
     let [threads, libraries, children] = [&THREADS, &LIBRARIES, &CHILDREN].map(|count| count.load(Relaxed));
     println!("{threads} threads, {libraries} libraries, {children} children; {} profiles", seen.len());
@@ -229,6 +257,18 @@ fn report(seen: &[Seen]) {
     assert!(grown <= 128 << 10, "the profiler's memory grows");
     assert!(last.resident_bytes < half.resident_bytes + (32 << 20), "the program's memory grows");
     assert_eq!(alloc_profiler::testing::duplicate_inserts(), 0);
+}
+
+/// Where the resident bytes are, in MiB. Of what is free some is not resident: then the rest is below zero.
+fn parts(seen: &Seen) -> String {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let [all, own, inuse, free, files] =
+        [seen.resident_bytes, seen.own_bytes, seen.inuse_bytes, seen.free_bytes, seen.file_bytes].map(mib);
+    let rest = all - own - inuse - free - files;
+    format!("{all:7.2} = {own:6.2} + {inuse:7.2} + {free:7.2} + {files:6.2} + {rest:6.2}")
+}
+
+fn compare_with_truth() {
     for counted in &COUNTED {
         let [allocated, in_use] = counted.deviations();
         println!(
