@@ -32,6 +32,7 @@ checks() {
   step cargo doc --workspace --no-deps
   step scripts/check-msrv.sh
   step scripts/check-fast-path.sh
+  step scripts/fuzz.sh --bounded
   step scripts/hunt-leak.sh
   step scripts/hunt-leak.sh --fixed
 }

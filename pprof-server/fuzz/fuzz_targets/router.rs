@@ -1,4 +1,4 @@
 //! Guard and router, with requests that the fuzzer thinks up.
-#![no_main]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| pprof_server::fuzz_router(bytes));
+pprof_server_fuzz::target!("router", pprof_server::fuzz_router);

@@ -1,4 +1,4 @@
 //! Unwind tables that make no sense: nothing beyond them is read, and nothing panics.
-#![no_main]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| alloc_profiler::fuzz_unwind_tables(bytes));
+pprof_server_fuzz::target!("unwind_tables", alloc_profiler::fuzz_unwind_tables);
