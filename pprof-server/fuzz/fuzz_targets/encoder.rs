@@ -4,6 +4,7 @@
 //! inputs go without names, and to one encoder each.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
@@ -41,6 +42,9 @@ fn sizes(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result
     classes.into_iter().map(size).collect()
 }
 
+/// Of a program that has no profiler.
+static EMPTY: LazyLock<Snapshot> = LazyLock::new(alloc_profiler::snapshot);
+
 fn snapshot(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Snapshot> {
     let duration = Option::<u32>::arbitrary(bytes)?.map(|millis| Duration::from_millis(millis.into()));
     let mut stacks: Vec<StackTotals> = Vec::new();
@@ -62,7 +66,7 @@ fn snapshot(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Snapshot> {
         sampling_interval: u64::arbitrary(bytes)?,
         stacks,
         overflow: sizes(bytes, duration.is_some())?,
-        ..alloc_profiler::snapshot()
+        ..EMPTY.clone()
     })
 }
 
