@@ -106,11 +106,8 @@ MUTANTS = [
      "thread_number.wrapping_mul(0)", "statistics::threads_start_anywhere"),
     ("B4 what is added meanwhile is lost", "stacks.rs", "self.single_samples.fetch_add(1, Relaxed);",
      "self.single_samples.store(self.single_samples.load(Relaxed).wrapping_add(1), Relaxed);", SNAPSHOTS),
-    ("B7 our own frames are shown", "stack/dwarf.rs", "    recent.begin();
-",
-     "    recent.begin();
-    let _ = frames.push(registers.instruction_pointer);
-", UNWINDERS),
+    ("B7 our own frames are shown", "stack/dwarf.rs", "    recent.begin();\n",
+     "    recent.begin();\n    let _ = frames.push(registers.instruction_pointer);\n", UNWINDERS),
     ("B7 return addresses are taken for calls", SERVER + "/encode/stacks.rs",
      "(address as u64).saturating_sub(1)", "(address as u64)", [*SERVER_UNITS, "one_is_subtracted_once"]),
     ("B8 samples without a stack are not told", "recorder.rs", "    drops::LOW_STACK.raise();\n", "",

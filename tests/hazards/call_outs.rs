@@ -208,13 +208,17 @@ fn errno_stays() {
 #[test]
 fn what_is_called_may_fail() {
     isolated(1, || {
-        const BLOCKS: usize = 20_000;
+        // As many as make tables of pages of their own, and then as many as these have no room for.
+        const FIRST: usize = 60_000;
+        const BLOCKS: usize = 140_000;
         let layout = Layout::from_size_align(256, 8).expect("valid");
         let mut blocks = Vec::with_capacity(BLOCKS);
         set_sampling_interval(1);
         let before = snapshot();
-        REFUSES.store(true, Relaxed);
-        for _ in 0..BLOCKS {
+        for number in 0..BLOCKS {
+            if number == FIRST {
+                REFUSES.store(true, Relaxed);
+            }
             // SAFETY: the layout is not empty.
             let block = unsafe { ALLOCATOR.alloc(layout) };
             assert!(!block.is_null());
