@@ -28,9 +28,10 @@ address() {
 thread() {
   # The standard library is not built for it: what is false for that reason is in tsan.supp.
   export RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" CARGO_TARGET_DIR=$folder/thread
-  export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp"
+  export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp:allocator_may_return_null=1"
   units alloc-profiler --skip freed_pages
-  tests --test snapshots_hold_together_under_load --test a_new_interval_reaches_running_threads
+  tests --test every_allocation_is_exact --test snapshots_hold_together_under_load \
+    --test a_new_interval_reaches_running_threads
 }
 
 [[ $# -gt 0 ]] || set -- address thread

@@ -68,6 +68,16 @@ def instructions(figures):
             # A pair that is not sampled is what "off" runs.
             yield f"instructions added over {inner}: {workload.label}", "<= 10", shown, \
                 verdict((added["off"],) * 3, 10)
+    for workload in REAL:
+        for inner in INNER:
+            counts = figures["instructions"].get(f"{workload.label} over {inner}", {})
+            what = f"default interval over {inner}: {workload.label}, instructions"
+            if None in counts.values() or len(counts) < 3:
+                yield what, "<= 1.01 x", "-", "not measured"
+                continue
+            off, ours = (counts[label] / counts["bare"] for label in ("off", "512 KiB"))
+            shown = f"{ours:.4f} ({off:.4f} off; bare {counts['bare'] / 1e6:.2f} M)"
+            yield what, "<= 1.01 x", shown, verdict((ours,) * 3, 1.01)
 
 
 def scaling(measured):

@@ -6,9 +6,12 @@ import sys
 
 from counted import instructions_per_operation
 from measure import quartiles, run
-from settings import ALLOC_FREE, CHURN, DEFAULT_INTERVAL, INNER
+from settings import ALLOC_FREE, CHURN, DEFAULT_INTERVAL, INNER, REAL
 
 EVERY = {"ALLOC_PROFILER_INTERVAL": "1"}
+# Operations of the shorter and the longer run of which instructions are counted.
+COUNTED = [(ALLOC_FREE, 20_000, 520_000), (CHURN, 20_000, 320_000),
+           *((workload, *((200, 1_200) if workload.name == "HTTP server" else (3, 13))) for workload in REAL)]
 # Frames of the programs themselves below a workload, from `_start` to it, and within it down to the allocation.
 OWN_FRAMES = 10
 GIB = 2**30
@@ -29,7 +32,7 @@ def all_figures(programs, rounds, is_big):
 def counted(programs, _rounds):
     """Instructions per operation by workload and setting; empty without valgrind."""
     table = {}
-    for workload, few, many in [(ALLOC_FREE, 20_000, 520_000), (CHURN, 20_000, 320_000)]:
+    for workload, few, many in COUNTED:
         for inner in INNER:
             bare, ours = programs.get(f"bare-{inner.lower()}"), programs.get(f"ours-{inner.lower()}")
             settings = [("bare", bare, {}), ("off", ours, {"ALLOC_PROFILER_INTERVAL": "0"}),
