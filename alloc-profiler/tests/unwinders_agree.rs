@@ -1,5 +1,5 @@
 //! Our unwinder and the platform's find the same call chains, however the program is built: as tests are, and
-//! small, in one piece and without unwinding.
+//! small, in one piece and without unwinding, or by thin LTO.
 
 mod stacks;
 
@@ -15,18 +15,20 @@ fn in_this_build() {
 /// each other, and what is left of unwind tables is all there is.
 #[test]
 fn in_a_small_program() {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("small-program");
+    in_a_program_of("small");
+}
+
+/// Thin LTO: functions from other crates, inlined piece by piece.
+#[test]
+fn in_a_thin_program() {
+    in_a_program_of("thin");
+}
+
+fn in_a_program_of(profile: &str) {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-profiles");
     let cargo = Command::new(env!("CARGO"))
-        .args([
-            "run",
-            "--quiet",
-            "--profile",
-            "small",
-            "--package",
-            "alloc-profiler",
-            "--example",
-            "compare_stacks",
-        ])
+        .args(["run", "--quiet", "--profile", profile, "--package", "alloc-profiler"])
+        .args(["--example", "compare_stacks"])
         .arg("--target-dir")
         .arg(target)
         .output()
