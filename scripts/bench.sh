@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the profiler costs, beside the bare allocators and every rival, judged by the budget: about an hour, on a
-# machine that has nothing else to do. `--quick` takes ten minutes, for function and not for figures; --help tells
-# the rest. Exits 1 if over the system's allocator, at the default interval, alloc+free, churn or JSON takes more
-# than MAX_RATIO (default 1.05) of the bare time. What is measured, and how: docs/performance.md.
+# What the profiler costs, beside the bare allocators and every rival, judged by the budget: an hour and more, on
+# a machine that has nothing else to do. `--quick` is for function and not for figures; --help tells the rest.
+# Exits 1 if over the system's allocator, at the default interval, alloc+free, churn or JSON takes more than
+# MAX_RATIO (default 1.05) of the bare time. What is measured, and how: docs/performance.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

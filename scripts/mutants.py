@@ -19,9 +19,10 @@ UNWINDERS = ["-p", "alloc-profiler", "--test", "unwinders_agree", "in_this_build
 SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_load"]
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
 MODEL = "scripts/model.sh"
+NO_PANIC = "scripts/check-no-panic.py"
 
-# Name, file, what is replaced by what, what must fail: one of the hazards' tests, or what `cargo test` is told, or the
-# model checker.
+# Name, file, what is replaced by what, what must fail: one of the hazards' tests, or what `cargo test` is told, or a
+# script.
 MUTANTS = [
     ("A1 the loader is asked under a lock", "recorder.rs", "    stack::capture(&mut frames);\n",
      """    static WIDE: AtomicBool = AtomicBool::new(false);
@@ -41,6 +42,8 @@ MUTANTS = [
     ("A4 locks stay held in children", "fork.rs", "    live::begin_anew(alone);\n", "", "fork::children_begin_anew"),
     ("A4 children keep the seed", "fork.rs", "    sampler::begin_anew(alone);\n", "",
      "fork::each_child_samples_by_a_seed_of_its_own"),
+    ("A5 a panic can be reached", "recorder.rs", "    live::remove(address);\n",
+     "    live::remove(address);\n    assert!(address != 3);\n", NO_PANIC),
     ("A6 thread-locals have a destructor", "sampler.rs", "thread_local! {\n    // `const`",
      "impl Drop for Thread { fn drop(&mut self) { std::hint::black_box(()); } }\nthread_local! {\n    // `const`",
      "threads::threads_may_end_untidily"),
@@ -153,6 +156,8 @@ def main():
             if test == MODEL:
                 build = ["cargo", "build", "-q", "--release", "--manifest-path", "tests/model/Cargo.toml"]
                 run = [MODEL]
+            elif test == NO_PANIC:
+                build, run = ["cargo", "build", "-q", "-p", "alloc-profiler"], [NO_PANIC]
             else:
                 test = ["-p", "workspace-tests", "--test", "hazards", test] if isinstance(test, str) else test
                 build, run = ["cargo", "test", "-q", "--no-run", *test], ["cargo", "test", "-q", *test]
