@@ -1,10 +1,11 @@
 //! The live table: which sampled blocks have not been freed, by address.
 //!
-//! 256 shards, chosen by a hash of the address, each an open-addressed table with linear probing; removal shifts
-//! back, so there are no tombstones. A shard doubles when three quarters full; even with a million records that
-//! moves some thousand entries. When every allocation is sampled, what counts is how many cache lines are waited
-//! for: the keys lie by themselves, eight to a line, a free looks at nothing else, and an allocation asks for
-//! them in advance (`prefetch`), while its stack is taken.
+//! 256 shards, chosen by a hash of the address, each an open-addressed table with linear probing. A removal leaves a
+//! mark where a search must go on, for the next record that comes by; marks before an empty slot go with it. Three
+//! quarters full, marks included, a shard gets another table, twice as large if that is for its records: even with a
+//! million of them that moves some thousand entries. When every allocation is sampled, what counts is how many cache
+//! lines are waited for: the keys lie by themselves, eight to a line, a free looks at nothing else, and an allocation
+//! asks for them in advance (`prefetch`), while its stack is taken.
 //!
 //! A free that the filter could not rule out looks first without the lock (`version` tells whether a writer
 //! interfered) and is done if the address is not there; it can trust that, since nobody else may touch the
@@ -29,8 +30,10 @@ const SHARDS: usize = 256;
 const MIN_SLOTS: usize = 16;
 /// Looks without the lock before taking it.
 const TRIES: u32 = 3;
-/// No block starts here, so it marks an empty slot.
+/// No block starts here, so it marks an empty slot: where searches end.
 const EMPTY: usize = 0;
+/// Nor here: a slot whose record was removed, where searches go on.
+const REMOVED: usize = 1;
 
 static LIVE: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
 static LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
@@ -65,11 +68,10 @@ pub(crate) enum Lost {
 /// first.
 #[repr(C, align(128))]
 struct Shard {
-    /// Odd while entries move.
+    /// Odd while the table is replaced.
     version: AtomicU64,
     table: AtomicRef<Table>,
-    /// Entries in the table.
-    len: SpinLock<usize>,
+    lock: SpinLock<Used>,
     /// Whether there are any `pending`, or any of ours in `SPILT`.
     has_pending: AtomicBool,
     /// Whether there are any of ours in `SPILT`.
@@ -78,12 +80,21 @@ struct Shard {
     pending: [AtomicUsize; 8],
 }
 
+/// Of a shard's table. Under its lock, as is every change of the table.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    /// Records.
+    records: usize,
+    /// Slots that are not empty: of records, and of those that were removed.
+    slots: usize,
+}
+
 struct Table {
     /// All of the table's memory: the keys, then the values.
     words: &'static [AtomicU64],
     keys: &'static [AtomicU64],
-    /// Three words for each key: size, weight, site and birth.
-    values: &'static [AtomicU64],
+    /// For each key: size, weight, site and birth.
+    values: &'static [[AtomicU64; 3]],
     next_spare: AtomicRef<Table>,
     /// Its pages are the system's at present.
     is_lent: AtomicBool,
@@ -105,10 +116,10 @@ pub(crate) fn take(address: usize) -> Option<LiveSample> {
 fn remove_with<R>(address: usize, read: impl FnOnce(&Table, usize) -> R) -> Option<R> {
     let shard = shard(address);
     let expected_slot = shard.look(address)?;
-    match shard.len.try_lock(Patience::Bounded) {
-        Some(mut len) => {
-            shard.remove_pending(&mut len);
-            shard.remove(&mut len, address, expected_slot, read)
+    match shard.lock.try_lock(Patience::Bounded) {
+        Some(mut used) => {
+            shard.remove_pending(&mut used);
+            shard.remove(&mut used, address, expected_slot, read)
         }
         None => {
             shard.postpone_removal(address);
@@ -127,30 +138,30 @@ pub(crate) fn prefetch(address: usize) {
 /// Records a sampled block. A record already there is replaced: its free was missed.
 pub(crate) fn insert(sample: &LiveSample) -> Result<(), Lost> {
     let shard = shard(sample.address);
-    let mut len = shard.len.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
-    shard.remove_pending(&mut len);
-    shard.insert(&mut len, sample)
+    let mut used = shard.lock.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
+    shard.remove_pending(&mut used);
+    shard.insert(&mut used, sample)
 }
 
 /// Appends the records of one of [`SHARDS`] shards to `copies`. Allocates only while it holds no lock.
 fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>, patience: &mut Patience) {
     loop {
-        let Some(mut len) = shard.len.try_lock(*patience) else {
+        let Some(mut used) = shard.lock.try_lock(*patience) else {
             // Its owner was stopped, perhaps for good. All that is read is atomic, so at worst the one record
             // that was being moved is copied twice, or not at all. Nobody waits that long a second time.
             *patience = Patience::Bounded;
             return copies.extend(shard.table.load().into_iter().flat_map(Table::samples));
         };
-        shard.remove_pending(&mut len);
+        shard.remove_pending(&mut used);
         let free = copies.capacity().saturating_sub(copies.len());
-        if free >= *len {
+        if free >= used.records {
             if let Some(table) = shard.table.load() {
                 copies.extend(table.samples());
             }
             return;
         }
-        let missing = *len;
-        drop(len);
+        let missing = used.records;
+        drop(used);
         copies.reserve(missing);
     }
 }
@@ -169,13 +180,13 @@ pub(crate) fn for_each_shard(mut visit: impl FnMut(&[LiveSample])) {
 /// Forgets what the parent recorded.
 pub(crate) fn begin_anew(alone: &Alone) {
     for shard in &LIVE {
-        let mut len = shard.len.seize(alone);
+        let mut used = shard.lock.seize(alone);
         shard.version.store(0, Relaxed);
         shard.table.store(None);
         shard.pending.iter().for_each(|place| place.store(EMPTY, Relaxed));
         shard.has_pending.store(false, Relaxed);
         shard.has_spilt.store(false, Relaxed);
-        *len = 0;
+        *used = Used::default();
     }
     SPILT.iter().filter(|place| place.load(Relaxed) != EMPTY).for_each(|place| place.store(EMPTY, Relaxed));
     for spares in &SPARES {
@@ -185,7 +196,7 @@ pub(crate) fn begin_anew(alone: &Alone) {
 
 /// For tests: runs `work` while this thread holds every lock of the table.
 pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
-    let shards = LIVE.iter().map(|shard| shard.len.try_lock(Patience::Long));
+    let shards = LIVE.iter().map(|shard| shard.lock.try_lock(Patience::Long));
     let mut guards = Vec::with_capacity(SHARDS);
     guards.extend(shards);
     work()
@@ -216,7 +227,7 @@ impl Shard {
         Shard {
             version: AtomicU64::new(0),
             table: AtomicRef::none(),
-            len: SpinLock::new(0),
+            lock: SpinLock::new(Used { records: 0, slots: 0 }),
             pending: [const { AtomicUsize::new(EMPTY) }; 8],
             has_pending: AtomicBool::new(false),
             has_spilt: AtomicBool::new(false),
@@ -239,7 +250,7 @@ impl Shard {
         Some(0)
     }
 
-    fn insert(&self, len: &mut Guard<'_, usize>, sample: &LiveSample) -> Result<(), Lost> {
+    fn insert(&self, used: &mut Guard<'_, Used>, sample: &LiveSample) -> Result<(), Lost> {
         let mut table = self.table.load();
         let mut slot = table.and_then(|table| table.search(sample.address));
         if let (Some(table), Some(slot)) = (table, slot)
@@ -249,32 +260,37 @@ impl Shard {
             table.set(slot, sample);
             return Ok(());
         }
-        if **len >= limit().div_ceil(SHARDS) {
+        if used.records >= limit().div_ceil(SHARDS) {
             return Err(Lost::Full);
         }
         let slots = table.map_or(0, |table| table.keys.len());
-        if len.wrapping_add(1) > slots.wrapping_sub(slots >> 2) {
-            // If there is no room to grow, fill up further: an eighth always stays free, so probes end.
-            match self.grow(slots) {
-                Some(larger) => {
-                    table = Some(larger);
-                    slot = larger.search(sample.address);
+        let fills_slot = slot.is_none_or(|slot| table.is_none_or(|table| table.key(slot) == EMPTY));
+        if fills_slot && used.slots.wrapping_add(1) > slots.wrapping_sub(slots >> 2) {
+            // If there is no room for another table, fill this one further: an eighth always stays empty, so searches
+            // end.
+            match self.replace_table(used, slots) {
+                Some(other) => {
+                    table = Some(other);
+                    slot = other.search(sample.address);
                 }
-                None if len.wrapping_add(1) > slots.wrapping_sub(slots >> 3) => return Err(Lost::Full),
+                None if used.slots.wrapping_add(1) > slots.wrapping_sub(slots >> 3) => {
+                    return Err(Lost::Full);
+                }
                 None => {}
             }
         }
         let (table, slot) = table.zip(slot).ok_or(Lost::Full)?;
         filter::insert(sample.address);
         table.set(slot, sample);
-        **len = len.wrapping_add(1);
+        used.records = used.records.wrapping_add(1);
+        used.slots = used.slots.wrapping_add(usize::from(fills_slot));
         Ok(())
     }
 
     #[inline(always)]
     fn remove<R>(
         &self,
-        len: &mut Guard<'_, usize>,
+        used: &mut Guard<'_, Used>,
         address: usize,
         expected_slot: usize,
         read: impl FnOnce(&Table, usize) -> R,
@@ -283,35 +299,37 @@ impl Shard {
         let is_as_expected = table.key(expected_slot) == address;
         let slot = if is_as_expected { expected_slot } else { table.find(address)? };
         let result = read(table, slot);
-        self.while_moving(|| table.clear_slot(slot));
-        **len = len.saturating_sub(1);
+        let emptied = table.clear_slot(slot);
+        used.records = used.records.saturating_sub(1);
+        used.slots = used.slots.saturating_sub(emptied);
         filter::remove(address);
         Some(result)
     }
 
-    /// Runs `change` with `version` odd, so that concurrent looks are repeated.
-    fn while_moving<R>(&self, change: impl FnOnce() -> R) -> R {
-        let version = self.version.load(Relaxed);
-        self.version.store(version.wrapping_add(1), Relaxed);
-        fence(Release);
-        let result = change();
-        self.version.store(version.wrapping_add(2), Release);
-        result
-    }
-
-    fn grow(&self, slots: usize) -> Option<&'static Table> {
-        let larger = Table::with_slots((slots.checked_mul(2)?).max(MIN_SLOTS))?;
+    /// Another table in place of the one with `slots`, without marks of what was removed; a larger one, if there are
+    /// not more of those than of records.
+    #[cold]
+    fn replace_table(&self, used: &mut Guard<'_, Used>, slots: usize) -> Option<&'static Table> {
+        let is_for_records = used.records >= slots.wrapping_sub(slots >> 2) >> 1;
+        let slots = if is_for_records { slots.checked_mul(2)? } else { slots };
+        let other = Table::with_slots(slots.max(MIN_SLOTS))?;
         let old = self.table.load();
         if let Some(old) = old {
             for sample in old.samples() {
-                larger.set(larger.search(sample.address)?, &sample);
+                other.set(other.search(sample.address)?, &sample);
             }
         }
-        self.while_moving(|| self.table.store(Some(larger)));
+        // Looks that are under way are repeated: the old table may soon be another shard's.
+        let version = self.version.load(Relaxed);
+        self.version.store(version.wrapping_add(1), Relaxed);
+        fence(Release);
+        self.table.store(Some(other));
+        self.version.store(version.wrapping_add(2), Release);
+        used.slots = used.records;
         if let Some(old) = old {
             old.spare();
         }
-        Some(larger)
+        Some(other)
     }
 
     fn postpone_removal(&self, address: usize) {
@@ -320,26 +338,27 @@ impl Shard {
             if !SPILT.iter().any(note) {
                 return drops::MISSED_REMOVALS.raise();
             }
-            self.has_spilt.store(true, Release);
+            self.has_spilt.swap(true, AcqRel);
         }
-        self.has_pending.store(true, Release);
+        // Not stored: who finds it raised would see the place of the one who raised it last, and perhaps no other.
+        self.has_pending.swap(true, AcqRel);
     }
 
     #[inline(always)]
-    fn remove_pending(&self, len: &mut Guard<'_, usize>) {
+    fn remove_pending(&self, used: &mut Guard<'_, Used>) {
         if self.has_pending.load(Relaxed) {
-            self.remove_each_pending(len);
+            self.remove_each_pending(used);
         }
     }
 
     #[cold]
-    fn remove_each_pending(&self, len: &mut Guard<'_, usize>) {
+    fn remove_each_pending(&self, used: &mut Guard<'_, Used>) {
         // Before the slots are read: one filled meanwhile raises the flag again.
         self.has_pending.swap(false, AcqRel);
         for place in &self.pending {
             if place.load(Relaxed) != EMPTY {
                 let address = place.swap(EMPTY, AcqRel);
-                let _ = self.remove(len, address, 0, |_, _| ());
+                let _ = self.remove(used, address, 0, |_, _| ());
             }
         }
         // As above. Nobody but us, who have the lock, takes ours out.
@@ -348,16 +367,21 @@ impl Shard {
                 let address = place.load(Acquire);
                 if address != EMPTY && std::ptr::eq(shard(address), self) {
                     place.store(EMPTY, Release);
-                    let _ = self.remove(len, address, 0, |_, _| ());
+                    let _ = self.remove(used, address, 0, |_, _| ());
                 }
             }
         }
     }
 }
 
+/// Whether the key of a slot is that of a record.
+fn is_address(key: usize) -> bool {
+    key > REMOVED
+}
+
 /// The record in a slot, if there is one.
 fn sample(address: usize, [size, weight, site_and_birth]: &[AtomicU64; 3]) -> Option<LiveSample> {
-    (address != EMPTY).then(|| {
+    is_address(address).then(|| {
         let site_and_birth = site_and_birth.load(Relaxed);
         LiveSample {
             address,
@@ -392,6 +416,7 @@ impl Table {
         }
         let words = memory::zeroed_slice(slots.checked_mul(4)?, Purpose::Live)?;
         let (keys, values) = words.split_at_checked(slots)?;
+        let (values, _) = values.as_chunks();
         let (next_spare, is_lent) = (AtomicRef::none(), AtomicBool::new(false));
         memory::place(Table { words, keys, values, next_spare, is_lent }, Purpose::Live)
     }
@@ -428,36 +453,48 @@ impl Table {
         self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed) as usize)
     }
 
-    /// Where the search for `address` ends: at its slot, or at a free one.
+    /// The slot of `address`, or else the one to put it: the first that a search for it comes by.
     #[inline(always)]
     fn search(&self, address: usize) -> Option<usize> {
         let (home, mask) = (self.home(address), self.mask());
-        let mut slots = (0..self.keys.len()).map(|step| home.wrapping_add(step) & mask);
-        slots.find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY))
+        let mut free = None;
+        for step in 0..self.keys.len() {
+            let slot = home.wrapping_add(step) & mask;
+            match self.key(slot) {
+                key if key == address => return Some(slot),
+                EMPTY => return free.or(Some(slot)),
+                REMOVED => free = free.or(Some(slot)),
+                _ => {}
+            }
+        }
+        free
     }
 
+    /// The slot of `address`, if it is there.
     #[inline(always)]
     fn find(&self, address: usize) -> Option<usize> {
-        self.search(address).filter(|&slot| self.key(slot) == address)
-    }
-
-    fn values(&self, slot: usize) -> Option<&[AtomicU64; 3]> {
-        let start = slot.checked_mul(3)?;
-        self.values.get(start..start.checked_add(3)?)?.first_chunk()
+        let (home, mask) = (self.home(address), self.mask());
+        let mut slots = (0..self.keys.len()).map(|step| home.wrapping_add(step) & mask);
+        let slot = slots.find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY))?;
+        (self.key(slot) == address).then_some(slot)
     }
 
     fn sample(&self, slot: usize) -> Option<LiveSample> {
-        sample(self.key(slot), self.values(slot)?)
+        sample(self.key(slot), self.values.get(slot)?)
     }
 
     /// All records. In step through both slices: nothing is left to check for each slot.
     fn samples(&self) -> impl Iterator<Item = LiveSample> {
-        let (values, _) = self.values.as_chunks();
-        self.keys.iter().zip(values).filter_map(|(key, values)| sample(key.load(Relaxed) as usize, values))
+        self.keys
+            .iter()
+            .zip(self.values)
+            .filter_map(|(key, values)| sample(key.load(Relaxed) as usize, values))
     }
 
     fn set(&self, slot: usize, sample: &LiveSample) {
-        if let (Some(key), Some([size, weight, site_and_birth])) = (self.keys.get(slot), self.values(slot)) {
+        if let (Some(key), Some([size, weight, site_and_birth])) =
+            (self.keys.get(slot), self.values.get(slot))
+        {
             size.store(sample.size as u64, Relaxed);
             weight.store(sample.weight.to_bits(), Relaxed);
             site_and_birth.store(u64::from(sample.born) << 32 | u64::from(sample.site_id), Relaxed);
@@ -465,26 +502,24 @@ impl Table {
         }
     }
 
-    /// Empties a slot and moves later entries of its run back, so that each is still found from its home.
-    fn clear_slot(&self, slot: usize) {
+    /// Takes a record out, and returns how many slots are empty now that were not: none where searches for others may
+    /// come by; else this one, and those before it which were kept for that alone.
+    #[inline(always)]
+    fn clear_slot(&self, slot: usize) -> usize {
         let mask = self.mask();
-        let mut hole = slot;
-        for step in 1..self.keys.len() {
-            let next = slot.wrapping_add(step) & mask;
-            let address = self.key(next);
-            if address == EMPTY {
-                break;
+        let mark = |slot: usize, mark: usize| {
+            if let Some(key) = self.keys.get(slot) {
+                key.store(mark as u64, Relaxed);
             }
-            let distance_from_home = next.wrapping_sub(self.home(address)) & mask;
-            let distance_from_hole = next.wrapping_sub(hole) & mask;
-            if distance_from_home >= distance_from_hole {
-                self.sample(next).inspect(|sample| self.set(hole, sample));
-                hole = next;
-            }
+        };
+        if self.key(slot.wrapping_add(1) & mask) != EMPTY {
+            mark(slot, REMOVED);
+            return 0;
         }
-        if let Some(key) = self.keys.get(hole) {
-            key.store(EMPTY as u64, Relaxed);
-        }
+        mark(slot, EMPTY);
+        let before = (1..self.keys.len()).map(|step| slot.wrapping_sub(step) & mask);
+        let kept = before.take_while(|&slot| self.key(slot) == REMOVED);
+        kept.inspect(|&slot| mark(slot, EMPTY)).count().wrapping_add(1)
     }
 }
 
@@ -524,7 +559,7 @@ mod tests {
 
         // A removal that finds the lock held is done by the next one who has it, before anything else.
         let (&address, &sample) = model.iter().next().expect("some are left");
-        let held = shard(address).len.try_lock(Patience::Bounded).expect("free");
+        let held = shard(address).lock.try_lock(Patience::Bounded).expect("free");
         assert_eq!(take(address), None);
         assert_eq!(insert(&sample), Err(Lost::Busy));
         drop(held);
@@ -540,7 +575,7 @@ mod tests {
         for &other in &others {
             assert_eq!(insert(&LiveSample { address: other, ..sample }), Ok(()));
         }
-        let held = shard(address).len.try_lock(Patience::Bounded).expect("free");
+        let held = shard(address).lock.try_lock(Patience::Bounded).expect("free");
         others.iter().for_each(|&other| assert_eq!(take(other), None));
         drop(held);
         assert_eq!(insert(&sample), Ok(()));

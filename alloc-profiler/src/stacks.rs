@@ -137,17 +137,18 @@ impl Sum {
 /// The site of blocks of `size` bytes allocated on the stack of `frames`; an overflow site if there is no room.
 #[inline(always)]
 pub(crate) fn site(frames: &Frames<'_>, size: usize) -> &'static Site {
-    site_on(frames.return_addresses(), frames.is_truncated(), frames.hash(), size)
+    site_on(frames.stack().or_else(|| stack(frames)), size)
 }
 
 /// As [`site`], of blocks whose stack could not be taken.
 pub(crate) fn site_without_stack(size: usize) -> &'static Site {
-    site_on(&[], false, EMPTY_HASH, size)
+    site_on(find_or_add(&[], false, EMPTY_HASH), size)
 }
 
-fn site_on(addresses: &[usize], is_truncated: bool, hash: u64, size: usize) -> &'static Site {
+#[inline(always)]
+fn site_on(stack: Option<&'static Stack>, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
-    let site = stack(addresses, is_truncated, hash).and_then(|stack| site_of(stack, class));
+    let site = stack.and_then(|stack| site_of(stack, class));
     site.unwrap_or_else(|| {
         drops::STACKS_FULL.raise();
         overflow_site(class)
@@ -159,8 +160,12 @@ fn overflow_site(class: u64) -> &'static Site {
     &OVERFLOW[size_class::index(class).min(size_class::COUNT - 1)]
 }
 
-/// Finds or adds the stack.
-fn stack(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
+/// Finds or adds the stack of `frames`; `None`: there is no room.
+pub(crate) fn stack(frames: &Frames<'_>) -> Option<&'static Stack> {
+    find_or_add(frames.return_addresses(), frames.is_truncated(), frames.hash())
+}
+
+fn find_or_add(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
     let bucket = STACKS.get(bucket(hash))?;
     let is_same = |stack: &Stack| {
         stack.hash == hash && stack.is_truncated == is_truncated && stack.return_addresses == addresses

@@ -8,7 +8,7 @@ use std::process::Command;
 
 #[test]
 fn in_this_build() {
-    assert!(stacks::compare_all() > 5000);
+    assert!(stacks::compare_all() > 10_000);
 }
 
 /// Fat LTO, `opt-level = "s"`, `panic = "abort"`, and no debug information: functions are merged and folded into
@@ -35,5 +35,5 @@ fn in_a_program_of(profile: &str) {
         .expect("cargo starts");
     assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
     let compared: usize = String::from_utf8_lossy(&cargo.stdout).trim().parse().expect("a number");
-    assert!(compared > 5000);
+    assert!(compared > 10_000);
 }

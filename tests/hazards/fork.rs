@@ -26,6 +26,11 @@ fn in_child(body: impl FnOnce()) {
     }
     // What the child was given stays: a lock may be held that its free would wait for.
     std::mem::forget(body);
+    assert_ends_well(child);
+}
+
+/// Waits for the child, which must end within 20 seconds, and well.
+fn assert_ends_well(child: libc::pid_t) {
     let start = Instant::now();
     let mut status = 0;
     loop {
@@ -128,6 +133,31 @@ fn children_begin_anew() {
             in_child(|| while_others_hold_the_locks(|| in_child(|| profile_oneself(Vec::new()))));
         });
         assert!(snapshot().totals().inuse_objects > 3000.0, "the parent goes on");
+    });
+}
+
+/// At one place of one loop, where every stack is known by then.
+#[test]
+fn children_go_on_where_their_parent_was() {
+    isolated(1, || {
+        set_sampling_interval(1);
+        let mut kept: Vec<Vec<u8>> = Vec::with_capacity(2000);
+        let mut child = None;
+        for n in 0..2000 {
+            if n == 1000 {
+                // SAFETY: no other thread is there, and the child ends below.
+                child = Some(unsafe { libc::fork() });
+            }
+            kept.push(black_box(vec![1; 100]));
+        }
+        let counted = snapshot().totals();
+        if child == Some(0) {
+            let is_well = counted.inuse_objects == 1000.0 && counted.inuse_bytes == 100_000.0;
+            // SAFETY: ends the process at once.
+            unsafe { libc::_exit(i32::from(!is_well)) }
+        }
+        assert_ends_well(child.expect("forked on the way"));
+        assert!(counted.inuse_objects >= 2000.0);
     });
 }
 

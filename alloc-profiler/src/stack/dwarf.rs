@@ -16,7 +16,7 @@ use super::recent::{self, Recent, RunEnd};
 use super::registers::{FramePointer, Registers};
 use super::rules::{self, Cfa, Rule};
 use super::tables::{Found, Tables};
-use crate::libraries;
+use crate::{libraries, stacks};
 
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
@@ -43,16 +43,28 @@ pub(super) fn unwind(frames: &mut Frames<'_>, registers: Registers) {
         Walk::from(registers, memory).go(frames, None);
         return;
     };
-    recent.begin();
     // What profiles subtract one from to get at the call, also where there was none.
     let mut position =
         Registers { instruction_pointer: registers.instruction_pointer.wrapping_add(1), ..registers };
     // The stack grows downwards: what called the owner of the room stands above it.
-    if recent.run(frames, &mut position, &memory, frames.room_address()) == RunEnd::Whole {
-        let kept = recent.next();
-        return recent.finish(frames, kept, true);
+    let own_address = frames.room_address();
+    let pays = recent.known.pays();
+    let beginning = if pays { Recent::beginning(position, &memory, own_address) } else { None };
+    frames.stack = beginning.and_then(|beginning| recent.known.find(beginning, &memory));
+    if frames.stack.is_some() {
+        return;
     }
-    go_on(frames, registers, position, memory, &mut recent);
+    recent.begin();
+    if recent.run(frames, &mut position, &memory, own_address) == RunEnd::Whole {
+        let kept = recent.next();
+        recent.finish(frames, kept, true);
+    } else {
+        go_on(frames, registers, position, memory, &mut recent);
+    }
+    if let Some(beginning) = beginning {
+        frames.stack = stacks::stack(frames);
+        frames.stack.inspect(|stack| recent.keep_as_known(beginning, stack));
+    }
 }
 
 /// Where a walk is not all the way like the one before.

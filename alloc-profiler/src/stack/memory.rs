@@ -118,6 +118,12 @@ impl StackMemory {
         (bytes_above as usize <= span.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
     }
 
+    /// The word at `address`, if that is known to be on this stack.
+    #[inline(always)]
+    pub(super) fn read_known(&self, address: usize) -> Option<usize> {
+        (address >= self.low && address <= self.high.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
+    }
+
     /// Whether `address` is known to be on this stack.
     pub(super) fn contains(&self, address: usize) -> bool {
         (self.low..=self.high).contains(&address)

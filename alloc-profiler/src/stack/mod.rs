@@ -9,9 +9,12 @@
 use std::mem::MaybeUninit;
 
 use crate::fork::Alone;
+use crate::stacks::Stack;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod dwarf;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod known;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod memory;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
@@ -52,12 +55,14 @@ pub(crate) struct Frames<'a> {
     is_truncated: bool,
     /// If it is known already.
     hash: Option<u64>,
+    /// The stack that they are, if that is known: then they are not in place.
+    stack: Option<&'static Stack>,
 }
 
 impl<'a> Frames<'a> {
     #[inline(always)]
     pub(crate) fn new(room: &'a mut Room) -> Frames<'a> {
-        Frames { return_addresses: room, depth: 0, is_truncated: false, hash: None }
+        Frames { return_addresses: room, depth: 0, is_truncated: false, hash: None, stack: None }
     }
 
     /// Where on the stack the room is.
@@ -114,6 +119,9 @@ impl<'a> Frames<'a> {
     /// Outermost first.
     #[inline(always)]
     pub(crate) fn return_addresses(&self) -> &[usize] {
+        if let Some(stack) = self.stack {
+            return stack.return_addresses;
+        }
         let initialised =
             self.return_addresses.get(MAX_STACK_DEPTH.saturating_sub(self.depth)..).unwrap_or(&[]);
         // SAFETY: `push`, `extend` and `Recent::run_to_known` alone raise `depth`, by the elements that they wrote.
@@ -122,6 +130,12 @@ impl<'a> Frames<'a> {
 
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated
+    }
+
+    /// The stack that they are, if it was found on the way.
+    #[inline(always)]
+    pub(crate) fn stack(&self) -> Option<&'static Stack> {
+        self.stack
     }
 
     /// Of the return addresses.

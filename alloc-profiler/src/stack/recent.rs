@@ -4,7 +4,7 @@
 //! of the last one, the same return address at the same place, knows where the return addresses beyond it were;
 //! if they are still there, so are their frames: each frame's place follows from the place and the return
 //! address of the one within by a rule that does not change. Every address is read and compared, so nothing is
-//! believed that the stack does not say now.
+//! believed that the stack does not say now. (Where the frame pointer leads, it is read and compared as well.)
 //!
 //! Kept outermost frame first: what two walks have in common stays where it is, and only the frames within are
 //! replaced.
@@ -14,11 +14,13 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
+use super::known::{Beginning, KnownWalks};
 use super::memory::StackMemory;
 use super::registers::{FramePointer, Registers};
-use super::rules::{self, Plain};
+use super::rules::Quick;
 use super::{EMPTY_HASH, Frames, MAX_STACK_DEPTH, add_to_hash};
 use crate::fork::Alone;
+use crate::stacks::Stack;
 use crate::sync::{Guard, Patience, SpinLock};
 
 const SLOTS: usize = 64;
@@ -28,19 +30,24 @@ static RECENT: [SpinLock<Recent>; SLOTS] = [const { SpinLock::new(Recent::NONE) 
 /// Where a frame was that a walk came by, in one word: from its stack pointer up to the end of the stack are the lower
 /// 32 bits' bytes; the next 16 bits are where the frame pointer was saved, from the stack pointer, 0 if it was not.
 #[derive(Clone, Copy)]
-struct Place(u64);
+pub(super) struct Place(u64);
 
 impl Place {
-    /// Found by a kept rule that needs the stack pointer alone.
-    const IS_PLAIN: u64 = 1 << 48;
+    pub(super) const NONE: Place = Place(0);
+    /// Found by [`Registers::go_to_caller`].
+    const IS_QUICK: u64 = 1 << 48;
+    /// From the frame pointer.
+    const IS_FRAMED: u64 = 1 << 49;
 
     #[inline(always)]
-    fn plain(bytes_above: u32, rule: Plain) -> Place {
-        Place(Place::IS_PLAIN | u64::from(rule.frame_pointer_offset() as u16) << 32 | u64::from(bytes_above))
+    fn quick(bytes_above: u32, rule: Quick) -> Place {
+        let framed = if rule.is_framed() { Place::IS_FRAMED } else { 0 };
+        let saved = u64::from(rule.frame_pointer_offset() as u16) << 32;
+        Place(Place::IS_QUICK | framed | saved | u64::from(bytes_above))
     }
 
     #[inline(always)]
-    fn bytes_above(self) -> u32 {
+    pub(super) fn bytes_above(self) -> u32 {
         self.0 as u32
     }
 
@@ -49,9 +56,55 @@ impl Place {
     }
 
     #[inline(always)]
-    fn is_plain(self) -> bool {
-        self.0 & Place::IS_PLAIN != 0
+    fn is_quick(self) -> bool {
+        self.0 & Place::IS_QUICK != 0
     }
+
+    #[inline(always)]
+    fn is_framed(self) -> bool {
+        self.0 & Place::IS_FRAMED != 0
+    }
+
+    fn cfa(self, memory: &StackMemory) -> usize {
+        memory.stack_pointer(self.bytes_above())
+    }
+
+    /// The caller's frame pointer, if it was saved here.
+    fn saved_frame_pointer(self, memory: &StackMemory) -> Option<FramePointer> {
+        let offset = self.frame_pointer_offset();
+        (offset != 0).then(|| FramePointer::At(self.cfa(memory).wrapping_add_signed(offset)))
+    }
+}
+
+/// Whether frames are still what they were, all of them: outermost first, all found quickly, and from the frame pointer
+/// at most the first `framed_end`. Where they begin, it is `frame_pointer`.
+#[inline(always)]
+pub(super) fn are_there(
+    return_addresses: &[usize],
+    places: &[Place],
+    framed_end: usize,
+    frame_pointer: FramePointer,
+    memory: &StackMemory,
+) -> bool {
+    let is_there = |(&return_address, place): (&usize, &Place)| {
+        memory.read_above(place.bytes_above()) == Some(return_address)
+    };
+    return_addresses.iter().zip(places).rev().all(is_there)
+        && (framed_end == 0 || lead_there(places, framed_end, frame_pointer, memory))
+}
+
+/// Whether frame pointers lead to the places that were found from one.
+fn lead_there(
+    places: &[Place],
+    framed_end: usize,
+    frame_pointer: FramePointer,
+    memory: &StackMemory,
+) -> bool {
+    (0..framed_end).zip(places).filter(|(_, place)| place.is_framed()).all(|(index, place)| {
+        let mut within = places.get(index.wrapping_add(1)..).unwrap_or(&[]).iter();
+        let saved = within.find_map(|place| place.saved_frame_pointer(memory));
+        saved.unwrap_or(frame_pointer).cfa(memory) == Some(place.cfa(memory))
+    })
 }
 
 /// Two walks, outermost frame first: the last one, and the places of the present one, where `Frames` has it.
@@ -63,35 +116,67 @@ pub(super) struct Recent {
     len: usize,
     /// It ended where stacks end, and not because we had to give up.
     is_whole: bool,
-    /// How many of its frames are plain, from the outermost.
-    plain_len: usize,
+    /// How many of its frames were found quickly, from the outermost.
+    quick_len: usize,
+    /// From here on, no frame was found from the frame pointer.
+    framed_end: usize,
     present: [Place; MAX_STACK_DEPTH],
     /// How many frames of the last walk can still come up, from the outermost.
     next: usize,
+    pub(super) known: KnownWalks,
 }
 
-/// How a run of plain frames ended.
+/// How a run of frames that are found quickly ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunEnd {
     /// At the end of the stack: from some frame outwards all is as it was.
     Whole,
     /// Where this walk and the last one part, after some way in common.
     Parted,
-    /// At a frame without a kept rule, or with one that is not plain, or where there is no more room.
+    /// At a frame that has no caller, or one that is not found quickly, or where there is no more room.
     Unknown,
 }
 
 impl Recent {
     const NONE: Recent = Recent {
         return_addresses: [0; MAX_STACK_DEPTH],
-        places: [Place(0); MAX_STACK_DEPTH],
+        places: [Place::NONE; MAX_STACK_DEPTH],
         hashes: [0; MAX_STACK_DEPTH],
         len: 0,
         is_whole: false,
-        plain_len: 0,
-        present: [Place(0); MAX_STACK_DEPTH],
+        quick_len: 0,
+        framed_end: 0,
+        present: [Place::NONE; MAX_STACK_DEPTH],
         next: 0,
+        known: KnownWalks::NONE,
     };
+
+    /// Where the walk from `registers` begins, if its first frames are found quickly. Those below `own_address` are
+    /// passed by. The instruction pointer is a return address.
+    #[inline(always)]
+    pub(super) fn beginning(
+        mut registers: Registers,
+        memory: &StackMemory,
+        own_address: usize,
+    ) -> Option<Beginning> {
+        let mut frame_pointer = registers.frame_pointer;
+        registers.go_to_caller(memory)?;
+        while registers.stack_pointer <= own_address {
+            frame_pointer = registers.frame_pointer;
+            registers.go_to_caller(memory)?;
+        }
+        let bytes_above = memory.bytes_above(registers.stack_pointer);
+        registers.go_to_caller(memory)?;
+        Some(Beginning { bytes_above, frame_pointer, return_address: registers.instruction_pointer })
+    }
+
+    /// Keeps the walk that was finished last, which found `stack`, if it can be known again.
+    pub(super) fn keep_as_known(&mut self, beginning: Beginning, stack: &'static Stack) {
+        if self.is_whole && self.quick_len == self.len {
+            let places = self.places.get(..self.len).unwrap_or(&[]);
+            self.known.keep(beginning, stack, places, self.framed_end);
+        }
+    }
 
     /// Begins a walk.
     #[inline(always)]
@@ -99,9 +184,9 @@ impl Recent {
         self.next = self.len;
     }
 
-    /// Goes on from caller to caller as long as their rules are kept and plain: nearly all the way. Where the last walk
-    /// has been, takes over from it what is still there. Frames below `own_address` are passed by. The instruction
-    /// pointer in `registers` is a return address.
+    /// Goes on from caller to caller as long as they are found quickly: nearly all the way. Where the last walk has been,
+    /// takes over from it what is still there. Frames below `own_address` are passed by. The instruction pointer in
+    /// `registers` is a return address.
     #[inline(always)]
     pub(super) fn run(
         &mut self,
@@ -110,26 +195,27 @@ impl Recent {
         memory: &StackMemory,
         own_address: usize,
     ) -> RunEnd {
-        let start = MAX_STACK_DEPTH.saturating_sub(frames.depth);
-        let is_known = self.run_to_known(frames, registers, memory, own_address);
-        if is_known {
-            let beyond = self.next;
-            let (return_addresses, places) = self.last(beyond);
-            let is_there = |(return_address, place): (&usize, &Place)| {
-                memory.read_above(place.bytes_above()) == Some(*return_address)
-            };
-            if self.is_whole
-                && beyond <= self.plain_len
-                && beyond <= MAX_STACK_DEPTH.saturating_sub(frames.depth)
-                && return_addresses.iter().zip(places).rev().all(is_there)
-            {
-                frames.extend(return_addresses);
-                return RunEnd::Whole;
-            }
-            self.take_over(frames, memory);
+        if !self.run_to_known(frames, registers, memory, own_address) {
+            return RunEnd::Unknown;
         }
-        self.stand_at_outermost(start, frames, registers, memory);
-        if is_known { RunEnd::Parted } else { RunEnd::Unknown }
+        let beyond = self.next;
+        let (return_addresses, places) = self.last(beyond);
+        if self.is_whole
+            && beyond <= self.quick_len
+            && beyond <= MAX_STACK_DEPTH.saturating_sub(frames.depth)
+            && are_there(
+                return_addresses,
+                places,
+                self.framed_end.min(beyond),
+                registers.frame_pointer,
+                memory,
+            )
+        {
+            frames.extend(return_addresses);
+            return RunEnd::Whole;
+        }
+        self.take_over(frames, registers, memory);
+        RunEnd::Parted
     }
 
     /// True: the outermost of `frames` is the last walk's too; `next` are beyond it.
@@ -142,42 +228,33 @@ impl Recent {
         own_address: usize,
     ) -> bool {
         let memory = *memory;
-        let Registers { instruction_pointer: mut return_address, mut stack_pointer, .. } = *registers;
+        let mut here = *registers;
         let mut index = MAX_STACK_DEPTH.saturating_sub(frames.depth);
         let mut next = self.next;
         let mut is_known = false;
-        'run: while let Some(rule) = rules::plain(return_address.wrapping_sub(1)) {
-            let cfa = stack_pointer.wrapping_add(rule.offset());
-            // Offsets are 8 at least, so the read is above the stack pointer, and each is above the one before.
-            let Some(callers) = memory.read_upwards(cfa.wrapping_sub(8)) else { break };
-            if callers == 0 {
-                break;
-            }
-            if cfa <= own_address {
-                (return_address, stack_pointer) = (callers, cfa);
-                let offset = rule.frame_pointer_offset();
-                if offset != 0 {
-                    registers.frame_pointer = FramePointer::At(cfa.wrapping_add_signed(offset as isize));
-                }
+        'run: while index != 0
+            && let Some(rule) = here.go_to_caller(&memory)
+        {
+            if here.stack_pointer <= own_address {
                 continue;
             }
-            let Some(inner) = index.checked_sub(1) else { break };
+            let inner = index.wrapping_sub(1);
             let (Some(place), Some(room)) =
                 (self.present.get_mut(inner), frames.return_addresses.get_mut(inner))
             else {
                 break;
             };
-            (return_address, stack_pointer, index) = (callers, cfa, inner);
-            room.write(return_address);
-            let bytes_above = memory.bytes_above(cfa);
-            *place = Place::plain(bytes_above, rule);
+            index = inner;
+            room.write(here.instruction_pointer);
+            let bytes_above = memory.bytes_above(here.stack_pointer);
+            *place = Place::quick(bytes_above, rule);
             while let Some(candidate) = next.checked_sub(1)
                 && let Some(place) = self.places.get(candidate)
                 && place.bytes_above() >= bytes_above
             {
                 next = candidate;
                 if place.bytes_above() == bytes_above {
-                    if self.return_addresses.get(candidate) == Some(&return_address) {
+                    if self.return_addresses.get(candidate) == Some(&here.instruction_pointer) {
                         is_known = true;
                         break 'run;
                     }
@@ -185,8 +262,7 @@ impl Recent {
                 }
             }
         }
-        registers.instruction_pointer = return_address;
-        registers.stack_pointer = stack_pointer;
+        *registers = here;
         frames.depth = MAX_STACK_DEPTH.wrapping_sub(index);
         self.next = next;
         is_known
@@ -198,42 +274,26 @@ impl Recent {
         (self.return_addresses.get(..count).unwrap_or(&[]), self.places.get(..count).unwrap_or(&[]))
     }
 
-    /// Of the frames that are `next`, as many as are plain and still there.
+    /// Of the frames that are `next`, as many as are found quickly and still there.
     #[cold]
-    fn take_over(&mut self, frames: &mut Frames<'_>, memory: &StackMemory) {
+    fn take_over(&mut self, frames: &mut Frames<'_>, registers: &mut Registers, memory: &StackMemory) {
         while let Some(next) = self.next.checked_sub(1)
             && let (Some(&return_address), Some(&place)) =
                 (self.return_addresses.get(next), self.places.get(next))
-            && place.is_plain()
             && memory.read_above(place.bytes_above()) == Some(return_address)
+            && place.is_quick()
+            && (!place.is_framed() || registers.frame_pointer.cfa(memory) == Some(place.cfa(memory)))
             && let Some(index) = MAX_STACK_DEPTH.wrapping_sub(1).checked_sub(frames.depth)
             && let Some(present) = self.present.get_mut(index)
         {
             *present = place;
             frames.push(return_address);
             self.next = next;
-        }
-    }
-
-    /// Sets `registers` to those of the outermost frame, if there is one beyond number `start`.
-    #[cold]
-    fn stand_at_outermost(
-        &self,
-        start: usize,
-        frames: &Frames<'_>,
-        registers: &mut Registers,
-        memory: &StackMemory,
-    ) {
-        let outermost = MAX_STACK_DEPTH.saturating_sub(frames.depth);
-        let passed = self.present.get(outermost..start).unwrap_or(&[]);
-        if let (Some(place), Some(return_address)) = (passed.first(), frames.return_addresses().first()) {
-            registers.instruction_pointer = *return_address;
-            registers.stack_pointer = memory.stack_pointer(place.bytes_above());
-        }
-        if let Some(place) = passed.iter().find(|place| place.frame_pointer_offset() != 0) {
-            let saved_at =
-                memory.stack_pointer(place.bytes_above()).wrapping_add_signed(place.frame_pointer_offset());
-            registers.frame_pointer = FramePointer::At(saved_at);
+            registers.instruction_pointer = return_address;
+            registers.stack_pointer = place.cfa(memory);
+            if let Some(saved) = place.saved_frame_pointer(memory) {
+                registers.frame_pointer = saved;
+            }
         }
     }
 
@@ -250,8 +310,15 @@ impl Recent {
     pub(super) fn finish(&mut self, frames: &mut Frames<'_>, kept: usize, is_whole: bool) {
         let outer = kept.checked_sub(1).and_then(|outer| self.hashes.get(outer));
         let mut hash = outer.copied().unwrap_or(EMPTY_HASH);
-        let mut are_plain = true;
-        let mut plain_len = kept;
+        let mut len = kept;
+        let mut are_quick = true;
+        let mut quick_len = kept;
+        let mut framed_end = self.framed_end;
+        if framed_end > kept {
+            let mut of_kept = self.places.get(..kept).unwrap_or(&[]).iter();
+            framed_end =
+                of_kept.rposition(|place| place.is_framed()).map_or(0, |index| index.wrapping_add(1));
+        }
         let within = frames.return_addresses().get(kept..).unwrap_or(&[]);
         let present = self.present.get(MAX_STACK_DEPTH.saturating_sub(within.len())..).unwrap_or(&[]);
         let addresses = self.return_addresses.get_mut(kept..).unwrap_or(&mut []);
@@ -262,13 +329,18 @@ impl Recent {
             last.zip(within.iter().zip(present))
         {
             hash = add_to_hash(hash, address);
-            are_plain &= place.is_plain();
-            plain_len = plain_len.wrapping_add(usize::from(are_plain));
+            are_quick &= place.is_quick();
+            quick_len = quick_len.wrapping_add(usize::from(are_quick));
             (*last_address, *last_place, *last_hash) = (address, place, hash);
+            len = len.wrapping_add(1);
+            if place.is_framed() {
+                framed_end = len;
+            }
         }
         self.len = frames.depth;
         self.is_whole = is_whole;
-        self.plain_len = plain_len;
+        self.quick_len = quick_len;
+        self.framed_end = framed_end;
         frames.hash = Some(hash);
     }
 
@@ -287,6 +359,7 @@ impl Recent {
 pub(super) fn begin_anew(alone: &Alone) {
     for slot in &RECENT {
         let mut recent = slot.seize(alone);
+        recent.known.forget();
         if recent.len != 0 {
             recent.len = 0;
         }

@@ -38,12 +38,18 @@ const IS_FRAME_POINTER_BASED: u64 = 1 << 49;
 const HAS_FRAME_POINTER: u64 = 1 << 50;
 const IS_OUTERMOST: u64 = 1 << 51;
 
-/// A kept rule of the usual form: the CFA is at an offset from the stack pointer.
+/// A kept rule with a CFA.
 #[derive(Clone, Copy)]
-pub(super) struct Plain(u64);
+pub(super) struct Quick(u64);
 
-impl Plain {
-    /// Of the CFA from the stack pointer, 8 at least.
+impl Quick {
+    /// The CFA is at the offset from the frame pointer, and not from the stack pointer.
+    #[inline(always)]
+    pub(super) fn is_framed(self) -> bool {
+        self.0 & IS_FRAME_POINTER_BASED != 0
+    }
+
+    /// Of the CFA; from the stack pointer, 8 at least.
     #[inline(always)]
     pub(super) fn offset(self) -> usize {
         self.0 as u32 as usize
@@ -56,13 +62,13 @@ impl Plain {
     }
 }
 
-/// The rule for an address, if it is kept and plain.
+/// The rule for an address, if it is kept and there is a caller.
 #[inline(always)]
-pub(super) fn plain(address: usize) -> Option<Plain> {
+pub(super) fn quick(address: usize) -> Option<Quick> {
     let [tag, packed] = entry(address);
     let packed_rule = packed.load(Relaxed);
-    let is_plain = packed_rule & (IS_KEPT | IS_FRAME_POINTER_BASED | IS_OUTERMOST) == IS_KEPT;
-    (is_plain && tag.load(Relaxed) ^ packed_rule == address as u64).then_some(Plain(packed_rule))
+    let has_caller = packed_rule & (IS_KEPT | IS_OUTERMOST) == IS_KEPT;
+    (has_caller && tag.load(Relaxed) ^ packed_rule == address as u64).then_some(Quick(packed_rule))
 }
 
 /// A kept rule.
@@ -134,18 +140,22 @@ mod tests {
             Rule::Frame { cfa: Cfa::FramePointer(-8), frame_pointer: Some(i16::MIN) },
             Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(0) },
         ];
-        assert!(kept(0).is_none() && plain(0).is_none());
+        assert!(kept(0).is_none() && quick(0).is_none());
         for (n, rule) in rules.into_iter().enumerate() {
             let address = 0x5555_5555_0000 + n;
             assert!(kept(address).is_none());
             keep(address, rule);
             assert_eq!(kept(address).map(Kept::rule), Some(rule));
-            let parts = plain(address).map(|rule| (rule.offset(), rule.frame_pointer_offset()));
+            let parts =
+                quick(address).map(|rule| (rule.is_framed(), rule.offset(), rule.frame_pointer_offset()));
             let expected = match rule {
                 Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer } => {
-                    Some((offset as usize, frame_pointer.unwrap_or(0)))
+                    Some((false, offset as u32 as usize, frame_pointer.unwrap_or(0)))
                 }
-                _ => None,
+                Rule::Frame { cfa: Cfa::FramePointer(offset), frame_pointer } => {
+                    Some((true, offset as u32 as usize, frame_pointer.unwrap_or(0)))
+                }
+                Rule::Outermost => None,
             };
             assert_eq!(parts, expected);
         }

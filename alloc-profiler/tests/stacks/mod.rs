@@ -1,7 +1,7 @@
 //! Stacks of every kind, on each of which our unwinder and the platform's must find the same call chain, to the
 //! last frame: through recursion, closures, trait objects, callbacks from C, panics in flight, async polls,
-//! thread starts, signals, and deeper than we keep; and some thousand in a row that have their outer frames in
-//! common.
+//! thread starts, signals, and deeper than we keep; some thousand in a row that have their outer frames in common; and
+//! some thousand that were there before, or begin as others did.
 //!
 //! Shared with an example, so that a program built in another way can run through them too.
 
@@ -51,6 +51,16 @@ fn over_aligned(what: &'static str) {
     let aligned = black_box(Aligned([1; 256]));
     compare(what);
     black_box(&aligned.0);
+}
+
+/// A frame larger by some words below an aligned one, which may stand at the same place all the same: then what is left
+/// of another such call lies between the two.
+#[inline(never)]
+fn below_an_aligned_frame<const WORDS: usize>() -> u64 {
+    let words = black_box([0; WORDS]);
+    over_aligned("an aligned frame at the same place");
+    // By no call, which would leave another return address there.
+    words[0]
 }
 
 /// Calls itself through other functions as `numbers` says, and compares at each return and between calls: stacks
@@ -168,10 +178,31 @@ pub(crate) fn compare_all() -> usize {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % 11
     });
-    let mut numbers = numbers.take(5000).peekable();
+    let first: Vec<u64> = numbers.take(5000).collect();
+    let mut numbers = first.iter().copied().peekable();
     while numbers.peek().is_some() {
         wander(&mut numbers, 0);
     }
+    // Whole stacks are remembered while many are taken: the same few short ways, each of which parts from the others
+    // somewhere.
+    let interval = alloc_profiler::sampling_interval();
+    alloc_profiler::set_sampling_interval(1);
+    for tour in 0..600 {
+        wander(&mut first.chunks(12).nth(tour % 5).expect("there are more").iter().copied(), 0);
+    }
+    for _ in 0..200 {
+        // Each leaves above the next one's place what the next one does not write over.
+        let calls: [fn() -> u64; 6] = [
+            below_an_aligned_frame::<22>,
+            below_an_aligned_frame::<18>,
+            below_an_aligned_frame::<14>,
+            below_an_aligned_frame::<10>,
+            below_an_aligned_frame::<5>,
+            below_an_aligned_frame::<1>,
+        ];
+        black_box(calls.map(|call| call()));
+    }
+    alloc_profiler::set_sampling_interval(interval);
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| compare("panic hook")));
@@ -221,7 +252,7 @@ pub(crate) fn compare_all() -> usize {
 
     let seen = SEEN.take();
     let count = |what| seen.iter().filter(|(seen, _)| *seen == what).count();
-    assert!(count("wandering") > 5000);
+    assert!(count("wandering") > 10_000);
     assert_eq!(seen_in_thread.len(), 1);
     assert!(seen.len() >= 17, "{seen:?}");
     assert_eq!(seen.iter().map(|&(_, depth)| depth).max(), Some(MAX_STACK_DEPTH));

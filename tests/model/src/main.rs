@@ -38,6 +38,8 @@ const A: usize = BLOCKS[0];
 const B: usize = BLOCKS[1];
 const C: usize = BLOCKS[2];
 const D: usize = BLOCKS[3];
+/// Of another shard.
+const ELSEWHERE: usize = 0x7100_0000;
 
 fn sample(address: usize, size: usize) -> LiveSample {
     LiveSample { address, size, weight: size as f64, site_id: size as u32, born: 3 }
@@ -51,7 +53,7 @@ fn insert_all(addresses: &[usize]) {
 
 /// What is in the table once nobody else is at it.
 fn assert_holds(addresses: &[usize]) {
-    for &address in BLOCKS.iter() {
+    for &address in BLOCKS.iter().chain(&[ELSEWHERE]) {
         let expected = addresses.contains(&address).then(|| sample(address, address));
         assert_eq!(live::take(address), expected, "{address:#x}");
         assert_eq!(live::take(address), None);
@@ -92,9 +94,9 @@ impl Model {
     }
 }
 
-const MODELS: [Model; 6] = [
+const MODELS: [Model; 7] = [
     Model {
-        name: "removals move each other's records",
+        name: "removals keep each other's records in reach",
         before: &[A, B, C, D],
         threads: &[|| take_own(A, A), || take_own(B, B), || take_own(C, C)],
         check: |_| assert_holds(&[D]),
@@ -119,6 +121,25 @@ const MODELS: [Model; 6] = [
             let mut left = BLOCKS.to_vec();
             left.remove(3);
             left.truncate(if done[0] { 12 } else { 11 });
+            assert_holds(&left);
+        },
+    },
+    Model {
+        name: "the table outgrown is another shard's at once",
+        before: BLOCKS.first_chunk::<12>().unwrap(),
+        threads: &[
+            || {
+                live::insert(&sample(BLOCKS[12], BLOCKS[12])).is_ok()
+                    && live::insert(&sample(ELSEWHERE, ELSEWHERE)).is_ok()
+            },
+            || take_own(BLOCKS[3], BLOCKS[3]),
+        ],
+        check: |done| {
+            let grown = live::take(BLOCKS[12]).is_some();
+            let other = live::take(ELSEWHERE).is_some();
+            assert_eq!(grown && other, done[0]);
+            let mut left = BLOCKS[..12].to_vec();
+            left.remove(3);
             assert_holds(&left);
         },
     },
@@ -160,6 +181,8 @@ fn use_everything() {
         insert_all(&BLOCKS);
         assert_holds(&BLOCKS);
         insert_all(&BLOCKS[..8]);
+        insert_all(&[ELSEWHERE]);
+        assert_eq!(live::take(ELSEWHERE), Some(sample(ELSEWHERE, ELSEWHERE)));
     });
     live::with_locks_held(|| {
         sync::learn(|| BLOCKS[..8].iter().for_each(|&address| assert_eq!(live::take(address), None)));
