@@ -5,9 +5,9 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_int;
 use std::hint::black_box;
-use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::time::{Duration, Instant};
+use std::{ptr, thread};
 
 use alloc_profiler::{SamplingAllocator, set_sampling_interval, snapshot};
 
@@ -53,7 +53,15 @@ static SLOTTED: SamplingAllocator<Slots> = SamplingAllocator::with_allocator(Slo
     next: AtomicUsize::new(0),
 });
 
-static HANDLED: AtomicU64 = AtomicU64::new(0);
+/// Signals that arrive for each second that a thread runs, at least. They are sent four times as often: those that
+/// come while it does not run, or while its machine does not, arrive as one.
+const SIGNALS_PER_SECOND: u64 = 5000;
+const SIGNAL_INTERVAL_NANOS: i64 = 50_000;
+
+thread_local! {
+    // Without `Drop`, and there from the start: a handler may use it.
+    static HANDLED: AtomicU64 = const { AtomicU64::new(0) };
+}
 
 fn allocate_and_free(bytes: usize) {
     let layout = Layout::from_size_align(bytes, 16).expect("valid");
@@ -72,10 +80,10 @@ extern "C" fn handle(_signal: c_int) {
     // Kept for those who interrupt, restored by whom they interrupt: here by nobody but us.
     assert_eq!(errno(), 99);
     set_errno(55);
-    HANDLED.fetch_add(1, Relaxed);
+    HANDLED.with(|handled| handled.fetch_add(1, Relaxed));
 }
 
-/// Interrupts this thread 5000 times a second, for ever.
+/// Interrupts this thread again and again, for ever.
 fn interrupt(flags: c_int) {
     // SAFETY: plain structures, zero where they are not set; the handler does what a handler may, with the
     // allocator that it has.
@@ -90,19 +98,28 @@ fn interrupt(flags: c_int) {
         event.sigev_notify_thread_id = libc::gettid();
         let mut timer: libc::timer_t = ptr::null_mut();
         assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
-        let every = libc::timespec { tv_sec: 0, tv_nsec: 200_000 };
+        let every = libc::timespec { tv_sec: 0, tv_nsec: SIGNAL_INTERVAL_NANOS };
         let times = libc::itimerspec { it_interval: every, it_value: every };
         assert_eq!(libc::timer_settime(timer, 0, &raw const times, ptr::null_mut()), 0);
     }
 }
 
-/// Allocates until the time is over or it was interrupted often enough.
-fn work() {
-    set_sampling_interval(1);
-    let before = snapshot();
-    let start = Instant::now();
+/// How long this thread has run.
+fn time_on_processor() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills `time` in.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Allocates until the time is over and it was interrupted often enough for that, and says how often.
+fn allocate_interrupted() -> u64 {
+    let seconds = pick(2, 30);
+    let all_handled = || HANDLED.with(|handled| handled.load(Relaxed));
+    let (start, handled_before, run_before) = (Instant::now(), all_handled(), time_on_processor());
+    let handled = || all_handled() - handled_before;
     let (mut count, mut slowest) = (0_u64, Duration::ZERO);
-    while start.elapsed() < Duration::from_secs(pick(2, 30)) {
+    while start.elapsed() < Duration::from_secs(seconds) || handled() < seconds * SIGNALS_PER_SECOND {
         let round = Instant::now();
         for n in 0..1000 {
             allocate_and_free(n % 128 + 1);
@@ -110,10 +127,22 @@ fn work() {
         count += 1000;
         slowest = slowest.max(round.elapsed());
     }
-    let handled = HANDLED.load(Relaxed);
-    println!("{count} blocks, {handled} signals, slowest thousand {slowest:?}");
-    assert!(handled > 100, "only {handled} signals");
+    let (handled, run, elapsed) = (handled(), time_on_processor() - run_before, start.elapsed());
+    let rate = handled as f64 / run.as_secs_f64();
+    println!(
+        "{count} blocks, {handled} signals in {elapsed:.1?}, {rate:.0} for each second of {run:.1?} that it ran, \
+         slowest thousand {slowest:?}"
+    );
+    assert!(rate > SIGNALS_PER_SECOND as f64, "only {rate:.0} signals a second");
     assert!(slowest < Duration::from_secs(2), "stalled for {slowest:?}");
+    count
+}
+
+/// Profiles `load`, which allocates as many blocks as it returns.
+fn profiled(load: impl FnOnce() -> u64) {
+    set_sampling_interval(1);
+    let before = snapshot();
+    let count = load();
     let after = snapshot();
     assert_consistent(&after);
     let growth = after.since(&before);
@@ -127,7 +156,24 @@ fn work() {
 fn handlers_may_allocate() {
     isolated(1, || {
         interrupt(0);
-        work();
+        profiled(allocate_interrupted);
+    });
+}
+
+/// A thread is interrupted while it holds a lock that the other wants.
+#[test]
+fn handlers_may_allocate_while_others_do() {
+    isolated(1, || {
+        profiled(|| {
+            let interrupted = || {
+                interrupt(0);
+                allocate_interrupted()
+            };
+            thread::scope(|scope| {
+                let other = scope.spawn(interrupted);
+                interrupted() + other.join().expect("no panic")
+            })
+        });
     });
 }
 
@@ -143,7 +189,7 @@ fn handlers_may_allocate_on_a_small_stack_of_their_own() {
         // SAFETY: the stack is there for ever.
         assert_eq!(unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) }, 0);
         interrupt(libc::SA_ONSTACK);
-        work();
+        profiled(allocate_interrupted);
         let below = below.as_ptr();
         // SAFETY: within the slice; handlers may have written there.
         let touched = (0..(64 << 10) - BYTES).find(|&n| unsafe { below.add(n).read_volatile() } != PAINT);
