@@ -89,7 +89,21 @@ pub fn is_installed() -> bool {
 /// Runs `f` with what this thread allocates left out of the profile. Frees are noticed as ever.
 ///
 /// For code whose memory is not the program's own, such as the profiler's server. Calls nest, and a panic in
-/// `f` ends the pause too.
+/// `f` ends the pause too. The pause is over where `f` returns, so that none can be held across an `await`, after
+/// which another thread may go on:
+///
+/// ```compile_fail,E0728
+/// # async fn answer(request: impl Future<Output = String>) {
+/// alloc_profiler::unsampled(|| request.await.clone());
+/// # }
+/// ```
+///
+/// ```
+/// # async fn answer(request: impl Future<Output = String>) {
+/// let request = request.await;
+/// alloc_profiler::unsampled(|| request.clone());
+/// # }
+/// ```
 ///
 /// # Cost
 ///
