@@ -19,7 +19,9 @@ address() {
   export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:use_sigaltstack=0
   tests --test every_allocation_is_exact --test snapshots_hold_together_under_load \
     --test limits_hold_and_totals_stay_right --test a_new_interval_reaches_running_threads \
-    --test ages_are_those_of_the_blocks --test frames_in_libraries_are_named
+    --test ages_are_those_of_the_blocks --test estimates_match_the_truth
+  # It reads profiles by Go.
+  PATH="$(scripts/install-go.sh):$PATH" tests --test frames_in_libraries_are_named
   # Not those that limit or measure memory and stack, which are the sanitizer's then, and one that takes minutes.
   tests --test hazards -- --test-threads=2 --skip stack_room --skip memory_may_run_out --skip a_million_stacks \
     --skip distances_are_geometric
