@@ -3,6 +3,7 @@
 //! The system's allocator could not take that, so these tests have one of their own within.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
@@ -53,14 +54,15 @@ static SLOTTED: SamplingAllocator<Slots> = SamplingAllocator::with_allocator(Slo
     next: AtomicUsize::new(0),
 });
 
-/// Signals that arrive for each second that a thread runs, at least. They are sent four times as often: those that
-/// come while it does not run, or while its machine does not, arrive as one.
+/// Signals that arrive for each second that a thread runs, at least.
 const SIGNALS_PER_SECOND: u64 = 5000;
-const SIGNAL_INTERVAL_NANOS: i64 = 50_000;
+/// What a thread has for itself between two: a quarter of what that leaves it, for handlers take time, and machines stop.
+const NANOS_BETWEEN_SIGNALS: i64 = 50_000;
 
 thread_local! {
-    // Without `Drop`, and there from the start: a handler may use it.
+    // Without `Drop`, and there from the start: a handler may use them.
     static HANDLED: AtomicU64 = const { AtomicU64::new(0) };
+    static TIMER: Cell<libc::timer_t> = const { Cell::new(ptr::null_mut()) };
 }
 
 fn allocate_and_free(bytes: usize) {
@@ -81,6 +83,15 @@ extern "C" fn handle(_signal: c_int) {
     assert_eq!(errno(), 99);
     set_errno(55);
     HANDLED.with(|handled| handled.fetch_add(1, Relaxed));
+    start_timer();
+}
+
+/// For one signal.
+fn start_timer() {
+    let nanos = |tv_nsec| libc::timespec { tv_sec: 0, tv_nsec };
+    let times = libc::itimerspec { it_interval: nanos(0), it_value: nanos(NANOS_BETWEEN_SIGNALS) };
+    // SAFETY: this thread's own timer, and a handler may do that.
+    assert_eq!(unsafe { libc::timer_settime(TIMER.get(), 0, &raw const times, ptr::null_mut()) }, 0);
 }
 
 /// Interrupts this thread again and again, for ever.
@@ -98,10 +109,9 @@ fn interrupt(flags: c_int) {
         event.sigev_notify_thread_id = libc::gettid();
         let mut timer: libc::timer_t = ptr::null_mut();
         assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
-        let every = libc::timespec { tv_sec: 0, tv_nsec: SIGNAL_INTERVAL_NANOS };
-        let times = libc::itimerspec { it_interval: every, it_value: every };
-        assert_eq!(libc::timer_settime(timer, 0, &raw const times, ptr::null_mut()), 0);
+        TIMER.set(timer);
     }
+    start_timer();
 }
 
 /// How long this thread has run.
