@@ -149,7 +149,7 @@ impl<'a> Frames<'a> {
 /// Makes the better unwinder ready, where there is one. Called by whatever the program calls of ours, never on
 /// the allocation path.
 pub(crate) fn prepare() {
-    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64", not(elsewhere)))]
     dwarf::prepare();
 }
 
@@ -164,9 +164,9 @@ pub(crate) fn begin_anew(alone: &Alone) {
 /// Whether enough is left of the stack that we are on to find out what called us, as far as can be told.
 #[inline(never)]
 pub(crate) fn has_room() -> bool {
-    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64", not(elsewhere)))]
     return memory::has_room(registers::Registers::here().stack_pointer);
-    #[cfg(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")))]
+    #[cfg(any(elsewhere, not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))))]
     true
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn capture(frames: &mut Frames<'_>) {
     if dwarf::is_ready() {
         return dwarf::unwind(frames, registers::Registers::here());
     }
-    #[cfg(all(unix, not(target_env = "musl")))]
+    #[cfg(all(unix, not(target_env = "musl"), not(elsewhere = "musl")))]
     fallback::unwind(frames);
 }
 

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# What other platforms do about stacks, on this one: the platform's unwinder, as on all of Unix but x86-64 Linux with
+# glibc; then no stacks, as with musl and on Windows. Nowhere else is it known how much stack is left.
+#
+# Left out: what tells by stacks of our own unwinder, or by how much stack is left.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/elsewhere
+
+skipped=(--skip foreign_code::code_may --skip foreign_code::fibers_may --skip foreign_code::frame_pointers
+  --skip libraries:: --skip on_a_small_stack --skip where_little_stack)
+run() {
+  # What is not used elsewhere is not used here either.
+  export RUSTFLAGS="--cfg elsewhere $1 -Adead_code"
+  cargo test -q -p alloc-profiler --lib
+  cargo test -q -p workspace-tests --test a_new_interval_reaches_running_threads --test ages_are_those_of_the_blocks \
+    --test snapshots_hold_together_under_load "${@:2}"
+  cargo test -q -p workspace-tests --test hazards -- --test-threads=2 "${skipped[@]}"
+}
+
+run "" --test every_allocation_is_exact --test limits_hold_and_totals_stay_right
+skipped+=(--skip a_million_stacks --skip memory_may_run_out --skip deep_recursion)
+run '--cfg elsewhere="musl"'
