@@ -131,7 +131,9 @@ fn remove_with<R>(address: usize, read: impl FnOnce(&Table, usize) -> R) -> Opti
 /// Brings what [`insert`] will look at into the cache, without waiting for it.
 pub(crate) fn prefetch(address: usize) {
     if let Some(table) = shard(address).table.load() {
-        table.keys.get(table.home(address)).inspect(|key| memory::prefetch(*key));
+        let home = table.home(address);
+        table.keys.get(home).inspect(|key| memory::prefetch(*key));
+        table.values.get(home).inspect(|values| memory::prefetch(*values));
     }
 }
 
