@@ -188,4 +188,5 @@ def main():
     sys.exit(f"mutants: {len(survivors)} survived" if survivors else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
