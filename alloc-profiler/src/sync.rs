@@ -2,7 +2,7 @@
 //! thread inside its allocator, and must give up after a while, for its owner may be stopped for good.
 //!
 //! It is held for some dozen instructions, or one small table's growth, and never across unwinding, the
-//! inner allocator, the loader or encoding.
+//! inner allocator, the loader or encoding; but for those of `stack::recent`, which nobody waits for.
 //!
 //! Path: *allocation path*, sampled blocks only.
 

@@ -10,6 +10,8 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
+use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+
 use super::memory::StackMemory;
 use super::recent::{Place, are_there};
 use super::registers::FramePointer;
@@ -132,10 +134,12 @@ impl KnownWalks {
         let Some(set) = self.sets.get_mut(beginning.set()) else { return };
         let free = set.iter().position(|walk| walk.stack.is_none());
         if let Some(walk) = set.get_mut(free.unwrap_or(self.kept & (WAYS - 1))) {
+            // Counted first: a child of `fork` forgets what was kept by this count.
+            self.kept = self.kept.wrapping_add(1);
+            compiler_fence(SeqCst);
             walk.stack = Some(stack);
             walk.framed_end = framed_end;
             walk.places.iter_mut().zip(places).for_each(|(kept, &place)| *kept = place);
-            self.kept = self.kept.wrapping_add(1);
         }
     }
 
