@@ -7,8 +7,8 @@
 //! lines are waited for: the keys lie by themselves, eight to a line, a free looks at nothing else, and an allocation
 //! asks for them in advance (`prefetch`), while its stack is taken.
 //!
-//! A free that the filter could not rule out looks first without the lock (`version` tells whether a writer
-//! interfered) and is done if the address is not there; it can trust that, since nobody else may touch the
+//! A free that the filter could not rule out looks first without the lock (`version` tells whether the table was
+//! replaced) and is done if the address is not there; it can trust that, since nobody else may touch the
 //! record of a block that it still owns. Tables outgrown are kept for other shards, their pages lent back to
 //! the system, but never unmapped: a late reader reads stale keys or zeros at worst, and its version check fails.
 //!
@@ -150,7 +150,7 @@ fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>, patience: &mut Patien
     loop {
         let Some(mut used) = shard.lock.try_lock(*patience) else {
             // Its owner was stopped, perhaps for good. All that is read is atomic, so at worst the one record
-            // that was being moved is copied twice, or not at all. Nobody waits that long a second time.
+            // that was being written is copied in part, or not at all. Nobody waits that long a second time.
             *patience = Patience::Bounded;
             return copies.extend(shard.table.load().into_iter().flat_map(Table::samples));
         };
