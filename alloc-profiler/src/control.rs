@@ -73,7 +73,7 @@ pub(crate) fn prepare() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes for stacks, totals and live samples together; stacks and totals take at most half. The filter comes
-    /// on top: a thousandth of the heap's size, at most 16 MiB.
+    /// on top: two thousandths of the heap's size, at most 8 MiB.
     pub memory_bytes: usize,
     /// Distinct stacks. Beyond, samples on new stacks count under one overflow stack.
     pub stacks: usize,

@@ -1,8 +1,9 @@
-//! "Surely not sampled", answered by one byte: a count of sampled blocks for every KiB of address space.
+//! "Surely not sampled", answered by one byte: a count of sampled blocks for each 512 bytes of address space.
 //!
-//! The array is indexed by `address / 1024` modulo its size and touched lazily: a page of it covers 4 MiB of
-//! heap, a cache line 64 KiB, so neighbouring blocks share lines and a look costs no cache miss. A count that
-//! reaches 255 sticks there: then frees in that KiB always ask the live table, which is slower but right.
+//! The array is indexed by the lower 32 bits of the address, divided by 512 (no mask: an instruction less on every
+//! free), and touched lazily: a page of it covers 2 MiB of heap, a cache line 32 KiB, so neighbouring blocks share
+//! lines and a look costs no cache miss. A count that reaches 255 sticks there: then frees in those 512 bytes always
+//! ask the live table, which is slower but right.
 //!
 //! There are no false negatives. A block's count goes up before its allocation returns, and every later load
 //! of that byte by a thread that got the address from the allocating one is ordered behind it, so by coherence
@@ -13,10 +14,9 @@
 use crate::fork::Alone;
 use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// 2^24 bytes cover 16 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in
-/// 128 is in use.
-const LEN: usize = 1 << 24;
-const GRANULE_SHIFT: u32 = 10;
+const GRANULE_SHIFT: u32 = 9;
+/// 8 MiB, for 4 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in 64 is in use.
+const LEN: usize = 1 << (u32::BITS - GRANULE_SHIFT);
 /// Full: the true count is no longer known.
 const STUCK: u8 = u8::MAX;
 
@@ -32,7 +32,7 @@ pub(crate) fn may_contain(address: usize) -> bool {
 /// is lost, and none needs an atomic instruction of its own.
 #[inline(always)]
 pub(crate) fn granule(address: usize) -> usize {
-    (address >> GRANULE_SHIFT) & (LEN - 1)
+    (address as u32 >> GRANULE_SHIFT) as usize
 }
 
 /// Counts up. Under the lock of the [`granule`].
@@ -62,7 +62,7 @@ pub(crate) fn prepare() {
 }
 
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
+#[expect(clippy::indexing_slicing, reason = "32 bits, shifted, are in range, which the compiler sees")]
 fn count(address: usize) -> &'static AtomicU8 {
     &COUNTS[granule(address)]
 }
@@ -78,10 +78,10 @@ mod tests {
         insert(address);
         insert(address + 1);
         remove(address);
-        assert!(may_contain(address), "two blocks of one KiB, one removed");
+        assert!(may_contain(address), "two blocks near each other, one removed");
         remove(address);
         assert!(!may_contain(address));
-        assert!(!may_contain(address + 1024));
+        assert!(!may_contain(address + 512));
 
         for _ in 0..300 {
             insert(address);

@@ -128,21 +128,35 @@ fn remove_with<R>(address: usize, read: impl FnOnce(&Table, usize) -> R) -> Opti
     }
 }
 
-/// Brings what [`insert`] will look at into the cache, without waiting for it.
-pub(crate) fn prefetch(address: usize) {
-    if let Some(table) = shard(address).table.load() {
-        let home = table.home(address);
-        table.keys.get(home).inspect(|key| memory::prefetch(*key));
-        table.values.get(home).inspect(|values| memory::prefetch(*values));
-    }
+/// Where the record of a block is to go.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    shard: &'static Shard,
+    home: usize,
 }
 
-/// Records a sampled block. A record already there is replaced: its free was missed.
-pub(crate) fn insert(sample: &LiveSample) -> Result<(), Lost> {
-    let shard = shard(sample.address);
-    let mut used = shard.lock.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
-    shard.remove_pending(&mut used);
-    shard.insert(&mut used, sample)
+impl Place {
+    #[inline(always)]
+    pub(crate) fn of(address: usize) -> Place {
+        Place { shard: shard(address), home: home(address) }
+    }
+
+    /// Brings what [`insert`](Self::insert) will look at into the cache, without waiting for it.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        if let Some(table) = self.shard.table.load() {
+            let slot = self.home & table.mask();
+            table.keys.get(slot).inspect(|key| memory::prefetch(*key));
+            table.values.get(slot).inspect(|values| memory::prefetch(*values));
+        }
+    }
+
+    /// Records the sampled block whose place it is. A record already there is replaced: its free was missed.
+    pub(crate) fn insert(self, sample: &LiveSample) -> Result<(), Lost> {
+        let mut used = self.shard.lock.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
+        self.shard.remove_pending(&mut used);
+        self.shard.insert(&mut used, self.home, sample)
+    }
 }
 
 /// Appends the records of one of [`SHARDS`] shards to `copies`. Allocates only while it holds no lock.
@@ -214,8 +228,18 @@ pub(crate) fn limit() -> usize {
     LIMIT.load(Relaxed)
 }
 
-fn hash(number: usize) -> u64 {
+const fn hash(number: usize) -> u64 {
     (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Where searches for `address` begin, in a table as large as can be. Blocks allocated one after the other often lie side
+/// by side: those of the same 128 bytes have their keys on the same cache line, each in a slot of its own, since no two
+/// are nearer than 16 bytes.
+#[inline(always)]
+pub(crate) const fn home(address: usize) -> usize {
+    let hash = hash(address >> 7);
+    let line = hash.wrapping_shr(40 - 3) as usize & !7;
+    line | (address >> 4 ^ hash as usize >> 32) & 7
 }
 
 /// Chosen by what the filter counts together, so that a shard's lock is also the lock of its counts.
@@ -252,9 +276,9 @@ impl Shard {
         Some(0)
     }
 
-    fn insert(&self, used: &mut Guard<'_, Used>, sample: &LiveSample) -> Result<(), Lost> {
+    fn insert(&self, used: &mut Guard<'_, Used>, home: usize, sample: &LiveSample) -> Result<(), Lost> {
         let mut table = self.table.load();
-        let mut slot = table.and_then(|table| table.search(sample.address));
+        let mut slot = table.and_then(|table| table.search(sample.address, home));
         if let (Some(table), Some(slot)) = (table, slot)
             && table.key(slot) == sample.address
         {
@@ -273,7 +297,7 @@ impl Shard {
             match self.replace_table(used, slots) {
                 Some(other) => {
                     table = Some(other);
-                    slot = other.search(sample.address);
+                    slot = other.search(sample.address, home);
                 }
                 None if used.slots.wrapping_add(1) > slots.wrapping_sub(slots >> 3) => {
                     return Err(Lost::Full);
@@ -318,7 +342,7 @@ impl Shard {
         let old = self.table.load();
         if let Some(old) = old {
             for sample in old.samples() {
-                other.set(other.search(sample.address)?, &sample);
+                other.set(other.search(sample.address, home(sample.address))?, &sample);
             }
         }
         // Looks that are under way are repeated: the old table may soon be another shard's.
@@ -438,15 +462,6 @@ impl Table {
         }
     }
 
-    /// Where the search for `address` begins. Blocks allocated one after the other often lie side by side: those
-    /// of the same 256 bytes have their keys on the same cache line, which has room for eight.
-    fn home(&self, address: usize) -> usize {
-        let hash = hash(address >> 8);
-        let line = hash.wrapping_shr(40 - 3) as usize & !7;
-        let place = (address >> 5 ^ hash as usize >> 32) & 7;
-        (line | place) & self.mask()
-    }
-
     fn mask(&self) -> usize {
         self.keys.len().wrapping_sub(1)
     }
@@ -457,8 +472,8 @@ impl Table {
 
     /// The slot of `address`, or else the one to put it: the first that a search for it comes by.
     #[inline(always)]
-    fn search(&self, address: usize) -> Option<usize> {
-        let (home, mask) = (self.home(address), self.mask());
+    fn search(&self, address: usize, home: usize) -> Option<usize> {
+        let mask = self.mask();
         let mut free = None;
         for step in 0..self.keys.len() {
             let slot = home.wrapping_add(step) & mask;
@@ -475,7 +490,7 @@ impl Table {
     /// The slot of `address`, if it is there.
     #[inline(always)]
     fn find(&self, address: usize) -> Option<usize> {
-        let (home, mask) = (self.home(address), self.mask());
+        let (home, mask) = (home(address), self.mask());
         let mut slots = (0..self.keys.len()).map(|step| home.wrapping_add(step) & mask);
         let slot = slots.find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY))?;
         (self.key(slot) == address).then_some(slot)
@@ -531,6 +546,10 @@ mod tests {
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
     use std::collections::HashMap;
+
+    fn insert(sample: &LiveSample) -> Result<(), Lost> {
+        Place::of(sample.address).insert(sample)
+    }
 
     /// One test for the shared table, so that the two parts do not see each other's records.
     #[test]

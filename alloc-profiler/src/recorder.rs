@@ -10,7 +10,7 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::live::{self, LiveSample, Lost};
+use crate::live::{self, LiveSample, Lost, Place};
 use crate::sampler::Pause;
 use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::stacks::{self, Site};
@@ -23,14 +23,15 @@ use crate::{c_library, drops, filter};
 pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     // What an unwinder allocates is not the program's.
     let _pause = Pause::begin();
-    live::prefetch(address);
+    let place = Place::of(address);
+    place.prefetch();
     let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
     let mut frames = Frames::new(&mut room);
     stack::capture(&mut frames);
     if frames.is_truncated() {
         drops::TRUNCATED_STACKS.raise();
     }
-    count(address, size, weight, stacks::site(&frames, size));
+    count(place, address, size, weight, stacks::site(&frames, size));
 }
 
 /// As [`record`], where too little of the stack is left to find out what is on it: a frame of some hundred bytes.
@@ -39,17 +40,17 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
 pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weight: f64) {
     let _pause = Pause::begin();
     drops::LOW_STACK.raise();
-    count(address, size, weight, stacks::site_without_stack(size));
+    count(Place::of(address), address, size, weight, stacks::site_without_stack(size));
 }
 
 #[inline(always)]
-fn count(address: usize, size: usize, weight: f64, site: &Site) {
+fn count(place: Place, address: usize, size: usize, weight: f64, site: &Site) {
     static IS_PREPARED: AtomicBool = AtomicBool::new(false);
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
     }
     site.add(size, weight);
-    insert(&LiveSample { address, size, weight, site_id: site.id(), born: c_library::ticks() });
+    insert(place, &LiveSample { address, size, weight, site_id: site.id(), born: c_library::ticks() });
 }
 
 /// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.
@@ -71,12 +72,12 @@ pub(crate) extern "C" fn take(address: usize) -> Option<LiveSample> {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn remember(sample: &LiveSample) {
-    insert(sample);
+    insert(Place::of(sample.address), sample);
 }
 
 #[inline(always)]
-fn insert(sample: &LiveSample) {
-    match live::insert(sample) {
+fn insert(place: Place, sample: &LiveSample) {
+    match place.insert(sample) {
         Ok(()) => {}
         Err(Lost::Full) => drops::LIVE_FULL.raise(),
         Err(Lost::Busy) => drops::LIVE_BUSY.raise(),

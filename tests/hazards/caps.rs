@@ -94,8 +94,8 @@ fn a_million_stacks_stay_within_the_cap() {
         assert!(growth.dropped.stacks_full > 60_000, "{:?}", growth.dropped);
         assert!(after.own_memory.stacks <= limits().stacks as u64, "{:?}", after.own_memory);
         assert!(after.own_memory.mapped_bytes <= limits().memory_bytes as u64, "{:?}", after.own_memory);
-        // The filter's 16 MiB come on top.
-        let cap = limits().memory_bytes as u64 * 105 / 100 + (16 << 20);
+        // The filter's 8 MiB come on top.
+        let cap = limits().memory_bytes as u64 * 105 / 100 + (8 << 20);
         assert!(resident < cap, "{resident} bytes more are in memory");
         times.assert_bounded();
         assert_consistent(&after);

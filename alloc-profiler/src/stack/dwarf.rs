@@ -43,27 +43,33 @@ pub(super) fn unwind(frames: &mut Frames<'_>, registers: Registers) {
         Walk::from(registers, memory).go(frames, None);
         return;
     };
-    // What profiles subtract one from to get at the call, also where there was none.
-    let mut position =
-        Registers { instruction_pointer: registers.instruction_pointer.wrapping_add(1), ..registers };
+    let position = registers.after_a_call();
     // The stack grows downwards: what called the owner of the room stands above it.
     let own_address = frames.room_address();
     let pays = recent.known.pays();
-    let beginning = if pays { Recent::beginning(position, &memory, own_address) } else { None };
+    let beginning = if pays { recent.beginning(position, &memory, own_address) } else { None };
     frames.stack = beginning.and_then(|beginning| recent.known.find(beginning, &memory));
     if frames.stack.is_some() {
         return;
     }
+    unwind_beside(&mut recent, frames, registers, memory);
+    if let Some(beginning) = beginning {
+        frames.stack = stacks::stack(frames);
+        frames.stack.inspect(|stack| recent.keep_as_known(beginning, stack));
+    }
+}
+
+/// What is not known as a whole.
+#[inline(never)]
+fn unwind_beside(recent: &mut Recent, frames: &mut Frames<'_>, registers: Registers, memory: StackMemory) {
+    let own_address = frames.room_address();
+    let mut position = registers.after_a_call();
     recent.begin();
     if recent.run(frames, &mut position, &memory, own_address) == RunEnd::Whole {
         let kept = recent.next();
         recent.finish(frames, kept, true);
     } else {
-        go_on(frames, registers, position, memory, &mut recent);
-    }
-    if let Some(beginning) = beginning {
-        frames.stack = stacks::stack(frames);
-        frames.stack.inspect(|stack| recent.keep_as_known(beginning, stack));
+        go_on(frames, registers, position, memory, recent);
     }
 }
 

@@ -107,6 +107,37 @@ fn lead_there(
     })
 }
 
+/// The two steps that walks begin with, which hardly ever change: out of our own function, and out of the allocator
+/// around it. Both by rules from the stack pointer.
+struct Entry {
+    /// The instruction pointer before the first step; 0: no steps are known.
+    from: usize,
+    first_bytes: usize,
+    /// The return address that the first step finds.
+    to: usize,
+    second_bytes: usize,
+}
+
+impl Entry {
+    const NONE: Entry = Entry { from: 0, first_bytes: 0, to: 0, second_bytes: 0 };
+
+    /// Where the walk from `registers` begins, if it begins with these steps.
+    #[inline(always)]
+    fn beginning(&self, registers: Registers, memory: &StackMemory, own_address: usize) -> Option<Beginning> {
+        let first = registers.stack_pointer.wrapping_add(self.first_bytes);
+        let second = first.wrapping_add(self.second_bytes);
+        if registers.instruction_pointer != self.from
+            || first <= own_address
+            || memory.read_upwards(first.wrapping_sub(8))? != self.to
+        {
+            return None;
+        }
+        let return_address = memory.read_upwards(second.wrapping_sub(8)).filter(|&address| address != 0)?;
+        let (bytes_above, frame_pointer) = (memory.bytes_above(first), registers.frame_pointer);
+        Some(Beginning { bytes_above, frame_pointer, return_address })
+    }
+}
+
 /// Two walks, outermost frame first: the last one, and the places of the present one, where `Frames` has it.
 pub(super) struct Recent {
     return_addresses: [usize; MAX_STACK_DEPTH],
@@ -123,6 +154,7 @@ pub(super) struct Recent {
     present: [Place; MAX_STACK_DEPTH],
     /// How many frames of the last walk can still come up, from the outermost.
     next: usize,
+    entry: Entry,
     pub(super) known: KnownWalks,
 }
 
@@ -148,6 +180,7 @@ impl Recent {
         framed_end: 0,
         present: [Place::NONE; MAX_STACK_DEPTH],
         next: 0,
+        entry: Entry::NONE,
         known: KnownWalks::NONE,
     };
 
@@ -155,18 +188,38 @@ impl Recent {
     /// passed by. The instruction pointer is a return address.
     #[inline(always)]
     pub(super) fn beginning(
-        mut registers: Registers,
+        &mut self,
+        registers: Registers,
         memory: &StackMemory,
         own_address: usize,
     ) -> Option<Beginning> {
+        let beginning = self.entry.beginning(registers, memory, own_address);
+        beginning.or_else(|| self.other_beginning(registers, memory, own_address))
+    }
+
+    /// As [`beginning`](Self::beginning), not by the same two steps as the last time.
+    #[inline(never)]
+    fn other_beginning(
+        &mut self,
+        first: Registers,
+        memory: &StackMemory,
+        own_address: usize,
+    ) -> Option<Beginning> {
+        let mut registers = first;
         let mut frame_pointer = registers.frame_pointer;
-        registers.go_to_caller(memory)?;
+        let mut rule = registers.go_to_caller(memory)?;
+        let is_one_step = registers.stack_pointer > own_address && !rule.is_framed();
         while registers.stack_pointer <= own_address {
             frame_pointer = registers.frame_pointer;
             registers.go_to_caller(memory)?;
         }
         let bytes_above = memory.bytes_above(registers.stack_pointer);
-        registers.go_to_caller(memory)?;
+        let (to, first_bytes) = (registers.instruction_pointer, rule.offset());
+        rule = registers.go_to_caller(memory)?;
+        if is_one_step && !rule.is_framed() {
+            let (from, second_bytes) = (first.instruction_pointer, rule.offset());
+            self.entry = Entry { from, first_bytes, to, second_bytes };
+        }
         Some(Beginning { bytes_above, frame_pointer, return_address: registers.instruction_pointer })
     }
 
@@ -360,6 +413,9 @@ pub(super) fn begin_anew(alone: &Alone) {
     for slot in &RECENT {
         let mut recent = slot.seize(alone);
         recent.known.forget();
+        if recent.entry.from != 0 {
+            recent.entry.from = 0;
+        }
         if recent.len != 0 {
             recent.len = 0;
         }

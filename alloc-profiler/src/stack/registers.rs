@@ -59,6 +59,13 @@ impl Registers {
         Registers { instruction_pointer, stack_pointer, frame_pointer: FramePointer::Value(frame_pointer) }
     }
 
+    /// As if the instruction pointer were a return address: what profiles subtract one from to get at the call, also where
+    /// there was none.
+    #[inline(always)]
+    pub(super) fn after_a_call(self) -> Registers {
+        Registers { instruction_pointer: self.instruction_pointer.wrapping_add(1), ..self }
+    }
+
     /// Goes on to the caller, if there is one and its frame can be found quickly: by a kept rule, from the stack pointer,
     /// or right above the frame pointer. The instruction pointer is a return address. For a thread's own stack.
     #[inline(always)]

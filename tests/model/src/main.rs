@@ -21,15 +21,24 @@ mod sync;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use live::LiveSample;
+use live::{LiveSample, Lost, Place};
 use loom::thread;
 
-/// Of one KiB, so of one shard and one count; of 256 bytes, so with neighbouring keys. The first two have the same home.
+/// Of the same 512 bytes, so of one shard and one count. The first two have the same home in a table of 16 slots, the others are
+/// their neighbours.
 const BLOCKS: [usize; 13] = {
-    let mut blocks = [0x7000_0000; 13];
-    let mut index = 0;
+    const FIRST: usize = 0x7000_0000;
+    let mut other = FIRST + 128;
+    while live::home(other) % 16 != live::home(FIRST) % 16 {
+        other += 16;
+    }
+    assert!(other < FIRST + 512);
+    let mut blocks = [FIRST; 13];
+    blocks[1] = other;
+    let mut index = 2;
     while index < blocks.len() {
-        blocks[index] += 16 * index;
+        blocks[index] = if index % 2 == 0 { FIRST } else { other - other % 128 } + 16 * (index / 2);
+        assert!(blocks[index] != other);
         index += 1;
     }
     blocks
@@ -45,9 +54,13 @@ fn sample(address: usize, size: usize) -> LiveSample {
     LiveSample { address, size, weight: size as f64, site_id: size as u32, born: 3 }
 }
 
+fn insert(sample: &LiveSample) -> Result<(), Lost> {
+    Place::of(sample.address).insert(sample)
+}
+
 fn insert_all(addresses: &[usize]) {
     for &address in addresses {
-        assert_eq!(live::insert(&sample(address, address)), Ok(()));
+        assert_eq!(insert(&sample(address, address)), Ok(()));
     }
 }
 
@@ -113,10 +126,7 @@ const MODELS: [Model; 7] = [
     Model {
         name: "the table grows beside a removal",
         before: BLOCKS.first_chunk::<12>().unwrap(),
-        threads: &[
-            || live::insert(&sample(BLOCKS[12], BLOCKS[12])).is_ok(),
-            || take_own(BLOCKS[3], BLOCKS[3]),
-        ],
+        threads: &[|| insert(&sample(BLOCKS[12], BLOCKS[12])).is_ok(), || take_own(BLOCKS[3], BLOCKS[3])],
         check: |done| {
             let mut left = BLOCKS.to_vec();
             left.remove(3);
@@ -129,8 +139,8 @@ const MODELS: [Model; 7] = [
         before: BLOCKS.first_chunk::<12>().unwrap(),
         threads: &[
             || {
-                live::insert(&sample(BLOCKS[12], BLOCKS[12])).is_ok()
-                    && live::insert(&sample(ELSEWHERE, ELSEWHERE)).is_ok()
+                insert(&sample(BLOCKS[12], BLOCKS[12])).is_ok()
+                    && insert(&sample(ELSEWHERE, ELSEWHERE)).is_ok()
             },
             || take_own(BLOCKS[3], BLOCKS[3]),
         ],
@@ -147,10 +157,10 @@ const MODELS: [Model; 7] = [
         name: "an address is used again at once",
         before: &[A, B],
         threads: &[
-            || live::insert(&sample(C, C)).is_ok(),
+            || insert(&sample(C, C)).is_ok(),
             || {
                 take_own(A, A);
-                live::insert(&sample(A, 7)).is_ok()
+                insert(&sample(A, 7)).is_ok()
             },
         ],
         check: |done| {
@@ -161,15 +171,15 @@ const MODELS: [Model; 7] = [
     Model {
         name: "realloc fails, and puts back what it took",
         before: &[A, B],
-        threads: &[|| take_own(A, A), || live::take(B).is_some_and(|taken| live::insert(&taken).is_ok())],
+        threads: &[|| take_own(A, A), || live::take(B).is_some_and(|taken| insert(&taken).is_ok())],
         check: |done| assert_holds(if done[1] { &[B] } else { &[] }),
     },
     Model {
         name: "two allocate and free",
         before: &[],
         threads: &[
-            || live::insert(&sample(A, A)).is_ok() && take_own(A, A),
-            || live::insert(&sample(B, B)).is_ok() && take_own(B, B),
+            || insert(&sample(A, A)).is_ok() && take_own(A, A),
+            || insert(&sample(B, B)).is_ok() && take_own(B, B),
         ],
         check: |_| assert_holds(&[]),
     },
