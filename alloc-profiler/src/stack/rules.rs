@@ -1,7 +1,9 @@
 //! How to get from a function's registers to its caller's, by address, kept for all threads.
 //!
-//! A direct-mapped table without locks: an entry is two words, the rule and the address combined with it, so a
-//! reader that meets half of somebody's write finds a wrong address and takes it for a miss.
+//! A table without locks: an entry is two words, the rule and the address combined with it, so a reader that meets half
+//! of somebody's write finds a wrong address and takes it for a miss. Two entries next to each other serve addresses of
+//! the same hash: with one, some frames of a deep stack would drive each other out in every walk, at the price of
+//! evaluating them all over again. The newest is in its own entry, the one before beside it.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
@@ -65,10 +67,8 @@ impl Quick {
 /// The rule for an address, if it is kept and there is a caller.
 #[inline(always)]
 pub(super) fn quick(address: usize) -> Option<Quick> {
-    let [tag, packed] = entry(address);
-    let packed_rule = packed.load(Relaxed);
-    let has_caller = packed_rule & (IS_KEPT | IS_OUTERMOST) == IS_KEPT;
-    (has_caller && tag.load(Relaxed) ^ packed_rule == address as u64).then_some(Quick(packed_rule))
+    let packed = find(address)?;
+    (packed & IS_OUTERMOST == 0).then_some(Quick(packed))
 }
 
 /// A kept rule.
@@ -83,23 +83,53 @@ impl Kept {
 
 #[inline(always)]
 pub(super) fn kept(address: usize) -> Option<Kept> {
-    let [tag, packed] = entry(address);
-    let packed_rule = packed.load(Relaxed);
-    (tag.load(Relaxed) ^ packed_rule == address as u64 && packed_rule != 0).then_some(Kept(packed_rule))
+    find(address).map(Kept)
 }
 
 pub(super) fn keep(address: usize, rule: Rule) {
-    let [tag, packed] = entry(address);
-    let packed_rule = pack(rule);
-    packed.store(packed_rule, Relaxed);
-    tag.store(address as u64 ^ packed_rule, Relaxed);
+    let index = index(address);
+    let (kept_address, kept) = entry(index);
+    if kept_address != address as u64 && kept != 0 {
+        set(index ^ 1, kept_address, kept);
+    }
+    set(index, address as u64, pack(rule));
+}
+
+/// The packed rule for an address, if it is kept.
+#[inline(always)]
+fn find(address: usize) -> Option<u64> {
+    let index = index(address);
+    let (kept_address, kept) = entry(index);
+    if kept_address == address as u64 && kept != 0 { Some(kept) } else { find_beside(index, address) }
+}
+
+#[cold]
+#[inline(never)]
+fn find_beside(index: usize, address: usize) -> Option<u64> {
+    let (kept_address, kept) = entry(index ^ 1);
+    (kept_address == address as u64 && kept != 0).then_some(kept)
 }
 
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
-fn entry(address: usize) -> &'static [AtomicU64; 2] {
+fn index(address: usize) -> usize {
     let hash = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    &RULES[(hash >> 40) as usize & (ENTRIES - 1)]
+    (hash >> 40) as usize & (ENTRIES - 1)
+}
+
+/// The address of an entry, and the packed rule.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
+fn entry(index: usize) -> (u64, u64) {
+    let [tag, packed] = &RULES[index & (ENTRIES - 1)];
+    let packed_rule = packed.load(Relaxed);
+    (tag.load(Relaxed) ^ packed_rule, packed_rule)
+}
+
+#[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
+fn set(index: usize, address: u64, packed_rule: u64) {
+    let [tag, packed] = &RULES[index & (ENTRIES - 1)];
+    packed.store(packed_rule, Relaxed);
+    tag.store(address ^ packed_rule, Relaxed);
 }
 
 fn pack(rule: Rule) -> u64 {
@@ -159,5 +189,21 @@ mod tests {
             };
             assert_eq!(parts, expected);
         }
+    }
+
+    #[test]
+    fn two_of_one_hash_are_both_kept() {
+        let first = 0x7777_0000_0000;
+        let alike: Vec<usize> = (first..).filter(|&address| index(address) == index(first)).take(3).collect();
+        let rules =
+            [8, 16, 24].map(|offset| Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer: None });
+        let kept_rules = || alike.iter().map(|&address| kept(address).map(Kept::rule)).collect::<Vec<_>>();
+        keep(alike[0], rules[0]);
+        keep(alike[1], rules[1]);
+        assert_eq!(kept_rules(), [Some(rules[0]), Some(rules[1]), None]);
+        keep(alike[1], rules[1]);
+        assert_eq!(kept_rules(), [Some(rules[0]), Some(rules[1]), None], "nobody is driven out by oneself");
+        keep(alike[2], rules[2]);
+        assert_eq!(kept_rules(), [None, Some(rules[1]), Some(rules[2])]);
     }
 }

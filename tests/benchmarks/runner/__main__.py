@@ -28,17 +28,17 @@ def main():
     host = machine.describe()
     print(machine.line(host))
     if options.plots:
-        programs, _ = build(["bare-system", "ours-system", "read-path"])
+        programs, _, _ = build(["bare-system", "ours-system", "read-path"])
         data = plots.measure(programs, options.quick)
         save("plots", {"machine": host, "axes": data})
         return plots.write(data, ROOT / "docs/performance")
 
     settings, missing = available(options.only)
-    programs, broken = build({setting.program for setting in settings} | {"bare-system", "ours-system", "read-path"})
+    programs, layouts, broken = build({setting.program for setting in settings} | {"bare-system", "ours-system", "read-path"})
     missing |= {setting.name: f"does not build: {broken[setting.program]}" for setting in settings
                 if setting.program in broken}
     runnable = [setting for setting in settings if setting.name not in missing]
-    measured = measure(runnable, programs, WORKLOADS, options.rounds, options.millis)
+    measured = measure(runnable, layouts, WORKLOADS, options.rounds, options.millis)
     figures = special.all_figures(programs, options.rounds, options.big)
     save("results", {"machine": host, "pairs": keyed(measured.pairs), "notes": keyed(measured.notes),
                      "failures": keyed(measured.failures), "missing": missing, "figures": figures})

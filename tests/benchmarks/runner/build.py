@@ -1,4 +1,8 @@
-"""Builds the programs, each with its own features, and remembers which rivals do not build and why."""
+"""Builds the programs, each with its own features, and remembers which rivals do not build and why.
+
+Every program is linked several times, with its functions in another order each time (`layouts-cc`): where code lies
+moves a loop by more than what is to be measured, so it is measured over many orders.
+"""
 
 import os
 import subprocess
@@ -7,6 +11,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOT = PACKAGE.parent.parent
+LINKER = Path(__file__).resolve().parent / "layouts-cc"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or PACKAGE / "target").resolve()
 
 # Features, programs, and cargo's further arguments. One command each: see the features in Cargo.toml.
@@ -26,12 +31,13 @@ GROUPS = [
 
 
 def build(wanted=None):
-    """Programs by name, and by name what the compiler said of those that did not build."""
-    programs, failures = {}, {}
+    """Programs by name, the same in all orders of their functions, and what the compiler said where it failed."""
+    programs, layouts, failures = {}, {}, {}
     for features, names, arguments in GROUPS:
         if wanted is not None and not set(names) & set(wanted):
             continue
-        error = cargo_build(features, names, arguments)
+        linker = ["--config", f'target.x86_64-unknown-linux-gnu.linker="{LINKER}"']
+        error = cargo_build(features, names, arguments + linker)
         target = TARGET
         if "--target-dir" in arguments:
             target = Path(arguments[arguments.index("--target-dir") + 1])
@@ -40,7 +46,9 @@ def build(wanted=None):
                 failures[name] = error
             else:
                 programs[name] = target / "release" / name
-    return programs, failures
+                linked = sorted((target / "release/layouts").glob(f"{name.replace('-', '_')}-[0-9]"))
+                layouts[name] = linked or [programs[name]]
+    return programs, layouts, failures
 
 
 def cargo_build(features, names, arguments):

@@ -56,14 +56,15 @@ def run(program, arguments, environment=None, wrapper=()):
     raise RuntimeError(f"exit {done.returncode}: {(done.stderr or done.stdout).strip()[-200:]}")
 
 
-def measure(settings, programs, workloads, rounds, millis):
-    """Pairs of runs, one right after the other, taking turns in who goes first."""
+def measure(settings, layouts, workloads, rounds, millis):
+    """Pairs of runs, one right after the other, taking turns in who goes first, each round in another layout."""
     measured = Measurements()
     by_name = {setting.name: setting for setting in settings}
 
     def one(setting, workload):
         arguments = [*workload.arguments(), "--millis", str(millis)]
-        nanos, note = run(programs[setting.program], arguments, setting.environment, setting.wrapper)
+        program = layouts[setting.program][number % len(layouts[setting.program])]
+        nanos, note = run(program, arguments, setting.environment, setting.wrapper)
         if note:
             measured.notes.setdefault((setting.name, workload.label), []).append(note)
         return nanos

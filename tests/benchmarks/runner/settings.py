@@ -33,7 +33,8 @@ MICRO = [ALLOC_FREE, CHURN, Workload("grow to 32 MB"), Workload("regrow 64-128 B
          Workload("zeroed 4 KiB"), Workload("handed over"), ALLOC_FREE_2, CHURN_2]
 REAL = [JSON, Workload("HTTP server", is_real=True), Workload("text", is_real=True),
         Workload("syntax trees", is_real=True)]
-WORKLOADS = MICRO + REAL
+REAL_2 = [Workload(workload.name, 2, is_real=True) for workload in REAL]
+WORKLOADS = MICRO + REAL + REAL_2
 
 
 @dataclass(frozen=True)

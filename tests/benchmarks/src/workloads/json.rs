@@ -2,12 +2,16 @@
 
 use std::hint::black_box;
 
-use super::Outcome;
-use crate::clock::nanos_per_operation;
+use super::{Outcome, threads};
+use crate::clock::{Length, nanos_per_operation};
 use crate::command_line::Request;
 
 /// 2 000 records with nested arrays and maps, parsed into a tree and dropped.
 pub(super) fn parse(request: &Request) -> Outcome {
+    threads::in_each(request, parse_for)
+}
+
+fn parse_for(length: Length) -> f64 {
     let records: Vec<String> = (0..2000)
         .map(|n| {
             format!(
@@ -16,11 +20,10 @@ pub(super) fn parse(request: &Request) -> Outcome {
         })
         .collect();
     let document = format!("[{}]", records.join(","));
-    nanos_per_operation(request.length, 1, |operations| {
+    nanos_per_operation(length, 1, |operations| {
         for _ in 0..operations {
             let value: serde_json::Value = serde_json::from_str(&document).expect("valid JSON");
             black_box(value);
         }
     })
-    .into()
 }

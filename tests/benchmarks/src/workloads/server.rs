@@ -1,7 +1,8 @@
 //! `tokio` and `hyper`: a small JSON service and its clients, over sockets of this machine.
 //!
 //! Server and clients share one thread: what they cost is then measured without the scheduler's say in which
-//! core wakes up when, and the time per request is all the work that a request is.
+//! core wakes up when, and the time per request is all the work that a request is. With more threads, each has a
+//! service and clients of its own.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -19,23 +20,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
-use super::Outcome;
+use super::{Outcome, threads};
 use crate::clock::Length;
 use crate::command_line;
 
 const CONNECTIONS: usize = 16;
 
-/// Nanoseconds per request, and how long the slowest request in a hundred took.
+/// Nanoseconds per request; in one thread also how long the slowest request in a hundred took.
 pub(super) fn serve(request: &command_line::Request) -> Outcome {
+    match request.threads {
+        0 | 1 => serve_for(request.length),
+        _ => threads::in_each(request, |length| serve_for(length).nanos),
+    }
+}
+
+fn serve_for(length: Length) -> Outcome {
     let runtime = runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         tokio::task::spawn_local(accept(listener));
-        let (warm_up, length) = match request.length {
-            Length::Time(time) => (Length::Time(time / 10), request.length),
-            Length::Operations(_) => (Length::Operations(CONNECTIONS as u64), request.length),
+        let (warm_up, length) = match length {
+            Length::Time(time) => (Length::Time(time / 10), length),
+            Length::Operations(_) => (Length::Operations(CONNECTIONS as u64), length),
         };
         load(address, warm_up).await;
         load(address, length).await

@@ -4,14 +4,18 @@ use std::hint::black_box;
 
 use syn::visit::{self, Visit};
 
-use super::Outcome;
-use crate::clock::nanos_per_operation;
+use super::{Outcome, threads};
+use crate::clock::{Length, nanos_per_operation};
 use crate::command_line::Request;
 
 /// 50 times a struct, its methods and a function: 1 500 lines of Rust.
 pub(super) fn parse(request: &Request) -> Outcome {
+    threads::in_each(request, parse_for)
+}
+
+fn parse_for(length: Length) -> f64 {
     let source: String = (0..50).map(|n| ITEMS.replace("Account", &format!("Account{n}"))).collect();
-    nanos_per_operation(request.length, 1, |operations| {
+    nanos_per_operation(length, 1, |operations| {
         for _ in 0..operations {
             let file = syn::parse_file(&source).expect("valid Rust");
             let mut calls = Calls(0);
@@ -20,7 +24,6 @@ pub(super) fn parse(request: &Request) -> Outcome {
             black_box((file.clone(), file));
         }
     })
-    .into()
 }
 
 struct Calls(usize);

@@ -6,17 +6,21 @@ use std::hint::black_box;
 
 use regex::Regex;
 
-use super::Outcome;
 use super::loops::Numbers;
-use crate::clock::nanos_per_operation;
+use super::{Outcome, threads};
+use crate::clock::{Length, nanos_per_operation};
 use crate::command_line::Request;
 
 /// Which words stand in which lines of 2 000 log lines, and the sum of the numbers in each; then forgotten.
 pub(super) fn index(request: &Request) -> Outcome {
+    threads::in_each(request, index_for)
+}
+
+fn index_for(length: Length) -> f64 {
     let text = log_lines();
     let line = Regex::new(r"(?m)^(\w+) \[(\w+)\] (.*) took (\d+) ms$").expect("a valid expression");
     let word = Regex::new(r"[a-z]{3,}").expect("a valid expression");
-    nanos_per_operation(request.length, 1, |operations| {
+    nanos_per_operation(length, 1, |operations| {
         for _ in 0..operations {
             let mut lines_by_word: BTreeMap<String, Vec<usize>> = BTreeMap::new();
             let mut millis_by_service: BTreeMap<String, u64> = BTreeMap::new();
@@ -30,7 +34,6 @@ pub(super) fn index(request: &Request) -> Outcome {
             black_box((lines_by_word, millis_by_service));
         }
     })
-    .into()
 }
 
 fn log_lines() -> String {
