@@ -38,6 +38,7 @@ checks() {
 }
 
 step cargo fmt --all --check
+step python3 scripts/mutants.py --check
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside release_builds

@@ -76,10 +76,10 @@ pub const fn untagged(address: usize) -> usize {
 pub fn page_fingerprint(page: &[u8]) -> u64 {
     let (words, rest) = page.as_chunks::<8>();
     let add = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    // In four lanes, because each step waits for the one before.
-    let mut lanes = [1_u64, 2, 3, 4];
-    for four in words.chunks(lanes.len()) {
-        for (lane, word) in lanes.iter_mut().zip(four) {
+    // In lanes, because each step waits for the one before.
+    let mut lanes = [1_u64, 2, 3, 4, 5, 6, 7, 8];
+    for words in words.chunks(lanes.len()) {
+        for (lane, word) in lanes.iter_mut().zip(words) {
             *lane = add(*lane, u64::from_le_bytes(*word));
         }
     }
@@ -91,6 +91,12 @@ pub fn page_fingerprint(page: &[u8]) -> u64 {
 #[cfg_attr(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")), expect(dead_code))]
 pub(crate) fn tagged(address: usize, tag: usize) -> usize {
     if address >> TAG_SHIFT == 0 { address | tag } else { address }
+}
+
+/// As [`tagged`], which no other library's address can be; `None` if this one has no number of its own.
+#[cfg_attr(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")), expect(dead_code))]
+pub(crate) fn numbered(address: usize, tag: usize) -> Option<usize> {
+    (address >> TAG_SHIFT == 0 && tag != 0 && tag < UNKNOWN).then_some(address | tag)
 }
 
 /// The number of the library that `met` describes, but for tag and path; `path` is asked for where it is new.
@@ -147,7 +153,10 @@ mod tests {
         for tag in [first, second, UNKNOWN, NOWHERE] {
             assert_eq!(untagged(tagged(address, tag)), address);
             assert_ne!(tagged(address, tag), address);
+            let is_numbered = [first, second].contains(&tag);
+            assert_eq!(numbered(address, tag), is_numbered.then(|| tagged(address, tag)));
         }
+        assert_eq!((numbered(address, 0), numbered(usize::MAX - 7, first)), (None, None));
         // Garbage is left alone.
         assert_eq!(tagged(usize::MAX - 7, first), usize::MAX - 7);
         assert_eq!(untagged(usize::MAX - 7), usize::MAX - 7);

@@ -30,10 +30,18 @@ extern "C" fn allocate() {
     }
 }
 
-/// A library with one function, named after it, that calls its argument. All of them are alike but for names.
-fn build(folder: &Path, name: &str) -> PathBuf {
+/// A library with one function, named after it, that calls its argument. All of them are alike but for names, and for the
+/// room that the function takes on the stack, which changes no address.
+fn build(folder: &Path, name: &str, room_bytes: usize) -> PathBuf {
     let (source, library) = (folder.join(format!("{name}.c")), folder.join(format!("lib{name}.so")));
-    let text = format!("int {name}_calls(void (*function)(void)) {{ function(); return 1; }}\n");
+    let text = format!(
+        "int {name}_calls(void (*function)(void)) {{
+            volatile char room[{room_bytes}];
+            room[0] = 1;
+            function();
+            return room[0];
+        }}\n"
+    );
     fs::write(&source, text).expect("a file");
     let compiler = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-g", "-Wl,--build-id", "-o"])
@@ -121,7 +129,7 @@ fn profile(symbolize: Symbolize) -> Profile {
 
 /// `read_meanwhile`: a profile is read while the first library is there, and its names are kept.
 fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
-    let (first, other) = (build(folder, "first_library"), build(folder, "other_library"));
+    let (first, other) = (build(folder, "first_library", 600), build(folder, "other_library", 1200));
     set_sampling_interval(1);
     let opened = open(&first);
     (opened.calls)(allocate);
@@ -136,6 +144,9 @@ fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
         let named = profile(Symbolize::Full);
         assert_eq!(blocks_under(&named, first_beginning), first_visits * BLOCKS);
         assert_eq!(blocks_under(&named, "other_library_calls"), other_visits * BLOCKS);
+        // Where a frame of the one ends is not where the other's does.
+        let beyond = blocks_under(&named, "hazards::libraries::one_takes_the_place_of_another");
+        assert_eq!(beyond, (first_visits + other_visits) * BLOCKS);
         let bare = profile(Symbolize::None);
         assert_eq!(blocks_in(&bare, &first), first_visits * BLOCKS);
         assert_eq!(blocks_in(&bare, &other), other_visits * BLOCKS);
@@ -157,7 +168,7 @@ fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
 
     // The first comes back to where it was.
     close(&other, &there);
-    let again = build(folder, "first_library");
+    let again = build(folder, "first_library", 600);
     assert_eq!(visit(&again), opened.base);
     assert_named("first_library_calls", 2, 1);
     assert_consistent(&snapshot());
@@ -186,7 +197,8 @@ fn libraries_may_come_and_go() {
     isolated(1, || {
         in_a_folder(|folder| {
             set_sampling_interval(1);
-            let libraries: Vec<PathBuf> = (0..4).map(|n| build(folder, &format!("library_{n}"))).collect();
+            let libraries: Vec<PathBuf> =
+                (0..4).map(|n| build(folder, &format!("library_{n}"), 600 + 600 * n)).collect();
             let visits = pick(50, 500);
             for _ in 0..visits {
                 for library in &libraries {

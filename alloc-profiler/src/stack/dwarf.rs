@@ -202,7 +202,8 @@ impl Walk {
         (is_upwards && self.registers.instruction_pointer != 0).then_some(step)
     }
 
-    /// By the tables. Keeps the rule if its object stays for good.
+    /// By the tables, or where the object may be unloaded, by a rule that is kept for this very one: under the address with
+    /// the object's number, so that it is not taken for another's that lies there later.
     #[cold]
     #[inline(never)]
     fn step_slowly(&mut self, address: usize) -> Option<Step> {
@@ -210,18 +211,25 @@ impl Walk {
             self.tag = libraries::NOWHERE;
             return None;
         };
+        let mut key = Some(address);
         if !object.is_permanent {
             if self.last_library.0 != object.map_start {
                 self.last_library = (object.map_start, object.tag());
             }
             self.tag = self.last_library.1;
+            key = libraries::numbered(address, self.tag);
+            if let Some(kept) = key.and_then(rules::kept) {
+                let step = self.apply(kept.rule());
+                self.is_at_end = false;
+                return step;
+            }
         }
         let tables = Tables::of(&object)?;
         match tables.find(address)? {
             Found::Rule(rule) => {
                 let is_sane = !matches!(rule, Rule::Frame { cfa: Cfa::StackPointer(..8), .. });
-                if object.is_permanent && is_sane {
-                    rules::keep(address, rule);
+                if is_sane && let Some(key) = key {
+                    rules::keep(key, rule);
                 }
                 let step = self.apply(rule);
                 // Or the next walk would not come by here, where the address is tagged.

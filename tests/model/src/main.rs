@@ -27,18 +27,20 @@ use loom::thread;
 /// Of the same 512 bytes, so of one shard and one count. The first two have the same home in a table of 16 slots, the others are
 /// their neighbours.
 const BLOCKS: [usize; 13] = {
-    const FIRST: usize = 0x7000_0000;
-    let mut other = FIRST + 128;
-    while live::home(other) % 16 != live::home(FIRST) % 16 {
+    let (mut first, mut other) = (0x7000_0000, 0x7000_0080);
+    while live::home(other) % 16 != live::home(first) % 16 {
         other += 16;
+        if other == first + 512 {
+            first = other;
+            other += 128;
+        }
     }
-    assert!(other < FIRST + 512);
-    let mut blocks = [FIRST; 13];
+    let mut blocks = [first; 13];
     blocks[1] = other;
     let mut index = 2;
     while index < blocks.len() {
-        blocks[index] = if index % 2 == 0 { FIRST } else { other - other % 128 } + 16 * (index / 2);
-        assert!(blocks[index] != other);
+        let near = if index % 2 == 0 { first } else { other };
+        blocks[index] = near - near % 128 + (near + 16 * (index / 2)) % 128;
         index += 1;
     }
     blocks
