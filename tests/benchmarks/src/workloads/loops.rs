@@ -69,9 +69,16 @@ pub(super) fn regrow(request: &Request) -> Outcome {
 }
 
 /// 256 bytes aligned to a cache line, freed at once.
+///
+/// In glibc an aligned block is cut out of a larger one, and how long that takes depends on which blocks are free: as much
+/// as half as long again, by nothing but how long the command line is. So there are others in each batch.
 pub(super) fn aligned(request: &Request) -> Outcome {
     let layout = Layout::from_size_align(256, 64).expect("a valid layout");
-    nanos_per_operation(request.length, 10_000, |operations| {
+    let mut numbers = Numbers(4);
+    nanos_per_operation(request.length, 2_000, |operations| {
+        let mut others: Vec<Vec<u8>> =
+            (0..64).map(|_| Vec::with_capacity(16 + numbers.next() % 2000)).collect();
+        others.retain(|other| other.capacity() % 2 == 0);
         for _ in 0..operations {
             // SAFETY: the layout is not of size zero, and the block is freed once, with its own layout.
             unsafe {
