@@ -1,6 +1,7 @@
 """What the profiler costs, beside bare allocators and rivals: measures, judges by the budget, prints, pastes.
 
-    scripts/bench.sh [--quick] [--rounds N] [--big] [--only TEXT] [--plots] [--markdown docs/performance.md]
+    scripts/bench.sh [--quick] [--rounds N] [--big] [--plots] [--markdown docs/performance.md]
+    scripts/bench.sh [--only SETTING]... [--workload WORKLOAD] [--over results/….json]... [--markdown PAGE]
 """
 
 import argparse
@@ -34,12 +35,16 @@ def main():
         return plots.write(data, ROOT / "docs/performance")
 
     settings, missing = available(options.only)
+    workloads = [workload for workload in WORKLOADS if options.workload in workload.label]
     programs, layouts, broken = build({setting.program for setting in settings} | {"bare-system", "ours-system", "read-path"})
     missing |= {setting.name: f"does not build: {broken[setting.program]}" for setting in settings
                 if setting.program in broken}
     runnable = [setting for setting in settings if setting.name not in missing]
-    measured = measure(runnable, layouts, WORKLOADS, options.rounds, options.millis)
-    figures = special.all_figures(programs, options.rounds, options.big)
+    measured = measure(runnable, layouts, workloads, options.rounds, options.millis)
+    if options.over:
+        settings, measured, figures, missing = load_below(options.over, measured, missing)
+    else:
+        figures = special.all_figures(programs, options.rounds, options.big)
     save("results", {"machine": host, "pairs": keyed(measured.pairs), "notes": keyed(measured.notes),
                      "failures": keyed(measured.failures), "missing": missing, "figures": figures})
     report(settings, measured, figures, missing, host, options.markdown)
@@ -51,7 +56,12 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="three rounds of short runs: for function, not figures")
     parser.add_argument("--rounds", type=int, help="pairs of runs for each budgeted setting (default 21)")
     parser.add_argument("--millis", type=int, help="length of one run (default 250)")
-    parser.add_argument("--only", metavar="TEXT", help="only settings with TEXT in their name, and what they need")
+    parser.add_argument("--only", metavar="TEXT", action="append",
+                        help="only settings with TEXT in their name, and what they need; several times: any of them")
+    parser.add_argument("--workload", metavar="TEXT", default="", help="only workloads with TEXT in their name")
+    parser.add_argument("--over", metavar="RESULTS", type=Path, action="append", default=[],
+                        help="raw figures of an earlier run, for what this one does not measure; no figures by other "
+                             "means than pairs of runs are taken then")
     parser.add_argument("--big", action="store_true", help="10 GiB of live blocks too: needs 12 GiB of memory")
     parser.add_argument("--plots", action="store_true", help="measure along each axis instead; writes SVGs")
     parser.add_argument("--markdown", metavar="PAGE", help="paste the tables into this page")
@@ -67,7 +77,7 @@ def available(only):
     """The settings to measure, and by name why one cannot be."""
     settings = all_settings()
     if only:
-        names = {setting.name for setting in settings if only in setting.name}
+        names = {setting.name for setting in settings if any(text in setting.name for text in only)}
         names |= {setting.base for setting in settings if setting.name in names}
         settings = [setting for setting in settings if setting.name in names]
     missing = {setting.name: setting.why_missing() for setting in settings if setting.why_missing()}
@@ -101,6 +111,21 @@ def save(name, data):
     path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.write_text(json.dumps(data, indent=1))
     print(f"raw figures: {path}", file=sys.stderr)
+
+
+def load_below(paths, newest, missing):
+    """What `save` wrote, later files before earlier ones, and `newest` before all of them."""
+    whole, figures, earlier_missing = Measurements(), {}, {}
+    for path in paths:
+        data = json.loads(path.read_text())
+        earlier = Measurements()
+        for name in ("pairs", "notes", "failures"):
+            setattr(earlier, name, {tuple(key.split(" / ")): value for key, value in data[name].items()})
+        whole.take_over(earlier)
+        figures |= data["figures"]
+        earlier_missing |= data["missing"]
+    whole.take_over(newest)
+    return all_settings(), whole, figures, earlier_missing | missing
 
 
 def keyed(table):
