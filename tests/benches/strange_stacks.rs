@@ -65,7 +65,14 @@ fn build() -> PathBuf {
     let (source, library) = (folder.join("deep.rs"), folder.join("libdeep.so"));
     fs::write(&source, LIBRARY).expect("a file");
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()));
-    rustc.args(["--crate-type=cdylib", "--edition=2024", "-Copt-level=1", "-Cpanic=abort", "-o"]);
+    rustc.args([
+        "--crate-type=cdylib",
+        "--edition=2024",
+        "-Copt-level=1",
+        "-Cpanic=abort",
+        "-Clink-arg=-Wl,--build-id",
+        "-o",
+    ]);
     let status = rustc.arg(&library).arg(&source).status().expect("a compiler");
     assert!(status.success());
     library

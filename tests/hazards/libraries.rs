@@ -33,6 +33,10 @@ extern "C" fn allocate() {
 /// A library with one function, named after it, that calls its argument. All of them are alike but for names, and for the
 /// room that the function takes on the stack, which changes no address.
 fn build(folder: &Path, name: &str, room_bytes: usize) -> PathBuf {
+    build_with(folder, name, room_bytes, "-Wl,--build-id")
+}
+
+fn build_with(folder: &Path, name: &str, room_bytes: usize, build_id: &str) -> PathBuf {
     let (source, library) = (folder.join(format!("{name}.c")), folder.join(format!("lib{name}.so")));
     let text = format!(
         "int {name}_calls(void (*function)(void)) {{
@@ -44,7 +48,7 @@ fn build(folder: &Path, name: &str, room_bytes: usize) -> PathBuf {
     );
     fs::write(&source, text).expect("a file");
     let compiler = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-g", "-Wl,--build-id", "-o"])
+        .args(["-shared", "-fPIC", "-O1", "-g", build_id, "-o"])
         .args([&library, &source])
         .status()
         .expect("cc, which Rust links with");
@@ -174,11 +178,28 @@ fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
     assert_consistent(&snapshot());
 }
 
+/// Without a build id, nothing in their first pages tells two builds of the same sizes apart.
+fn frames_of_another_build_are_not_believed(folder: &Path) {
+    let first = build_with(folder, "some_library", 600, "-Wl,--build-id=none");
+    set_sampling_interval(1);
+    let base = visit(&first);
+    let again = build_with(folder, "some_library", 1200, "-Wl,--build-id=none");
+    assert_eq!(visit(&again), base, "the test is void: the other build lies elsewhere");
+    let named = profile(Symbolize::Full);
+    let beyond = blocks_under(&named, "hazards::libraries::frames_of_another_build");
+    assert_eq!(beyond, 2 * BLOCKS);
+}
+
 fn in_a_folder(work: impl FnOnce(&Path)) {
     let folder = env::temp_dir().join(format!("hazards-libraries-{}", process::id()));
     fs::create_dir(&folder).expect("a folder");
     work(&folder);
     fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+#[test]
+fn a_library_may_be_built_anew() {
+    isolated(1, || in_a_folder(frames_of_another_build_are_not_believed));
 }
 
 #[test]

@@ -112,7 +112,7 @@ struct Walk {
     /// What the address of the last frame that we left belongs to, if it may be unloaded; else 0.
     tag: usize,
     /// Where the last such library begins, and its tag: most often the next frame is in the same one.
-    last_library: (usize, usize),
+    last_library: (usize, (usize, bool)),
 }
 
 impl Walk {
@@ -125,7 +125,7 @@ impl Walk {
             is_at_end: false,
             has_left_stack: false,
             tag: 0,
-            last_library: (0, 0),
+            last_library: (0, (0, false)),
         }
     }
 
@@ -203,7 +203,8 @@ impl Walk {
     }
 
     /// By the tables, or where the object may be unloaded, by a rule that is kept for this very one: under the address with
-    /// the object's number, so that it is not taken for another's that lies there later.
+    /// the object's number, so that it is not taken for another's that lies there later. Without a build id, another build
+    /// may have the same number, and nothing is kept.
     #[cold]
     #[inline(never)]
     fn step_slowly(&mut self, address: usize) -> Option<Step> {
@@ -216,8 +217,9 @@ impl Walk {
             if self.last_library.0 != object.map_start {
                 self.last_library = (object.map_start, object.tag());
             }
-            self.tag = self.last_library.1;
-            key = libraries::numbered(address, self.tag);
+            let (tag, is_of_one_build) = self.last_library.1;
+            self.tag = tag;
+            key = libraries::numbered(address, tag).filter(|_| is_of_one_build);
             if let Some(kept) = key.and_then(rules::kept) {
                 let step = self.apply(kept.rule());
                 self.is_at_end = false;

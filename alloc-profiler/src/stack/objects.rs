@@ -95,6 +95,22 @@ pub(super) fn find(address: usize) -> Option<Object> {
     })
 }
 
+/// Whether there is a note with a build id in the first page, where linkers put it: right after the headers.
+fn has_build_id(page: &[u8]) -> bool {
+    const HEAD_BYTES: usize = 1024;
+    const NAME_BYTES: u32 = 4;
+    const KIND: u32 = 3;
+    let (words, _) = page.get(..HEAD_BYTES).unwrap_or(page).as_chunks::<4>();
+    words.windows(4).any(|words| match words {
+        [name_bytes, _, kind, name] => {
+            u32::from_ne_bytes(*name_bytes) == NAME_BYTES
+                && u32::from_ne_bytes(*kind) == KIND
+                && name == b"GNU\0"
+        }
+        _ => false,
+    })
+}
+
 impl Object {
     /// As if loaded where `image` is, with tables that begin at an offset.
     #[cfg(fuzzing)]
@@ -109,10 +125,11 @@ impl Object {
         }
     }
 
-    /// The number of the library that this is, for addresses in it.
-    pub(super) fn tag(&self) -> usize {
+    /// The number of the library that this is, for addresses in it, and whether that is no other build's: it has a build
+    /// id.
+    pub(super) fn tag(&self) -> (usize, bool) {
         if !memory::is_readable(self.map_start) {
-            return libraries::NOWHERE;
+            return (libraries::NOWHERE, false);
         }
         // SAFETY: the first page of the object was just read by the kernel, and the object is not being unloaded,
         // since a function of it is on our stack. It holds headers, which nobody writes.
@@ -137,7 +154,7 @@ impl Object {
             Some(name) if !name.is_null() => unsafe { CStr::from_ptr(name) }.to_bytes(),
             _ => &[],
         };
-        libraries::tag_of(&met, path)
+        (libraries::tag_of(&met, path), has_build_id(page))
     }
 
     /// The object's bytes from `start` to its end, if it is in there.

@@ -125,7 +125,9 @@ def load_below(paths, newest, missing):
         figures |= data["figures"]
         earlier_missing |= data["missing"]
     whole.take_over(newest)
-    return all_settings(), whole, figures, earlier_missing | missing
+    was_there = {setting for setting, _ in newest.pairs}
+    missing = {name: why for name, why in (earlier_missing | missing).items() if name not in was_there}
+    return all_settings(), whole, figures, missing
 
 
 def keyed(table):

@@ -37,9 +37,9 @@ class Measurements:
                 for bare, _ in self.pairs.get((setting.name, workload.label), [])]
         return statistics.median(runs) if runs else None
 
-
     def take_over(self, other):
         """What `other` has measured too counts instead."""
+        self.failures = {key: error for key, error in self.failures.items() if key not in other.pairs}
         for name in ("pairs", "notes", "failures"):
             getattr(self, name).update(getattr(other, name))
 
