@@ -41,7 +41,7 @@ fn build_with(folder: &Path, name: &str, room_bytes: usize, build_id: &str) -> P
     let text = format!(
         "int {name}_calls(void (*function)(void)) {{
             volatile char room[{room_bytes}];
-            room[0] = 1;
+            for (int index = 0; index < {room_bytes}; index++) room[index] = 1;
             function();
             return room[0];
         }}\n"
