@@ -148,7 +148,7 @@ pub mod testing {
 
     /// Runs `work` while this thread holds every lock that threads wait for on the allocation path.
     pub fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
-        crate::live::with_locks_held(|| crate::memory::with_locks_held(work))
+        crate::live::with_locks_held(work)
     }
 
     /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.

@@ -12,7 +12,6 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
 use crate::fork::Alone;
-use crate::sync::{Patience, SpinLock};
 
 /// Small objects share chunks of this size; larger ones, and whole pages, are mapped on their own.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -31,18 +30,28 @@ pub(crate) enum Purpose {
 static LIMIT_BYTES: AtomicUsize = AtomicUsize::new(crate::control::Limits::DEFAULT.memory_bytes);
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// A chunk for each purpose, so that each one's share of the cap is counted in whole mappings.
-static STACKS_CHUNK: SpinLock<Chunk> = SpinLock::new(Chunk::EMPTY);
-static LIVE_CHUNK: SpinLock<Chunk> = SpinLock::new(Chunk::EMPTY);
+/// A chunk for each purpose, so that each one's share of the cap is counted in whole mappings. No lock: a thread may be
+/// interrupted for long while it maps a chunk, and what others record meanwhile would be lost.
+static STACKS_CHUNK: AtomicRef<Chunk> = AtomicRef::none();
+static LIVE_CHUNK: AtomicRef<Chunk> = AtomicRef::none();
 static STACKS_BYTES: AtomicUsize = AtomicUsize::new(0);
 
+/// At the start of the memory that it tells of.
 struct Chunk {
-    next: usize,
+    next: AtomicUsize,
     end: usize,
 }
 
 impl Chunk {
-    const EMPTY: Chunk = Chunk { next: 0, end: 0 };
+    /// `None`: no room is left for as much.
+    fn carve(&self, bytes: usize, align: usize) -> Option<usize> {
+        let start_and_end = |next: usize| {
+            let start = next.checked_next_multiple_of(align)?;
+            Some((start, start.checked_add(bytes).filter(|&end| end <= self.end)?))
+        };
+        let taken = self.next.fetch_update(Relaxed, Relaxed, |next| Some(start_and_end(next)?.1));
+        Some(start_and_end(taken.ok()?)?.0)
+    }
 }
 
 /// Types for which all-zero bytes are a value.
@@ -107,14 +116,35 @@ fn carve(bytes: usize, align: usize, purpose: Purpose) -> Option<usize> {
         Purpose::Stacks => &STACKS_CHUNK,
         Purpose::Live => &LIVE_CHUNK,
     };
-    let mut chunk = chunk.try_lock(Patience::Bounded)?;
-    let mut start = chunk.next.checked_next_multiple_of(align)?;
-    if chunk.next == 0 || start.checked_add(bytes)? > chunk.end {
-        start = map(CHUNK_BYTES, purpose)?;
-        chunk.end = start.checked_add(CHUNK_BYTES)?;
+    let mut current = chunk.load();
+    loop {
+        if let Some(start) = current.and_then(|current| current.carve(bytes, align)) {
+            return Some(start);
+        }
+        let Some(start) = map(CHUNK_BYTES, purpose) else {
+            // Perhaps since another thread just mapped the last one.
+            let newer = chunk.load();
+            if newer.map(ptr::from_ref) == current.map(ptr::from_ref) {
+                return None;
+            }
+            current = newer;
+            continue;
+        };
+        let next = AtomicUsize::new(start.checked_add(size_of::<Chunk>())?);
+        let new = ptr::with_exposed_provenance_mut::<Chunk>(start);
+        // SAFETY: the start of a mapping that nobody else has, as large as a chunk and aligned to pages.
+        let new = unsafe {
+            new.write(Chunk { next, end: start.checked_add(CHUNK_BYTES)? });
+            &*new
+        };
+        current = match chunk.replace(current, new) {
+            Ok(()) => Some(new),
+            Err(newer) => {
+                unmap(start, CHUNK_BYTES, purpose);
+                newer
+            }
+        };
     }
-    chunk.next = start.checked_add(bytes)?;
-    Some(start)
 }
 
 fn is_whole_pages(bytes: usize) -> bool {
@@ -133,12 +163,23 @@ fn map(bytes: usize, purpose: Purpose) -> Option<usize> {
     }
     let start = system::map_zeroed(bytes);
     if start.is_none() {
-        MAPPED_BYTES.fetch_sub(bytes, Relaxed);
-        if purpose == Purpose::Stacks {
-            STACKS_BYTES.fetch_sub(bytes, Relaxed);
-        }
+        discount(bytes, purpose);
     }
     start
+}
+
+/// Gives back what `map` returned and nobody else has heard of.
+#[cold]
+fn unmap(start: usize, bytes: usize, purpose: Purpose) {
+    system::unmap(start, bytes);
+    discount(bytes, purpose);
+}
+
+fn discount(bytes: usize, purpose: Purpose) {
+    MAPPED_BYTES.fetch_sub(bytes, Relaxed);
+    if purpose == Purpose::Stacks {
+        STACKS_BYTES.fetch_sub(bytes, Relaxed);
+    }
 }
 
 /// Adds `bytes` to `counter`, unless that exceeds `limit`.
@@ -165,17 +206,11 @@ pub(crate) fn take_back(words: &'static [AtomicU64]) -> bool {
 }
 
 /// Begins with no memory: what the parent had is left alone, and no longer counts.
-pub(crate) fn begin_anew(alone: &Alone) {
-    *STACKS_CHUNK.seize(alone) = Chunk::EMPTY;
-    *LIVE_CHUNK.seize(alone) = Chunk::EMPTY;
+pub(crate) fn begin_anew(_: &Alone) {
+    STACKS_CHUNK.store(None);
+    LIVE_CHUNK.store(None);
     STACKS_BYTES.store(0, Relaxed);
     MAPPED_BYTES.store(0, Relaxed);
-}
-
-/// For tests: runs `work` while this thread holds both chunks.
-pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
-    let _held = [&STACKS_CHUNK, &LIVE_CHUNK].map(|chunk| chunk.try_lock(Patience::Long));
-    work()
 }
 
 /// Zeroes `bytes`, a static of ours, without touching pages of it that never were.
@@ -233,6 +268,12 @@ mod system {
         (start != libc::MAP_FAILED).then(|| start.expose_provenance())
     }
 
+    pub(super) fn unmap(start: usize, bytes: usize) {
+        let start = ptr::with_exposed_provenance_mut(start);
+        // SAFETY: a whole mapping of ours, of which nobody else knows.
+        let _ = c_library::keeping_errno(|| unsafe { libc::munmap(start, bytes) });
+    }
+
     /// Only Linux promises that discarded anonymous pages read as zero.
     #[cfg(target_os = "linux")]
     pub(super) fn discard(start: usize, bytes: usize) -> bool {
@@ -273,6 +314,13 @@ mod system {
         // SAFETY: `bytes` is never zero here; `System` is below the allocator that we wrap.
         let start = unsafe { System.alloc_zeroed(layout) };
         (!start.is_null()).then(|| start.expose_provenance())
+    }
+
+    pub(super) fn unmap(start: usize, bytes: usize) {
+        if let Ok(layout) = Layout::from_size_align(bytes, super::PAGE_BYTES) {
+            // SAFETY: what `map_zeroed` returned for as many bytes, of which nobody else knows.
+            unsafe { System.dealloc(std::ptr::with_exposed_provenance_mut(start), layout) };
+        }
     }
 
     pub(super) fn keep_pages_small(_start: usize, _bytes: usize) {}
@@ -319,4 +367,32 @@ impl<T: Sync + 'static> AtomicRef<T> {
 
 fn as_pointer<T>(value: Option<&'static T>) -> *mut T {
     value.map_or(ptr::null_mut(), |value| ptr::from_ref(value).cast_mut())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// What several threads are handed at a time, across many chunks, is each one's alone.
+    #[test]
+    fn nobody_else_has_a_piece() {
+        let pieces_of = |thread: u64| {
+            let pieces = (1..5000).map(|n| {
+                let len = (n * 7 + thread as usize) % 61 + 1;
+                let purpose = if n % 2 == 0 { Purpose::Live } else { Purpose::Stacks };
+                let piece: &[AtomicU64] = zeroed_slice(len, purpose).expect("below the cap");
+                assert!(piece.iter().all(|word| word.swap(thread, Relaxed) == 0), "used before");
+                piece
+            });
+            pieces.collect::<Vec<_>>()
+        };
+        let threads: Vec<_> =
+            (1..5).map(|thread| (thread, thread::spawn(move || pieces_of(thread)))).collect();
+        for (thread, pieces) in threads {
+            let pieces = pieces.join().expect("all were zero");
+            let words = pieces.iter().flat_map(|piece| piece.iter());
+            assert_eq!(words.filter(|word| word.load(Relaxed) != thread).count(), 0, "another's besides");
+        }
+    }
 }
