@@ -47,7 +47,7 @@ fn common(frames: u32, size: usize) -> Vec<u8> {
 /// Less than a millionth of all that is allocated, and nearly all that is in use.
 #[inline(never)]
 fn leak() -> Vec<u8> {
-    black_box(vec![1; 1000])
+    black_box(vec![1; 3000])
 }
 
 fn totals(profile: &Profile) -> [i64; 4] {
@@ -68,7 +68,7 @@ fn a_profile_keeps_within_what_scrapers_take() {
     // The server's threads have begun, and rest: on a busy machine, two that allocate at once may lose a sample.
     fetch("?debug=1");
     set_sampling_interval(1);
-    let leaked = [(); 3].map(|()| leak());
+    let leaked = leak();
     // Two size classes on each path: two samples.
     for path in 0..1 << PATH_BITS {
         drop(step(path, PATH_BITS, 100_000 + 10 * path as usize % 100));

@@ -15,7 +15,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::assets::Asset;
-use super::routes::Refusal;
+use super::refusal::Refusal;
 
 /// The body of every answer: bytes in memory.
 pub type Body = Full<Bytes>;

@@ -10,7 +10,8 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Uri, Version};
 
 use super::guard::Guard;
-use super::routes::{Decision, Mount, Period, Rules, decide};
+use super::profile_request::Period;
+use super::routes::{Decision, Mount, Rules, decide};
 use super::token::Token;
 
 const MAX_DELTA: Duration = Duration::from_secs(300);

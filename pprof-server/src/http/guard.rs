@@ -17,7 +17,7 @@ use hyper::header::{HOST, HeaderMap, ORIGIN};
 use hyper::http::uri::Authority;
 use hyper::{StatusCode, Uri, Version};
 
-use super::routes::Refusal;
+use super::refusal::Refusal;
 use super::token::Token;
 use crate::Error;
 

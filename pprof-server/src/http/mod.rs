@@ -23,7 +23,9 @@ mod stream;
 mod guard;
 mod options;
 mod parameters;
+mod profile_request;
 mod query;
+mod refusal;
 mod routes;
 mod token;
 
@@ -36,6 +38,7 @@ mod clients;
 mod handler;
 mod index;
 mod metrics;
+mod profile;
 mod symbol;
 mod timeline;
 mod waiters;

@@ -1,6 +1,6 @@
 //! Our own query parameters, those that Go does not have.
 //!
-//! Called by `routes`, after everything that Go knows was found right. Each mistake has a text that names the values
+//! Called by `routes` and `profile_request`, after everything that Go knows was found right. Each mistake has a text that names the values
 //! there are; none repeats what was sent.
 //!
 //! Path: *read path*. Pure.
@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 
+use super::profile_request::{Format, Period};
 use super::query::given;
-use super::routes::{Format, Period, Refusal};
+use super::refusal::Refusal;
 use crate::encode::{
     Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
 };

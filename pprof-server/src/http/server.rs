@@ -27,11 +27,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::{Address, Endpoint};
 use super::builder::ServerBuilder;
-use super::handler::{Handler, MAX_BODY_BYTES};
+use super::handler::Handler;
 use super::places::{MAX_CONNECTIONS, Place, Places};
 #[cfg(unix)]
 use super::socket_file::{self, SocketFile};
 use super::stream::BoundedStream;
+use super::symbol::MAX_BODY_BYTES;
 use super::waiters::Peer;
 use crate::Error;
 

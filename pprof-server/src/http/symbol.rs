@@ -6,10 +6,55 @@
 //!
 //! Path: *read path*.
 
+use std::error::Error as StdError;
 use std::fmt::Write;
+use std::pin::pin;
+use std::time::Duration;
 
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use hyper::{Method, Request, StatusCode};
+use tokio::time::sleep;
+
+use super::refusal::Refusal;
+use super::worker::Worker;
+
+/// Largest body of a `symbol` request: some 70 000 addresses.
+pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
+/// Longest time for that body to arrive.
+const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 /// Longest word Go reads; a longer one ends its reading.
 const MAX_WORD_BYTES: usize = 4096;
+
+/// The words of a `symbol` request: the body of a POST, else the raw query.
+pub(super) async fn words<B>(request: Request<B>, worker: &Worker) -> Result<Bytes, Refusal>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    if *request.method() != Method::POST {
+        return Ok(Bytes::copy_from_slice(request.uri().query().unwrap_or_default().as_bytes()));
+    }
+    let too_long = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a symbol request must be at most 1 MiB");
+    let body = request.into_body();
+    // Asked before the first read: a client that waits for `100 Continue` then never sends the body.
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_long());
+    }
+    let body = pin!(Limited::new(body, MAX_BODY_BYTES));
+    tokio::select! {
+        body = body.collect() => match body {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
+            Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
+        },
+        // Made on the worker's thread: the caller's may have no clock.
+        waited = worker.run(async { sleep(MAX_BODY_TIME).await }) => {
+            waited?;
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out"))
+        }
+    }
+}
 
 /// The answer to `words`. `names_of` is asked once, for all addresses together: finding names costs most where
 /// files are opened.
@@ -55,6 +100,7 @@ fn address(word: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::Full;
 
     fn answer(words: &str) -> String {
         let name = |address: &u64| (*address != 99).then(|| format!("_R{address}"));
@@ -91,5 +137,18 @@ mod tests {
         );
         let fits = format!("{}1", "0".repeat(4094));
         assert_eq!(answer(&fits), "num_symbols: 1\n0x1 _R1\n");
+    }
+
+    #[test]
+    fn a_symbol_body_is_bounded_in_size() {
+        let post = |body| Request::post("/debug/pprof/symbol").body(body).unwrap();
+        let worker = Worker::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let long = Full::new(Bytes::from(vec![b'1'; MAX_BODY_BYTES + 1]));
+            assert_eq!(words(post(long), &worker).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+            let whole = Full::new(Bytes::from_static(b"0x1+0x2"));
+            assert_eq!(words(post(whole), &worker).await.unwrap(), "0x1+0x2");
+        });
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::StatusCode;
 
-use super::routes::Refusal;
+use super::refusal::Refusal;
 use crate::encode::ProfileKind;
 
 /// Deltas that may wait at once.

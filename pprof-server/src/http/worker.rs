@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task;
 
-use super::routes::Refusal;
+use super::refusal::Refusal;
 
 /// Jobs that may be under way, those that wait included: each may hold a profile.
 pub(super) const MAX_JOBS: usize = 64;

@@ -1,0 +1,214 @@
+//! The profile that was asked for: of its period, older than what it says, in its format.
+//!
+//! Called by `handler`, on the worker's thread, which alone takes the locks here: a panic while one was held lost the
+//! record or the client that was being added, at most.
+//!
+//! Path: *read path*.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use alloc_profiler::Snapshot;
+use hyper::StatusCode;
+use tokio::time::sleep;
+
+use super::answer::{self, Answer};
+use super::clients::Clients;
+use super::profile_request::{Format, Period, ProfileRequest};
+use super::refusal::Refusal;
+use crate::encode::{
+    ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_text, top_json, top_table,
+};
+use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, collapsed};
+use crate::{process, suspects};
+
+/// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// What profiles are made from. Clones are one.
+#[derive(Clone, Debug)]
+pub(super) struct Profiles {
+    source: Source,
+    /// Who has called `delta_heap`.
+    clients: Arc<Mutex<Clients>>,
+    history: Arc<Mutex<History>>,
+}
+
+/// Where snapshots come from.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    snapshot: fn() -> Snapshot,
+    snapshot_with_ages: fn() -> Snapshot,
+}
+
+impl Source {
+    fn take(self, with_ages: bool) -> Snapshot {
+        if with_ages { (self.snapshot_with_ages)() } else { (self.snapshot)() }
+    }
+}
+
+impl Profiles {
+    /// This process's, with a history of a snapshot for each `record_period`.
+    pub(super) fn new(record_period: Option<Duration>) -> Profiles {
+        Profiles {
+            source: Source {
+                snapshot: alloc_profiler::snapshot,
+                snapshot_with_ages: alloc_profiler::snapshot_with_ages,
+            },
+            clients: Arc::default(),
+            history: Arc::new(Mutex::new(History::new(record_period, DEFAULT_LIMIT_BYTES))),
+        }
+    }
+
+    /// Those that `snapshot` gives, which may be slow, or panic.
+    #[cfg(test)]
+    pub(super) fn of(self, snapshot: fn() -> Snapshot) -> Profiles {
+        Profiles { source: Source { snapshot, snapshot_with_ages: snapshot }, ..self }
+    }
+
+    /// What was allocated and is in use by now.
+    pub(super) fn now(&self) -> Snapshot {
+        self.source.take(false)
+    }
+
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what is now to the history.
+    pub(super) fn record(&self) {
+        let (now, memory) = (self.now(), process::memory());
+        self.history().record(&now, memory, Instant::now());
+    }
+
+    /// Sets a mark at this moment.
+    pub(super) fn mark(&self, name: &str, replaces: bool) -> Result<(), MarkError> {
+        let (now, memory) = (self.now(), process::memory());
+        self.history().mark(name, &now, memory, Instant::now(), replaces)
+    }
+
+    /// The stacks that may leak.
+    pub(super) fn leaks(&self, format: &Format) -> Result<Answer, Refusal> {
+        let now = self.source.take(true);
+        let report = suspects::report(&self.history(), &now, Instant::now());
+        match *format {
+            Format::Table { rows } => Ok(answer::text(format!("{report:.rows$}"))),
+            Format::Json { rows } => Ok(answer::json(report.json(rows))),
+            Format::Pprof | Format::Legacy | Format::Folded => {
+                let options =
+                    ProfileOptions { sample_type: Some(SampleType::InuseSpace), ..ProfileOptions::default() };
+                let profile = heap_profile(&report.snapshot(&now), &options);
+                bounded(profile.len()).map(|()| answer::profile(profile, r#"attachment; filename="leaks""#))
+            }
+        }
+    }
+
+    /// The profile that is wanted, when its time is over.
+    pub(super) async fn profile(&self, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
+        if wanted.releases_free_memory {
+            alloc_profiler::release_free_memory();
+        }
+        let with_ages = wanted.needs_ages();
+        let snapshot = match &wanted.period {
+            Period::SinceStart => self.source.take(with_ages),
+            Period::Next(time) => self.delta(*time, with_ages).await,
+            Period::SinceLastCall { client, is_peek } => self.since_last_call(client, *is_peek),
+            Period::Until(moment) => self.past(moment, &self.now())?,
+            Period::Between { from, to: None } => {
+                let now = self.source.take(with_ages);
+                let before = self.past(from, &now)?;
+                collapsed(now).since(&before)
+            }
+            Period::Between { from, to: Some(to) } => {
+                let now = self.now();
+                self.past(to, &now)?.since(&self.past(from, &now)?)
+            }
+        };
+        let snapshot = match wanted.min_age {
+            Some(age) => snapshot.older_than(age),
+            None => snapshot,
+        };
+        encode(&snapshot, wanted)
+    }
+
+    /// What changes in `time`.
+    async fn delta(&self, time: Duration, with_ages: bool) -> Snapshot {
+        let before = self.now();
+        sleep(time).await;
+        self.source.take(with_ages).since(&before)
+    }
+
+    /// The recorded snapshot nearest to `moment`.
+    fn past(&self, moment: &Moment, now: &Snapshot) -> Result<Snapshot, Refusal> {
+        match self.history().find(moment, Instant::now()) {
+            Ok(record) => Ok(record.restored(now)),
+            Err(missing) => {
+                Err(Refusal { text: missing.to_string().into(), ..Refusal::new(StatusCode::NOT_FOUND, "") })
+            }
+        }
+    }
+
+    /// What was allocated since `client` last called, and what is in use.
+    fn since_last_call(&self, client: &str, is_peek: bool) -> Snapshot {
+        let now = self.now();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
+    }
+}
+
+fn encode(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
+    let options = &wanted.options;
+    let text = |text: String| bounded(text.len()).map(|()| answer::text(text));
+    match wanted.format {
+        Format::Pprof => {
+            let profile = heap_profile(snapshot, options);
+            bounded(profile.len()).map(|()| answer::profile(profile, disposition(wanted)))
+        }
+        Format::Legacy => text(heap_text(snapshot, options)),
+        Format::Table { rows } => text(format!("{:.rows$}", top_table(snapshot, options))),
+        Format::Json { rows } => {
+            let json = top_json(snapshot, options, rows);
+            bounded(json.len()).map(|()| answer::json(json))
+        }
+        Format::Folded => text(heap_folded(snapshot, options)),
+    }
+}
+
+/// The name that `curl -OJ` gives to a profile: Go's, and godeltaprof's.
+fn disposition(wanted: &ProfileRequest) -> &'static str {
+    match (wanted.options.kind, &wanted.period) {
+        (ProfileKind::Heap, Period::SinceStart) => r#"attachment; filename="heap""#,
+        (ProfileKind::Heap, Period::Until(_)) => r#"attachment; filename="heap""#,
+        (ProfileKind::Heap, Period::Next(_) | Period::Between { .. }) => {
+            r#"attachment; filename="heap-delta""#
+        }
+        (ProfileKind::Allocs, Period::SinceStart) => r#"attachment; filename="allocs""#,
+        (ProfileKind::Allocs, Period::Until(_)) => r#"attachment; filename="allocs""#,
+        (ProfileKind::Allocs, Period::Next(_) | Period::Between { .. }) => {
+            r#"attachment; filename="allocs-delta""#
+        }
+        (_, Period::SinceLastCall { .. }) => r#"attachment; filename="heap""#,
+    }
+}
+
+fn bounded(bytes: usize) -> Result<(), Refusal> {
+    if bytes <= MAX_ANSWER_BYTES {
+        return Ok(());
+    }
+    let text =
+        "the profile is larger than 64 MiB; lower the profiler's limits, or raise its sampling interval";
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delta_lasts_as_long_as_asked() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let started = Instant::now();
+        let delta = runtime.block_on(Profiles::new(None).delta(Duration::from_millis(50), false));
+        assert!(delta.duration.is_some() && started.elapsed() >= Duration::from_millis(50));
+    }
+}

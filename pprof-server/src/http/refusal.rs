@@ -1,0 +1,35 @@
+//! An error answer, before it is one of HTTP.
+//!
+//! Made wherever a request is found wrong or cannot be answered; `answer` writes it.
+//!
+//! Path: *read path*.
+
+use std::borrow::Cow;
+
+use hyper::StatusCode;
+
+/// An error answer. Nothing of the request comes back in its text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) text: Cow<'static, str>,
+    /// Sets `X-Go-Pprof`, which makes `go tool pprof` print the text. Go sets it in its handlers, but not
+    /// where its router answers.
+    pub(super) is_for_pprof: bool,
+    /// The `Allow` header.
+    pub(super) allow: Option<&'static str>,
+    /// The `Retry-After` header, in seconds.
+    pub(super) retry_after: Option<&'static str>,
+}
+
+impl Refusal {
+    /// An error of a handler.
+    pub(super) const fn new(status: StatusCode, text: &'static str) -> Refusal {
+        Refusal { status, text: Cow::Borrowed(text), is_for_pprof: true, allow: None, retry_after: None }
+    }
+
+    /// An error of the router, worded like Go's.
+    pub(super) const fn of_router(status: StatusCode, text: &'static str) -> Refusal {
+        Refusal { status, text: Cow::Borrowed(text), is_for_pprof: false, allow: None, retry_after: None }
+    }
+}
