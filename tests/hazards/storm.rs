@@ -27,6 +27,15 @@ fn allocate_and_free(count: usize) {
     }
 }
 
+/// Ends the storm when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Called with the loader's lock held.
 extern "C" fn look_at(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     allocate_and_free(10);
@@ -53,7 +62,11 @@ fn the_loaders_locks_are_not_waited_for() {
             count.fetch_add(1, Relaxed);
             !is_over.load(Relaxed)
         };
+        // The loader's locks are not fair: who takes one again at once may keep all others out for seconds.
+        let rest = || thread::sleep(Duration::from_micros(100));
         thread::scope(|scope| {
+            // However it ends, the threads do.
+            let _over = Over(&is_over);
             for count in &sampled {
                 scope.spawn(move || {
                     while again(count) {
@@ -61,11 +74,16 @@ fn the_loaders_locks_are_not_waited_for() {
                     }
                 });
             }
+            // To begin, a thread needs the loader's locks: the standard library and the C library take them.
+            while sampled.iter().any(|count| count.load(Relaxed) < 2) {
+                thread::sleep(Duration::from_millis(1));
+            }
             let [iterations, openings, panics, requests] = &others;
             scope.spawn(move || {
                 while again(iterations) {
                     // SAFETY: the callback looks at nothing.
                     unsafe { libc::dl_iterate_phdr(Some(look_at), ptr::null_mut()) };
+                    rest();
                 }
             });
             scope.spawn(move || {
@@ -77,6 +95,7 @@ fn the_loaders_locks_are_not_waited_for() {
                         // SAFETY: opened above.
                         unsafe { libc::dlclose(library) };
                     }
+                    rest();
                 }
             });
             scope.spawn(move || {
@@ -112,7 +131,6 @@ fn the_loaders_locks_are_not_waited_for() {
                     );
                 }
             }
-            is_over.store(true, Relaxed);
         });
         println!("{sampled:?}; callbacks, openings, panics, requests: {others:?}");
         assert!(others.iter().all(|count| count.load(Relaxed) > 1), "{others:?}");
