@@ -153,6 +153,11 @@ MUTANTS = [
      [*SERVER_UNITS, "a_file_of_another_build"]),
     ("C4 locks are waited for", "sync.rs", "                if elapsed >= NANOS && patience == Patience::Bounded {\n                    return false;\n                }\n",
      "                let _ = elapsed; tries = SPINS;\n", "caps::a_lock_may_be_held_for_ever"),
+    ("C4 memory without a lock is handed out twice", "memory.rs",
+     "        let taken = self.next.fetch_update(Relaxed, Relaxed, |next| Some(start_and_end(next)?.1));\n",
+     """        let next = self.next.load(Relaxed);
+        let taken = start_and_end(next).ok_or(()).map(|(_, end)| { self.next.store(end, Relaxed); next });
+""", ["-p", "alloc-profiler", "--lib", "nobody_else_has_a_piece"]),
     ("C5 no memory is a crash", "memory.rs", "(start != libc::MAP_FAILED).then(|| start.expose_provenance())",
      "Some(start.expose_provenance())", "refusals::memory_may_run_out"),
 ]

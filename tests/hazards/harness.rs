@@ -55,7 +55,7 @@ pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> ExitStatus {
         .spawn()
         .expect("it can be run again");
     // Only what hangs takes so long, whatever else the machine is busy with.
-    wait(&mut child, Duration::from_secs(pick(300, 600)))
+    wait(&mut child, Duration::from_secs(pick(120, 600)))
 }
 
 fn wait(child: &mut Child, limit: Duration) -> ExitStatus {
