@@ -1,5 +1,5 @@
-//! Our unwinder and the platform's find the same call chains, however the program is built: as tests are, and
-//! small, in one piece and without unwinding, or by thin LTO.
+//! Our unwinder, the platform's and framehop find the same call chains, however the program is built: as tests are, and
+//! small, in one piece and without unwinding, by thin LTO, or with frame pointers, which then tell the same.
 
 mod stacks;
 
@@ -15,22 +15,30 @@ fn in_this_build() {
 /// each other, and what is left of unwind tables is all there is.
 #[test]
 fn in_a_small_program() {
-    in_a_program_of("small");
+    in_a_program_of("small", &[]);
 }
 
 /// Thin LTO: functions from other crates, inlined piece by piece.
 #[test]
 fn in_a_thin_program() {
-    in_a_program_of("thin");
+    in_a_program_of("thin", &[]);
 }
 
-fn in_a_program_of(profile: &str) {
+/// Frame pointers in every function of the program, the standard library's too, which comes with them.
+#[test]
+fn in_a_program_with_frame_pointers() {
+    let flags = [("RUSTFLAGS", "-C force-frame-pointers=yes"), ("STACKS_HAVE_FRAME_POINTERS", "")];
+    in_a_program_of("release", &flags);
+}
+
+fn in_a_program_of(profile: &str, variables: &[(&str, &str)]) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-profiles");
     let cargo = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--profile", profile, "--package", "alloc-profiler"])
         .args(["--example", "compare_stacks"])
         .arg("--target-dir")
         .arg(target)
+        .envs(variables.iter().copied())
         .output()
         .expect("cargo starts");
     assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));

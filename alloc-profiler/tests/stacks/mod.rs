@@ -1,9 +1,12 @@
-//! Stacks of every kind, on each of which our unwinder and the platform's must find the same call chain, to the
-//! last frame: through recursion, closures, trait objects, callbacks from C, panics in flight, async polls,
+//! Stacks of every kind, on each of which our unwinder, the platform's, framehop and, where the program has them, frame
+//! pointers must find the same call chain, to the last frame: through recursion, closures, trait objects, callbacks from C, panics in flight, async polls,
 //! thread starts, signals, and deeper than we keep; some thousand in a row that have their outer frames in common; and
 //! some thousand that were there before, or begin as others did.
 //!
 //! Shared with an example, so that a program built in another way can run through them too.
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod others;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -30,6 +33,8 @@ fn compare(what: &'static str) {
         "{what}: the same for {same} frames\nours:       {ours:x?}\nplatform's: {platforms:x?}\n{}",
         std::backtrace::Backtrace::force_capture()
     );
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    others::compare(what, &ours, &platforms, others::Registers::here());
     SEEN.with_borrow_mut(|seen| seen.push((what, same)));
 }
 
