@@ -1,6 +1,6 @@
 //! The live table and the filter, the very files, with every order of steps that loom can think of.
 //!
-//! `live.rs` and `filter.rs` are compiled into this program with loom's atomics in place of the standard library's.
+//! `live` and `filter` are compiled into this program with loom's atomics in place of the standard library's.
 //! What a lock may do is give up at once, so each way of not getting it is tried; a thread that would have waited is
 //! the same as one that came later. Blocks are what owners say they are: an address is removed, or read, by the one
 //! thread that owns it.
@@ -8,7 +8,7 @@
 
 #[path = "../../../alloc-profiler/src/filter.rs"]
 mod filter;
-#[path = "../../../alloc-profiler/src/live.rs"]
+#[path = "../../../alloc-profiler/src/live/mod.rs"]
 mod live;
 
 // What these two use of the profiler.

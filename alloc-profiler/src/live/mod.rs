@@ -1,16 +1,11 @@
 //! The live table: which sampled blocks have not been freed, by address.
 //!
-//! 256 shards, chosen by a hash of the address, each an open-addressed table with linear probing. A removal leaves a
-//! mark where a search must go on, for the next record that comes by; marks before an empty slot go with it. Three
-//! quarters full, marks included, a shard gets another table, twice as large if that is for its records: even with a
-//! million of them that moves some thousand entries. When every allocation is sampled, what counts is how many cache
-//! lines are waited for: the keys lie by themselves, eight to a line, a free looks at nothing else, and an allocation
-//! asks for them in advance (`prefetch`), while its stack is taken.
+//! 256 shards, chosen by a hash of the address, each with a [`Table`] of its own. Three quarters full, a shard gets
+//! another, twice as large if that is for its records: even with a million of them that moves some thousand entries.
 //!
 //! A free that the filter could not rule out looks first without the lock (`version` tells whether the table was
 //! replaced) and is done if the address is not there; it can trust that, since nobody else may touch the
-//! record of a block that it still owns. Tables outgrown are kept for other shards, their pages lent back to
-//! the system, but never unmapped: a late reader reads stale keys or zeros at worst, and its version check fails.
+//! record of a block that it still owns. A late reader of a table that was replaced finds that its version is another.
 //!
 //! A lock that cannot be had in time costs a sample, never a stall: an insertion is dropped and counted, a
 //! removal is left in the shard's `pending` slots, or with those of all shards in `SPILT` when they are full, for the
@@ -18,44 +13,28 @@
 //!
 //! Path: *allocation path*, sampled blocks only; `copy_shard` is on the read path.
 
+mod table;
+
 use crate::control::Limits;
 use crate::fork::Alone;
-use crate::memory::{self, AtomicRef, Purpose};
+use crate::memory::{self, AtomicRef};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
 use crate::sync::{Guard, Patience, SpinLock};
 use crate::{drops, filter};
+use table::{EMPTY, Table, hash};
+pub(crate) use table::{LiveSample, home};
 
 const SHARDS: usize = 256;
 /// Slots of a shard's first table: 512 bytes.
 const MIN_SLOTS: usize = 16;
 /// Looks without the lock before taking it.
 const TRIES: u32 = 3;
-/// No block starts here, so it marks an empty slot: where searches end.
-const EMPTY: usize = 0;
-/// Nor here: a slot whose record was removed, where searches go on.
-const REMOVED: usize = 1;
 
 static LIVE: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
 static LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
-/// Tables that were outgrown, by the binary logarithm of their size.
-static SPARES: [SpinLock<Option<&'static Table>>; usize::BITS as usize] =
-    [const { SpinLock::new(None) }; usize::BITS as usize];
-
 /// Addresses whose removal had to wait and found no place with their shard: on a busy machine, a lock's owner may not
 /// run for as long as it takes another thread to free hundreds of blocks.
 static SPILT: [AtomicUsize; 1024] = [const { AtomicUsize::new(EMPTY) }; 1024];
-
-/// The record of a sampled block.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct LiveSample {
-    pub(crate) address: usize,
-    pub(crate) size: usize,
-    /// Objects that it stands for.
-    pub(crate) weight: f64,
-    pub(crate) site_id: u32,
-    /// When it was allocated, by [`c_library::ticks`](crate::c_library::ticks).
-    pub(crate) born: u32,
-}
 
 /// Why a sample could not be recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,17 +66,6 @@ struct Used {
     records: usize,
     /// Slots that are not empty: of records, and of those that were removed.
     slots: usize,
-}
-
-struct Table {
-    /// All of the table's memory: the keys, then the values.
-    words: &'static [AtomicU64],
-    keys: &'static [AtomicU64],
-    /// For each key: size, weight, site and birth.
-    values: &'static [[AtomicU64; 3]],
-    next_spare: AtomicRef<Table>,
-    /// Its pages are the system's at present.
-    is_lent: AtomicBool,
 }
 
 /// Removes the record of the block at `address`, if there is one. Call before the block is freed: afterwards the
@@ -205,9 +173,7 @@ pub(crate) fn begin_anew(alone: &Alone) {
         *used = Used::default();
     }
     SPILT.iter().filter(|place| place.load(Relaxed) != EMPTY).for_each(|place| place.store(EMPTY, Relaxed));
-    for spares in &SPARES {
-        *spares.seize(alone) = None;
-    }
+    table::begin_anew(alone);
 }
 
 /// For tests: runs `work` while this thread holds every lock of the table.
@@ -226,20 +192,6 @@ pub(crate) fn set_limit(live_samples: usize) {
 /// The limit in force.
 pub(crate) fn limit() -> usize {
     LIMIT.load(Relaxed)
-}
-
-const fn hash(number: usize) -> u64 {
-    (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-/// Where searches for `address` begin, in a table as large as can be. Blocks allocated one after the other often lie side
-/// by side: those of the same 128 bytes have their keys on the same cache line, each in a slot of its own, since no two
-/// are nearer than 16 bytes.
-#[inline(always)]
-pub(crate) const fn home(address: usize) -> usize {
-    let hash = hash(address >> 7);
-    let line = hash.wrapping_shr(40 - 3) as usize & !7;
-    line | (address >> 4 ^ hash as usize >> 32) & 7
 }
 
 /// Chosen by what the filter counts together, so that a shard's lock is also the lock of its counts.
@@ -397,146 +349,6 @@ impl Shard {
                 }
             }
         }
-    }
-}
-
-/// Whether the key of a slot is that of a record.
-fn is_address(key: usize) -> bool {
-    key > REMOVED
-}
-
-/// The record in a slot, if there is one.
-fn sample(address: usize, [size, weight, site_and_birth]: &[AtomicU64; 3]) -> Option<LiveSample> {
-    is_address(address).then(|| {
-        let site_and_birth = site_and_birth.load(Relaxed);
-        LiveSample {
-            address,
-            size: size.load(Relaxed) as usize,
-            weight: f64::from_bits(weight.load(Relaxed)),
-            site_id: site_and_birth as u32,
-            born: (site_and_birth >> 32) as u32,
-        }
-    })
-}
-
-impl Table {
-    /// An empty table of `slots`, a power of two: a spare one or a new one.
-    fn with_slots(slots: usize) -> Option<&'static Table> {
-        let spare = SPARES.get(slots.checked_ilog2()? as usize).and_then(|spares| {
-            let mut spares = spares.try_lock(Patience::Bounded)?;
-            let table = (*spares)?;
-            *spares = table.next_spare.load();
-            Some(table)
-        });
-        if let Some(table) = spare {
-            if !table.is_lent.load(Relaxed) {
-                table.keys.iter().for_each(|key| key.store(EMPTY as u64, Relaxed));
-                return Some(table);
-            }
-            if memory::take_back(table.words) {
-                table.is_lent.store(false, Relaxed);
-                return Some(table);
-            }
-            table.keep();
-            return None;
-        }
-        let words = memory::zeroed_slice(slots.checked_mul(4)?, Purpose::Live)?;
-        let (keys, values) = words.split_at_checked(slots)?;
-        let (values, _) = values.as_chunks();
-        let (next_spare, is_lent) = (AtomicRef::none(), AtomicBool::new(false));
-        memory::place(Table { words, keys, values, next_spare, is_lent }, Purpose::Live)
-    }
-
-    /// Gives its memory back, as far as it can be given, and keeps the table for another shard.
-    fn spare(&'static self) {
-        self.is_lent.store(memory::lend_back(self.words), Relaxed);
-        self.keep();
-    }
-
-    fn keep(&'static self) {
-        if let Some(spares) = SPARES.get(self.keys.len().checked_ilog2().unwrap_or(0) as usize)
-            && let Some(mut spares) = spares.try_lock(Patience::Bounded)
-        {
-            self.next_spare.store(*spares);
-            *spares = Some(self);
-        }
-    }
-
-    fn mask(&self) -> usize {
-        self.keys.len().wrapping_sub(1)
-    }
-
-    fn key(&self, slot: usize) -> usize {
-        self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed) as usize)
-    }
-
-    /// The slot of `address`, or else the one to put it: the first that a search for it comes by.
-    #[inline(always)]
-    fn search(&self, address: usize, home: usize) -> Option<usize> {
-        let mask = self.mask();
-        let mut free = None;
-        for step in 0..self.keys.len() {
-            let slot = home.wrapping_add(step) & mask;
-            match self.key(slot) {
-                key if key == address => return Some(slot),
-                EMPTY => return free.or(Some(slot)),
-                REMOVED => free = free.or(Some(slot)),
-                _ => {}
-            }
-        }
-        free
-    }
-
-    /// The slot of `address`, if it is there.
-    #[inline(always)]
-    fn find(&self, address: usize) -> Option<usize> {
-        let (home, mask) = (home(address), self.mask());
-        let mut slots = (0..self.keys.len()).map(|step| home.wrapping_add(step) & mask);
-        let slot = slots.find(|&slot| matches!(self.key(slot), key if key == address || key == EMPTY))?;
-        (self.key(slot) == address).then_some(slot)
-    }
-
-    fn sample(&self, slot: usize) -> Option<LiveSample> {
-        sample(self.key(slot), self.values.get(slot)?)
-    }
-
-    /// All records. In step through both slices: nothing is left to check for each slot.
-    fn samples(&self) -> impl Iterator<Item = LiveSample> {
-        self.keys
-            .iter()
-            .zip(self.values)
-            .filter_map(|(key, values)| sample(key.load(Relaxed) as usize, values))
-    }
-
-    fn set(&self, slot: usize, sample: &LiveSample) {
-        if let (Some(key), Some([size, weight, site_and_birth])) =
-            (self.keys.get(slot), self.values.get(slot))
-        {
-            size.store(sample.size as u64, Relaxed);
-            weight.store(sample.weight.to_bits(), Relaxed);
-            site_and_birth.store(u64::from(sample.born) << 32 | u64::from(sample.site_id), Relaxed);
-            key.store(sample.address as u64, Relaxed);
-        }
-    }
-
-    /// Takes a record out, and returns how many slots are empty now that were not: none where searches for others may
-    /// come by; else this one, and those before it which were kept for that alone.
-    #[inline(always)]
-    fn clear_slot(&self, slot: usize) -> usize {
-        let mask = self.mask();
-        let mark = |slot: usize, mark: usize| {
-            if let Some(key) = self.keys.get(slot) {
-                key.store(mark as u64, Relaxed);
-            }
-        };
-        if self.key(slot.wrapping_add(1) & mask) != EMPTY {
-            mark(slot, REMOVED);
-            return 0;
-        }
-        mark(slot, EMPTY);
-        let before = (1..self.keys.len()).map(|step| slot.wrapping_sub(step) & mask);
-        let kept = before.take_while(|&slot| self.key(slot) == REMOVED);
-        kept.inspect(|&slot| mark(slot, EMPTY)).count().wrapping_add(1)
     }
 }
 
