@@ -372,14 +372,18 @@ fn as_pointer<T>(value: Option<&'static T>) -> *mut T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
     use std::thread;
 
     /// What several threads are handed at a time, across many chunks, is each one's alone.
     #[test]
     fn nobody_else_has_a_piece() {
+        static START: Barrier = Barrier::new(4);
         let pieces_of = |thread: u64| {
-            let pieces = (1..5000).map(|n| {
-                let len = (n * 7 + thread as usize) % 61 + 1;
+            // As much at the same time as can be: only then two may be handed the same.
+            START.wait();
+            let pieces = (1..40_000).map(|n| {
+                let len = (n * 7 + thread as usize) % 9 + 1;
                 let purpose = if n % 2 == 0 { Purpose::Live } else { Purpose::Stacks };
                 let piece: &[AtomicU64] = zeroed_slice(len, purpose).expect("below the cap");
                 assert!(piece.iter().all(|word| word.swap(thread, Relaxed) == 0), "used before");
