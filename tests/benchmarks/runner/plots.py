@@ -13,12 +13,17 @@ EVERY = 1
 
 def measure(programs, is_quick):
     """The points of each axis: {axis: {series: [(x, y), ...]}}. Times are in nanoseconds."""
-    repeats, millis = (1, 60) if is_quick else (7, 250)
+    repeats, millis = (1, 60) if is_quick else (15, 250)
 
-    def nanos(program, interval, workload, *more):
-        environment = {"ALLOC_PROFILER_INTERVAL": str(interval)}
-        arguments = [*workload.arguments(), "--millis", str(millis), *more]
-        return statistics.median(run(programs[program], arguments, environment)[0] for _ in range(repeats))
+    def nanos(cases):
+        """The median time of each case: a program, its interval, the workload, and more arguments. They are run in
+        turn, so that what else the machine does falls on all of them."""
+        def once(program, interval, workload, *more):
+            environment = {"ALLOC_PROFILER_INTERVAL": str(interval)}
+            return run(programs[program], [*workload.arguments(), "--millis", str(millis), *more], environment)[0]
+
+        rounds = [[once(*case) for case in cases] for _ in range(repeats)]
+        return [statistics.median(times) for times in zip(*rounds)]
 
     def read(live, stacks):
         runs = [run_read_path(programs, live, stacks) for _ in range(1 if is_quick else 3)]
@@ -39,27 +44,36 @@ def by_interval(nanos):
     intervals = [10**power for power in range(8)]
     series = {}
     for workload in (ALLOC_FREE, CHURN, JSON):
-        bare = nanos("bare-system", 0, workload)
-        series[workload.label] = [(each, nanos("ours-system", each, workload) / bare) for each in intervals]
+        cases = [("bare-system", 0, workload), *(("ours-system", each, workload) for each in intervals)]
+        bare, *ours = nanos(cases)
+        series[workload.label] = [(each, time / bare) for each, time in zip(intervals, ours)]
     return series
+
+
+BARE, DEFAULT, EACH = ("bare-system", 0), ("ours-system", 524288), ("ours-system", EVERY)
 
 
 def by_threads(nanos):
     """Operations per second of all threads together."""
-    series = {}
-    for label, program, interval in (("bare", "bare-system", 0), ("512 KiB", "ours-system", 524288),
-                                     ("every", "ours-system", EVERY)):
-        series[label] = [(count, 1e9 * count / nanos(program, interval, Workload(CHURN.name, count)))
-                         for count in (1, 2, 4, 8)]
+    counts = [1, 2, 4, 8]
+    settings = {"bare": BARE, "512 KiB": DEFAULT, "every": EACH}
+    series = {label: [] for label in settings}
+    for count in counts:
+        times = nanos([(*setting, Workload(CHURN.name, count)) for setting in settings.values()])
+        for label, time in zip(settings, times):
+            series[label].append((count, 1e9 * count / time))
     return series
 
 
 def by_depth(nanos):
     """Frames are those added to the program's own dozen."""
-    depths = [1, 10, 100, 1000]
-    return {label: [(depth, nanos(program, interval, ALLOC_FREE, "--depth", str(depth))) for depth in depths]
-            for label, program, interval in (("sampled, each", "ours-system", EVERY),
-                                             ("512 KiB", "ours-system", 524288), ("bare", "bare-system", 0))}
+    settings = {"sampled, each": EACH, "512 KiB": DEFAULT, "bare": BARE}
+    series = {label: [] for label in settings}
+    for depth in (1, 10, 100, 1000):
+        times = nanos([(*setting, ALLOC_FREE, "--depth", str(depth)) for setting in settings.values()])
+        for label, time in zip(settings, times):
+            series[label].append((depth, time))
+    return series
 
 
 def by_tables(read, cases, position):

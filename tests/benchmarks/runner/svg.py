@@ -57,7 +57,7 @@ def text(x, y, content, anchor="start", weight="normal", colour=None):
 
 def decades(values):
     """The powers of ten around `values`; what noise puts just below one does not open another decade."""
-    first = math.floor(math.log10(1.3 * min(values)))
+    first = math.floor(math.log10(1.12 * min(values)))
     last = max(math.ceil(math.log10(max(values))), first + 1)
     return [10.0**exponent for exponent in range(first, last + 1)]
 
