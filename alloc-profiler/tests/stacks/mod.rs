@@ -1,7 +1,7 @@
 //! Stacks of every kind, on each of which our unwinder, the platform's, framehop and, where the program has them, frame
-//! pointers must find the same call chain, to the last frame: through recursion, closures, trait objects, callbacks from C, panics in flight, async polls,
-//! thread starts, signals, and deeper than we keep; some thousand in a row that have their outer frames in common; and
-//! some thousand that were there before, or begin as others did.
+//! pointers must find the same call chain, to the last frame: through recursion, closures, trait objects, callbacks
+//! from C, panics in flight, async polls, thread starts, signals, and deeper than we keep; some thousand in a row that
+//! have their outer frames in common; and some thousand that were there before, or begin as others did.
 //!
 //! Shared with an example, so that a program built in another way can run through them too.
 

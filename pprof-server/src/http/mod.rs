@@ -6,9 +6,9 @@
 //!             token)    asked)     symbol)      encodes)
 //! ```
 //!
-//! `routes` decides from method, path and query alone, and `handler` answers without a socket, so both are
-//! tested as functions, and `handler` can be mounted in any server. Only `server`, `places` and `stream` know
-//! about connections.
+//! `routes` decides from method, path and query alone (`profile_request`: which profile), and `handler` answers without a
+//! socket (`profile`: with one), so both are tested as functions, and `handler` can be mounted in any server. Only
+//! `server`, `places` and `stream` know about connections.
 //!
 //! Path: *read path*. All work is done on threads whose allocations are left out of the profile.
 
