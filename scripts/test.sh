@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, documentation, all tests in debug and in release,
-# and what the documents promise. Needs Rust, Python with pip, and Node (and Chromium, which root gets by apt); installs the rest into this tree.
+# and what the documents promise. Needs Rust, Python with pip, Node (and Chromium, which root gets by apt) and 7 GB of disk;
+# installs the rest into this tree.
 #
 # Tests wait more than they work, for deadlines and for Go. So what only builds goes on beside them, at a priority at
 # which it takes no time from them; what it says is shown when it is done.

@@ -345,10 +345,9 @@ fn an_answer_that_is_cut_is_no_smaller_profile() {
     let service = Service::start_quiet(&[("ALLOC_PROFILER_INTERVAL", "1")]);
     let whole = get(service.pprof, "/debug/pprof/heap");
     assert_eq!(whole.header("content-length"), Some(&*whole.body.len().to_string()));
-    let cut = std::env::temp_dir().join(format!("cut-{}", std::process::id()));
+    let cut = tempfile::NamedTempFile::new().unwrap();
     fs::write(&cut, &whole.body[..whole.body.len() / 2]).unwrap();
-    let read = Command::new("go").args(["tool", "pprof", "-top"]).arg(&cut).output().unwrap();
-    fs::remove_file(&cut).unwrap();
+    let read = Command::new("go").args(["tool", "pprof", "-top"]).arg(cut.path()).output().unwrap();
     assert!(!read.status.success(), "{read:?}");
     service.interrupt();
 }

@@ -126,9 +126,9 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_on_the_way_up_counts() {
-        let root = std::env::temp_dir().join(format!("cgroup-{}", std::process::id()));
+        let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
-            let file = root.join(path);
+            let file = root.path().join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
@@ -140,7 +140,7 @@ mod tests {
         write("memory/memory.usage_in_bytes", "77\n");
         write("memory/c/memory.limit_in_bytes", "600\n");
         let of = |groups| {
-            let CgroupMemory { limit_bytes, usage_bytes } = cgroup_memory_below(&root, groups);
+            let CgroupMemory { limit_bytes, usage_bytes } = cgroup_memory_below(root.path(), groups);
             (limit_bytes, usage_bytes)
         };
         assert_eq!(of("0::/a/b\n"), (Some(5000), Some(300)));
@@ -150,6 +150,5 @@ mod tests {
         assert_eq!(of("3:cpu,memory:/c\n2:cpu:/\n0::/\n"), (Some(600), Some(77)));
         assert_eq!(of("3:memory:/gone\n"), (None, Some(77)));
         assert_eq!(of("nonsense\n"), (None, None));
-        fs::remove_dir_all(root).unwrap();
     }
 }

@@ -15,10 +15,10 @@ fn names_survive_the_replacement_of_the_file() {
     if env::var_os(IS_CHILD).is_some() {
         return replace_own_file_and_look();
     }
-    let copy = env::temp_dir().join(format!("replaced-binary-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("replaced-binary");
     fs::copy(env::current_exe().unwrap(), &copy).unwrap();
     let output = Command::new(&copy).arg("--nocapture").env(IS_CHILD, "1").output().unwrap();
-    fs::remove_file(&copy).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs, mem, process, ptr};
+use std::{fs, mem, ptr};
 
 use alloc_profiler::{set_sampling_interval, snapshot};
 use pprof_server::encode::proto::Profile;
@@ -191,10 +191,7 @@ fn frames_of_another_build_are_not_believed(folder: &Path) {
 }
 
 fn in_a_folder(work: impl FnOnce(&Path)) {
-    let folder = env::temp_dir().join(format!("hazards-libraries-{}", process::id()));
-    fs::create_dir(&folder).expect("a folder");
-    work(&folder);
-    fs::remove_dir_all(&folder).expect("it is ours");
+    work(tempfile::tempdir().expect("a folder").path());
 }
 
 #[test]

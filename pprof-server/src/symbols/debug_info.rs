@@ -178,15 +178,15 @@ mod tests {
 
     #[test]
     fn a_malformed_file_has_no_names() {
-        let path = std::env::temp_dir().join(format!("malformed-{}.so", std::process::id()));
+        let malformed = tempfile::NamedTempFile::new().unwrap();
+        let path = malformed.path();
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         // The program headers are right, and nothing of what they promise is there.
-        std::fs::write(&path, &whole[..8192]).unwrap();
-        let id = Image::in_file(&path, None).unwrap().build_id;
-        look_up(&mapping(&path, &id), &[0, 0x1000, u64::MAX], TIME_BUDGET, |address, found| {
+        std::fs::write(path, &whole[..8192]).unwrap();
+        let id = Image::in_file(path, None).unwrap().build_id;
+        look_up(&mapping(path, &id), &[0, 0x1000, u64::MAX], TIME_BUDGET, |address, found| {
             assert_eq!(found, Found::default(), "{address:#x}");
         });
-        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
