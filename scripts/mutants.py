@@ -109,6 +109,10 @@ MUTANTS = [
     ("B1 of two that wait, one is seen", "live/mod.rs", "self.has_pending.swap(true, AcqRel);",
      "self.has_pending.store(true, Release);", MODEL),
     ("B1 searches end where a record was removed", "live/table.rs", "mark(slot, REMOVED);", "mark(slot, EMPTY);", MODEL),
+    ("B1 a second block nearby is not counted", "filter.rs", "if counted & IS_ONE != 0 => 2,",
+     "if counted & IS_ONE != 0 => counted,", MODEL),
+    ("B1 of two nearby, the one that left is taken for the one that stayed", "filter.rs",
+     "counted => counted.saturating_sub(1),", "2 => one(address),\n        counted => counted.saturating_sub(1),", MODEL),
     ("B1 counts stay", "live/mod.rs", "        filter::remove(address);\n", "", MODEL),
     ("B1 forgotten after the free", "allocator.rs",
      "        recorder::forget(ptr.addr());\n        // SAFETY: the caller's promise, passed on.\n"

@@ -100,31 +100,17 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
 
     #[inline]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let is_due = sampler::count_down(new_size);
-        if is_due | filter::may_contain(ptr.addr()) {
+        if sampler::count_down(new_size) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { slow::realloc(&self.inner, ptr, layout, new_size, is_due) };
+            return unsafe { slow::realloc(&self.inner, ptr, layout, new_size, true) };
+        }
+        if filter::may_contain(ptr.addr()) {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { slow::realloc(&self.inner, ptr, layout, new_size, false) };
         }
         // SAFETY: the caller's promise, passed on.
-        unsafe { forward_realloc(&self.inner, ptr, layout, new_size) }
+        unsafe { self.inner.realloc(ptr, layout, new_size) }
     }
-}
-
-/// By a jump of its own: `System` moves over-aligned blocks by hand, and that, inlined, would save registers on
-/// our fast path.
-///
-/// # Safety
-///
-/// As [`GlobalAlloc::realloc`].
-#[inline(never)]
-unsafe fn forward_realloc<A: GlobalAlloc>(
-    inner: &A,
-    ptr: *mut u8,
-    layout: Layout,
-    new_size: usize,
-) -> *mut u8 {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { inner.realloc(ptr, layout, new_size) }
 }
 
 /// What the branches of the fast path lead to.

@@ -1,34 +1,49 @@
-//! "Surely not sampled", answered by one byte: a count of sampled blocks for each 512 bytes of address space.
+//! "Surely not sampled", answered by one byte for each 512 bytes of address space: how many sampled blocks begin there,
+//! and if it is one, which.
 //!
 //! The array is indexed by the lower 32 bits of the address, divided by 512 (no mask: an instruction less on every
 //! free), and touched lazily: a page of it covers 2 MiB of heap, a cache line 32 KiB, so neighbouring blocks share
-//! lines and a look costs no cache miss. A count that reaches 255 sticks there: then frees in those 512 bytes always
-//! ask the live table, which is slower but right.
+//! lines and a look costs no cache miss. A free whose byte is 0 asks no further. Else it is most often that of a
+//! sampled block's neighbour: then seven bits of the address are compared, before the live table is asked.
 //!
-//! There are no false negatives. A block's count goes up before its allocation returns, and every later load
+//! There are no false negatives. A block is noted before its allocation returns, and every later load
 //! of that byte by a thread that got the address from the allocating one is ordered behind it, so by coherence
-//! it sees the count or a later value, and the count cannot come down again before the block is freed.
+//! it sees the note or a later value. As long as the block is not freed, every later value counts it: as the one,
+//! with its own bits, or as one of several.
 //!
 //! Path: *allocation path*; `may_contain` is on every free.
 
 use crate::fork::Alone;
 use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use crate::sync::is_zero_at;
 
 const GRANULE_SHIFT: u32 = 9;
 /// 8 MiB, for 4 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in 64 is in use.
 const LEN: usize = 1 << (u32::BITS - GRANULE_SHIFT);
-/// Full: the true count is no longer known.
-const STUCK: u8 = u8::MAX;
+
+// A byte is 0 for no block; this bit and the [`mark`] of the one that there is; or how many there are. (1: what is left
+// of several.)
+const IS_ONE: u8 = 0x80;
+/// So many that the true count is no longer known: it stays, and frees always ask the live table, which is slower but
+/// right.
+const STUCK: u8 = 0x7f;
 
 static COUNTS: [AtomicU8; LEN] = [const { AtomicU8::new(0) }; LEN];
 
-/// False: no block at `address` is in the live table. True: ask the live table.
+/// False: no block near `address` is in the live table. True: ask [`rules_out`].
 #[inline(always)]
 pub(crate) fn may_contain(address: usize) -> bool {
-    count(address).load(Relaxed) != 0
+    !is_zero_at(&COUNTS, granule(address))
 }
 
-/// Which count `address` belongs to. What changes a count must hold a lock that is chosen by this: then no change
+/// True: no block at `address` is in the live table. False: ask the live table.
+#[inline(always)]
+pub(crate) fn rules_out(address: usize) -> bool {
+    let counted = count(address).load(Relaxed);
+    counted == 0 || counted & IS_ONE != 0 && counted != one(address)
+}
+
+/// Which byte `address` belongs to. What changes a byte must hold a lock that is chosen by this: then no change
 /// is lost, and none needs an atomic instruction of its own.
 #[inline(always)]
 pub(crate) fn granule(address: usize) -> usize {
@@ -37,18 +52,30 @@ pub(crate) fn granule(address: usize) -> usize {
 
 /// Counts up. Under the lock of the [`granule`].
 pub(crate) fn insert(address: usize) {
-    let (count, counted) = (count(address), count(address).load(Relaxed));
-    if counted != STUCK {
-        count.store(counted.wrapping_add(1), Relaxed);
-    }
+    let count = count(address);
+    let counted = match count.load(Relaxed) {
+        0 => one(address),
+        counted if counted & IS_ONE != 0 => 2,
+        counted => counted.wrapping_add(1).min(STUCK),
+    };
+    count.store(counted, Relaxed);
 }
 
 /// Counts down. Under the lock of the [`granule`].
 pub(crate) fn remove(address: usize) {
-    let (count, counted) = (count(address), count(address).load(Relaxed));
-    if counted != STUCK && counted != 0 {
-        count.store(counted.wrapping_sub(1), Relaxed);
-    }
+    let count = count(address);
+    let counted = match count.load(Relaxed) {
+        STUCK => STUCK,
+        counted if counted & IS_ONE != 0 => 0,
+        counted => counted.saturating_sub(1),
+    };
+    count.store(counted, Relaxed);
+}
+
+/// The byte of a single block: bits that tell it from its neighbours, and from blocks 4 GiB away and more.
+#[inline(always)]
+fn one(address: usize) -> u8 {
+    IS_ONE | ((address >> 4) as u8 ^ (address as u64 >> u32::BITS) as u8)
 }
 
 /// Counts nothing of what the parent sampled.
@@ -73,24 +100,52 @@ mod tests {
 
     #[test]
     fn counts_up_and_down_and_sticks_when_full() {
-        let address = 0x1234_5678;
+        let address = 0x1234_5600;
         assert!(!may_contain(address));
         insert(address);
-        insert(address + 1);
+        insert(address + 16);
         remove(address);
         assert!(may_contain(address), "two blocks near each other, one removed");
-        remove(address);
+        assert!(!rules_out(address + 16), "which of them it was is not known");
+        remove(address + 16);
         assert!(!may_contain(address));
         assert!(!may_contain(address + 512));
 
-        for _ in 0..300 {
-            insert(address);
+        for blocks in [126, 300] {
+            for _ in 0..blocks {
+                insert(address);
+                assert!(!rules_out(address));
+            }
+            for _ in 0..blocks {
+                assert!(!rules_out(address));
+                remove(address);
+            }
+            assert_eq!(may_contain(address), blocks == 300, "a full count must never come down");
         }
-        for _ in 0..300 {
-            remove(address);
-        }
-        assert!(may_contain(address), "a full count must never come down");
         count(address).store(0, Relaxed);
+    }
+
+    #[test]
+    fn a_single_block_is_told_from_its_neighbours() {
+        let granule = 0x7f12_3456_7800;
+        for block in (granule..granule + 512).step_by(16) {
+            insert(block);
+            for other in (granule..granule + 512).step_by(16) {
+                assert!(may_contain(other));
+                assert_eq!(rules_out(other), other != block, "{other:#x} beside {block:#x}");
+            }
+            // Far away, at the same byte.
+            for distance in 1..128 {
+                assert!(rules_out(block + (distance << 32)));
+            }
+            // Another one comes and goes first; of both, none may be ruled out.
+            insert(granule ^ 0x80);
+            assert!((granule..granule + 512).all(|other| !rules_out(other)));
+            remove(granule ^ 0x80);
+            assert!(!rules_out(block));
+            remove(block);
+            assert!(rules_out(block) && !may_contain(block));
+        }
     }
 
     #[test]

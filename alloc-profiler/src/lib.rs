@@ -139,11 +139,11 @@ pub mod testing {
         [ours, platforms].map(|frames| frames.return_addresses().iter().rev().map(untagged).collect())
     }
 
-    /// Whether a free of the block at `address` has to look for its record: it is sampled, or shares a count of
-    /// the filter with one that is.
+    /// Whether a free of the block at `address` has to look for its record: it is sampled, or the filter cannot tell it
+    /// from one that is.
     #[must_use]
     pub fn may_be_sampled(address: usize) -> bool {
-        crate::filter::may_contain(address)
+        !crate::filter::rules_out(address)
     }
 
     /// Runs `work` while this thread holds every lock that threads wait for on the allocation path.

@@ -16,6 +16,34 @@ use crate::fork::Alone;
 /// What tables are made of. A model checker has its own in their place: `tests/model`.
 pub(crate) use std::sync::atomic;
 
+/// Whether a byte is zero, as a relaxed load finds it.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the only caller's index is in range, which the compiler sees")]
+pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], index: usize) -> bool {
+    let byte = &bytes[index];
+    #[cfg(all(target_arch = "x86_64", not(any(miri, elsewhere))))]
+    {
+        let _ = byte;
+        // Compilers load an atomic byte before they compare it: an instruction more on every free.
+        // SAFETY: `index` is that of an element, which is read, no more; and an aligned byte is always read whole.
+        unsafe {
+            std::arch::asm!(
+                "cmp byte ptr [{bytes} + {index}], 0",
+                "jne {is_not}",
+                bytes = in(reg) bytes.as_ptr(),
+                index = in(reg) index,
+                is_not = label { return false },
+                options(nostack, readonly),
+            );
+        }
+        true
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(miri, elsewhere)))))]
+    {
+        byte.load(Relaxed) == 0
+    }
+}
+
 /// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {

@@ -82,6 +82,9 @@ pub(crate) fn take(address: usize) -> Option<LiveSample> {
 /// What `read` finds in the slot of `address`, which is empty afterwards.
 #[inline(always)]
 fn remove_with<R>(address: usize, read: impl FnOnce(&Table, usize) -> R) -> Option<R> {
+    if filter::rules_out(address) {
+        return None;
+    }
     let shard = shard(address);
     let expected_slot = shard.look(address)?;
     match shard.lock.try_lock(Patience::Bounded) {

@@ -108,6 +108,10 @@ pub(crate) mod atomic {
     }
 }
 
+pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], index: usize) -> bool {
+    bytes[index].load(Relaxed) == 0
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
     Bounded,
