@@ -21,8 +21,8 @@ const GRANULE_SHIFT: u32 = 9;
 /// 8 MiB, for 4 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in 64 is in use.
 const LEN: usize = 1 << (u32::BITS - GRANULE_SHIFT);
 
-// A byte is 0 for no block; this bit and the [`mark`] of the one that there is; or how many there are. (1: what is left
-// of several.)
+// A byte is 0 for no block; this bit and seven bits of its address for the only one ([`one`]); else how many there are.
+// (1: what is left of several.)
 const IS_ONE: u8 = 0x80;
 /// So many that the true count is no longer known: it stays, and frees always ask the live table, which is slower but
 /// right.
@@ -138,7 +138,7 @@ mod tests {
             for distance in 1..128 {
                 assert!(rules_out(block + (distance << 32)));
             }
-            // Another one comes and goes first; of both, none may be ruled out.
+            // Beside another one, and after that has gone, nothing may be ruled out.
             insert(granule ^ 0x80);
             assert!((granule..granule + 512).all(|other| !rules_out(other)));
             remove(granule ^ 0x80);

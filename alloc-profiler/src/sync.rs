@@ -16,12 +16,12 @@ use crate::fork::Alone;
 /// What tables are made of. A model checker has its own in their place: `tests/model`.
 pub(crate) use std::sync::atomic;
 
-/// Whether a byte is zero, as a relaxed load finds it.
+/// Whether a byte is zero, as a relaxed load finds it. (Here, since the model checker's bytes are others.)
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "the only caller's index is in range, which the compiler sees")]
 pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], index: usize) -> bool {
     let byte = &bytes[index];
-    #[cfg(all(target_arch = "x86_64", not(any(miri, elsewhere))))]
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, elsewhere))))]
     {
         let _ = byte;
         // Compilers load an atomic byte before they compare it: an instruction more on every free.
@@ -38,7 +38,7 @@ pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], inde
         }
         true
     }
-    #[cfg(not(all(target_arch = "x86_64", not(any(miri, elsewhere)))))]
+    #[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, elsewhere)))))]
     {
         byte.load(Relaxed) == 0
     }
