@@ -9,9 +9,9 @@
 //!
 //! Path: *read path*.
 
+use crate::symbols::files;
 use crate::symbols::image::Image;
 use alloc_profiler::{Library, libraries, untagged};
-use std::fs;
 
 /// Readings of the mappings before one that libraries came or went during must do.
 const TRIES: usize = 3;
@@ -149,9 +149,9 @@ impl Maps {
 }
 
 fn executable_mappings() -> Maps {
-    let text = fs::read("/proc/self/maps").unwrap_or_default();
+    let text = files::maps();
     let text = String::from_utf8_lossy(&text).into_owned();
-    let main_path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let main_path = files::program_path();
     let list = parse(&text, without_deleted(&main_path.to_string_lossy()));
     Maps { text, list }
 }
@@ -159,13 +159,13 @@ fn executable_mappings() -> Maps {
 /// The mappings with what their files say of themselves, and the images that were seen.
 fn with_images(maps: &Maps) -> (Vec<Mapping>, Vec<MappedImage>) {
     let bases = image_bases(&maps.text);
-    let memory = fs::File::open("/proc/self/mem").ok();
+    let memory = files::memory();
     let mut images = Vec::new();
     let complete = |mapping: &Mapping| {
         let base = bases.iter().rev().find(|base| base.address <= mapping.start && base.is_of(mapping));
         let mapped =
             memory.as_ref().zip(base).and_then(|(memory, base)| Image::in_memory(memory, base.address));
-        let on_disk = if mapping.is_main { "/proc/self/exe" } else { &mapping.path };
+        let on_disk = if mapping.is_main { files::RUNNING_PROGRAM } else { &mapping.path };
         // The file is second best, and only if it is the one that was mapped.
         let image = mapped.or_else(|| Image::in_file(on_disk.as_ref(), Some(mapping.inode)));
         if let (Some(base), Some(image)) = (base, &image) {

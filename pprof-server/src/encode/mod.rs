@@ -153,7 +153,7 @@ pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
-        let maps = fs::read("/proc/self/maps").unwrap_or_default();
+        let maps = crate::symbols::files::maps();
         let status = fs::read("/proc/self/status").unwrap_or_default();
         let process = text::Process {
             maps: &String::from_utf8_lossy(&maps),

@@ -8,12 +8,12 @@
 //!
 //! Path: *read path*.
 
+use super::files;
 use super::found::{Found, FoundNames};
 use crate::encode::mappings::Mapping;
 use crate::symbols::image::Image;
 use addr2line::Loader;
 use object::read::{Object, ObjectSection, ReadCache};
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ fn look_up_symbols(
     is_provisional: bool,
     mut found: impl FnMut(u64, Found<'_>),
 ) -> Option<()> {
-    let cache = ReadCache::new(File::open(path).ok()?);
+    let cache = ReadCache::new(files::open(path).ok()?);
     let symbols = object::File::parse(&cache).ok()?.symbol_map();
     for &address in elf_addresses {
         let symbol = symbols.containing(address).map(|symbol| (symbol.name(), symbol.address()));
@@ -101,7 +101,7 @@ fn look_up_symbols(
 
 /// Bytes that the file's compressed debug information takes when inflated; 0 if none is compressed.
 fn inflated_bytes(path: &Path) -> Option<u64> {
-    let cache = ReadCache::new(File::open(path).ok()?);
+    let cache = ReadCache::new(files::open(path).ok()?);
     let object = object::File::parse(&cache).ok()?;
     let compressed = object.sections().filter_map(|section| section.compressed_file_range().ok());
     Some(
@@ -131,7 +131,7 @@ fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
     if mapping.is_main {
         // The link leads to the running file even if its name is gone or another file's. The name is better
         // while it is right: split debug information (`.dwp`) is looked for beside it.
-        let running = Path::new("/proc/self/exe");
+        let running = Path::new(files::RUNNING_PROGRAM);
         return Some(if is_same_file(path, running) { path } else { running }.to_owned());
     }
     if mapping.path.starts_with('[') {

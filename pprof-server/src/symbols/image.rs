@@ -6,6 +6,7 @@
 //!
 //! Path: *read path*.
 
+use super::files;
 use alloc_profiler::page_fingerprint;
 use object::Endianness;
 use object::elf::{NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
@@ -56,11 +57,7 @@ impl Image {
 
     /// The image in the file at `path`; with `inode` only if the file has that inode.
     pub(crate) fn in_file(path: &Path, inode: Option<u64>) -> Option<Image> {
-        // Anything else, such as a pipe, could be waited for in vain.
-        if !path.metadata().ok()?.is_file() {
-            return None;
-        }
-        let file = File::open(path).ok()?;
+        let file = files::open(path).ok()?;
         let found_inode = inode_of(&file);
         if inode.is_some_and(|inode| found_inode != Some(inode)) {
             return None;

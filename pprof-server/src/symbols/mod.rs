@@ -9,6 +9,7 @@
 
 mod cache;
 mod debug_info;
+pub(crate) mod files;
 mod found;
 pub(crate) mod image;
 
@@ -159,7 +160,7 @@ pub(crate) fn of_program() -> &'static str {
 /// Whether the program's file has one of these sections.
 #[cfg(feature = "http")]
 fn program_has_section(names: &[&str]) -> bool {
-    let Ok(file) = std::env::current_exe().and_then(std::fs::File::open) else { return false };
+    let Ok(file) = files::open(files::RUNNING_PROGRAM.as_ref()) else { return false };
     // Reads the headers only.
     let cache = object::ReadCache::new(file);
     let Ok(file) = object::File::parse(&cache) else { return false };
