@@ -8,9 +8,9 @@
 //! Path: *read path*.
 
 use super::age;
-use super::comments::{comments, merged_under_other};
 use super::limit::{Importance, SizeLimit};
 use super::mappings::Mappings;
+use super::notes::{merged_under_other, notes};
 use super::proto;
 use super::sample_type::{SampleType, rounded};
 use super::samples::{Samples, append, appended_bytes};
@@ -37,7 +37,7 @@ pub(crate) fn build(
     mappings: &Mappings,
     names: &Names,
 ) -> Vec<u8> {
-    let comments = comments(snapshot);
+    let comments = notes(snapshot, names);
     let mut samples = merged_samples(snapshot, options, names);
     let limit = options.limit;
     if samples.len() <= limit.samples {
@@ -56,7 +56,10 @@ pub(crate) fn build(
     let sum =
         |index: usize| others.iter().fold(0_i64, |sum, other| sum.saturating_add(other.values()[index]));
     builder.sample(ShownStack::other(), SampleLabels::default(), [0, 1, 2, 3].map(sum));
-    let note = merged_under_other(others.len(), kept);
+    let inuse =
+        |samples: &[MergedSample<'_>]| samples.iter().map(|sample| sample.totals.inuse_bytes.abs()).sum();
+    let (merged, all): (f64, f64) = (inuse(others), inuse(&samples));
+    let note = merged_under_other(others.len(), kept, if all > 0.0 { merged / all } else { 0.0 });
     builder.comment(&note);
     builder.message()
 }

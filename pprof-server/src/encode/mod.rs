@@ -7,6 +7,8 @@
 //!                                       └▶ folded                              what flame graph tools read
 //! ```
 //!
+//! What is missing is told by `notes`, in the same words in all of them but `folded`, which has no place for words.
+//!
 //! Called by `http`, and by programs that write profiles themselves. Nothing here touches the live tables or
 //! holds a lock of the profiler's; what it allocates is left out of the profile.
 //!
@@ -14,11 +16,12 @@
 
 mod age;
 mod builder;
-mod comments;
 mod folded;
+mod gaps;
 mod json;
 mod limit;
 pub(crate) mod mappings;
+mod notes;
 #[doc(hidden)]
 pub mod phases;
 #[doc(hidden)]
@@ -41,6 +44,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 pub use limit::SizeLimit;
 use mappings::Mappings;
+#[cfg(feature = "http")]
+pub(crate) use notes::{Loss, losses};
 pub use sample_type::SampleType;
 use stacks::Names;
 use std::fs;

@@ -8,6 +8,7 @@
 //!
 //! Path: *read path*.
 
+use super::gaps::Gaps;
 use super::mappings::Mappings;
 use super::trim::{Role, plumbing_run};
 use super::{Frames, Symbolize};
@@ -108,6 +109,8 @@ pub(crate) struct Names {
     places: Vec<Place>,
     /// Where in `places` each stack ends.
     ends: Vec<usize>,
+    /// What could not be named; `None` if nothing was to be.
+    gaps: Option<Gaps>,
 }
 
 impl Names {
@@ -116,13 +119,14 @@ impl Names {
     /// Cost: some 5 ns for each address on each stack, and what `symbols::resolve` costs for distinct ones.
     pub(crate) fn of(snapshot: &Snapshot, mappings: &Mappings, symbolize: Symbolize) -> Names {
         let mut names = Names::unnamed(snapshot, mappings);
-        let resolve = || symbols::resolve(mappings, &names.addresses[MARKERS.len()..]);
-        let resolved = match symbolize {
-            Symbolize::None => Vec::new(),
-            Symbolize::Names => symbols::without_places(resolve()),
-            Symbolize::Full => resolve(),
-        };
-        names.resolved.extend(resolved);
+        if symbolize == Symbolize::None {
+            return names;
+        }
+        names.resolved.extend(symbols::resolve(mappings, &names.addresses[MARKERS.len()..]));
+        names.gaps = Some(Gaps::of(&names.addresses, MARKERS.len(), &names.resolved, mappings));
+        if symbolize == Symbolize::Names {
+            names.resolved = symbols::without_places(names.resolved);
+        }
         names
     }
 
@@ -139,6 +143,7 @@ impl Names {
             resolved: MARKERS.map(marker).into(),
             places: Vec::with_capacity(snapshot.stacks.iter().map(|stack| depth(&stack.trace)).sum()),
             ends: Vec::with_capacity(snapshot.stacks.len()),
+            gaps: None,
         };
         let mut numbers: AddressMap<u64, Place> = AddressMap::default();
         for stack in &snapshot.stacks {
@@ -208,10 +213,20 @@ impl Names {
         (0..self.ends.len()).map(move |index| self.stack(index, frames))
     }
 
+    /// The whole of the snapshot's stack at `index`, leaf first.
+    pub(crate) fn places(&self, index: usize) -> &[Place] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.places[start..self.ends[index]]
+    }
+
+    /// What could not be named; `None` if nothing was to be.
+    pub(crate) fn gaps(&self) -> Option<&Gaps> {
+        self.gaps.as_ref()
+    }
+
     /// The stack to show for the snapshot's stack at `index`.
     pub(crate) fn stack(&self, index: usize, frames: Frames) -> ShownStack<'_> {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let places = &self.places[start..self.ends[index]];
+        let places = self.places(index);
         match frames {
             Frames::All => ShownStack::new(places, 0),
             Frames::UserFirst => {

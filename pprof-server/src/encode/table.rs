@@ -6,9 +6,11 @@
 //! Path: *read path*.
 
 use super::age::{Ages, Time};
-use super::comments::comments;
 #[cfg(feature = "http")]
 use super::mappings::Mappings;
+#[cfg(feature = "http")]
+use super::notes::losses;
+use super::notes::notes;
 use super::stacks::{AddressMap, Location, Names, ShownStack};
 use super::trim::{Role, role};
 use super::units::{Bytes, Count};
@@ -97,7 +99,7 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
         totals: snapshot.totals(),
         gross: stacks.iter().map(|(_, (totals, _))| sample_type.of(totals).abs()).sum(),
         duration: snapshot.duration,
-        notes: comments(snapshot),
+        notes: notes(snapshot, names),
     }
 }
 
@@ -171,6 +173,11 @@ impl NamedStacks {
         let mut first: AddressMap<ShownStack<'_>, usize> = AddressMap::default();
         let stacks = self.0.stacks(Frames::UserFirst).enumerate();
         stacks.map(|(index, stack)| *first.entry(stack).or_insert(index)).collect()
+    }
+
+    /// What is missing from `snapshot`, which they are of, a line each.
+    pub(crate) fn losses(&self, snapshot: &Snapshot) -> impl Iterator<Item = String> {
+        losses(snapshot, Some(&self.0)).into_iter().map(|loss| loss.text)
     }
 
     /// The frames of the stack at `index`, leaf first. Never empty.

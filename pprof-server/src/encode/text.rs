@@ -7,6 +7,7 @@
 //!
 //! Path: *read path*.
 
+use super::notes::notes;
 use super::stacks::{Location, Names, ShownStack};
 use super::{Frames, ProfileOptions};
 use alloc_profiler::{Snapshot, Totals};
@@ -44,6 +45,10 @@ pub(crate) fn write(
         row.write(&mut text, names);
         text.push_str(comment);
         text.push('\n');
+    }
+    text.push_str("\n# Notes\n");
+    for note in notes(snapshot, names) {
+        let _ = writeln!(text, "# {}", one_line(&note));
     }
     memory(&mut text, snapshot, process.max_rss_bytes);
     // What follows this line is read as a memory map up to the end.
@@ -268,7 +273,7 @@ mod tests {
             1: 64 [2: 128] @\n#\t0x1\t[profiler overflow]\n\n\
             7: 448 [14: 896] @ 0x1001 0x2000\n#\t0x1000\n#\t0x1fff\n\n\
             1: 4096 [2: 8192] @ 0x1001 0x2000\n#\t0x1000\n#\t0x1fff\n\n\
-            \n# runtime.MemStats\n# Alloc = ";
+            \n# Notes\n# in use: ";
         assert!(text.starts_with(start), "{text}");
         assert!(text.ends_with("# MaxRSS = 7\n\nMAPPED_LIBRARIES:\n00-10 r-xp 0 00:00 1 /app\n"), "{text}");
     }

@@ -1,6 +1,6 @@
 //! Bytes and counts as people read them.
 //!
-//! Used by `comments` and `table`.
+//! Used by `notes` and `table`.
 //!
 //! Path: *read path*.
 

@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::encode::{Loss, losses};
 use crate::process::{CgroupMemory, cgroup_memory, resident_bytes};
 
 /// The text. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
@@ -29,6 +30,7 @@ pub(super) fn text(snapshot: &Snapshot, is_installed: bool, with_malloc: bool) -
         malloc: if with_malloc { alloc_profiler::system_allocator() } else { None },
         resident_bytes: resident_bytes(),
         cgroup: cgroup_memory(),
+        losses: losses(snapshot, None),
     }));
     let mut text = String::new();
     // Writing to a string does not fail.
@@ -47,6 +49,7 @@ struct Figures {
     malloc: Option<SystemAllocator>,
     resident_bytes: Option<u64>,
     cgroup: CgroupMemory,
+    losses: Vec<Loss>,
 }
 
 /// Writes one figure after the other.
@@ -58,7 +61,8 @@ impl Collector for Figures {
         self.in_use(&mut to)?;
         self.held(&mut to)?;
         self.allocated(&mut to)?;
-        self.profiler(&mut to)
+        self.profiler(&mut to)?;
+        self.lost(&mut to)
     }
 }
 
@@ -189,6 +193,17 @@ impl Figures {
         to.bytes("alloc_profiler_own_memory_limit", "Bytes that it may map", limit_bytes)?;
         to.gauge("alloc_profiler_stacks", "Distinct stacks that the profiler keeps", stacks)
     }
+
+    fn lost(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let values: Vec<(&str, f64)> = self.losses.iter().map(|loss| (loss.reason, loss.ratio)).collect();
+        to.gauges(
+            "pprof_loss_ratio",
+            "What profiles lack, each loss that there is, as the share of the profile that it concerns, from 0 to 1. \
+             Profiles say it in a sentence, with what to do about it",
+            "reason",
+            &values,
+        )
+    }
 }
 
 impl Writer<'_> {
@@ -208,6 +223,17 @@ impl Writer<'_> {
     fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
         let counter = ConstCounter::new(value);
         counter.encode(self.0.encode_descriptor(name, help, unit, counter.metric_type())?)
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, f64)]) -> fmt::Result {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let metric_type = ConstGauge::new(0.0).metric_type();
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
+        values.iter().try_for_each(|&(reason, value)| {
+            ConstGauge::new(value).encode(family.encode_family(&[(label, reason)])?)
+        })
     }
 
     fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
@@ -296,7 +322,7 @@ mod tests {
                 let (name, value) = line.rsplit_once(' ').unwrap();
                 let name = name.split('{').next().unwrap();
                 assert_eq!(name.strip_suffix("_total").unwrap_or(name), described, "{line}");
-                assert!(value.parse::<u64>().is_ok(), "{line}");
+                assert!(value.parse::<f64>().is_ok_and(|value| value >= 0.0), "{line}");
             }
         }
         assert!(text.ends_with("\n# EOF\n"), "{text}");

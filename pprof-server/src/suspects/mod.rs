@@ -84,7 +84,7 @@ pub(crate) fn report(history: &History, now: &Snapshot, at: Instant) -> Report {
             time: now.taken_at,
             window: Duration::try_from_secs_f64(-times.first().copied().unwrap_or(0.0)).unwrap_or_default(),
             records: times.len(),
-            notes: notes(history, times.len(), &suspects),
+            notes: notes(history, times.len(), &suspects).into_iter().chain(names.losses(now)).collect(),
             suspects,
         }
     })

@@ -20,9 +20,7 @@ use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::Found;
 use std::collections::{HashMap, HashSet};
-#[cfg(feature = "http")]
-use std::sync::OnceLock;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 /// What one address is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,27 +136,30 @@ pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
     resolved.iter().map(outermost).collect()
 }
 
-/// What there is to name the program's own functions by: `full`, or why there is less and what to do about it. Found
-/// out once.
-#[cfg(feature = "http")]
+/// What [`of_program`] says where nothing is missing.
+pub(crate) const FULL: &str = "full";
+
+/// What there is to name the program's own functions by: [`FULL`], or a sentence that says what is missing, what
+/// follows from that, and what to do about it. Found out once, from the headers of the program's file.
 pub(crate) fn of_program() -> &'static str {
     static ANSWER: OnceLock<&'static str> = OnceLock::new();
     ANSWER.get_or_init(|| {
         let has = |sections: &[&str]| program_has_section(sections);
         if has(&[".debug_info", ".zdebug_info", ".gnu_debuglink"]) {
-            "full"
+            FULL
         } else if has(&[".symtab"]) {
-            "functions only: the program has no debug information; build it with debug = \"line-tables-only\" in its \
-             profile for files, lines and inlined functions"
+            "functions only: the program was built without debug information, so files, lines and inlined functions are \
+             missing, and what an inlined function allocates stands on the row of its caller (axum's Handler::call, say, \
+             instead of the handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\""
         } else {
-            "none: the program was stripped, or cannot be read; build it with strip = \"none\" and \
-             debug = \"line-tables-only\" in its profile"
+            "none: the program was stripped of its symbols, or its file cannot be read, so its functions stand as \
+             file+0xaddress; write three lines in Cargo.toml: [profile.release] and debug = \"limited\" and \
+             strip = \"none\""
         }
     })
 }
 
 /// Whether the program's file has one of these sections.
-#[cfg(feature = "http")]
 fn program_has_section(names: &[&str]) -> bool {
     let Ok(file) = files::open(files::RUNNING_PROGRAM.as_ref()) else { return false };
     // Reads the headers only.

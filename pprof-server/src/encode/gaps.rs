@@ -1,0 +1,176 @@
+//! What names lack: which addresses of a profile have no function, or no line, and in which file they are.
+//!
+//! Made by `stacks` when names are found, and read by `notes`, which tells people. Places are those of `stacks`.
+//!
+//! Path: *read path*.
+
+use super::mappings::{Mapping, Mappings};
+use super::trim::Role;
+use crate::symbols::{ResolvedAddress, SourceLine};
+use std::sync::Arc;
+
+/// What is missing at one address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Lack {
+    /// Nothing that anybody would miss: named with its line, or an entry or plumbing function.
+    #[default]
+    Nothing,
+    /// A function that somebody wrote is named, but neither its file and line nor what was inlined into it.
+    Line,
+    /// The function has no name.
+    Name,
+}
+
+/// The file that an address is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The program's own.
+    Program,
+    /// The C library's, the loader's or the kernel's: hardly any system has names for what is not exported there, and
+    /// every thread begins in it.
+    System,
+    /// Another's.
+    Library,
+    /// One that the profiler could not tell apart from others.
+    UnknownLibrary,
+    /// None.
+    Nowhere,
+}
+
+/// One address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gap {
+    pub(crate) lack: Lack,
+    pub(crate) home: Home,
+    /// Index of the file among the profile's mappings.
+    pub(crate) mapping: Option<usize>,
+}
+
+/// The lowest page is never mapped: what some unwinders end a stack with, such as 0, is no code.
+const LOWEST_CODE: u64 = 4096;
+
+/// By place.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    by_place: Vec<Gap>,
+    /// File names, by index among the mappings.
+    files: Vec<String>,
+}
+
+impl Gaps {
+    /// `addresses` by place, the first `markers` of which are none, and their names.
+    pub(crate) fn of(
+        addresses: &[u64],
+        markers: usize,
+        resolved: &[Arc<ResolvedAddress>],
+        mappings: &Mappings,
+    ) -> Gaps {
+        let list = mappings.as_slice();
+        let gap = |(place, (&address, resolved)): (usize, (&u64, &Arc<ResolvedAddress>))| {
+            let mapping = mappings.index_of(address);
+            let home = mapping.map_or(Home::Nowhere, |index| home(&list[index]));
+            let is_code = place >= markers && address >= LOWEST_CODE;
+            Gap { lack: if is_code { lack(&resolved.lines) } else { Lack::Nothing }, home, mapping }
+        };
+        Gaps {
+            by_place: addresses.iter().zip(resolved).enumerate().map(gap).collect(),
+            files: list.iter().map(|mapping| mapping.file_name().to_owned()).collect(),
+        }
+    }
+
+    pub(crate) fn at(&self, place: u32) -> Option<Gap> {
+        self.by_place.get(place as usize).copied()
+    }
+
+    /// The name of the file of a mapping.
+    pub(crate) fn file(&self, mapping: usize) -> Option<&str> {
+        self.files.get(mapping).map(|file| &**file)
+    }
+
+    /// Whether addresses were in any file at all: without `/proc`, none is.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+/// What the function that was called lacks; those inlined into it come from the same information.
+fn lack(lines: &[SourceLine]) -> Lack {
+    let Some(SourceLine { function, .. }) = lines.last() else { return Lack::Name };
+    match (function.file.is_empty(), function.linkage_name.is_empty()) {
+        (true, true) => Lack::Name,
+        (true, false) if function.role == Role::User => Lack::Line,
+        _ => Lack::Nothing,
+    }
+}
+
+fn home(mapping: &Mapping) -> Home {
+    /// What their file names begin with.
+    const SYSTEM: [&str; 6] = ["libc.so", "libc-2", "ld-linux", "libpthread", "ld-musl", "[v"];
+    let file = mapping.file_name();
+    if mapping.is_main {
+        Home::Program
+    } else if file == "[unknown library]" {
+        Home::UnknownLibrary
+    } else if SYSTEM.iter().any(|prefix| file.starts_with(prefix)) {
+        Home::System
+    } else {
+        Home::Library
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbols::{Function, synthetic_line};
+
+    fn line(linkage_name: &str, file: &str, role: Role) -> SourceLine {
+        let function =
+            Function { name: "f".into(), linkage_name: linkage_name.into(), file: file.into(), role };
+        SourceLine { function: Arc::new(function), line: 0 }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_what_is_there() {
+        for (lines, expected) in [
+            (vec![line("f", "f.rs", Role::User)], Lack::Nothing),
+            (vec![line("", "f.rs", Role::User)], Lack::Nothing),
+            (vec![line("f", "", Role::User)], Lack::Line),
+            (vec![line("main", "", Role::Entry)], Lack::Nothing),
+            (vec![line("malloc", "", Role::Plumbing)], Lack::Nothing),
+            (vec![synthetic_line("app+0x10", Role::User)], Lack::Name),
+            (Vec::new(), Lack::Name),
+        ] {
+            assert_eq!(lack(&lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_at_home_in_files() {
+        let mapping = |start: u64, path: &str| Mapping {
+            start,
+            limit: start + 16,
+            path: path.into(),
+            is_main: start == 0x1000,
+            ..Mapping::default()
+        };
+        let mappings = Mappings::new(vec![
+            mapping(0x1000, "/opt/libc.so/app"),
+            mapping(0x2000, "/lib/libc.so.6"),
+            mapping(0x3000, "[vdso]"),
+            mapping(0x4000, "/lib/libplugin.so"),
+            mapping(0x5000, "[unknown library]"),
+        ]);
+        let addresses = [1, 0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000, 7];
+        let nothing = Arc::new(ResolvedAddress::default());
+        let resolved = vec![nothing; addresses.len()];
+        let gaps = Gaps::of(&addresses, 1, &resolved, &mappings);
+        use Home::{Library, Nowhere, Program, System, UnknownLibrary};
+        let homes: Vec<Home> = (1..7).map(|place| gaps.at(place).unwrap().home).collect();
+        assert_eq!(homes, [Program, System, System, Library, UnknownLibrary, Nowhere]);
+        let library = gaps.at(4).unwrap().mapping.and_then(|mapping| gaps.file(mapping));
+        assert_eq!((library, gaps.at(6).unwrap().mapping), (Some("libplugin.so"), None));
+        assert_eq!(gaps.at(0).unwrap().lack, Lack::Nothing, "a marker is no address");
+        assert_eq!(gaps.at(7).unwrap().lack, Lack::Nothing, "nor is this");
+        assert!(gaps.at(8).is_none() && gaps.has_files() && !Gaps::default().has_files());
+    }
+}

@@ -1,0 +1,293 @@
+//! What a profile says about itself in words: how sure it is, what is missing and what to do about that, what the
+//! profiler holds.
+//!
+//! There is one list, in `losses`, and each entry is a sentence with its remedy. Every output has the same words: the
+//! comments of a pprof profile, which `go tool pprof` prints above every report, Go's text, the table, JSON, the report on
+//! leaks, and with them the page; `/metrics` has each entry's share under the entry's name. To tell another loss, add an
+//! entry.
+//!
+//! Path: *read path*.
+
+mod evidence;
+mod losses;
+
+use super::gaps::Lack;
+use super::stacks::Names;
+use super::units::Bytes;
+use crate::symbols;
+use alloc_profiler::Snapshot;
+use evidence::{Evidence, Extent, Share};
+use losses::{LOSSES, Told};
+
+/// All there is to say of `snapshot`, whose addresses `names` names: a line each, none of which begins with `#`, which
+/// would hide it from `go tool pprof`.
+pub(crate) fn notes(snapshot: &Snapshot, names: &Names) -> Vec<String> {
+    let mut lines: Vec<String> = confidence(snapshot).into_iter().collect();
+    lines.extend(losses(snapshot, Some(names)).into_iter().map(|loss| loss.text));
+    let own = &snapshot.own_memory;
+    lines.push(format!(
+        "profiler memory: {} of at most {}, {} stacks, {} live samples",
+        Bytes(own.mapped_bytes as f64),
+        Bytes(own.limit_bytes as f64),
+        own.stacks,
+        own.live_samples
+    ));
+    lines
+}
+
+/// That a limit on the profile's size was reached. `share` is what `[other]` has of what is in use, from 0 to 1.
+pub(crate) fn merged_under_other(merged: usize, kept: usize, share: f64) -> String {
+    format!(
+        "profile: samples merged under [other] for want of room: {merged}, the {kept} most important kept \
+         ({:.1} % of what is in use is merged; limit=none keeps all)",
+        100.0 * share
+    )
+}
+
+/// Something that a profile lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Loss {
+    /// Its name among the metrics.
+    pub(crate) reason: &'static str,
+    /// How much of what it is about is concerned, from 0 to 1.
+    pub(crate) ratio: f64,
+    /// What is lost, how much of it, and what to do about it. One line.
+    pub(crate) text: String,
+}
+
+/// What `snapshot` lacks; of names only if there are `names`.
+pub(crate) fn losses(snapshot: &Snapshot, names: Option<&Names>) -> Vec<Loss> {
+    let facts = Facts::of_process(snapshot, names);
+    let told = LOSSES.iter().filter_map(|(reason, tell)| Some((*reason, tell(&facts)?)));
+    told.map(|(reason, Told { ratio, text })| Loss { reason, ratio, text }).collect()
+}
+
+/// What entries tell from.
+struct Facts<'a> {
+    snapshot: &'a Snapshot,
+    /// If addresses were named.
+    names: Option<&'a Names>,
+    evidence: Evidence,
+    /// Samples taken, in the time of the snapshot.
+    samples: f64,
+    is_installed: bool,
+    /// `full`, or why the program's own functions cannot be named in full.
+    symbols: &'static str,
+}
+
+impl<'a> Facts<'a> {
+    fn of_process(snapshot: &'a Snapshot, names: Option<&'a Names>) -> Facts<'a> {
+        Facts {
+            snapshot,
+            names,
+            evidence: Evidence::of(snapshot, names),
+            samples: snapshot.totals().alloc_samples as f64,
+            is_installed: alloc_profiler::is_installed(),
+            symbols: symbols::of_program(),
+        }
+    }
+
+    /// The part of the profile that `extent` is, if it is any.
+    fn share(&self, extent: Extent) -> Option<Share> {
+        extent.share_of(self.evidence.whole)
+    }
+
+    /// `count` samples of all that were taken.
+    fn counted(&self, count: u64, tell: impl FnOnce(&str) -> String) -> Option<Told> {
+        let ratio = if self.samples > 0.0 { (count as f64 / self.samples).min(1.0) } else { 1.0 };
+        let (plural, percent) = (if count == 1 { "" } else { "s" }, 100.0 * ratio);
+        let subject = format!("{count} sample{plural} ({percent:.1} % of those taken)");
+        (count > 0).then(|| Told { ratio, text: tell(&subject) })
+    }
+
+    /// Where most of what lacks names or lines is.
+    fn worst_library(&self, lack: Lack) -> &str {
+        let gaps = self.names.and_then(Names::gaps);
+        let file = gaps.and_then(|gaps| gaps.file(self.evidence.worst(lack)?));
+        file.unwrap_or("a library")
+    }
+}
+
+/// The error bar of the whole. A part of it rests on fewer samples and is less sure.
+fn confidence(snapshot: &Snapshot) -> Option<String> {
+    let totals = snapshot.totals();
+    let samples = totals.inuse_samples;
+    // A difference of two estimates has the errors of both, which it no longer knows.
+    if snapshot.duration.is_some() || samples <= 0 {
+        return None;
+    }
+    let inuse = Bytes(totals.inuse_bytes);
+    Some(if snapshot.sampling_interval == 1 {
+        format!("in use: {inuse}, every allocation recorded")
+    } else {
+        format!("in use: {inuse} ± {:.1} %, from {samples} samples", 100.0 / (samples as f64).sqrt())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::Symbolize;
+    use crate::encode::mappings::{Mapping, Mappings};
+    use alloc_profiler::{Dropped, OwnMemory, SizeTotals, StackTotals, StackTrace, Totals};
+    use std::time::Duration;
+
+    fn sizes(inuse_bytes: f64, samples: i64) -> Vec<SizeTotals> {
+        let totals = Totals {
+            inuse_bytes,
+            inuse_samples: samples,
+            alloc_bytes: 2.0 * inuse_bytes + 1.0,
+            alloc_samples: 2 * samples,
+            ..Totals::default()
+        };
+        vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }]
+    }
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            duration: None,
+            sampling_interval: 512,
+            stacks: Vec::new(),
+            overflow: sizes(2048.0, 100),
+            dropped: Dropped::default(),
+            own_memory: OwnMemory {
+                mapped_bytes: 1 << 20,
+                limit_bytes: 64 << 20,
+                stacks: 3,
+                live_samples: 4,
+            },
+            ..alloc_profiler::snapshot()
+        }
+    }
+
+    fn told(snapshot: &Snapshot, mappings: &Mappings, symbolize: Symbolize) -> Vec<String> {
+        notes(snapshot, &Names::of(snapshot, mappings, symbolize))
+    }
+
+    fn told_of(snapshot: &Snapshot) -> Vec<String> {
+        told(snapshot, &Mappings::default(), Symbolize::None)
+    }
+
+    fn stack(addresses: &[usize], inuse_bytes: f64) -> StackTotals {
+        let trace = StackTrace { return_addresses: addresses.into(), is_truncated: false };
+        StackTotals { id: 0, trace, by_size: sizes(inuse_bytes, 1) }
+    }
+
+    #[test]
+    fn a_healthy_profile_tells_its_error_bar_and_its_cost() {
+        assert_eq!(
+            told_of(&snapshot()),
+            [
+                "in use: 2.00 KiB ± 10.0 %, from 100 samples",
+                "profiler memory: 1.00 MiB of at most 64.0 MiB, 3 stacks, 4 live samples"
+            ]
+        );
+        let exact = Snapshot { sampling_interval: 1, ..snapshot() };
+        assert_eq!(told_of(&exact)[0], "in use: 2.00 KiB, every allocation recorded");
+        let difference = Snapshot { duration: Some(Duration::from_secs(1)), ..snapshot() };
+        assert_eq!(told_of(&difference).len(), 1);
+    }
+
+    #[test]
+    fn each_counted_loss_is_a_sentence_with_its_share() {
+        let dropped = Dropped {
+            stacks_full: 1,
+            live_full: 2,
+            live_busy: 3,
+            missed_removals: 4,
+            low_stack: 5,
+            truncated_stacks: 6,
+        };
+        let lost = Snapshot { dropped, ..snapshot() };
+        let lines = told_of(&lost);
+        assert_eq!(lines.len(), 8, "{lines:?}");
+        let start = "1 sample (0.5 % of those taken) stand under [profiler overflow] because the limit on ";
+        assert!(lines.iter().any(|line| line.starts_with(start)), "{lines:?}");
+        assert!(lines.iter().all(|line| !line.starts_with('#') && !line.contains('\n')));
+        let ratios: Vec<_> = losses(&lost, None).iter().map(|loss| (loss.reason, loss.ratio)).collect();
+        assert_eq!(
+            ratios,
+            [
+                ("low_stack", 0.025),
+                ("truncated_stack", 0.03),
+                ("stacks_full", 0.005),
+                ("live_full", 0.01),
+                ("live_busy", 0.015),
+                ("missed_removals", 0.02),
+            ]
+        );
+    }
+
+    #[test]
+    fn stacks_that_could_not_be_taken_are_a_share_of_what_is_in_use() {
+        let mut lost = Snapshot { stacks: vec![stack(&[], 6144.0)], ..snapshot() };
+        let loss = &losses(&lost, None)[0];
+        assert_eq!((loss.reason, loss.ratio), ("unknown_stack", 0.75));
+        assert!(loss.text.starts_with("no stack could be taken for 75.0 % of what is in use (1 sample), "));
+        assert_eq!(told_of(&lost)[1], loss.text);
+        // Nothing of it is in use: then it is a share of what was allocated, 1 of 4098 bytes.
+        lost.stacks = vec![stack(&[], 0.0)];
+        let text = &losses(&lost, None)[0].text;
+        assert!(
+            text.starts_with("no stack could be taken for 0.0 % of what was allocated (2 samples), "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_difference_counts_what_shrank_as_well() {
+        let stacks = vec![stack(&[], -2048.0)];
+        let lost = Snapshot { stacks, duration: Some(Duration::from_secs(1)), ..snapshot() };
+        assert_eq!(losses(&lost, None)[0].ratio, 0.5);
+    }
+
+    #[test]
+    fn names_that_are_missing_are_told_by_file() {
+        let mapping = |start: u64, path: &str| Mapping {
+            start,
+            limit: start + 0x1000,
+            path: path.into(),
+            // This test's own file is asked about the program: it has nothing there.
+            load_bias: 1 << 40,
+            is_main: start == 0x1000,
+            ..Mapping::default()
+        };
+        // Paths that lead nowhere: nothing has a name.
+        let mappings = Mappings::new(vec![
+            mapping(0x1000, "/nowhere/app"),
+            mapping(0x2000, "/nowhere/libc.so.6"),
+            mapping(0x3000, "/nowhere/libplugin.so"),
+            mapping(0x4000, "[unknown library]"),
+        ]);
+        let reasons = |addresses: &[usize]| {
+            let lost = Snapshot { stacks: vec![stack(addresses, 2048.0)], ..snapshot() };
+            let names = Names::of(&lost, &mappings, Symbolize::Names);
+            losses(&lost, Some(&names)).iter().map(|loss| (loss.reason, loss.ratio)).collect::<Vec<_>>()
+        };
+        assert_eq!(reasons(&[0x3010, 0x1010, 0x2010]), [("program_names", 0.5), ("library_names", 0.5)]);
+        assert_eq!(
+            reasons(&[0x1010, 0x2010]),
+            [("program_names", 0.5)],
+            "every thread begins in the C library"
+        );
+        assert_eq!(reasons(&[0x2010]), [("library_names", 0.5)], "but this row is in it");
+        assert_eq!(reasons(&[0x4010]), [("unknown_library", 0.5)]);
+        assert_eq!(reasons(&[0x9010]), [("code_in_no_file", 0.5)]);
+        let lost = Snapshot { stacks: vec![stack(&[0x3010], 2048.0)], ..snapshot() };
+        let text = &told(&lost, &mappings, Symbolize::Full)[1];
+        assert!(
+            text.contains("50.0 % of what is in use (1 sample), most of them in libplugin.so, and"),
+            "{text}"
+        );
+        // Nothing was to be named, and nothing is missing.
+        assert_eq!(told(&lost, &mappings, Symbolize::None).len(), 2);
+    }
+
+    #[test]
+    fn without_proc_that_is_told_and_nothing_that_follows_from_it() {
+        let lost = Snapshot { stacks: vec![stack(&[0x3010], 2048.0)], ..snapshot() };
+        let lines = told(&lost, &Mappings::default(), Symbolize::Full);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[1].starts_with("/proc/self/maps cannot be read"), "{lines:?}");
+    }
+}
