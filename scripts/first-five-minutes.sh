@@ -49,7 +49,7 @@ address=127.0.0.1:6060
 ! (: <>/dev/tcp/127.0.0.1/6060) 2>/dev/null || address=127.0.0.1:0
 PPROF_ADDR=$address "$CARGO_TARGET_DIR/debug/app" >out 2>err & app=$!
 for _ in $(seq 100); do grep -q '^app: ' out && break; sleep 0.1; done
-[[ $address != *:0 ]] || { address=$(grep -m 1 -o 'serving http://[0-9.:]*' err); address=${address##*/}; }
+[[ $address != *:0 ]] || { address=$(grep -m 1 -o 'profiles at http://[0-9.:]*' err); address=${address##*/}; }
 url=$(sed -n 's/^app: //p' out)
 for _ in $(seq 50); do curl --fail -sS "$url/log-in" >/dev/null; done
 curl --fail -sS -o heap.out "http://$address/debug/pprof/heap"

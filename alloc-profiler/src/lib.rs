@@ -63,6 +63,7 @@ mod memory;
 mod release;
 mod sync;
 mod system_allocator;
+mod threads;
 
 pub use allocator::SamplingAllocator;
 pub use control::{
@@ -78,6 +79,8 @@ pub use snapshot::{
 };
 pub use stack::MAX_STACK_DEPTH;
 pub use system_allocator::{SystemAllocator, system_allocator};
+#[doc(hidden)]
+pub use threads::spawn_without_signals;
 
 /// True once a `SamplingAllocator` has served an allocation, which in a program that has one as its global
 /// allocator is before `main`.

@@ -9,8 +9,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use crate::Error;
-use crate::http::{Address, Endpoint, Server};
+use crate::http::{Address, Endpoint, Server, ServerBuilder};
 
 #[doc(hidden)]
 pub use std::alloc::System;
@@ -23,6 +22,8 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:6060";
 const VARIABLE: &str = "PPROF_ADDR";
 /// The variable that allows addresses which other machines can reach.
 const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
+/// The variable that silences what is not an error.
+const QUIET_VARIABLE: &str = "PPROF_QUIET";
 
 /// Makes a [`SamplingAllocator`](crate::SamplingAllocator) the global allocator and serves
 /// `http://127.0.0.1:6060/debug/pprof/` until the process ends.
@@ -59,7 +60,7 @@ const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
 /// variables are read as by `alloc_profiler::init_from_env`.
 ///
 /// The value is an `Option<SocketAddr>`: where profiles are served, or `None` if they are not, or on a Unix socket.
-/// With port 0 the address also goes to standard error.
+/// It also goes to standard error, in one line, unless `PPROF_QUIET=1`.
 ///
 /// # Errors
 ///
@@ -108,8 +109,11 @@ fn start_from_env(address: Address) -> Option<Server> {
         Some(value) => (Address::from(value), " (from PPROF_ADDR)"),
         None => (address, ""),
     };
-    match start_and_tell(&address) {
-        Ok(server) => Some(server),
+    match builder().start(&address) {
+        Ok(server) => {
+            tell_where(server.endpoint());
+            Some(server)
+        }
         Err(error) => {
             warn(&format!(
                 "no heap profiles will be served{origin}: {error}. Set {VARIABLE}=127.0.0.1:PORT to serve \
@@ -120,22 +124,26 @@ fn start_from_env(address: Address) -> Option<Server> {
     }
 }
 
-/// Starts the server; tells the port if nobody can know it.
-fn start_and_tell(address: &Address) -> Result<Server, Error> {
+/// What the environment says beside the address.
+fn builder() -> ServerBuilder {
     let builder = Server::builder();
-    let builder = if variable(REMOTE_VARIABLE).is_some_and(|value| value == "1") {
-        builder.allow_remote()
-    } else {
-        builder
-    };
-    let server = builder.start(address)?;
-    let asked_for = address.to_string();
-    if let Endpoint::Tcp(socket) = server.endpoint()
-        && asked_for.ends_with(":0")
-    {
-        warn(&format!("serving http://{socket}/debug/pprof/"));
+    match variable(REMOTE_VARIABLE) {
+        Some(value) if value == "1" => builder.allow_remote(),
+        _ => builder,
     }
-    Ok(server)
+}
+
+/// Says where the page is.
+fn tell_where(endpoint: &Endpoint) {
+    match endpoint {
+        Endpoint::Tcp(socket) => tell(&format!("profiles at http://{socket}/debug/pprof/")),
+        Endpoint::Unix(path) => {
+            let path = path.display();
+            tell(&format!(
+                "profiles at unix:{path}: curl --unix-socket {path} http://localhost/debug/pprof/"
+            ));
+        }
+    }
 }
 
 /// The value of an environment variable without the space around it, unless it is empty. Secrets kept in files end
@@ -145,7 +153,14 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// One line on standard error. `eprintln!` would panic where standard error is a closed pipe.
+/// One line on standard error about what is as it should be, unless `PPROF_QUIET=1` says that nobody wants to know.
+pub(crate) fn tell(text: &str) {
+    if variable(QUIET_VARIABLE).is_none_or(|value| value != "1") {
+        warn(text);
+    }
+}
+
+/// One line on standard error about what went wrong. `eprintln!` would panic where standard error is a closed pipe.
 pub(crate) fn warn(text: &str) {
     let _ = std::io::stderr().write_all(format!("pprof-server: {text}\n").as_bytes());
 }

@@ -115,9 +115,9 @@ fn the_router_answers_as_go_s_does() {
     for (method, target, status, location_or_allow, text) in [
         ("GET", "/", 404, None, "404 page not found\n"),
         ("POST", "/nope", 404, None, "404 page not found\n"),
-        ("GET", "/debug/pprof", 307, Some("/debug/pprof/"), "Temporary Redirect\n"),
-        ("GET", "//heap", 307, Some("/heap"), "Temporary Redirect\n"),
-        ("GET", "/debug/pprof//heap?debug=1", 307, Some("/debug/pprof/heap?debug=1"), "Temporary Redirect\n"),
+        ("GET", "/debug/pprof", 307, Some("pprof/"), "Temporary Redirect\n"),
+        ("GET", "//heap", 307, Some("../heap"), "Temporary Redirect\n"),
+        ("GET", "/debug/pprof//heap?debug=1", 307, Some("../heap?debug=1"), "Temporary Redirect\n"),
         ("POST", "/debug/pprof/heap", 405, Some("GET, HEAD"), "Method Not Allowed\n"),
         ("POST", "/debug/pprof/nope", 405, Some("GET, HEAD"), "Method Not Allowed\n"),
         ("PUT", "/debug/pprof/symbol", 405, Some("GET, HEAD, POST"), "Method Not Allowed\n"),

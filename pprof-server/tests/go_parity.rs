@@ -247,7 +247,7 @@ fn answers_are_those_of_go() {
     for (method, target, may_differ) in REQUESTS {
         let body = if *method == "POST" { "x=1" } else { "" };
         let [ours, theirs] = [server.local_addr(), go.address].map(|to| request(to, method, target, body));
-        let [ours, theirs] = [&ours, &theirs].map(|reply| facts(reply, *may_differ));
+        let [ours, theirs] = [&ours, &theirs].map(|reply| facts(target, reply, *may_differ));
         if ours != theirs {
             differences += &format!("{method} {target}\n  ours {ours:?}\n  Go's {theirs:?}\n");
         }
@@ -272,7 +272,7 @@ fn headers_that_change_nothing_for_go_change_nothing_for_us() {
             );
             reply
         });
-        let [ours, theirs] = [&ours, &theirs].map(|reply| facts(reply, Nothing));
+        let [ours, theirs] = [&ours, &theirs].map(|reply| facts("/debug/pprof/symbol", reply, Nothing));
         if ours != theirs {
             differences += &format!("{target} {header}\n  ours {ours:?}\n  Go's {theirs:?}\n");
         }
@@ -369,8 +369,29 @@ fn in_one_piece(to: SocketAddr, target: &str) -> Reply {
     reply
 }
 
+/// Where a client goes that asked for `target` and is told `location`: Go's is absolute, ours relative, which is right
+/// behind a proxy that strips a prefix, too.
+fn resolve(target: &str, location: &str) -> String {
+    let path = target.split('?').next().unwrap();
+    let merged = match location.starts_with('/') {
+        true => location.to_owned(),
+        false => format!("{}/{location}", path.rsplit_once('/').unwrap().0),
+    };
+    let (path, query) = merged.split_once('?').map_or((&*merged, None), |(path, query)| (path, Some(query)));
+    let mut names = Vec::new();
+    for name in path.split('/').skip(1) {
+        match name {
+            "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("/{}{query}", names.join("/"))
+}
+
 /// What is compared: status, headers, and the bodies of errors and of `symbol`.
-fn facts(reply: &Reply, may_differ: Differs) -> (u16, Vec<(&str, &str)>, String) {
+fn facts<'a>(target: &str, reply: &'a Reply, may_differ: Differs) -> (u16, Vec<(&'a str, String)>, String) {
     let headers = HEADERS
         .into_iter()
         // Go redirects without `nosniff`; its body is HTML.
@@ -379,6 +400,10 @@ fn facts(reply: &Reply, may_differ: Differs) -> (u16, Vec<(&str, &str)>, String)
         })
         .filter(|name| may_differ != Allow || *name != "allow")
         .filter_map(|name| Some((name, reply.header(name)?)))
+        .map(|(name, value)| match name {
+            "location" => (name, resolve(target, value)),
+            _ => (name, value.to_owned()),
+        })
         .collect();
     let is_compared = reply.status >= 400 || reply.body.starts_with(b"num_symbols");
     (reply.status, headers, if is_compared { reply.text().to_owned() } else { String::new() })

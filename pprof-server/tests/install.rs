@@ -21,6 +21,7 @@ impl Program {
         command
             .env_remove("PPROF_ADDR")
             .env_remove("PPROF_CMDLINE")
+            .env_remove("PPROF_QUIET")
             .env_remove("ALLOC_PROFILER_INTERVAL")
             .envs(variables.iter().copied());
         let mut child = command
@@ -53,6 +54,11 @@ impl Program {
     }
 }
 
+/// What a program says that has installed.
+fn where_it_is(address: SocketAddr) -> String {
+    format!("pprof-server: profiles at http://{address}/debug/pprof/\n")
+}
+
 /// Examples lie beside the folder of the tests' own binaries.
 fn path_of(example: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
@@ -73,7 +79,11 @@ fn one_line_samples_and_serves() {
     assert_eq!(get(address, "/debug/pprof/heap").status, 200);
     assert!(live_samples(address) > 0);
     assert!(!get(address, "/debug/pprof/").text().contains("No SamplingAllocator"));
-    assert_eq!(program.end(), format!("pprof-server: serving http://{address}/debug/pprof/\n"));
+    assert_eq!(program.end(), where_it_is(address));
+
+    let program = Program::start("install", &[("PPROF_ADDR", "127.0.0.1:0"), ("PPROF_QUIET", "1")]);
+    assert_eq!(get(program.address(), "/debug/pprof/heap").status, 200);
+    assert_eq!(program.end(), "");
 }
 
 #[test]
@@ -99,7 +109,7 @@ fn the_address_in_the_code_is_used_and_port_0_is_told() {
     let mut told = String::new();
     BufReader::new(program.child.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
     let address =
-        told.trim().trim_start_matches("pprof-server: serving http://").trim_end_matches("/debug/pprof/");
+        told.trim().trim_start_matches("pprof-server: profiles at http://").trim_end_matches("/debug/pprof/");
     assert_eq!(get(address.parse().unwrap(), "/debug/pprof/heap").status, 200);
     program.end();
 }
@@ -128,7 +138,7 @@ fn off_serves_nothing_and_says_nothing() {
 fn a_port_in_use_is_one_line_and_the_program_goes_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let program = Program::start("install", &[("PPROF_ADDR", &address)]);
+    let program = Program::start("install", &[("PPROF_ADDR", &address), ("PPROF_QUIET", "1")]);
     assert_eq!(program.first_line, "None");
     let errors = program.end();
     assert_eq!(errors.lines().count(), 1, "{errors}");

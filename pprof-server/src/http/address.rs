@@ -13,8 +13,11 @@ use std::path::PathBuf;
 
 use crate::Error;
 
-/// Where a server shall listen: `"127.0.0.1:6060"`, `"localhost:6060"`, `"unix:/run/app/pprof.sock"`, or an
+/// Where a server shall listen: `"127.0.0.1:6060"`, `"localhost:6060"`, `":6060"`, `"unix:/run/app/pprof.sock"`, or an
 /// address of [`std::net`].
+///
+/// `":6060"` is `"127.0.0.1:6060"`, also where remote addresses are allowed. (Go's means every address of the machine:
+/// here that is written `"0.0.0.0:6060"`.)
 #[derive(Clone, Debug)]
 pub struct Address(Given);
 
@@ -107,7 +110,11 @@ impl Address {
                 Some(path) => return Ok(Endpoint::Unix(PathBuf::from(path))),
                 None => {
                     let address = || text.clone();
-                    let resolved = text.to_socket_addrs();
+                    // For Go that is all of the machine's addresses; here it is what only this machine reaches.
+                    let resolved = match text.strip_prefix(':') {
+                        Some(port) => format!("127.0.0.1:{port}").to_socket_addrs(),
+                        None => text.to_socket_addrs(),
+                    };
                     resolved.map_err(|source| Error::Resolve { address: address(), source })?.collect()
                 }
             },
@@ -156,6 +163,8 @@ mod tests {
         assert_eq!(resolve("[::ffff:127.0.0.1]:1").unwrap().to_string(), "[::ffff:127.0.0.1]:1");
         assert_eq!(resolve("localhost:7").unwrap().to_string(), "127.0.0.1:7");
         assert_eq!(resolve(("localhost", 7)).unwrap().to_string(), "127.0.0.1:7");
+        assert_eq!(resolve(":6060").unwrap().to_string(), "127.0.0.1:6060");
+        assert_eq!(Address::from(":0").resolve(true).unwrap().to_string(), "127.0.0.1:0");
         assert_eq!(resolve(&[outside, v6, v4][..]).unwrap(), v4);
         assert_eq!(resolve(v6).unwrap(), v6);
         // The safer of the two, even where both would do.
@@ -172,7 +181,7 @@ mod tests {
             let allowed = Address::from(address).resolve(true).unwrap();
             assert_eq!(allowed.to_string(), address);
         }
-        for address in ["banana", "6060", "127.0.0.1", "127.0.0.1:99999", ""] {
+        for address in ["banana", "6060", "127.0.0.1", "127.0.0.1:99999", ":", ":x", "::6060", ""] {
             let error = resolve(address).unwrap_err();
             assert!(matches!(error, Error::Resolve { .. }), "{error:?}");
             assert!(error.to_string().starts_with(&format!("cannot serve on {address}: ")), "{error}");

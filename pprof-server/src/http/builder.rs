@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::address::{Address, Endpoint, is_loopback};
 use super::guard::Guard;
 use super::handler::{Handler, Mount};
+use super::listener::Bound;
 use super::options::Options;
 use super::server::Server;
 use super::token::Token;
@@ -124,9 +125,11 @@ impl ServerBuilder {
         }
         let guard = Guard::of_server(token, self.hosts)?;
         self.options.check()?;
+        // Before any thread is started: a port in use is the most frequent failure.
+        let (bound, endpoint) = Bound::to(&endpoint)?;
         let handler = Handler::with(guard, Mount::Root, self.options);
         handler.record();
-        Server::start(endpoint, handler)
+        Server::start(bound, endpoint, handler)
     }
 }
 

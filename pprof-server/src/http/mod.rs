@@ -14,6 +14,7 @@
 
 mod address;
 mod builder;
+mod listener;
 mod places;
 mod server;
 #[cfg(unix)]

@@ -107,6 +107,14 @@ impl Places {
         self.holds_more.notified().await;
     }
 
+    /// Whether some client has sent a request that is not answered yet.
+    pub(super) fn is_anyone_waiting(&self) -> bool {
+        let waits = |(place, connection): &(Place, AbortHandle)| {
+            !connection.is_finished() && place.state().0 == Phase::Waiting
+        };
+        self.taken.iter().any(waits)
+    }
+
     /// Cuts one connection if there are too many, or if their requests or answers are too large together. Returns when
     /// to ask again if someone had to be cut and nobody was slow enough yet.
     pub(super) fn make_room(&mut self) -> Option<Instant> {

@@ -69,7 +69,7 @@ pub(super) enum Decision {
         /// Those of the system's allocator too, which holds up other threads.
         with_malloc: bool,
     },
-    /// Look there instead (307).
+    /// Look there instead (307). It is relative to the path that was asked for, of which a proxy may have stripped a prefix.
     Redirect(String),
     /// An error.
     Refuse(Refusal),
@@ -84,21 +84,14 @@ pub(super) fn decide(rules: Rules, method: &Method, path: &str, query: Option<&s
     if rules.mount == Mount::AnyPrefix {
         return match name_below_any_prefix(path) {
             Some(name) => decide_name(rules, method, &name, query),
-            // Relative, since we do not know what was stripped.
-            None => Decision::Redirect(match query {
-                Some(query) => format!("pprof/?{query}"),
-                None => "pprof/".to_owned(),
-            }),
+            None => Decision::Redirect(with_query("pprof/", query)),
         };
     }
     if !path.starts_with('/') {
         return Decision::Refuse(not_found);
     }
     let clean = clean_path(path);
-    let location = |path: &str| match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    };
+    let location = |to: &str| with_query(&relative(path, to), query);
     let name = name_below_debug_pprof(&clean);
     if name == Some(None) && is_allowed(method, GET_AND_HEAD) {
         return Decision::Redirect(location(&format!("{clean}/")));
@@ -195,9 +188,40 @@ fn clean_path(path: &str) -> String {
     clean
 }
 
+/// The way from the path `from`, as it was sent, to the clean path `to`: a client takes the folder that `from` is in, an
+/// empty name in it being a folder as well, and goes on from there (RFC 3986, 5.2).
+fn relative(from: &str, to: &str) -> String {
+    let mut folders: Vec<&str> = Vec::new();
+    let (folder, _) = from.rsplit_once('/').unwrap_or_default();
+    for name in folder.split('/').skip(1) {
+        match name {
+            "." => {}
+            ".." => drop(folders.pop()),
+            _ => folders.push(name),
+        }
+    }
+    let names: Vec<&str> = to.split('/').skip(1).collect();
+    let (_, folders_to) = names.split_last().unwrap_or((&"", &[]));
+    let shared = folders.iter().zip(folders_to).take_while(|(one, other)| one == other).count();
+    let up = "../".repeat(folders.len() - shared);
+    let down = names[shared..].join("/");
+    // Without it, nothing at all would be the same path again, and a colon the end of a protocol's name.
+    let here = if up.is_empty() && (down.is_empty() || down.contains(':')) { "./" } else { "" };
+    format!("{here}{up}{down}")
+}
+
+pub(super) fn with_query(path: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use super::super::fuzz::resolve;
     use crate::encode::ProfileKind;
 
     const RULES: Rules = Rules { mount: Mount::Root, max_delta: Duration::from_secs(300) };
@@ -255,9 +279,20 @@ mod tests {
             ("/debug/pprof/.", "/debug/pprof/"),
             ("/..", "/"),
             ("//\\\\evil.example", "/%5C%5Cevil.example"),
+            ("///evil.example/..//x", "/x"),
+            ("//evil:80", "/evil:80"),
+            ("/x/../evil:80", "/evil:80"),
+            ("/debug/pprof/heap/..", "/debug/pprof/"),
+            ("/debug/pprof//../heap", "/debug/heap"),
         ] {
-            assert_eq!(get(target), Decision::Redirect(location.to_owned()), "{target}");
+            let Decision::Redirect(to) = get(target) else { panic!("{target} is no redirect") };
+            let path = target.split('?').next().unwrap();
+            assert_eq!(resolve(path, &to), location, "{target}: {to}");
+            // A proxy that strips a prefix is passed by the client once more.
+            let to = resolve(&format!("/app{path}"), &to);
+            assert_eq!(to, format!("/app{location}"), "{target}");
         }
+        assert_eq!(get("/debug/pprof"), Decision::Redirect("pprof/".to_owned()));
     }
 
     #[test]
@@ -319,7 +354,7 @@ mod tests {
             let Decision::Refuse(refusal) = decide(RULES, &Method::POST, path, None) else { panic!() };
             assert_eq!(refusal.status, StatusCode::METHOD_NOT_ALLOWED);
         }
-        assert_eq!(get("//metrics"), Decision::Redirect("/metrics".to_owned()));
+        assert_eq!(get("//metrics"), Decision::Redirect("../metrics".to_owned()));
         assert_eq!(refusal("/metrics/").status, StatusCode::NOT_FOUND);
     }
 

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Once;
+use std::sync::{Once, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -28,9 +27,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::address::{Address, Endpoint};
 use super::builder::ServerBuilder;
 use super::handler::Handler;
+use super::listener::{Bound, Connection, Listener};
 use super::places::{MAX_CONNECTIONS, Place, Places};
-#[cfg(unix)]
-use super::socket_file::{self, SocketFile};
 use super::stream::BoundedStream;
 use super::symbol::MAX_BODY_BYTES;
 use super::waiters::Peer;
@@ -43,12 +41,11 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
 /// Longest life of a connection, beside the longest delta: a minute and a half for everything else.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(90);
-/// What the operating system may hold of an answer that is not taken. It would else grow to megabytes for each
-/// connection, which count against a container's memory as ours do.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time for the last answers to leave when the server stops.
+/// Time for the last answers to be made when the server stops: only a machine that is busy needs any.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// Time for the last answers to leave, once they are made.
 const STOP_GRACE: Duration = Duration::from_millis(50);
 
 /// Said once: a program may start and stop servers as it likes.
@@ -143,42 +140,53 @@ impl Server {
         drop(self);
     }
 
-    /// Listens on `endpoint`, which has been checked, and starts the thread. Everything that can fail does so here,
-    /// in front of the caller.
-    pub(super) fn start(endpoint: Endpoint, handler: Handler) -> Result<Server, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|source| Error::Start { source })?;
-        let (listener, endpoint) = {
-            let _entered = runtime.enter();
-            Listener::bind(&endpoint)?
-        };
+    /// Starts the thread, which listens on `bound`, at `endpoint`. Everything that can fail does so here, in front of the
+    /// caller, who may be anywhere: inside another runtime, or in a destructor. So the runtime begins and ends on the thread.
+    pub(super) fn start(bound: Bound, endpoint: Endpoint, handler: Handler) -> Result<Server, Error> {
         let (sender, stopping) = watch::channel(());
+        let (started, result) = mpsc::sync_channel(1);
         let answering = handler.clone();
-        let thread = std::thread::Builder::new()
-            .name("pprof-server".to_owned())
-            .spawn(move || {
-                alloc_profiler::unsampled(move || {
+        let thread = alloc_profiler::spawn_without_signals("pprof-server", move || {
+            alloc_profiler::unsampled(move || match register(bound) {
+                Ok((runtime, listener)) => {
+                    let _ = started.send(Ok(()));
                     runtime.block_on(accept(listener, answering, stopping));
                     drop(runtime);
-                });
-            })
-            .map_err(|source| Error::Start { source })?;
-        Ok(Server { endpoint, handler, running: Some((sender, thread)) })
+                }
+                Err(error) => drop(started.send(Err(error))),
+            });
+        });
+        let is_running = || result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")));
+        match thread.and_then(|thread| is_running().map(|()| thread)) {
+            Ok(thread) => Ok(Server { endpoint, handler, running: Some((sender, thread)) }),
+            Err(source) => {
+                handler.shutdown();
+                handler.join();
+                Err(Error::Start { source })
+            }
+        }
     }
+}
+
+/// A runtime, and what it listens on.
+fn register(bound: Bound) -> io::Result<(Runtime, Listener)> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let entered = runtime.enter();
+    let listener = bound.register()?;
+    drop(entered);
+    Ok((runtime, listener))
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some((sender, thread)) = self.running.take() {
-            // Those who wait are answered first, then the thread ends.
+            // Who waits gets an answer when the worker has ended, which takes as long as a profile that is being encoded.
+            // Until then there must be someone to send it.
             self.handler.shutdown();
+            self.handler.join();
             drop(sender);
             // A panic of the server's thread has been printed by the panic hook; it is not the host's.
             let _ = thread.join();
-            self.handler.join();
         }
     }
 }
@@ -186,66 +194,6 @@ impl Drop for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("endpoint", &self.endpoint).finish_non_exhaustive()
-    }
-}
-
-/// A socket that takes connections.
-enum Listener {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix {
-        listener: tokio::net::UnixListener,
-        _file: SocketFile,
-    },
-}
-
-/// A connection of either sort.
-trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
-
-impl Listener {
-    /// Must be called inside a runtime. Gives the real port back.
-    fn bind(endpoint: &Endpoint) -> Result<(Listener, Endpoint), Error> {
-        match endpoint {
-            Endpoint::Tcp(socket) => {
-                let bind = || {
-                    let listener = std::net::TcpListener::bind(socket)?;
-                    // Connections inherit it.
-                    socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES)?;
-                    let bound = listener.local_addr()?;
-                    listener.set_nonblocking(true)?;
-                    Ok((Listener::Tcp(TcpListener::from_std(listener)?), Endpoint::Tcp(bound)))
-                };
-                bind().map_err(|source| Error::Bind { address: *socket, source })
-            }
-            #[cfg(unix)]
-            Endpoint::Unix(path) => {
-                let bind = || {
-                    let (listener, file) = socket_file::listen(path)?;
-                    listener.set_nonblocking(true)?;
-                    let listener = tokio::net::UnixListener::from_std(listener)?;
-                    Ok((Listener::Unix { listener, _file: file }, endpoint.clone()))
-                };
-                bind().map_err(|source| Error::Socket { path: path.clone(), source })
-            }
-            #[cfg(not(unix))]
-            Endpoint::Unix(path) => {
-                Err(Error::Socket { path: path.clone(), source: io::ErrorKind::Unsupported.into() })
-            }
-        }
-    }
-
-    async fn accept(&self) -> io::Result<(Box<dyn Connection>, Peer)> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Only a delay if it fails.
-                let _ = stream.set_nodelay(true);
-                Ok((Box::new(stream), Peer::from(peer)))
-            }
-            #[cfg(unix)]
-            Listener::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), Peer::UNIX)),
-        }
     }
 }
 
@@ -276,6 +224,21 @@ async fn accept(listener: Listener, handler: Handler, mut stopping: watch::Recei
     }
     // The file of a Unix socket goes with it.
     drop(listener);
+    answer_the_last(&mut connections, &places).await;
+}
+
+/// Lets everyone who waits get an answer, which each of them is given at once since the worker has ended, and gives the
+/// answers some time to leave.
+async fn answer_the_last(connections: &mut JoinSet<()>, places: &Places) {
+    let answered = async {
+        while places.is_anyone_waiting() {
+            tokio::select! {
+                _ = connections.join_next() => {}
+                () = places.hold_more() => {}
+            }
+        }
+    };
+    let _ = timeout(LAST_ANSWERS, answered).await;
     let _ = timeout(STOP_GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 
@@ -317,31 +280,72 @@ mod tests {
     use super::super::handler::Mount;
     use super::super::options::Options;
     use super::*;
+    use alloc_profiler::Snapshot;
     use std::io::{Read, Write};
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    fn get(server: &Server) -> String {
+    fn serve(snapshot: fn() -> Snapshot) -> Server {
+        let handler = Handler::with(Guard::of_mounted(), Mount::Root, Options::from_env()).of(snapshot);
+        let (bound, endpoint) = Bound::to(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+        Server::start(bound, endpoint, handler).unwrap()
+    }
+
+    /// Sends a request for the profile; its answer is read when the thread is joined.
+    fn ask(server: &Server, profile: &str) -> JoinHandle<String> {
         let mut stream = std::net::TcpStream::connect(server.local_addr()).unwrap();
-        stream.write_all(b"GET /debug/pprof/heap HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer).into_owned()
+        let head = format!("GET /debug/pprof/{profile} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::spawn(move || {
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            String::from_utf8_lossy(&answer).into_owned()
+        })
+    }
+
+    /// Whoever waits for a delta is told so, however long the others' profiles take that are being made.
+    #[test]
+    fn nobody_is_left_without_an_answer_when_the_server_stops() {
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        let server = serve(|| {
+            TAKEN.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(300));
+            alloc_profiler::snapshot()
+        });
+        let until = |count| {
+            while TAKEN.load(Ordering::Relaxed) < count {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let waiting: Vec<_> =
+            ["heap?seconds=60", "allocs?seconds=60"].map(|profile| ask(&server, profile)).into();
+        until(2);
+        let busy: Vec<_> = (0..3).map(|_| ask(&server, "heap")).collect();
+        until(4);
+        server.shutdown();
+        for answer in waiting {
+            let answer = answer.join().unwrap();
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer:?}");
+        }
+        for answer in busy {
+            let answer = answer.join().unwrap();
+            let is_told = answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 503 ");
+            assert!(is_told, "{answer:?}");
+        }
     }
 
     #[test]
     fn a_panic_is_answered_and_the_next_request_is_served() {
         static IS_BROKEN: AtomicBool = AtomicBool::new(true);
-        let handler = Handler::with(Guard::of_mounted(), Mount::Root, Options::from_env()).of(|| {
+        let server = serve(|| {
             assert!(!IS_BROKEN.load(Ordering::Relaxed), "on purpose");
             alloc_profiler::snapshot()
         });
-        let server = Server::start(Endpoint::Tcp(([127, 0, 0, 1], 0).into()), handler).unwrap();
         for _ in 0..3 {
-            let answer = get(&server);
+            let answer = ask(&server, "heap").join().unwrap();
             assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
             assert!(answer.ends_with("the profiler panicked; see standard error\n"), "{answer}");
         }
         IS_BROKEN.store(false, Ordering::Relaxed);
-        assert!(get(&server).starts_with("HTTP/1.1 200 "));
+        assert!(ask(&server, "heap").join().unwrap().starts_with("HTTP/1.1 200 "));
     }
 }

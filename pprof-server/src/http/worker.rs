@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use hyper::StatusCode;
@@ -117,18 +117,24 @@ impl Worker {
     }
 }
 
+/// Starts the thread. The runtime is made there, and dropped there: a runtime that is dropped on a thread of the program's,
+/// as one would be that no thread could be started for, panics where that thread runs another runtime's tasks.
 fn start() -> io::Result<State> {
-    let runtime = Builder::new_current_thread().enable_time().build()?;
-    let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("pprof-worker".to_owned()).spawn(move || {
-        alloc_profiler::unsampled(move || {
-            // Ends with an error, when the sender is dropped.
-            let _ = runtime.block_on(stopped);
-            drop(runtime);
+    let (started, result) = mpsc::sync_channel(1);
+    let thread = alloc_profiler::spawn_without_signals("pprof-worker", move || {
+        alloc_profiler::unsampled(move || match Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => {
+                let _ = started.send(Ok(runtime.handle().clone()));
+                // Ends with an error, when the sender is dropped.
+                let _ = runtime.block_on(stopped);
+                drop(runtime);
+            }
+            Err(error) => drop(started.send(Err(error))),
         });
     })?;
-    Ok(State::Running { runtime: handle, _stop: stop, thread })
+    let runtime = result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")))?;
+    Ok(State::Running { runtime, _stop: stop, thread })
 }
 
 fn stopping() -> Refusal {
