@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use service::Service;
@@ -150,10 +150,15 @@ fn clients_that_do_not_speak_http() {
 
 #[test]
 fn clients_that_do_not_take_their_answer() {
-    // Ten thousand times the name of one function: more than the socket holds, so most of it stays with the server.
+    // The names of ten thousand places in the program: more than the socket holds, so most of it stays with the server.
+    let words = OnceLock::new();
     let ask = |address| {
-        let profile = decode(&get(address, "/debug/pprof/heap?symbolize=none").body);
-        let words = vec![format!("{:#x}", profile.location[0].address); 10_000].join("+");
+        let words = words.get_or_init(|| {
+            let profile = decode(&get(address, "/debug/pprof/heap?symbolize=none").body);
+            let here = profile.location[0].address;
+            let words: Vec<_> = (here..here + 10_000).map(|address| format!("{address:#x}")).collect();
+            words.join("+")
+        });
         let mut client = connect_narrow(address);
         let length = words.len();
         let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length:";

@@ -15,6 +15,8 @@
 //! Path: *read path*. Nothing here panics or fails, whatever the snapshot holds.
 
 mod age;
+#[cfg(feature = "http")]
+mod bounded;
 mod builder;
 mod folded;
 mod gaps;
@@ -40,6 +42,8 @@ pub use age::Ages;
 #[cfg(feature = "http")]
 pub(crate) use age::Time;
 use alloc_profiler::{Snapshot, unsampled};
+#[cfg(feature = "http")]
+pub(crate) use bounded::BoundedText;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 pub use limit::SizeLimit;

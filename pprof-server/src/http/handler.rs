@@ -31,6 +31,7 @@ use super::worker::Worker;
 use super::{index, metrics, symbol, timeline};
 use crate::Error;
 use crate::history::MarkError;
+use crate::symbols::LinkageNames;
 
 pub(super) use super::routes::Mount;
 
@@ -288,8 +289,12 @@ impl Handler {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let words = symbol::words(request, &self.0.worker).await?;
-        let names = async move { symbol::names(&words, crate::symbols::mangled_names) };
-        self.0.worker.run(names).await.map(answer::text)
+        let answer = async move {
+            let question = symbol::Question::read(&words)?;
+            let names = LinkageNames::of(&question.addresses, symbol::MAX_ANSWER_BYTES);
+            Ok(answer::text(question.answer(&names)))
+        };
+        self.0.worker.run(answer).await?
     }
 }
 

@@ -4,10 +4,13 @@
 //! a POST, a line for each that has a name. Addresses arrive as they stand in the profile, already one below
 //! the return address. Names are mangled: pprof demangles these itself, and would damage demangled ones.
 //!
+//! A megabyte of addresses may ask for gigabytes of names, so an address that comes again is answered once, and the
+//! answer is bounded while it is written.
+//!
 //! Path: *read path*.
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
-use std::fmt::Write;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -18,6 +21,8 @@ use tokio::time::sleep;
 
 use super::refusal::Refusal;
 use super::worker::Worker;
+use crate::encode::BoundedText;
+use crate::symbols::LinkageNames;
 
 /// Largest body of a `symbol` request: some 70 000 addresses.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -25,6 +30,12 @@ pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 /// Longest word Go reads; a longer one ends its reading.
 const MAX_WORD_BYTES: usize = 4096;
+/// Longest answer, and what the distinct names in it take at most: each address of the largest body may have a name of 200
+/// bytes, which is longer than most are.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// The end of an answer in which names are missing.
+const CUT: &str =
+    "names are missing: all of them together are longer than 16 MiB; ask for fewer addresses at a time\n";
 
 /// The words of a `symbol` request: the body of a POST, else the raw query.
 pub(super) async fn words<B>(request: Request<B>, worker: &Worker) -> Result<Bytes, Refusal>
@@ -56,29 +67,62 @@ where
     }
 }
 
-/// The answer to `words`. `names_of` is asked once, for all addresses together: finding names costs most where
-/// files are opened.
-pub(super) fn names(words: &[u8], names_of: impl Fn(&[u64]) -> Vec<Option<String>>) -> String {
-    let mut addresses = Vec::new();
-    let mut is_cut = false;
-    for word in words.split(|byte| *byte == b'+') {
-        addresses.extend(address(word));
-        is_cut = word.len() >= MAX_WORD_BYTES;
-        if is_cut {
-            break;
+/// What a `symbol` request asks for.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// Without those that came before; in the order of the request.
+    pub(super) addresses: Vec<u64>,
+    /// Whether a word was too long, which ends the reading.
+    is_cut: bool,
+}
+
+impl Question {
+    /// Reads `words`, or returns 503 where there is no memory for the addresses.
+    pub(super) fn read(words: &[u8]) -> Result<Question, Refusal> {
+        let mut addresses = Vec::new();
+        let most = words.iter().filter(|byte| **byte == b'+').count() + 1;
+        addresses.try_reserve_exact(most).map_err(|_| no_memory())?;
+        let mut is_cut = false;
+        for word in words.split(|byte| *byte == b'+') {
+            addresses.extend(address(word));
+            is_cut = word.len() >= MAX_WORD_BYTES;
+            if is_cut {
+                break;
+            }
         }
+        let mut seen = HashSet::new();
+        seen.try_reserve(addresses.len()).map_err(|_| no_memory())?;
+        addresses.retain(|address| seen.insert(*address));
+        Ok(Question { addresses, is_cut })
     }
-    // The number is a constant: all that pprof asks is whether it is zero.
-    let mut answer = String::from("num_symbols: 1\n");
-    for (address, name) in addresses.iter().zip(names_of(&addresses)) {
-        if let Some(name) = name {
-            let _ = writeln!(answer, "{address:#x} {name}");
+
+    /// The answer, of [`MAX_ANSWER_BYTES`] at most.
+    pub(super) fn answer(&self, names: &LinkageNames) -> String {
+        // The number is a constant: all that pprof asks is whether it is zero.
+        let mut lines = BoundedText::new(MAX_ANSWER_BYTES);
+        let mut is_whole = lines.push_line(format_args!("num_symbols: 1")) && !names.is_cut;
+        for &address in &self.addresses {
+            if let Some(name) = names.get(address)
+                && !lines.push_line(format_args!("{address:#x} {name}"))
+            {
+                is_whole = false;
+            }
         }
+        let mut answer = lines.into_text();
+        // Readers pass over lines that do not begin with an address.
+        if !is_whole {
+            answer.push_str(CUT);
+        }
+        if self.is_cut {
+            answer.push_str("reading request: bufio: buffer full\n");
+        }
+        answer
     }
-    if is_cut {
-        answer.push_str("reading request: bufio: buffer full\n");
-    }
-    answer
+}
+
+fn no_memory() -> Refusal {
+    let text = "there is no memory to answer; ask for fewer addresses at a time";
+    Refusal { retry_after: Some("10"), ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text) }
 }
 
 /// An unsigned integer with Go's base prefixes, if it is not zero.
@@ -102,9 +146,14 @@ mod tests {
     use super::*;
     use http_body_util::Full;
 
+    /// Names every address but 99.
     fn answer(words: &str) -> String {
-        let name = |address: &u64| (*address != 99).then(|| format!("_R{address}"));
-        names(words.as_bytes(), |addresses| addresses.iter().map(name).collect())
+        let question = Question::read(words.as_bytes()).unwrap();
+        let names: Vec<_> = question.addresses.iter().map(|address| format!("_R{address}")).collect();
+        let named = question.addresses.iter().copied().zip(names.iter().map(String::as_str));
+        let mut named: Vec<_> = named.filter(|(address, _)| *address != 99).collect();
+        named.sort_unstable();
+        question.answer(&LinkageNames::fixed(&named))
     }
 
     #[test]
@@ -112,7 +161,7 @@ mod tests {
         for (words, lines) in [
             ("", ""),
             ("0x10", "0x10 _R16\n"),
-            ("0X10+0b11+0o17+017+12", "0x10 _R16\n0x3 _R3\n0xf _R15\n0xf _R15\n0xc _R12\n"),
+            ("0X10+0b11+0o17+017+12", "0x10 _R16\n0x3 _R3\n0xf _R15\n0xc _R12\n"),
             ("0xffffffffffffffff", "0xffffffffffffffff _R18446744073709551615\n"),
             ("0x10000000000000000", ""),
             ("0", ""),
@@ -137,6 +186,31 @@ mod tests {
         );
         let fits = format!("{}1", "0".repeat(4094));
         assert_eq!(answer(&fits), "num_symbols: 1\n0x1 _R1\n");
+    }
+
+    #[test]
+    fn an_address_that_comes_again_is_answered_once() {
+        let most = "16+".repeat(MAX_BODY_BYTES / 3);
+        assert_eq!(answer(&most), "num_symbols: 1\n0x10 _R16\n");
+        assert_eq!(answer("3+16+3+0x10+020"), "num_symbols: 1\n0x3 _R3\n0x10 _R16\n");
+    }
+
+    #[test]
+    fn an_answer_is_bounded_and_says_so() {
+        let name = "n".repeat(71 << 10);
+        let addresses: Vec<u64> = (1..=1000).collect();
+        let named: Vec<_> = addresses.iter().map(|&address| (address, &*name)).collect();
+        let names = LinkageNames::fixed(&named);
+        let words: Vec<_> = addresses.iter().map(u64::to_string).collect();
+        let answer = Question::read(words.join("+").as_bytes()).unwrap().answer(&names);
+        assert!(answer.len() <= MAX_ANSWER_BYTES + CUT.len() && answer.len() > MAX_ANSWER_BYTES / 2);
+        let lines: Vec<&str> = answer.lines().collect();
+        assert_eq!(format!("{}\n", lines[lines.len() - 1]), CUT);
+        assert!(lines[1..lines.len() - 1].iter().all(|line| line.ends_with(&name)), "a name was cut");
+        // A single name that is longer than that.
+        let long = "n".repeat(MAX_ANSWER_BYTES);
+        let answer = Question::read(b"1+2").unwrap().answer(&LinkageNames::fixed(&[(1, &long), (2, "f")]));
+        assert_eq!(answer, format!("num_symbols: 1\n0x2 f\n{CUT}"));
     }
 
     #[test]

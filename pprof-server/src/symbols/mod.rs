@@ -1,7 +1,7 @@
 //! Names for code addresses: function, file and line, with inlined functions.
 //!
-//! `encode` asks for all addresses of a profile at once, the `symbol` endpoint for those of a request. Known
-//! addresses come from a bounded cache; the others are looked up file by file in ascending order, and the
+//! `encode` asks for all addresses of a profile at once. (The `symbol` endpoint has `linkage` for those of a request.)
+//! Known addresses come from a bounded cache; the others are looked up file by file in ascending order, and the
 //! debug information is closed again, since it would hold hundreds of megabytes. An address without a name gets
 //! a synthetic one, `libc.so.6+0x2724a`: file and virtual address, as `addr2line -e` takes it. Nothing here fails.
 //!
@@ -12,6 +12,9 @@ mod debug_info;
 pub(crate) mod files;
 mod found;
 pub(crate) mod image;
+#[cfg(any(feature = "http", test))]
+mod linkage;
+mod symbol_table;
 
 use crate::encode::mappings::{Mapping, Mappings};
 use crate::encode::trim::{Role, role};
@@ -19,6 +22,8 @@ use alloc_profiler::untagged;
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::Found;
+#[cfg(feature = "http")]
+pub(crate) use linkage::LinkageNames;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
@@ -116,24 +121,6 @@ pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<Res
         Arc::new(ResolvedAddress { lines: lines.collect(), function_offset: address.function_offset })
     };
     resolved.into_iter().map(&mut without_places).collect()
-}
-
-/// The mangled name of the function at each address, for the `symbol` endpoint: addresses come already minus
-/// one. `None` where neither debug information nor symbol table has a name. Each file is opened once for all.
-#[cfg(any(feature = "http", test))]
-pub(crate) fn mangled_names(addresses: &[u64]) -> Vec<Option<String>> {
-    let resolved = alloc_profiler::unsampled(|| {
-        let mappings = Mappings::of_process();
-        let places: Vec<u64> =
-            addresses.iter().map(|&address| mappings.place_of(address as usize) as u64).collect();
-        resolve(&mappings, &places)
-    });
-    let outermost = |resolved: &Arc<ResolvedAddress>| {
-        let line = resolved.lines.last()?;
-        let linkage_name = &line.function.linkage_name;
-        (!linkage_name.is_empty()).then(|| linkage_name.to_string())
-    };
-    resolved.iter().map(outermost).collect()
 }
 
 /// What [`of_program`] says where nothing is missing.
@@ -318,8 +305,5 @@ mod tests {
         let line = resolved.lines.last().unwrap();
         assert!(line.function.name.ends_with("landmark"), "{line:?}");
         assert!(line.function.file.ends_with("symbols/mod.rs") && line.line > 0, "{line:?}");
-        let mangled = mangled_names(&[landmark()]).pop().flatten().unwrap();
-        assert!(mangled.starts_with("_ZN") || mangled.starts_with("_R"), "{mangled}");
-        assert_eq!(mangled_names(&[1]), [None]);
     }
 }

@@ -1,0 +1,65 @@
+//! Text that is bounded while it is made, not measured when it is there.
+//!
+//! What a request asks for decides how long an answer becomes. Rust ends the program where memory is asked for that
+//! cannot be had, so text of that kind asks in a way that may be refused.
+//!
+//! Path: *read path*.
+
+use std::fmt::{self, Write};
+
+/// Lines of text, as many as fit.
+#[derive(Debug)]
+pub(crate) struct BoundedText {
+    text: String,
+    max_bytes: usize,
+}
+
+impl BoundedText {
+    /// No text, of which there will be `max_bytes` at most.
+    pub(crate) fn new(max_bytes: usize) -> BoundedText {
+        BoundedText { text: String::new(), max_bytes }
+    }
+
+    /// Adds what is written, and the end of the line, or nothing and returns false: if it would be too long, or if there is
+    /// no memory.
+    #[must_use]
+    pub(crate) fn push_line(&mut self, line: fmt::Arguments<'_>) -> bool {
+        let before = self.text.len();
+        let is_whole = self.write_fmt(line).and_then(|()| self.write_char('\n')).is_ok();
+        if !is_whole {
+            self.text.truncate(before);
+        }
+        is_whole
+    }
+
+    /// The lines.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+impl Write for BoundedText {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if part.len() > self.max_bytes - self.text.len() {
+            return Err(fmt::Error);
+        }
+        self.text.try_reserve(part.len()).map_err(|_| fmt::Error)?;
+        self.text.push_str(part);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_there_or_not() {
+        let mut text = BoundedText::new(6);
+        assert!(text.push_line(format_args!("{}-{}", 1, 2)));
+        assert!(!text.push_line(format_args!("{}-{}", 1, 2)));
+        assert!(text.push_line(format_args!("x")));
+        assert!(!text.push_line(format_args!("")));
+        assert_eq!(text.into_text(), "1-2\nx\n");
+    }
+}

@@ -1,0 +1,217 @@
+//! Looks addresses up in a file's symbol table, without reading the names that nobody asks for.
+//!
+//! Called by `debug_info`. The table is read in one piece, and of the names only those of symbols at an address that is
+//! looked up: a program of a hundred megabytes has hundreds of thousands of names, some of them of many kilobytes.
+//!
+//! Path: *read path*.
+
+use super::files;
+use object::elf::{FileHeader32, FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_NOTYPE};
+use object::read::ReadCache;
+use object::read::elf::{FileHeader, SectionHeader, Sym};
+use object::{Endianness, FileKind, SectionIndex};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// A name that is longer counts as none: no compiler makes it.
+const MAX_NAME_BYTES: u64 = 16 << 20;
+/// Read at once where a name begins: most end within it.
+const FIRST_BYTES: u64 = 256;
+
+/// Calls `found` for each of `addresses` (ascending, as the file counts them): with name and first address of the function
+/// that contains it, if there is one. `None`, without a call, if the file or its table cannot be read.
+///
+/// Cost: some 20 ns for each symbol in the table, a system call or two for each distinct name that is found, and 24 bytes
+/// for each symbol meanwhile.
+pub(super) fn look_up(
+    path: &Path,
+    addresses: &[u64],
+    mut found: impl FnMut(u64, Option<(&str, u64)>),
+) -> Option<()> {
+    let cache = ReadCache::new(files::open(path).ok()?);
+    let table = match FileKind::parse(&cache).ok()? {
+        FileKind::Elf64 => Table::read::<FileHeader64<Endianness>>(&cache, addresses),
+        FileKind::Elf32 => Table::read::<FileHeader32<Endianness>>(&cache, addresses),
+        _ => None,
+    }?;
+    let mut names = Names { file: files::open(path).ok()?, text: Vec::new(), current: None };
+    for &address in addresses {
+        let function = table.containing(address);
+        found(address, function.and_then(|function| Some((names.of(&table, function)?, function.start))));
+    }
+    Some(())
+}
+
+/// The functions among which the addresses may be.
+struct Table {
+    /// By `start`, of which each is there once.
+    functions: Vec<Function>,
+    /// Where the names are in the file.
+    names_offset: u64,
+    names_bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Function {
+    start: u64,
+    /// The first address after it.
+    end: u64,
+    /// Where its name begins among the names.
+    name: u32,
+    /// Of several that start at one address, the one with the lowest is taken.
+    rank: u32,
+}
+
+impl Table {
+    fn read<H: FileHeader<Endian = Endianness>>(cache: &ReadCache<File>, addresses: &[u64]) -> Option<Table> {
+        let header = H::parse(cache).ok()?;
+        let endian = header.endian().ok()?;
+        let sections = header.sections(endian, cache).ok()?;
+        let symbols = [SHT_SYMTAB, SHT_DYNSYM]
+            .into_iter()
+            .filter_map(|kind| sections.symbols(endian, cache, kind).ok())
+            .find(|symbols| !symbols.is_empty())?;
+        let names = sections.section(symbols.string_section()).ok()?;
+        let mut functions = Vec::new();
+        for symbol in symbols.iter() {
+            let is_function = symbol.st_type() == STT_FUNC;
+            let is_local = symbol.st_bind() == STB_LOCAL;
+            let is_label = symbol.st_type() == STT_NOTYPE && !is_local;
+            let (start, size) = (symbol.st_value(endian).into(), symbol.st_size(endian).into());
+            let section = SectionIndex(symbol.st_shndx(endian).0.into());
+            if !is_function && !is_label || section.0 == 0 {
+                continue;
+            }
+            // What has no size ends with its section, if nothing begins before.
+            let end = match sections.section(section) {
+                Ok(section) if size == 0 => {
+                    section.sh_addr(endian).into().saturating_add(section.sh_size(endian).into())
+                }
+                _ => u64::saturating_add(start, size),
+            };
+            let rank = rank(is_function, size, is_local);
+            let function = Function { start, end, name: symbol.st_name(endian), rank };
+            if function.name != 0 && function.may_contain_any_of(addresses) {
+                functions.try_reserve(1).ok()?;
+                functions.push(function);
+            }
+        }
+        functions.sort_unstable_by_key(|function| (function.start, function.rank, function.name));
+        functions.dedup_by_key(|function| function.start);
+        Some(Table {
+            functions,
+            names_offset: names.sh_offset(endian).into(),
+            names_bytes: names.sh_size(endian).into(),
+        })
+    }
+
+    fn containing(&self, address: u64) -> Option<&Function> {
+        let after = self.functions.partition_point(|function| function.start <= address);
+        let function = &self.functions[after.checked_sub(1)?];
+        (address < function.end).then_some(function)
+    }
+}
+
+/// Lower is better: a function, of known size, known outside of its file.
+fn rank(is_function: bool, size: u64, is_local: bool) -> u32 {
+    u32::from(!is_function) << 2 | u32::from(size == 0) << 1 | u32::from(is_local)
+}
+
+impl Function {
+    /// Keeps what is sorted short where few addresses are asked for.
+    fn may_contain_any_of(&self, addresses: &[u64]) -> bool {
+        let (Some(&first), Some(&last)) = (addresses.first(), addresses.last()) else { return false };
+        self.start <= last && self.end > first
+    }
+}
+
+/// Reads names, one after the other.
+struct Names {
+    file: File,
+    text: Vec<u8>,
+    /// Where the name begins that is in `text`.
+    current: Option<u32>,
+}
+
+impl Names {
+    fn of(&mut self, table: &Table, function: &Function) -> Option<&str> {
+        if self.current != Some(function.name) {
+            self.current = None;
+            self.read(table, function.name)?;
+            self.current = Some(function.name);
+        }
+        str::from_utf8(&self.text).ok().filter(|name| !name.is_empty())
+    }
+
+    fn read(&mut self, table: &Table, name: u32) -> Option<()> {
+        let most = table.names_bytes.checked_sub(name.into())?.min(MAX_NAME_BYTES);
+        self.file.seek(SeekFrom::Start(table.names_offset.checked_add(name.into())?)).ok()?;
+        self.text.clear();
+        let mut next = FIRST_BYTES;
+        loop {
+            let before = self.text.len();
+            next = next.min(most - before as u64);
+            self.text.try_reserve(next as usize).ok()?;
+            let read = (&self.file).take(next).read_to_end(&mut self.text).ok()?;
+            if let Some(length) = self.text[before..].iter().position(|byte| *byte == 0) {
+                self.text.truncate(before + length);
+                return Some(());
+            }
+            if read == 0 {
+                return None;
+            }
+            next = self.text.len() as u64;
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::encode::mappings::Mappings;
+
+    #[inline(never)]
+    fn landmark() -> u64 {
+        landmark as fn() -> u64 as usize as u64
+    }
+
+    fn names(addresses: &[u64]) -> Vec<Option<(String, u64)>> {
+        let mut all = Vec::new();
+        let path = std::env::current_exe().unwrap();
+        look_up(&path, addresses, |address, found| {
+            assert_eq!(address, addresses[all.len()]);
+            all.push(found.map(|(name, start)| (name.to_owned(), start)));
+        })
+        .unwrap();
+        all
+    }
+
+    #[test]
+    fn a_function_reaches_from_its_first_address_to_its_last() {
+        let start = Mappings::of_process().as_slice()[0].elf_address(landmark());
+        let found = names(&[0, start - 1, start, start + 1, u64::MAX]);
+        assert_eq!((&found[0], &found[4]), (&None, &None));
+        let (name, first) = found[2].as_ref().unwrap();
+        assert!(name.contains("landmark") && *first == start, "{name} at {first:#x}");
+        assert_eq!(found[2], found[3]);
+        assert_ne!(found[1], found[2]);
+    }
+
+    #[test]
+    fn what_is_no_program_has_no_table() {
+        assert_eq!(look_up(Path::new("/nonexistent"), &[1], |_, _| panic!("found")), None);
+        assert_eq!(look_up(Path::new("/proc/self/maps"), &[1], |_, _| panic!("found")), None);
+    }
+
+    #[test]
+    fn of_several_names_the_one_of_a_global_function_is_taken() {
+        let mut ranks =
+            [rank(true, 0, false), rank(false, 9, false), rank(true, 9, true), rank(true, 9, false)];
+        ranks.sort_unstable();
+        assert_eq!(
+            ranks,
+            [rank(true, 9, false), rank(true, 9, true), rank(true, 0, false), rank(false, 9, false)]
+        );
+    }
+}
