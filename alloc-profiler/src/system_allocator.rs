@@ -21,8 +21,8 @@ pub struct SystemAllocator {
 }
 
 /// Asks glibc what its `malloc` holds. `None` if the allocator within the `SamplingAllocator` is not
-/// [`System`](std::alloc::System), before glibc 2.33, and elsewhere: then it would tell of another heap than the
-/// program's, or nothing.
+/// [`System`](std::alloc::System), if `malloc` is not glibc's, as where jemalloc or tcmalloc was preloaded or linked
+/// under that name, before glibc 2.33, and elsewhere: then it would tell of another heap than the program's, or nothing.
 ///
 /// # Cost
 ///
@@ -49,24 +49,52 @@ pub(crate) fn note_inner<A>() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
     use super::SystemAllocator;
+    use std::ffi::{CStr, c_void};
+    use std::mem::MaybeUninit;
 
     pub(super) fn ask() -> Option<SystemAllocator> {
-        // Looked up by name: glibc has it since 2.33, and linking to it would keep a program from starting on older.
-        // SAFETY: the name is a C string, and the handle one that needs no opening.
-        let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
-        if address.is_null() {
+        if !is_malloc_of_c_library() {
             return None;
         }
-        // SAFETY: glibc defines the symbol of this name as a function of this type.
+        // glibc has it since 2.33, and linking to it would keep a program from starting on older.
+        let address = symbol(c"mallinfo2")?;
+        // SAFETY: the C library, which `malloc` is of, defines the symbol of this name as a function of this type; the
+        // loader keeps it as long as the process.
         let mallinfo2: unsafe extern "C" fn() -> libc::mallinfo2 = unsafe { std::mem::transmute(address) };
         // SAFETY: takes no pointer, and may be called at any time from any thread.
         let info = unsafe { mallinfo2() };
         let mapped = info.hblkhd as u64;
-        Some(SystemAllocator {
+        let told = SystemAllocator {
             held_bytes: (info.arena as u64).saturating_add(mapped),
             inuse_bytes: (info.uordblks as u64).saturating_add(mapped),
             free_bytes: info.fordblks as u64,
-        })
+        };
+        // A process has blocks. Where glibc has none, they are another allocator's, which took its place in a way that
+        // cannot be seen from here.
+        (told.held_bytes > 0).then_some(told)
+    }
+
+    /// Whether `malloc`, as this object calls it, is defined where functions are that nobody puts another in the place of.
+    fn is_malloc_of_c_library() -> bool {
+        let malloc: unsafe extern "C" fn(usize) -> *mut c_void = libc::malloc;
+        let c_library = symbol(c"gnu_get_libc_version").and_then(object_of);
+        c_library.is_some() && object_of(malloc as *const c_void) == c_library
+    }
+
+    /// What a name leads to in the process, if to anything.
+    fn symbol(name: &CStr) -> Option<*const c_void> {
+        // SAFETY: the name is a C string, and the handle one that needs no opening.
+        let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        (!address.is_null()).then_some(address.cast_const())
+    }
+
+    /// Where the object begins that has `address`.
+    fn object_of(address: *const c_void) -> Option<*mut c_void> {
+        let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+        // SAFETY: any address may be asked about, and the room is there to be written to.
+        let is_found = unsafe { libc::dladdr(address, info.as_mut_ptr()) } != 0;
+        // SAFETY: the loader fills the structure in where it returns other than 0.
+        is_found.then(|| unsafe { info.assume_init() }.dli_fbase)
     }
 }
 

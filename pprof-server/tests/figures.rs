@@ -4,8 +4,11 @@
 use pprof_server::{SamplingAllocator, serve};
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::io::Write;
 use std::net::SocketAddr;
-use workspace_tests::client::{get, request};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+use workspace_tests::client::{Reply, get, receive, request, send};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -77,4 +80,134 @@ fn figures_are_where_prometheus_and_pprof_look() {
     assert_eq!((refused.status, refused.header("x-go-pprof")), (400, Some("1")));
     let posted = request(address, "POST", "/metrics", "");
     assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")));
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics for who sends this `Accept`.
+fn scraped(address: SocketAddr, accept: &str) -> Reply {
+    let head = "GET /metrics?malloc=1 HTTP/1.1\r\nConnection: close";
+    let request = format!("{head}\r\nHost: {address}\r\nAccept: {accept}\r\n\r\n");
+    receive(send(address, request.as_bytes())).expect("an answer")
+}
+
+#[test]
+fn a_scraper_gets_the_format_that_it_accepts() {
+    let server = serve("127.0.0.1:0").unwrap();
+    let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    for (accept, content_type) in [
+        (prometheus, OPEN_METRICS),
+        ("*/*", OPEN_METRICS),
+        ("text/plain", CLASSIC),
+        ("application/json", CLASSIC),
+    ] {
+        let reply = scraped(server.local_addr(), accept);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)), "{accept}");
+        assert_eq!(reply.header("vary"), Some("accept"));
+        let is_open = content_type == OPEN_METRICS;
+        assert_eq!(reply.text().ends_with("\n# EOF\n"), is_open, "{accept}");
+        let samples = if is_open { "samples" } else { "samples_total" };
+        let described = format!("\n# TYPE alloc_profiler_{samples} counter\nalloc_profiler_samples_total ");
+        assert!(reply.text().contains(&described), "{}", reply.text());
+    }
+}
+
+/// What `promtool` says of `text`: its status, and all that it writes. `None` if there is no such program.
+fn promtool(arguments: &[&str], text: &str) -> Option<(bool, String)> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        println!("no promtool: both formats stay unchecked (Debian's package prometheus has it)");
+        return None;
+    };
+    // It may end before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+#[test]
+fn prometheus_itself_finds_nothing_wrong_with_either_format() {
+    let server = serve("127.0.0.1:0").unwrap();
+    let classic = scraped(server.local_addr(), "text/plain");
+    let Some(found) = promtool(&["check", "metrics"], classic.text()) else { return };
+    assert_eq!(found, (true, String::new()), "{}", classic.text());
+    // It tells a fault when there is one.
+    let faulty =
+        classic.text().replace("# HELP alloc_profiler_samples_total", "# HELP alloc_profiler_sample");
+    assert!(!promtool(&["check", "metrics"], &faulty).unwrap().0);
+
+    // Its other parser is only where blocks of storage are made, of samples with their times.
+    let open = scraped(server.local_addr(), OPEN_METRICS);
+    let dated =
+        |line: &str| if line.starts_with('#') { format!("{line}\n") } else { format!("{line} 1700000000\n") };
+    let dated: String = open.text().lines().map(dated).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("metrics");
+    let file = file.to_str().unwrap();
+    let blocks = folder.path().join("blocks");
+    let import = ["tsdb", "create-blocks-from", "openmetrics", file, blocks.to_str().unwrap()];
+    fs::write(file, &dated).unwrap();
+    let (is_right, said) = promtool(&import, "").unwrap();
+    assert!(is_right, "{said}");
+    fs::write(file, dated.replace("# EOF\n", "")).unwrap();
+    assert!(!promtool(&import, "").unwrap().0, "an end that is missing is a fault");
+}
+
+/// Another `malloc`, as jemalloc or tcmalloc are put in the place of glibc's: it hands memory out and never takes it back.
+const OTHER_MALLOC: &str = r#"
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+static char *next; static size_t left;
+static void *take(size_t align, size_t size) {
+    static char lock;
+    while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE)) {}
+    if (!next) { left = 1UL << 36; next = mmap(0, left, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); }
+    char *block = (char *)(((size_t)next + 16 + align - 1) / align * align);
+    ((size_t *)block)[-1] = size;
+    next = block + size;
+    __atomic_clear(&lock, __ATOMIC_RELEASE);
+    return block;
+}
+void *malloc(size_t size) { return take(16, size); }
+void *calloc(size_t n, size_t size) { return take(16, n * size); }
+void *memalign(size_t align, size_t size) { return take(align < 16 ? 16 : align, size); }
+void *aligned_alloc(size_t align, size_t size) { return memalign(align, size); }
+int posix_memalign(void **to, size_t align, size_t size) { *to = memalign(align, size); return 0; }
+void free(void *block) {}
+void *realloc(void *block, size_t size) {
+    void *moved = take(16, size);
+    if (block) { size_t old = ((size_t *)block)[-1]; memcpy(moved, block, old < size ? old : size); }
+    return moved;
+}
+"#;
+
+#[test]
+fn another_malloc_is_not_taken_for_glibc_s() {
+    const TEST: &str = "another_malloc_is_not_taken_for_glibc_s";
+    if env::var_os("OTHER_MALLOC_CHILD").is_some() {
+        let kept = black_box(vec![1_u8; 32 << 20]);
+        let server = serve("127.0.0.1:0").unwrap();
+        let told = figures(server.local_addr(), "?malloc=1");
+        assert!(told["alloc_profiler_inuse_bytes"] > 16 << 20, "{told:?}");
+        let of_glibc: Vec<_> = told.keys().filter(|name| name.starts_with("glibc_malloc_")).collect();
+        println!("of glibc: {}", of_glibc.len());
+        return drop(kept);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("other.c"), folder.path().join("libother.so"));
+    fs::write(&source, OTHER_MALLOC).unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-O1", "-fno-builtin", "-shared", "-fPIC", "-o"]).args([&library, &source]);
+    assert!(compile.status().expect("there is a C compiler").success());
+    for (preload, expected) in [(None, "of glibc: 3"), (Some(&library), "of glibc: 0")] {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", TEST, "--nocapture"]).env("OTHER_MALLOC_CHILD", "1");
+        let output = child.envs(preload.map(|library| ("LD_PRELOAD", library))).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(expected), "{preload:?}: {output:?}");
+    }
 }

@@ -10,11 +10,13 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
 use super::assets::Asset;
+use super::metrics_format::MetricsFormat;
 use super::refusal::Refusal;
 
 /// The body of every answer: bytes in memory.
@@ -68,9 +70,11 @@ pub(super) fn json(body: String) -> Answer {
     answer(StatusCode::OK, "application/json", body)
 }
 
-/// Figures for Prometheus.
-pub(super) fn metrics(body: String) -> Answer {
-    answer(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
+/// Figures for Prometheus, in the format that was asked for.
+pub(super) fn metrics(body: String, format: MetricsFormat) -> Answer {
+    let mut answer = answer(StatusCode::OK, format.content_type(), body);
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    answer
 }
 
 /// Text that need not be UTF-8, whatever its type says: Go's is so too.

@@ -21,6 +21,7 @@ use hyper::{Request, Response, StatusCode};
 
 use super::answer::{self, Answer, Body};
 use super::guard::Guard;
+use super::metrics_format::MetricsFormat;
 use super::options::Options;
 use super::profile::Profiles;
 use super::profile_request::{Format, Period, ProfileRequest};
@@ -216,7 +217,9 @@ impl Handler {
             Decision::Marks => self.marks().await,
             Decision::SetMark { name, replaces } => self.set_mark(name, replaces).await,
             Decision::Leaks(format) => self.leaks(format).await,
-            Decision::Metrics { with_malloc } => self.metrics(with_malloc).await,
+            Decision::Metrics { with_malloc } => {
+                self.metrics(with_malloc, MetricsFormat::wanted(request.headers())).await
+            }
             Decision::Redirect(location) => Ok(answer::redirect(&location)),
             Decision::Refuse(refusal) => Err(refusal),
         };
@@ -231,10 +234,10 @@ impl Handler {
         Ok(answer::html(page, index::policy(is_place_unknown)))
     }
 
-    async fn metrics(&self, with_malloc: bool) -> Result<Answer, Refusal> {
+    async fn metrics(&self, with_malloc: bool, format: MetricsFormat) -> Result<Answer, Refusal> {
         let (profiles, is_installed) = (self.0.profiles.clone(), self.0.is_installed);
-        let text = async move { metrics::text(&profiles.now(), is_installed(), with_malloc) };
-        self.0.worker.run(text).await.map(answer::metrics)
+        let text = async move { metrics::text(&profiles.now(), is_installed(), with_malloc, format) };
+        self.0.worker.run(text).await.map(|text| answer::metrics(text, format))
     }
 
     async fn timeline(&self) -> Result<Answer, Refusal> {

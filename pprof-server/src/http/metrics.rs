@@ -15,15 +15,21 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::metrics_format::{MetricsFormat, classic};
 use crate::encode::{Loss, losses};
 use crate::process::{CgroupMemory, cgroup_memory, resident_bytes};
 
 /// The text. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
-pub(super) fn text(snapshot: &Snapshot, is_installed: bool, with_malloc: bool) -> String {
+pub(super) fn text(
+    snapshot: &Snapshot,
+    is_installed: bool,
+    with_malloc: bool,
+    format: MetricsFormat,
+) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Figures {
         is_installed,
-        totals: snapshot.totals(),
+        totals: estimates(snapshot, is_installed),
         sampling_interval: snapshot.sampling_interval,
         dropped: snapshot.dropped,
         own_memory: snapshot.own_memory,
@@ -35,14 +41,25 @@ pub(super) fn text(snapshot: &Snapshot, is_installed: bool, with_malloc: bool) -
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut text, &registry);
-    text
+    match format {
+        MetricsFormat::OpenMetrics => text,
+        MetricsFormat::Classic => classic(&text),
+    }
+}
+
+/// The sums of `snapshot`, unless they are those of a program that nobody has looked at.
+fn estimates(snapshot: &Snapshot, is_installed: bool) -> Option<Totals> {
+    let totals = snapshot.totals();
+    let is_known = totals.alloc_samples > 0 || is_installed && snapshot.sampling_interval > 0;
+    is_known.then_some(totals)
 }
 
 /// All there is to tell, as of one moment.
 #[derive(Debug)]
 struct Figures {
     is_installed: bool,
-    totals: Totals,
+    /// `None`: nothing could be sampled, so that nothing is known.
+    totals: Option<Totals>,
     sampling_interval: u64,
     dropped: Dropped,
     own_memory: OwnMemory,
@@ -68,7 +85,9 @@ impl Collector for Figures {
 
 impl Figures {
     fn in_use(&self, to: &mut Writer<'_>) -> fmt::Result {
-        let Totals { inuse_bytes, inuse_objects, inuse_samples, .. } = self.totals;
+        let Some(Totals { inuse_bytes, inuse_objects, inuse_samples, .. }) = self.totals else {
+            return Ok(());
+        };
         to.bytes(
             "alloc_profiler_inuse",
             "Bytes that the program has allocated and not freed. An estimate from alloc_profiler_inuse_samples samples, \
@@ -130,7 +149,9 @@ impl Figures {
     }
 
     fn allocated(&self, to: &mut Writer<'_>) -> fmt::Result {
-        let Totals { alloc_bytes, alloc_objects, alloc_samples, .. } = self.totals;
+        let Some(Totals { alloc_bytes, alloc_objects, alloc_samples, .. }) = self.totals else {
+            return Ok(());
+        };
         to.counter(
             "alloc_profiler_allocated",
             "Bytes that the program has allocated since its start, freed ones included. An estimate from \
@@ -155,7 +176,7 @@ impl Figures {
     fn profiler(&self, to: &mut Writer<'_>) -> fmt::Result {
         to.gauge(
             "alloc_profiler_installed",
-            "1 if a SamplingAllocator is the program's global allocator; 0 if not, and all estimates are then 0",
+            "1 if a SamplingAllocator is the program's global allocator; 0 if not, and then there are no estimates",
             self.is_installed.into(),
         )?;
         to.bytes(
@@ -283,7 +304,7 @@ mod tests {
 
     #[test]
     fn every_figure_has_its_line() {
-        let text = text(&figures(), true, false);
+        let text = text(&figures(), true, false, MetricsFormat::OpenMetrics);
         for line in [
             "alloc_profiler_inuse_bytes 1024",
             "alloc_profiler_inuse_objects 10",
@@ -309,10 +330,30 @@ mod tests {
         assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
     }
 
+    #[test]
+    fn what_nobody_has_looked_at_is_left_out() {
+        let nothing = || Snapshot { overflow: Vec::new(), ..figures() };
+        let off = Snapshot { sampling_interval: 0, ..nothing() };
+        for (snapshot, is_installed, is_told) in [
+            (nothing(), false, false),
+            (nothing(), true, true),
+            (off, true, false),
+            // What was sampled before it was turned off is known.
+            (Snapshot { sampling_interval: 0, ..figures() }, true, true),
+            (figures(), false, true),
+        ] {
+            let text = text(&snapshot, is_installed, false, MetricsFormat::Classic);
+            for name in ["alloc_profiler_inuse_bytes", "alloc_profiler_allocated_bytes_total"] {
+                assert_eq!(text.lines().any(|line| line.starts_with(name)), is_told, "{is_installed} {text}");
+            }
+            assert!(text.contains("\nalloc_profiler_own_memory_bytes 6\n"), "{text}");
+        }
+    }
+
     /// What the format asks for: type, unit and help before the values, help without line ends, `# EOF` last.
     #[test]
     fn the_format_is_openmetrics() {
-        let text = text(&figures(), false, true);
+        let text = text(&figures(), false, true, MetricsFormat::OpenMetrics);
         let mut described = "";
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {

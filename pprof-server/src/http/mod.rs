@@ -39,6 +39,7 @@ mod clients;
 mod handler;
 mod index;
 mod metrics;
+mod metrics_format;
 mod profile;
 mod symbol;
 mod timeline;
