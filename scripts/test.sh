@@ -17,6 +17,8 @@ join() { local status=0; wait "$beside" || status=$?; beside=; cat "$log"; retur
 trap '[[ -z $beside ]] || kill -- "-$beside" 2>/dev/null || true; rm -f "$log"' EXIT
 
 PATH="$(scripts/install-go.sh):$PATH"
+promtool=$(scripts/install-promtool.sh)
+PATH="$PATH${promtool:+:$promtool}"
 # Nothing is built twice with a change in between.
 export PATH RUSTDOCFLAGS="-D warnings" CARGO_INCREMENTAL=0
 
