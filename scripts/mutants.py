@@ -124,7 +124,7 @@ MUTANTS = [
      "    &LIVE[((unsafe { libc::gettid() } as usize) ^ (hash(filter::granule(address)) >> 56) as usize)",
      "threads::threads_may_end_untidily"),
     ("B3 the first block after a pause is sampled", "sampler.rs",
-     "thread.bytes_until_sample.set(thread.resume_at.get());", "thread.bytes_until_sample.set(0); thread.deferred.set(0);",
+     "thread.go_on(self.found);", "thread.deferred.set(0); thread.go_on(0);",
      "statistics::a_pause_favours_nobody"),
     ("B3 threads are seeded alike", "sampler.rs", "thread_number.wrapping_mul(0xD6E8_FEB8_6659_FD93)",
      "thread_number.wrapping_mul(0)", "statistics::threads_start_anywhere"),
@@ -164,6 +164,12 @@ MUTANTS = [
 """, ["-p", "alloc-profiler", "--lib", "nobody_else_has_a_piece"]),
     ("C5 no memory is a crash", "memory.rs", "(start != libc::MAP_FAILED).then(|| start.expose_provenance())",
      "Some(start.expose_provenance())", "refusals::memory_may_run_out"),
+    ("D15 a pause that a handler comes into has no end", "sampler.rs",
+     "            let found = thread.stop();\n            thread.pauses.set(thread.pauses.get().saturating_add(1));\n",
+     "            thread.pauses.set(thread.pauses.get().saturating_add(1));\n            let found = thread.stop();\n",
+     "single_step::in_a_pause"),
+    ("D15 a handler comes into a decision", "sampler.rs",
+     "if countdown < 0 && thread.nested.get() < MAX_NESTED {", "if false {", "single_step::estimates_stay_right"),
 ]
 
 

@@ -10,10 +10,16 @@
 //! and re-entrancy are all expressed by what the countdown is set to. It never runs for more than
 //! [`STRETCH_BYTES`] without a look at the interval; the rest of a longer gap waits in `deferred`.
 //!
+//! A signal's handler may interrupt its thread at any instruction of this file, and may itself allocate, pause, or set
+//! another interval. So the countdown is also what keeps it out: while the rest of [`Thread`] is changed, the countdown
+//! is negative, as it was for the allocation that is being decided, or that of a paused thread. In both states a handler's
+//! own allocations are not sampled, and it leaves the countdown as it found it. One store at the end makes all of the
+//! change valid at once.
+//!
 //! Path: *allocation path*; `count_down` is on every allocation.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -26,19 +32,26 @@ use crate::{c_library, control};
 const STRETCH_BYTES: i64 = 1 << 20;
 /// Farther than any thread will ever allocate: the gap when sampling is off, and an upper clamp of all gaps.
 const NEVER: i64 = i64::MAX / 4;
+/// The countdown of a thread that is paused. What it allocates meanwhile does not bring it down to [`NEVER`].
+const PAUSED: i64 = i64::MAX;
+/// How many allocations of handlers may come between an allocation's countdown and the end of its decision. That never
+/// comes where a handler left by `longjmp`; then the thread goes on with a fresh gap after as many.
+const MAX_NESTED: u32 = 1024;
 
 struct Thread {
-    /// Negative: this allocation must take the slow path. `i64::MAX` while the thread is paused.
+    /// Negative: this allocation must take the slow path. About [`PAUSED`] while the thread is paused.
     bytes_until_sample: Cell<i64>,
     /// What of the gap lies beyond the countdown.
     deferred: Cell<i64>,
     /// The interval that the present gap was drawn with.
     interval: Cell<u64>,
     generator: Cell<Option<SmallRng>>,
-    /// How many `Pause`s are open.
+    /// How many `Pause`s are open. Above 0 only while the countdown is that of a paused thread.
     pauses: Cell<u32>,
-    /// The countdown to go on with after the last `Pause`.
-    resume_at: Cell<i64>,
+    /// A fresh gap was asked for where none could be drawn. It is drawn when the thread goes on.
+    is_fresh_gap_due: Cell<bool>,
+    /// Allocations of handlers while another one is being decided.
+    nested: Cell<u32>,
 }
 
 thread_local! {
@@ -51,9 +64,61 @@ thread_local! {
             interval: Cell::new(0),
             generator: Cell::new(None),
             pauses: Cell::new(0),
-            resume_at: Cell::new(0),
+            is_fresh_gap_due: Cell::new(false),
+            nested: Cell::new(0),
         }
     };
+}
+
+impl Thread {
+    /// Whether the countdown does not count: in a `Pause`, and while a gap is being drawn. (After two allocations of
+    /// `isize::MAX` bytes within a pause, only `pauses` tells.)
+    fn is_paused(&self) -> bool {
+        self.bytes_until_sample.get() > NEVER || self.pauses.get() > 0
+    }
+
+    /// Pauses the thread and returns its countdown. A handler that allocates between the two steps does so as if it
+    /// came later, within the pause.
+    #[inline(always)]
+    fn stop(&self) -> i64 {
+        let countdown = self.bytes_until_sample.replace(PAUSED);
+        // What follows must not be moved before: a handler would find the thread half changed and not paused.
+        compiler_fence(SeqCst);
+        countdown
+    }
+
+    /// Goes on with what `stop` returned, or another countdown: in one store, so that a handler finds the thread
+    /// either paused or complete.
+    #[inline(always)]
+    fn go_on(&self, countdown: i64) {
+        compiler_fence(SeqCst);
+        self.bytes_until_sample.set(countdown);
+        compiler_fence(SeqCst);
+        // Within another pause it stays due. A handler that asks from here on draws by itself.
+        if self.is_fresh_gap_due.get() && !self.is_paused() {
+            self.draw_afresh();
+        }
+    }
+
+    /// Draws a fresh gap, of the interval in force; later, if the thread is paused, or if an allocation is about to be
+    /// decided by the gap that there is.
+    #[cold]
+    fn draw_afresh(&self) {
+        if self.is_paused() || self.bytes_until_sample.get() < 0 {
+            return self.is_fresh_gap_due.set(true);
+        }
+        self.stop();
+        self.is_fresh_gap_due.set(false);
+        let mut generator = self.generator.take();
+        // A thread without a generator draws at its first allocation.
+        let mut countdown = 0;
+        if generator.is_some() {
+            self.interval.set(control::sampling_interval());
+            countdown = split(self, draw_gap(&mut generator, self.interval.get()));
+        }
+        self.generator.set(generator);
+        self.go_on(countdown);
+    }
 }
 
 /// Counts an allocation of `size` bytes. True: ask [`decide`].
@@ -71,43 +136,56 @@ pub(crate) fn count_down(size: usize) -> bool {
 #[cold]
 pub(crate) fn decide(size: usize) -> Option<f64> {
     // It is always there; but `with`, which panics where it is not, is not always seen through.
-    let decided = THREAD.try_with(|thread| {
-        if thread.pauses.get() > 0 {
-            thread.bytes_until_sample.set(i64::MAX);
-            return None;
-        }
-        // Every allocation, as before: nothing to draw.
-        if thread.interval.get() == 1 && control::sampling_interval() == 1 {
-            thread.bytes_until_sample.set(0);
-            return Some(1.0);
-        }
-        let size_bytes = i64::try_from(size).unwrap_or(NEVER);
-        let mut generator = thread.generator.take();
-        let mut gap = if generator.is_some() {
-            // The countdown as it was before this allocation, and the rest of the gap.
-            let countdown = thread.bytes_until_sample.get().saturating_add(size_bytes);
-            countdown.saturating_add(thread.deferred.get())
-        } else {
-            INSTALLED.store(true, Relaxed);
-            generator = Some(SmallRng::seed_from_u64(next_seed()));
-            thread.interval.set(control::sampling_interval());
-            draw_gap(&mut generator, thread.interval.get())
-        };
-        // This allocation is judged whole by the interval that its gap was drawn with, whatever is in force
-        // now: only so is its weight the reciprocal of its probability.
-        let weight = (gap < size_bytes).then(|| weight(size, thread.interval.get()));
-        let interval = control::sampling_interval();
-        gap = if weight.is_some() || interval != thread.interval.get() {
-            draw_gap(&mut generator, interval)
-        } else {
-            gap.saturating_sub(size_bytes)
-        };
-        thread.interval.set(interval);
-        thread.generator.set(generator);
-        thread.bytes_until_sample.set(split(thread, gap));
-        weight
-    });
-    decided.ok().flatten()
+    THREAD.try_with(|thread| decide_in(thread, size)).ok().flatten()
+}
+
+#[inline(always)]
+fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
+    if thread.pauses.get() > 0 {
+        thread.bytes_until_sample.set(PAUSED);
+        return None;
+    }
+    // As it was before this allocation.
+    let countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
+    if countdown < 0 && thread.nested.get() < MAX_NESTED {
+        // We are in a handler, and the allocation that it interrupted has counted down and is not decided yet. It shall
+        // find the countdown as it left it.
+        thread.nested.set(thread.nested.get().saturating_add(1));
+        thread.bytes_until_sample.set(countdown);
+        return None;
+    }
+    thread.nested.set(0);
+    // Every allocation, as before: nothing to draw.
+    if thread.interval.get() == 1 && control::sampling_interval() == 1 {
+        thread.go_on(0);
+        return Some(1.0);
+    }
+    let size_bytes = i64::try_from(size).unwrap_or(NEVER).min(NEVER);
+    let mut generator = thread.generator.take();
+    let mut gap = if generator.is_none() {
+        INSTALLED.store(true, Relaxed);
+        generator = Some(SmallRng::seed_from_u64(next_seed()));
+        thread.interval.set(control::sampling_interval());
+        draw_gap(&mut generator, thread.interval.get())
+    } else if countdown < 0 {
+        draw_gap(&mut generator, thread.interval.get())
+    } else {
+        countdown.saturating_add(thread.deferred.get())
+    };
+    // This allocation is judged whole by the interval that its gap was drawn with, whatever is in force
+    // now: only so is its weight the reciprocal of its probability.
+    let weight = (gap < size_bytes).then(|| weight(size, thread.interval.get()));
+    let interval = control::sampling_interval();
+    gap = if weight.is_some() || interval != thread.interval.get() {
+        draw_gap(&mut generator, interval)
+    } else {
+        gap.saturating_sub(size_bytes)
+    };
+    thread.interval.set(interval);
+    thread.generator.set(generator);
+    let countdown = split(thread, gap);
+    thread.go_on(countdown);
+    weight
 }
 
 /// Objects that a sampled block of `size` bytes stands for: the reciprocal of its probability.
@@ -141,32 +219,26 @@ fn split(thread: &Thread, gap: i64) -> i64 {
 /// Draws the calling thread a fresh gap, so that a new interval counts from its very next allocation. (Other
 /// threads notice at the end of their gap or stretch.)
 pub(crate) fn restart() {
-    THREAD.with(|thread| {
-        let mut generator = thread.generator.take();
-        if generator.is_some() {
-            thread.interval.set(control::sampling_interval());
-            let countdown = split(thread, draw_gap(&mut generator, thread.interval.get()));
-            let is_paused = thread.pauses.get() > 0;
-            if is_paused { &thread.resume_at } else { &thread.bytes_until_sample }.set(countdown);
-        }
-        thread.generator.set(generator);
-    });
+    THREAD.with(Thread::draw_afresh);
 }
 
 /// While it exists, this thread's allocations are neither sampled nor counted. Frees are as ever.
 ///
-/// Not `Send`, and never handed out: across an `await` it could resume on another thread.
-pub(crate) struct Pause(std::marker::PhantomData<*const ()>);
+/// Not `Send`, and never handed out: across an `await` it could resume on another thread. Where they are nested, in a
+/// handler too, the last to begin is the first to end, so each can put back what it found.
+pub(crate) struct Pause {
+    /// The countdown to go on with; that of a paused thread, if this is not the first.
+    found: i64,
+    _of_this_thread: std::marker::PhantomData<*const ()>,
+}
 
 impl Pause {
     pub(crate) fn begin() -> Pause {
         THREAD.with(|thread| {
-            if thread.pauses.get() == 0 {
-                thread.resume_at.set(thread.bytes_until_sample.replace(i64::MAX));
-            }
+            let found = thread.stop();
             thread.pauses.set(thread.pauses.get().saturating_add(1));
-        });
-        Pause(std::marker::PhantomData)
+            Pause { found, _of_this_thread: std::marker::PhantomData }
+        })
     }
 }
 
@@ -174,9 +246,7 @@ impl Drop for Pause {
     fn drop(&mut self) {
         THREAD.with(|thread| {
             thread.pauses.set(thread.pauses.get().saturating_sub(1));
-            if thread.pauses.get() == 0 {
-                thread.bytes_until_sample.set(thread.resume_at.get());
-            }
+            thread.go_on(self.found);
         });
     }
 }
@@ -211,10 +281,11 @@ fn next_seed() -> u64 {
 pub(crate) fn begin_anew(_: &Alone) {
     SEED.store(0, Relaxed);
     THREAD.with(|thread| {
+        let found = thread.stop();
         thread.generator.set(None);
         thread.deferred.set(0);
-        let is_paused = thread.pauses.get() > 0;
-        if is_paused { &thread.resume_at } else { &thread.bytes_until_sample }.set(0);
+        thread.is_fresh_gap_due.set(true);
+        thread.go_on(found);
     });
 }
 
@@ -224,8 +295,12 @@ pub(crate) fn seed(seed: u64) {
     SEED.store(seed.wrapping_shl(1) | 1, Relaxed);
     THREADS_SEEDED.store(0, Relaxed);
     let generator = SmallRng::seed_from_u64(next_seed());
-    THREAD.with(|thread| thread.generator.set(Some(generator)));
-    restart();
+    THREAD.with(|thread| {
+        let found = thread.stop();
+        thread.generator.set(Some(generator));
+        thread.is_fresh_gap_due.set(true);
+        thread.go_on(found);
+    });
 }
 
 #[cfg(test)]

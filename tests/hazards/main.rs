@@ -13,6 +13,7 @@ mod libraries;
 mod lifetimes;
 mod refusals;
 mod signals;
+mod single_step;
 mod stack_room;
 mod statistics;
 mod storm;

@@ -65,15 +65,34 @@ thread_local! {
     static TIMER: Cell<libc::timer_t> = const { Cell::new(ptr::null_mut()) };
 }
 
-fn allocate_and_free(bytes: usize) {
-    let layout = Layout::from_size_align(bytes, 16).expect("valid");
-    // SAFETY: the layout is not empty, and the block is freed with it.
+/// Has the memory of all slots, so that whoever is interrupted there waits for none of it.
+pub(crate) fn touch_all_slots() {
+    (0..SLOTS).for_each(|_| allocate_and_free(1));
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, 16).expect("valid")
+}
+
+/// The address of a block that is not empty.
+pub(crate) fn allocate(bytes: usize) -> usize {
+    // SAFETY: the layout is not empty, and the block is as large as it says.
     unsafe {
-        let block = SLOTTED.alloc(layout);
+        let block = SLOTTED.alloc(layout(bytes));
         assert!(!block.is_null());
         block.write_bytes(7, bytes);
-        SLOTTED.dealloc(black_box(block), layout);
+        black_box(block).expose_provenance()
     }
+}
+
+/// Frees what `allocate` returned, whatever its size was: slots are alike.
+pub(crate) fn free(address: usize) {
+    // SAFETY: the allocator does not look at the layout, and the block is not used any more.
+    unsafe { SLOTTED.dealloc(ptr::with_exposed_provenance_mut(address), layout(1)) };
+}
+
+pub(crate) fn allocate_and_free(bytes: usize) {
+    free(allocate(bytes));
 }
 
 extern "C" fn handle(_signal: c_int) {

@@ -21,9 +21,11 @@ use crate::{libraries, stacks};
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
 /// Finds the loader's index. May take the loader's lock, so it is called by the program's own calls into us,
-/// never by the allocator; until then, stacks are taken by the fallback.
+/// never by the allocator, and looks once; until then, stacks are taken by the fallback.
 pub(super) fn prepare() {
-    IS_READY.store(objects::prepare(), Relaxed);
+    if !is_ready() {
+        IS_READY.store(objects::prepare(), Relaxed);
+    }
 }
 
 /// False: not prepared, or not possible here.
