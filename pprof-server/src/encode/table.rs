@@ -63,7 +63,7 @@ pub struct Frame {
     pub file: String,
     /// Line in `file`; 0 if unknown.
     pub line: u32,
-    /// True if inlined into the next frame.
+    /// True if inlined into the next frame, wherever this line is on a stack.
     pub is_inlined: bool,
 }
 
@@ -107,7 +107,9 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
 struct DistinctLines<'a> {
     names: &'a Names,
     frames: Vec<Frame>,
-    ids: HashMap<Frame, u32>,
+    /// By function and place. A line is the same whether or not a caller has taken it in: that differs between the
+    /// types that one function was compiled for.
+    ids: HashMap<(String, String, u32), u32>,
     by_location: AddressMap<Location, Vec<u32>>,
 }
 
@@ -146,10 +148,12 @@ impl<'a> DistinctLines<'a> {
 
     fn id(&mut self, frame: Frame) -> u32 {
         let next = self.frames.len() as u32;
-        *self.ids.entry(frame).or_insert_with_key(|frame| {
-            self.frames.push(frame.clone());
-            next
-        })
+        let id = *self.ids.entry((frame.function.clone(), frame.file.clone(), frame.line)).or_insert(next);
+        match self.frames.get_mut(id as usize) {
+            Some(known) => known.is_inlined &= frame.is_inlined,
+            None => self.frames.push(frame),
+        }
+        id
     }
 
     fn frames(&self, ids: &[u32]) -> impl Iterator<Item = &Frame> {
@@ -168,11 +172,13 @@ impl NamedStacks {
         NamedStacks(Names::of(snapshot, &Mappings::of_process(), Symbolize::Full))
     }
 
-    /// For each stack, in the snapshot's order: the index of the first one that is shown the same.
+    /// For each stack, in the snapshot's order: the index of the first one that is shown the same, with the same
+    /// functions and lines. One line has several addresses where its function was compiled for several types.
     pub(crate) fn groups(&self) -> Vec<usize> {
-        let mut first: AddressMap<ShownStack<'_>, usize> = AddressMap::default();
+        let mut lines = DistinctLines::new(&self.0);
+        let mut first: AddressMap<Vec<u32>, usize> = AddressMap::default();
         let stacks = self.0.stacks(Frames::UserFirst).enumerate();
-        stacks.map(|(index, stack)| *first.entry(stack).or_insert(index)).collect()
+        stacks.map(|(index, stack)| *first.entry(lines.of_stack(stack)).or_insert(index)).collect()
     }
 
     /// What is missing from `snapshot`, which they are of, a line each.

@@ -7,6 +7,8 @@
 //!
 //! Path: *read path*. Pure functions of names.
 
+use crate::symbols::brackets::{split_as, within_brackets};
+
 /// What a function is to somebody who reads a heap profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
@@ -19,7 +21,7 @@ pub(crate) enum Role {
     Entry,
 }
 
-/// The role of `function` (demangled without hashes), which `file` defines (empty if unknown).
+/// The role of `function`, named as `symbols::function_name` does, which `file` defines (empty if unknown).
 pub(crate) fn role(function: &str, file: &str) -> Role {
     if is_entry(function) {
         Role::Entry
@@ -234,48 +236,11 @@ fn is_plumbing_plain(path: &str) -> bool {
     CRATES.contains(&&path[..end]) || MODULES.iter().any(|module| path.starts_with(module))
 }
 
-/// What `text`, which comes after an opening `<`, holds up to the matching `>`.
-fn within_brackets(text: &str) -> Option<&str> {
-    let mut depth = 1;
-    let mut previous = b' ';
-    for (index, byte) in text.bytes().enumerate() {
-        match byte {
-            b'<' => depth += 1,
-            // The arrow of `fn() -> T` closes nothing.
-            b'>' if previous != b'-' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(&text[..index]);
-        }
-        previous = byte;
-    }
-    None
-}
-
-/// Splits `X as Y` at the ` as ` that stands outside of all brackets.
-fn split_as(text: &str) -> Option<(&str, &str)> {
-    let mut depth = 0;
-    let mut previous = b' ';
-    for (index, byte) in text.bytes().enumerate() {
-        match byte {
-            b'<' | b'(' | b'[' => depth += 1,
-            b')' | b']' => depth -= 1,
-            b'>' if previous != b'-' => depth -= 1,
-            b' ' if depth == 0 && text[index..].starts_with(" as ") => {
-                return Some((&text[..index], &text[index + 4..]));
-            }
-            _ => {}
-        }
-        previous = byte;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::Role::{Entry, Plumbing, User};
     use super::*;
+    use crate::symbols::legacy::simplified;
 
     const STD: &str = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/alloc/src/vec/mod.rs";
     const LOCAL_STD: &str =
@@ -381,8 +346,9 @@ mod tests {
             (Entry, "start_thread"),
             (Entry, "libc.so.6+0x2724a"),
         ];
-        for (expected, name) in legacy_and_v0 {
-            assert_eq!(role(name, ""), expected, "{name}");
+        for (expected, demangled) in legacy_and_v0 {
+            let name = simplified(demangled);
+            assert_eq!(role(&name, ""), expected, "{demangled} as {name}");
         }
     }
 

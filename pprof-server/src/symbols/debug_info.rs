@@ -9,7 +9,8 @@
 //! Path: *read path*.
 
 use super::files;
-use super::found::{Found, FoundNames};
+use super::found::{Found, FoundNames, FoundSymbol};
+use super::function_name::{FunctionName, shortened_linkage};
 use crate::encode::mappings::Mapping;
 use crate::symbols::image::Image;
 use crate::symbols::symbol_table;
@@ -82,8 +83,8 @@ pub(super) fn read_symbols<T: Default + Send>(
     let path = file_behind(mapping)?;
     let read = || {
         let mut all = T::default();
-        look_up_symbols(&path, elf_addresses, false, |address, found| {
-            if let Some((name, start)) = found.symbol {
+        symbol_table::look_up(&path, elf_addresses, |address, symbol| {
+            if let Some((name, start)) = symbol {
                 add(&mut all, address, name, start);
             }
         })?;
@@ -116,6 +117,13 @@ fn look_up_symbols(
     mut found: impl FnMut(u64, Found<'_>),
 ) -> Option<()> {
     symbol_table::look_up(path, elf_addresses, |address, symbol| {
+        let symbol = symbol.map(|(name, start)| (FunctionName::of(name, ""), shortened_linkage(name), start));
+        let symbol = symbol.as_ref().map(|(name, linkage_name, start)| FoundSymbol {
+            name: &name.name,
+            linkage_name,
+            is_mangled: !name.linkage_name.is_empty(),
+            start: *start,
+        });
         found(address, Found { symbol, is_provisional, functions: Vec::new() });
     })
 }
@@ -222,7 +230,7 @@ mod tests {
             let mut seen = None;
             let mapping = mapping(&this, &image.build_id);
             look_up(&mapping, &[elf_address], time_budget, |_, found| {
-                let symbol = found.symbol.map(|(name, start)| (name.to_owned(), start));
+                let symbol = found.symbol.map(|symbol| (symbol.linkage_name.to_owned(), symbol.start));
                 seen = Some((found.is_provisional, found.functions.is_empty(), symbol));
             });
             seen.unwrap()

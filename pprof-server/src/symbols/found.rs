@@ -1,4 +1,4 @@
-//! What debug information says of some addresses, in a few large blocks.
+//! What debug information says of some addresses, in a few large blocks, with names as they will be shown.
 //!
 //! Filled by the thread that reads, read and freed by the one that keeps names. glibc keeps small blocks that are
 //! freed in a cache of the freeing thread, where they would hold on to the reading thread's heap; large ones go back
@@ -6,16 +6,16 @@
 //!
 //! Path: *read path*.
 
+use super::function_name::{FunctionName, shortened_linkage};
 use std::ops::Range;
 
 /// What is known of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found<'a> {
-    /// Inlined functions first, innermost first; names as the compiler mangled them. Empty without debug
-    /// information.
+    /// Inlined functions first, innermost first. Empty without debug information.
     pub(super) functions: Vec<FoundFunction<'a>>,
-    /// The symbol-table entry that contains the address: mangled name and first address.
-    pub(super) symbol: Option<(&'a str, u64)>,
+    /// The symbol-table entry that contains the address.
+    pub(super) symbol: Option<FoundSymbol<'a>>,
     /// True if only time was lacking to find out more.
     pub(super) is_provisional: bool,
 }
@@ -23,10 +23,25 @@ pub(super) struct Found<'a> {
 /// One function, as debug information tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FoundFunction<'a> {
-    /// The linkage name, or the bare one if debug information has only that, or empty.
+    /// For people. Without its path if debug information has only that; or empty.
     pub(super) name: &'a str,
+    /// The mangled name; empty if there is none.
+    pub(super) linkage_name: &'a str,
     pub(super) file: &'a str,
     pub(super) line: u32,
+}
+
+/// A symbol, which is a function or was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FoundSymbol<'a> {
+    /// For people.
+    pub(super) name: &'a str,
+    /// What the linker calls it.
+    pub(super) linkage_name: &'a str,
+    /// The two differ, or should: it has a path in it.
+    pub(super) is_mangled: bool,
+    /// Its first address.
+    pub(super) start: u64,
 }
 
 /// Larger than what glibc's caches take.
@@ -41,12 +56,20 @@ pub(super) struct FoundNames {
 
 struct Function {
     name: Range<usize>,
+    linkage_name: Range<usize>,
     file: Range<usize>,
     line: u32,
 }
 
+struct Symbol {
+    name: Range<usize>,
+    linkage_name: Range<usize>,
+    is_mangled: bool,
+    start: u64,
+}
+
 struct Address {
-    symbol: Option<(Range<usize>, u64)>,
+    symbol: Option<Symbol>,
     /// Where its functions end in `functions`.
     end: usize,
 }
@@ -60,15 +83,31 @@ impl FoundNames {
         }
     }
 
-    /// Adds a function to the address that [`next_address`](Self::next_address) will add.
+    /// Adds a function to the address that [`next_address`](Self::next_address) will add. `name`: the linkage name, or
+    /// the bare one if debug information has only that, or empty.
     pub(super) fn push_function(&mut self, name: &str, file: &str, line: u32) {
-        let function = Function { name: self.push_text(name), file: self.push_text(file), line };
+        let FunctionName { name, linkage_name } = FunctionName::of(name, file);
+        let function = Function {
+            name: self.push_text(&name),
+            linkage_name: self.push_text(&linkage_name),
+            file: self.push_text(file),
+            line,
+        };
         self.functions.push(function);
     }
 
-    /// Adds an address with the functions pushed since the last one.
+    /// Adds an address with the functions pushed since the last one. `symbol`: what the linker calls the symbol that
+    /// contains it, and where that starts.
     pub(super) fn next_address(&mut self, symbol: Option<(&str, u64)>) {
-        let symbol = symbol.map(|(name, start)| (self.push_text(name), start));
+        let symbol = symbol.map(|(linker_name, start)| {
+            let name = FunctionName::of(linker_name, "");
+            Symbol {
+                name: self.push_text(&name.name),
+                linkage_name: self.push_text(&shortened_linkage(linker_name)),
+                is_mangled: !name.linkage_name.is_empty(),
+                start,
+            }
+        });
         self.addresses.push(Address { symbol, end: self.functions.len() });
     }
 
@@ -83,8 +122,15 @@ impl FoundNames {
         let text = |range: &Range<usize>| &self.text[range.clone()];
         let function = move |function: &Function| FoundFunction {
             name: text(&function.name),
+            linkage_name: text(&function.linkage_name),
             file: text(&function.file),
             line: function.line,
+        };
+        let symbol = move |symbol: &Symbol| FoundSymbol {
+            name: text(&symbol.name),
+            linkage_name: text(&symbol.linkage_name),
+            is_mangled: symbol.is_mangled,
+            start: symbol.start,
         };
         let mut start = 0;
         self.addresses.iter().map(move |address| Found {
@@ -92,7 +138,7 @@ impl FoundNames {
                 .iter()
                 .map(function)
                 .collect(),
-            symbol: address.symbol.as_ref().map(|(name, start)| (text(name), *start)),
+            symbol: address.symbol.as_ref().map(symbol),
             is_provisional: false,
         })
     }
@@ -106,15 +152,15 @@ mod tests {
     fn what_went_in_comes_out() {
         let mut names = FoundNames::new();
         names.next_address(None);
-        names.push_function("f", "a.rs", 1);
+        names.push_function("_RNvC1a1f", "a.rs", 1);
         names.push_function("g", "", 0);
         names.next_address(Some(("g", 16)));
         let functions = vec![
-            FoundFunction { name: "f", file: "a.rs", line: 1 },
-            FoundFunction { name: "g", file: "", line: 0 },
+            FoundFunction { name: "a::f", linkage_name: "_RNvC1a1f", file: "a.rs", line: 1 },
+            FoundFunction { name: "g", linkage_name: "", file: "", line: 0 },
         ];
-        let expected =
-            [Found::default(), Found { functions, symbol: Some(("g", 16)), is_provisional: false }];
+        let symbol = FoundSymbol { name: "g", linkage_name: "g", is_mangled: false, start: 16 };
+        let expected = [Found::default(), Found { functions, symbol: Some(symbol), is_provisional: false }];
         assert!(names.iter().eq(expected));
     }
 }

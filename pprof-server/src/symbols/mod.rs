@@ -7,21 +7,25 @@
 //!
 //! Path: *read path*. One thread at a time; a second one waits and then finds the names in the cache.
 
+pub(crate) mod brackets;
 mod cache;
 mod debug_info;
 pub(crate) mod files;
 mod found;
+mod function_name;
 pub(crate) mod image;
+pub(crate) mod legacy;
 #[cfg(any(feature = "http", test))]
 mod linkage;
 mod symbol_table;
+mod v0;
 
 use crate::encode::mappings::{Mapping, Mappings};
 use crate::encode::trim::{Role, role};
 use alloc_profiler::untagged;
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
-use found::Found;
+use found::{Found, FoundFunction};
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
 use std::collections::{HashMap, HashSet};
@@ -49,9 +53,9 @@ pub(crate) struct SourceLine {
 /// A function.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Function {
-    /// Demangled, without hashes; or synthetic.
+    /// As `function_name` decides; or synthetic.
     pub(crate) name: Box<str>,
-    /// Mangled; empty if unknown.
+    /// Mangled, without its middle if it is very long; empty if unknown.
     pub(crate) linkage_name: Box<str>,
     /// Source file; empty if unknown. Thousands of functions lie in a few hundred.
     pub(crate) file: Arc<str>,
@@ -200,63 +204,55 @@ impl Unknown<'_> {
 /// What was found, in the terms of a profile.
 fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_>) -> ResolvedAddress {
     let symbol = found.symbol;
-    let function_offset = symbol.map_or(0, |(_, start)| elf_address.saturating_sub(start));
+    let function_offset = symbol.map_or(0, |symbol| elf_address.saturating_sub(symbol.start));
     let missing_name = || format!("{}+0x{elf_address:x}", mapping.file_name());
     if found.functions.is_empty() {
-        let Some((symbol, _)) = symbol else { return synthetic(cache, &missing_name()) };
-        let line = source_line(cache, symbol, symbol, "", 0);
+        let Some(symbol) = symbol else { return synthetic(cache, &missing_name()) };
+        let line = source_line(cache, symbol.name, symbol.linkage_name, "", 0);
         return ResolvedAddress { lines: [line].into(), function_offset };
     }
     let outermost = found.functions.len() - 1;
     let mut lines = Vec::with_capacity(found.functions.len());
     for (index, function) in found.functions.iter().enumerate() {
-        let symbol = symbol.filter(|_| index == outermost).map(|(name, _)| name);
-        let (name, linkage_name) = match (function.name, symbol) {
+        let FoundFunction { name, linkage_name, file, line } = *function;
+        let is_bare = linkage_name.is_empty();
+        let (name, linkage_name) = match symbol.filter(|_| index == outermost) {
             // Compiled with line tables only: the symbol table knows the path to the bare name.
-            (name, Some(symbol)) if name.is_empty() || !is_mangled(name) && is_mangled(symbol) => {
-                (symbol, symbol)
+            Some(symbol) if name.is_empty() || is_bare && symbol.is_mangled => {
+                (symbol.name, symbol.linkage_name)
             }
-            ("", None) => (&missing_name()[..], ""),
             // What is not mangled is a C function, or a bare Rust name: then only the first is for linkers.
-            (name, symbol) if is_mangled(name) || symbol == Some(name) => (name, name),
-            (name, _) => (name, ""),
+            Some(symbol) if is_bare && symbol.name == name => (name, symbol.linkage_name),
+            None if name.is_empty() => (&missing_name()[..], ""),
+            _ => (name, linkage_name),
         };
-        lines.push(source_line(cache, name, linkage_name, function.file, function.line));
+        lines.push(source_line(cache, name, linkage_name, file, line));
     }
     ResolvedAddress { lines: lines.into(), function_offset }
 }
 
 fn source_line(cache: &mut Cache, name: &str, linkage_name: &str, file: &str, line: u32) -> SourceLine {
-    let name: Box<str> = match rustc_demangle::try_demangle(name) {
-        Ok(demangled) => format!("{demangled:#}").into(),
-        Err(_) => name.into(),
-    };
-    let role = role(&name, file);
-    let function = Function { name, linkage_name: linkage_name.into(), file: cache.file_name(file), role };
+    let role = role(name, file);
+    let file = cache.file_name(file);
+    let function = Function { name: name.into(), linkage_name: linkage_name.into(), file, role };
     SourceLine { function: cache.function(function), line }
-}
-
-/// Mangled as Rust or C++ do.
-fn is_mangled(name: &str) -> bool {
-    name.starts_with("_Z") || rustc_demangle::try_demangle(name).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::found::FoundFunction;
+    use super::found::FoundNames;
     use super::*;
 
     const PUSH: &str = "_ZN5alloc3vec16Vec$LT$T$C$A$GT$4push17h0123456789abcdefE";
     const USER: &str = "_RNvNtCs1234_4demo5proxy5serve";
 
-    fn found<'a>(functions: &[(&'a str, &'a str, u32)], symbol: Option<(&'a str, u64)>) -> Found<'a> {
-        let function = |&(name, file, line): &(&'a str, &'a str, u32)| FoundFunction { name, file, line };
-        Found { functions: functions.iter().map(function).collect(), symbol, is_provisional: false }
-    }
-
-    fn named(found: &Found<'_>) -> (Vec<(String, String)>, u64) {
+    /// Names and mangled names of what debug information and the symbol table call so, and the offset of 0x1010.
+    fn named(functions: &[(&str, &str, u32)], symbol: Option<(&str, u64)>) -> (Vec<(String, String)>, u64) {
+        let mut found = FoundNames::new();
+        functions.iter().for_each(|&(name, file, line)| found.push_function(name, file, line));
+        found.next_address(symbol);
         let mapping = Mapping { path: "/opt/app one/app".into(), ..Mapping::default() };
-        let resolved = name(&mut Cache::default(), &mapping, 0x1010, found);
+        let resolved = name(&mut Cache::default(), &mapping, 0x1010, &found.iter().next().unwrap());
         let names =
             |line: &SourceLine| (line.function.name.to_string(), line.function.linkage_name.to_string());
         (resolved.lines.iter().map(names).collect(), resolved.function_offset)
@@ -268,28 +264,31 @@ mod tests {
 
     #[test]
     fn names_are_demangled_and_the_mangled_one_is_kept() {
-        let found = found(&[(PUSH, "vec.rs", 1), (USER, "proxy.rs", 2)], Some((USER, 0x1000)));
-        let expected = vec![pair("alloc::vec::Vec<T,A>::push", PUSH), pair("demo::proxy::serve", USER)];
-        assert_eq!(named(&found), (expected, 0x10));
+        let named = named(&[(PUSH, "vec.rs", 1), (USER, "proxy.rs", 2)], Some((USER, 0x1000)));
+        let expected = vec![pair("alloc::vec::Vec::push", PUSH), pair("demo::proxy::serve", USER)];
+        assert_eq!(named, (expected, 0x10));
     }
 
     #[test]
     fn the_symbol_table_completes_a_bare_name_of_the_outermost_function_only() {
-        let found = found(&[("push<u8>", "vec.rs", 1), ("serve", "proxy.rs", 2)], Some((USER, 0x1010)));
-        assert_eq!(named(&found).0, [pair("push<u8>", ""), pair("demo::proxy::serve", USER)]);
+        let functions = [("push<u8>", "vec.rs", 1), ("serve", "proxy.rs", 2)];
+        assert_eq!(
+            named(&functions, Some((USER, 0x1010))).0,
+            [pair("push", ""), pair("demo::proxy::serve", USER)]
+        );
     }
 
     #[test]
     fn without_debug_information_the_symbol_table_must_do() {
-        assert_eq!(named(&found(&[], Some((USER, 0)))).0, [pair("demo::proxy::serve", USER)]);
-        assert_eq!(named(&found(&[("", "a.c", 3)], Some(("qsort", 0)))).0, [pair("qsort", "qsort")]);
-        assert_eq!(named(&found(&[("qsort", "a.c", 3)], Some(("qsort", 0)))).0, [pair("qsort", "qsort")]);
+        assert_eq!(named(&[], Some((USER, 0))).0, [pair("demo::proxy::serve", USER)]);
+        assert_eq!(named(&[("", "a.c", 3)], Some(("qsort", 0))).0, [pair("qsort", "qsort")]);
+        assert_eq!(named(&[("qsort", "a.c", 3)], Some(("qsort", 0))).0, [pair("qsort", "qsort")]);
     }
 
     #[test]
     fn what_has_no_name_gets_one() {
-        assert_eq!(named(&Found::default()).0, [pair("app+0x1010", "")]);
-        assert_eq!(named(&found(&[("", "a.c", 3)], None)).0, [pair("app+0x1010", "")]);
+        assert_eq!(named(&[], None).0, [pair("app+0x1010", "")]);
+        assert_eq!(named(&[("", "a.c", 3)], None).0, [pair("app+0x1010", "")]);
         let unmapped = resolve(&Mappings::default(), &[7, 8]);
         assert_eq!(&*unmapped[1].lines[0].function.name, "0x8");
     }
