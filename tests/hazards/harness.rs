@@ -2,6 +2,8 @@
 //! each time. A process that hangs is killed, and one that needs too much memory fails.
 
 use std::any::type_name;
+use std::fmt;
+use std::io::{Read, Seek};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
@@ -41,33 +43,74 @@ pub(crate) fn isolated<F: FnOnce()>(repeats: u32, body: F) {
         return assert!(peak < RESIDENT_BYTES, "{peak} bytes were in memory");
     }
     for repeat in 0..repeats {
-        let status = run(name, &[]);
-        assert!(status.success(), "process {repeat}: {status}");
+        let ended = run(name, &[]);
+        assert!(ended.status.success(), "process {repeat}: {ended}");
+        ended.measured().for_each(|line| println!("{line}"));
+    }
+}
+
+/// How a process ended, and what it had printed on both streams by then.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    said: String,
+}
+
+impl Ended {
+    /// The figures that a test printed, without what the test harness of its process printed around them: a child that must
+    /// fail prints `FAILED`, which nobody should find in the log of a run that passed.
+    fn measured(&self) -> impl Iterator<Item = &str> {
+        let lines =
+            self.said.lines().map(|line| line.rsplit_once(" ... ").map_or(line, |(_, printed)| printed));
+        lines.filter(|line| {
+            !["", "ok"].contains(line) && !line.starts_with("running ") && !line.starts_with("test ")
+        })
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; it printed:\n{}", self.status, self.said)
     }
 }
 
 /// How a process ends that runs the test `name` with some variables set.
-pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> ExitStatus {
+pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> Ended {
+    // A file takes what a pipe, which somebody would have to empty meanwhile, does not.
+    let mut said = tempfile::tempfile().expect("a temporary file");
+    let stream = || said.try_clone().expect("another descriptor of it");
     let mut child = Command::new(env::current_exe().expect("it runs"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHOSEN, name)
         .envs(variables.iter().copied())
+        .stdout(stream())
+        .stderr(stream())
         .spawn()
         .expect("it can be run again");
     // Only what hangs takes so long, whatever else the machine is busy with.
-    wait(&mut child, Duration::from_secs(pick(120, 600)))
+    let limit = Duration::from_secs(pick(120, 600));
+    let status = wait(&mut child, limit);
+    said.rewind().expect("a file can be read again");
+    let mut bytes = Vec::new();
+    said.read_to_end(&mut bytes).expect("a file can be read");
+    let said = String::from_utf8_lossy(&bytes).into_owned();
+    match status {
+        Some(status) => Ended { status, said },
+        None => panic!("killed after {limit:?}; it printed:\n{said}"),
+    }
 }
 
-fn wait(child: &mut Child, limit: Duration) -> ExitStatus {
+/// `None`: it was killed, since it took longer than `limit`.
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     let mut nap = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait().expect("it is our child") {
-            return status;
+            return Some(status);
         }
         if start.elapsed() > limit {
             child.kill().expect("it runs");
-            panic!("killed after {limit:?}");
+            let _ = child.wait();
+            return None;
         }
         thread::sleep(nap);
         nap = (nap * 2).min(Duration::from_millis(50));

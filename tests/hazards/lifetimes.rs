@@ -49,11 +49,11 @@ fn a_process_may_begin_and_end_in_any_way() {
     for _ in 0..pick(1, 60) {
         let endings = [("return", 0), ("exit", 7), ("process::exit", 8), ("_exit", 9), ("panic", 101)];
         for (ending, code) in endings {
-            let status = run(name, &[("HAZARD_ENDING", ending), ("RUST_BACKTRACE", "0")]);
-            assert_eq!(status.code(), Some(code), "{ending}: {status}");
+            let ended = run(name, &[("HAZARD_ENDING", ending), ("RUST_BACKTRACE", "0")]);
+            assert_eq!(ended.status.code(), Some(code), "{ending}: {ended}");
         }
-        let status = run(name, &[("HAZARD_ENDING", "abort")]);
-        assert_eq!(status.signal(), Some(libc::SIGABRT), "abort: {status}");
+        let ended = run(name, &[("HAZARD_ENDING", "abort")]);
+        assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "abort: {ended}");
     }
 }
 

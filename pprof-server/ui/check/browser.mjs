@@ -42,6 +42,13 @@ export async function open(browser, address, complaints, options = {}) {
   return page;
 }
 
+/** Ends a page and its context. The page asks on by itself, so a handler of `route` may be fetching when this is called, and
+ * its fetch then fails: that is no complaint. Without this, the unhandled rejection would end the whole run. */
+export async function close(page) {
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await page.context().close();
+}
+
 /** What axe finds wrong, in words. It is evaluated, not put into the page, whose policy forbids that. */
 export async function accessibility(page, where) {
   await page.evaluate(AXE);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { accessibility, launch, open } from './browser.mjs';
+import { accessibility, close, launch, open } from './browser.mjs';
 import { start } from './demo.mjs';
 import { differences, top } from './pprof.mjs';
 
@@ -252,7 +252,7 @@ await step('a difference with what shrank agrees with go tool pprof to the byte'
   await tab(after, 'Flame graph');
   await after.locator('.is-difference .box').nth(2).waitFor();
   await picture(after, 'page-difference');
-  await after.context().close();
+  await close(after);
 });
 
 await step('paused it asks nothing, and goes on where it was', async () => {
@@ -288,7 +288,7 @@ await step('the address brings the same view back', async () => {
   assert.equal(await again.locator('select[name=from]').inputValue(), 'under-load');
   const zoomed = async (of) => (await of.locator('[role=treeitem][aria-selected=true]').getAttribute('aria-label')).split(',')[0];
   assert.equal(await zoomed(again), await zoomed(page));
-  await again.context().close();
+  await close(again);
 });
 
 await step('it is done with keys alone', async () => {
@@ -340,7 +340,7 @@ await step('it is done with keys alone', async () => {
   await keyed.keyboard.press('/');
   await keyed.keyboard.type('reader');
   assert.equal(await keyed.getByRole('searchbox').inputValue(), 'reader');
-  await keyed.context().close();
+  await close(keyed);
 });
 
 for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280, 760], ['light', 400, 900]]) {
@@ -357,7 +357,7 @@ for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280,
       const shown = PICTURES[`${name}, ${width === 400 ? 'narrow' : colorScheme}`];
       if (shown) await picture(seen, shown);
     }
-    await seen.context().close();
+    await close(seen);
   });
 }
 
@@ -375,7 +375,7 @@ await step('a limit, losses, and missing names are told', async () => {
   await tab(seen, 'About');
   await seen.getByText('7 missing from what is in use: too many live samples.').waitFor();
   await seen.getByText('The file is stripped.').waitFor();
-  await seen.context().close();
+  await close(seen);
 });
 
 await step('names are text, whatever is in them', async () => {
@@ -393,13 +393,13 @@ await step('names are text, whatever is in them', async () => {
   await seen.locator('table.stacks th', { hasText: evil }).first().waitFor();
   assert.equal(await seen.title(), '/debug/pprof/');
   assert.equal(await seen.locator('img').count(), 0);
-  await seen.context().close();
+  await close(seen);
 });
 
 await step('without scripts there is the list of profiles', async () => {
   const plain = await open(browser, address, complaints, { javaScriptEnabled: false });
   assert.ok(await plain.getByRole('link', { name: 'heap', exact: true }).isVisible());
-  await plain.context().close();
+  await close(plain);
 });
 
 await step('with a token, and with the recorder off, it works too', async () => {
@@ -412,7 +412,7 @@ await step('with a token, and with the recorder off, it works too', async () => 
   await seen.getByRole('button', { name: 'Capture', exact: true }).click();
   await seen.getByText('What changed in the 1.0 s until').waitFor();
   await accessibility(seen, 'recorder off');
-  await seen.context().close();
+  await close(seen);
 });
 
 await browser.close();
