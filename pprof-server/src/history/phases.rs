@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use alloc_profiler::{Snapshot, unsampled};
 
 use super::{DEFAULT_LIMIT_BYTES, DEFAULT_PERIOD, History};
+use crate::encode::NamedStacks;
 use crate::{process, suspects};
 
 /// A history of default size, into which minutes are recorded as fast as they can be.
@@ -41,7 +42,7 @@ impl Recorder {
     #[must_use]
     pub fn suspects(&self, now: &Snapshot) -> (Duration, usize) {
         let start = Instant::now();
-        let suspects = suspects::report(&self.history, now, self.now).len();
+        let suspects = suspects::report(&NamedStacks::of(now), &self.history, now, self.now).len();
         (start.elapsed(), suspects)
     }
 }

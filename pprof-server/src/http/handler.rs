@@ -23,14 +23,15 @@ use super::answer::{self, Answer, Body};
 use super::guard::Guard;
 use super::metrics_format::MetricsFormat;
 use super::options::Options;
-use super::profile::Profiles;
+use super::profile::{Profiles, encode};
 use super::profile_request::{Format, Period, ProfileRequest};
 use super::refusal::Refusal;
 use super::routes::{Decision, Rules, decide};
 use super::waiters::{Peer, Waiters};
-use super::worker::Worker;
+use super::worker::{Lane, Worker};
 use super::{index, metrics, symbol, timeline};
 use crate::Error;
+use crate::encode::Symbolize;
 use crate::history::MarkError;
 use crate::symbols::LinkageNames;
 
@@ -63,10 +64,11 @@ pub(super) use super::routes::Mount;
 ///
 /// # Cost
 ///
-/// A thread named `pprof-worker`, which records the history (a snapshot a minute, see
-/// [`record_every`](crate::ServerBuilder::record_every)), waits for deltas and encodes, so that no thread of yours does,
-/// and lives as long as the handler. At most 64 requests are worked on at once, 8
-/// of them waiting for `seconds=N` (1 to 300), each of which holds a snapshot; more are told to come back (429).
+/// Three threads, so that no thread of yours does its work, which live as long as the handler: `pprof-worker` records the
+/// history (a snapshot a minute, see [`record_every`](crate::ServerBuilder::record_every)), waits for deltas, and makes
+/// figures; `pprof-addresses` and `pprof-names` make profiles, without debug information and with it. Each does one thing
+/// at a time. At most 64 requests for figures, 16 for addresses and 64 for names are worked on at once, 8 of them waiting
+/// for `seconds=N` (1 to 300), each of which holds a snapshot; more are told to come back (429).
 #[derive(Clone, Debug)]
 pub struct Handler(Arc<Shared>);
 
@@ -136,7 +138,7 @@ impl Handler {
     pub(super) fn record(&self) {
         let Some(period) = self.0.options.record_period else { return };
         let profiles = self.0.profiles.clone();
-        let _ = self.0.worker.spawn(async move {
+        let _ = self.0.worker.spawn(Lane::Figures, async move {
             let mut ticks = tokio::time::interval(period);
             // Where the machine slept or was busy, one record is enough for what was missed.
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -230,14 +232,14 @@ impl Handler {
         let (profiles, is_installed) = (self.0.profiles.clone(), self.0.is_installed);
         let is_place_unknown = self.0.rules.mount == Mount::AnyPrefix && path.len() <= 1;
         let page = async move { index::page(&profiles.now(), is_installed(), is_place_unknown) };
-        let page = self.0.worker.run(page).await?;
+        let page = self.0.worker.run(Lane::Figures, page).await?;
         Ok(answer::html(page, index::policy(is_place_unknown)))
     }
 
     async fn metrics(&self, with_malloc: bool, format: MetricsFormat) -> Result<Answer, Refusal> {
         let (profiles, is_installed) = (self.0.profiles.clone(), self.0.is_installed);
         let text = async move { metrics::text(&profiles.now(), is_installed(), with_malloc, format) };
-        self.0.worker.run(text).await.map(|text| answer::metrics(text, format))
+        self.0.worker.run(Lane::Figures, text).await.map(|text| answer::metrics(text, format))
     }
 
     async fn timeline(&self) -> Result<Answer, Refusal> {
@@ -246,17 +248,21 @@ impl Handler {
             let now = profiles.now();
             timeline::json(&profiles.history(), &now, is_installed())
         };
-        self.0.worker.run(json).await.map(answer::json)
+        self.0.worker.run(Lane::Figures, json).await.map(answer::json)
     }
 
     async fn marks(&self) -> Result<Answer, Refusal> {
         let profiles = self.0.profiles.clone();
-        self.0.worker.run(async move { timeline::marks(&profiles.history()) }).await.map(answer::text)
+        self.0
+            .worker
+            .run(Lane::Figures, async move { timeline::marks(&profiles.history()) })
+            .await
+            .map(answer::text)
     }
 
     async fn set_mark(&self, name: String, replaces: bool) -> Result<Answer, Refusal> {
         let profiles = self.0.profiles.clone();
-        let set = self.0.worker.run(async move { profiles.mark(&name, replaces) });
+        let set = self.0.worker.run(Lane::Figures, async move { profiles.mark(&name, replaces) });
         let conflict = |text| Refusal::new(StatusCode::CONFLICT, text);
         match set.await? {
             Ok(()) => Ok(answer::created("mark set\n".to_owned())),
@@ -274,7 +280,7 @@ impl Handler {
 
     async fn leaks(&self, format: Format) -> Result<Answer, Refusal> {
         let profiles = self.0.profiles.clone();
-        self.0.worker.run(async move { profiles.leaks(&format) }).await?
+        self.0.worker.run(Lane::Names, async move { profiles.leaks(&format) }).await?
     }
 
     async fn profile(&self, wanted: ProfileRequest, peer: Option<Peer>) -> Result<Answer, Refusal> {
@@ -282,8 +288,20 @@ impl Handler {
             Period::Next(_) => Some(self.0.waiters.admit(peer, wanted.options.kind)?),
             _ => None,
         };
-        let profiles = self.0.profiles.clone();
-        self.0.worker.run(async move { profiles.profile(&wanted).await }).await?
+        let (profiles, worker) = (self.0.profiles.clone(), &self.0.worker);
+        let lane = match wanted.options.symbolize {
+            Symbolize::None => Lane::Addresses,
+            Symbolize::Names | Symbolize::Full => Lane::Names,
+        };
+        let place = worker.place(lane)?;
+        if let Period::Next(time) = wanted.period {
+            let with_ages = wanted.needs_ages();
+            let delta = async move { profiles.delta(time, with_ages).await };
+            let delta = worker.run_in(&place, Lane::Figures, delta).await?;
+            worker.run_in(&place, lane, async move { encode(delta, &wanted) }).await?
+        } else {
+            worker.run_in(&place, lane, async move { profiles.profile(&wanted) }).await?
+        }
     }
 
     async fn symbol<B>(&self, request: Request<B>) -> Result<Answer, Refusal>
@@ -297,7 +315,7 @@ impl Handler {
             let names = LinkageNames::of(&question.addresses, symbol::MAX_ANSWER_BYTES);
             Ok(answer::text(question.answer(&names)))
         };
-        self.0.worker.run(answer).await?
+        self.0.worker.run(Lane::Addresses, answer).await?
     }
 }
 
@@ -337,10 +355,10 @@ where
 #[cfg(test)]
 mod tests {
     use super::super::waiters::MAX_WAITING_DELTAS;
-    use super::super::worker::MAX_JOBS;
     use super::*;
     use http_body_util::{BodyExt, Empty};
     use hyper::body::Bytes;
+    use std::sync::{Mutex, mpsc};
     use std::time::Instant;
     use tokio::time::timeout;
 
@@ -429,8 +447,8 @@ mod tests {
             let handler = Handler::new();
             let worker = &handler.0.worker;
             let mut waiting = Vec::new();
-            for _ in 0..MAX_JOBS {
-                let mut job = Box::pin(worker.run(std::future::pending::<()>()));
+            for _ in 0..Lane::Names.max_jobs() {
+                let mut job = Box::pin(worker.run(Lane::Names, std::future::pending::<()>()));
                 assert!(timeout(Duration::ZERO, &mut job).await.is_err());
                 waiting.push(job);
             }
@@ -441,6 +459,39 @@ mod tests {
             );
             drop(waiting);
             assert_eq!(handler.respond(get("/heap")).await.status(), 200);
+        });
+    }
+
+    /// While names are looked up for one request, which here takes until all others are answered.
+    #[test]
+    fn who_needs_no_names_does_not_wait_for_them() {
+        static NAMED: Mutex<Option<mpsc::Receiver<()>>> = Mutex::new(None);
+        let (go_on, named) = mpsc::channel();
+        *NAMED.lock().unwrap() = Some(named);
+        let handler = Handler::new().of(|| {
+            if std::thread::current().name() == Some("pprof-names") {
+                let named = NAMED.lock().unwrap().take().expect("one request for names");
+                named.recv_timeout(Duration::from_secs(30)).expect("the others are not answered");
+            }
+            alloc_profiler::snapshot()
+        });
+        run(async {
+            let mut slow = pin!(handler.respond(get("/heap")));
+            for target in [
+                "/",
+                "/metrics",
+                "/history",
+                "/mark",
+                "/symbol?0x1",
+                "/heap?symbolize=none",
+                "/heap?symbolize=none&debug=1",
+                "/heap?seconds=1&symbolize=none",
+            ] {
+                assert!(timeout(Duration::ZERO, &mut slow).await.is_err(), "{target}");
+                assert_eq!(handler.respond(get(target)).await.status(), 200, "{target}");
+            }
+            go_on.send(()).unwrap();
+            assert_eq!(slow.await.status(), 200);
         });
     }
 

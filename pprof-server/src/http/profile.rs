@@ -17,7 +17,8 @@ use super::clients::Clients;
 use super::profile_request::{Format, Period, ProfileRequest};
 use super::refusal::Refusal;
 use crate::encode::{
-    ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_text, top_json, top_table,
+    NamedStacks, ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_text, top_json,
+    top_table,
 };
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, collapsed};
 use crate::{process, suspects};
@@ -90,7 +91,9 @@ impl Profiles {
     /// The stacks that may leak.
     pub(super) fn leaks(&self, format: &Format) -> Result<Answer, Refusal> {
         let now = self.source.take(true);
-        let report = suspects::report(&self.history(), &now, Instant::now());
+        // Looked up before the history is locked: the time line and the recorder wait for that lock.
+        let names = NamedStacks::of(&now);
+        let report = suspects::report(&names, &self.history(), &now, Instant::now());
         match *format {
             Format::Table { rows } => Ok(answer::text(format!("{report:.rows$}"))),
             Format::Json { rows } => Ok(answer::json(report.json(rows))),
@@ -103,15 +106,15 @@ impl Profiles {
         }
     }
 
-    /// The profile that is wanted, when its time is over.
-    pub(super) async fn profile(&self, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
+    /// The profile that is wanted, of a time that is over.
+    pub(super) fn profile(&self, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
         if wanted.releases_free_memory {
             alloc_profiler::release_free_memory();
         }
         let with_ages = wanted.needs_ages();
         let snapshot = match &wanted.period {
-            Period::SinceStart => self.source.take(with_ages),
-            Period::Next(time) => self.delta(*time, with_ages).await,
+            // What changes from now on is made by `delta`.
+            Period::SinceStart | Period::Next(_) => self.source.take(with_ages),
             Period::SinceLastCall { client, is_peek } => self.since_last_call(client, *is_peek),
             Period::Until(moment) => self.past(moment, &self.now())?,
             Period::Between { from, to: None } => {
@@ -124,15 +127,11 @@ impl Profiles {
                 self.past(to, &now)?.since(&self.past(from, &now)?)
             }
         };
-        let snapshot = match wanted.min_age {
-            Some(age) => snapshot.older_than(age),
-            None => snapshot,
-        };
-        encode(&snapshot, wanted)
+        encode(snapshot, wanted)
     }
 
     /// What changes in `time`.
-    async fn delta(&self, time: Duration, with_ages: bool) -> Snapshot {
+    pub(super) async fn delta(&self, time: Duration, with_ages: bool) -> Snapshot {
         let before = self.now();
         sleep(time).await;
         self.source.take(with_ages).since(&before)
@@ -156,7 +155,12 @@ impl Profiles {
     }
 }
 
-fn encode(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
+/// The profile of `snapshot`, as it is wanted.
+pub(super) fn encode(snapshot: Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
+    let snapshot = &match wanted.min_age {
+        Some(age) => snapshot.older_than(age),
+        None => snapshot,
+    };
     let options = &wanted.options;
     let text = |text: String| bounded(text.len()).map(|()| answer::text(text));
     match wanted.format {

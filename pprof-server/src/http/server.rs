@@ -78,7 +78,7 @@ pub struct Server {
 ///
 /// # Cost
 ///
-/// Two threads, `pprof-server` and `pprof-worker`, which sleep between requests and records of the history, and a
+/// Four threads, `pprof-server` and the three of a [`Handler`](crate::Handler), which sleep between requests and records of the history, and a
 /// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
 /// holds a snapshot; answers that clients have yet to take hold at most 4 MiB, beside one answer of up to 64 MiB.
 ///

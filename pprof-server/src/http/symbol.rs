@@ -20,7 +20,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::sleep;
 
 use super::refusal::Refusal;
-use super::worker::Worker;
+use super::worker::{Lane, Worker};
 use crate::encode::BoundedText;
 use crate::symbols::LinkageNames;
 
@@ -60,7 +60,7 @@ where
             Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
         },
         // Made on the worker's thread: the caller's may have no clock.
-        waited = worker.run(async { sleep(MAX_BODY_TIME).await }) => {
+        waited = worker.run(Lane::Addresses, async { sleep(MAX_BODY_TIME).await }) => {
             waited?;
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out"))
         }

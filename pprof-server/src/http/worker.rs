@@ -1,62 +1,119 @@
-//! The thread that profiles are made on, so that no caller's thread is: it waits for deltas, and encodes.
+//! The threads that answers are made on, so that no caller's thread is: they take snapshots, wait for deltas, and encode.
 //!
 //! Called by `handler`. A handler may be polled by any executor, on a thread that serves others meanwhile, and
-//! with or without a clock. So all that takes time is sent here, where there is one: a current-thread runtime
+//! with or without a clock. So all that takes time is sent here, where there is one: current-thread runtimes
 //! without sockets, started by the first job, inside `unsampled`, so that what a profile costs is not in it.
 //!
-//! Path: *read path*. One job runs at a time; those that wait cost no time.
+//! A job does not give way to others before it is done. So jobs that take longer by nature have a thread of their own,
+//! and nobody who asks for a figure waits while debug information is read for somebody else.
+//!
+//! Path: *read path*. In each lane one job runs at a time; those that wait cost no time.
 
 use std::future::Future;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use hyper::StatusCode;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task;
 
 use super::refusal::Refusal;
 
-/// Jobs that may be under way, those that wait included: each may hold a profile.
-pub(super) const MAX_JOBS: usize = 64;
+/// What a job needs, which decides how long it may take: each lane is a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Snapshots, figures and clocks: milliseconds.
+    Figures,
+    /// Addresses, by symbol tables or bare: up to some tenths of a second in a program of hundreds of megabytes.
+    Addresses,
+    /// Names by debug information: up to seconds, when they are looked up for the first time.
+    Names,
+}
 
-/// Starts its thread when it is first needed; dropped, it ends the thread and all jobs.
+impl Lane {
+    const ALL: [Lane; 3] = [Lane::Figures, Lane::Addresses, Lane::Names];
+
+    fn thread_name(self) -> &'static str {
+        match self {
+            Lane::Figures => "pprof-worker",
+            Lane::Addresses => "pprof-addresses",
+            Lane::Names => "pprof-names",
+        }
+    }
+
+    /// Jobs that may be under way at once, those that wait included. A wait of `Addresses` holds the addresses that were
+    /// asked for, up to a megabyte of them.
+    pub(super) const fn max_jobs(self) -> usize {
+        match self {
+            Lane::Addresses => 16,
+            Lane::Figures | Lane::Names => 64,
+        }
+    }
+}
+
+/// Starts its threads when the first is needed, all together: later, the program may be in a sandbox that allows none.
+/// Dropped, it ends the threads and all jobs.
 #[derive(Debug)]
 pub(super) struct Worker {
     state: Mutex<State>,
-    places: Arc<Semaphore>,
+    /// By lane.
+    places: [Semaphore; Lane::ALL.len()],
 }
 
 #[derive(Debug)]
 enum State {
     Idle,
-    Running {
-        runtime: Handle,
-        /// Dropped, it ends the thread.
-        _stop: oneshot::Sender<()>,
-        thread: JoinHandle<()>,
-    },
-    Stopped(Option<JoinHandle<()>>),
+    /// By lane.
+    Running(Vec<Thread>),
+    Stopped(Vec<JoinHandle<()>>),
+}
+
+/// A lane's.
+#[derive(Debug)]
+struct Thread {
+    runtime: Handle,
+    /// Dropped, it ends the thread.
+    _stop: oneshot::Sender<()>,
+    handle: JoinHandle<()>,
 }
 
 impl Worker {
     pub(super) fn new() -> Worker {
-        Worker { state: Mutex::new(State::Idle), places: Arc::new(Semaphore::new(MAX_JOBS)) }
+        let places = Lane::ALL.map(|lane| Semaphore::new(lane.max_jobs()));
+        Worker { state: Mutex::new(State::Idle), places }
     }
 
-    /// Does `work` on the thread. Dropping the future that is returned ends the work at its next `await`; a
-    /// panic of the work is one here.
+    /// Does `work` in `lane`. Dropping the future that is returned ends the work at its next `await`; a panic of the work
+    /// is one here.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        lane: Lane,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let Ok(_place) = self.places.try_acquire() else {
+        let place = self.place(lane)?;
+        self.run_in(&place, lane, work).await
+    }
+
+    /// A job's place in `lane`, for as long as it takes; or 429.
+    pub(super) fn place(&self, lane: Lane) -> Result<SemaphorePermit<'_>, Refusal> {
+        let place = self.places[lane as usize].try_acquire();
+        place.map_err(|_| {
             let text = "too many profiles are being taken; try again later";
-            return Err(Refusal { retry_after: Some("1"), ..refusal(StatusCode::TOO_MANY_REQUESTS, text) });
-        };
-        let mut job = Job(self.runtime()?.spawn(work));
+            Refusal { retry_after: Some("1"), ..refusal(StatusCode::TOO_MANY_REQUESTS, text) }
+        })
+    }
+
+    /// As [`run`](Self::run), for a job that takes several steps, perhaps in several lanes, and has its place already.
+    pub(super) async fn run_in<T: Send + 'static>(
+        &self,
+        _place: &SemaphorePermit<'_>,
+        lane: Lane,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let mut job = Job(self.runtime(lane)?.spawn(work));
         match (&mut job.0).await {
             Ok(done) => Ok(done),
             Err(error) => match error.try_into_panic() {
@@ -66,25 +123,31 @@ impl Worker {
         }
     }
 
-    /// Does `work` on the thread, which starts if need be, until it is done or the worker is dropped. It is not among the
-    /// jobs that are counted.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Refusal> {
-        self.runtime()?.spawn(work);
+    /// Does `work` in `lane`, whose thread starts if need be, until it is done or the worker is dropped. It is not among
+    /// the jobs that are counted.
+    pub(super) fn spawn(
+        &self,
+        lane: Lane,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        self.runtime(lane)?.spawn(work);
         Ok(())
     }
 
-    fn runtime(&self) -> Result<Handle, Refusal> {
+    fn runtime(&self, lane: Lane) -> Result<Handle, Refusal> {
         let mut state = self.state();
         if matches!(*state, State::Idle) {
-            *state = start().map_err(|_| {
+            // Those that were started end where another cannot be.
+            let threads = Lane::ALL.map(start).into_iter().collect::<io::Result<_>>();
+            *state = State::Running(threads.map_err(|_| {
                 refusal(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "the profiler cannot start its thread; try again later",
+                    "the profiler cannot start its threads; try again later",
                 )
-            })?;
+            })?);
         }
         match &*state {
-            State::Running { runtime, .. } => Ok(runtime.clone()),
+            State::Running(threads) => Ok(threads[lane as usize].runtime.clone()),
             State::Idle | State::Stopped(_) => Err(stopping()),
         }
     }
@@ -92,20 +155,22 @@ impl Worker {
     /// Ends all jobs, and refuses later ones. Returns at once.
     pub(super) fn stop(&self) {
         let mut state = self.state();
-        *state = match std::mem::replace(&mut *state, State::Stopped(None)) {
-            State::Idle => State::Stopped(None),
-            State::Running { thread, .. } => State::Stopped(Some(thread)),
-            State::Stopped(thread) => State::Stopped(thread),
+        *state = match std::mem::replace(&mut *state, State::Stopped(Vec::new())) {
+            State::Idle => State::Stopped(Vec::new()),
+            State::Running(threads) => {
+                State::Stopped(threads.into_iter().map(|thread| thread.handle).collect())
+            }
+            State::Stopped(threads) => State::Stopped(threads),
         };
     }
 
-    /// Waits for the thread of a stopped worker: as long as one profile is being encoded.
+    /// Waits for the threads of a stopped worker: as long as one profile is being encoded.
     pub(super) fn join(&self) {
-        let thread = match &mut *self.state() {
-            State::Stopped(thread) => thread.take(),
-            State::Idle | State::Running { .. } => None,
+        let threads = match &mut *self.state() {
+            State::Stopped(threads) => std::mem::take(threads),
+            State::Idle | State::Running(_) => Vec::new(),
         };
-        if let Some(thread) = thread {
+        for thread in threads {
             // A panic of the thread has been printed by the panic hook; it is not the host's.
             let _ = thread.join();
         }
@@ -119,10 +184,10 @@ impl Worker {
 
 /// Starts the thread. The runtime is made there, and dropped there: a runtime that is dropped on a thread of the program's,
 /// as one would be that no thread could be started for, panics where that thread runs another runtime's tasks.
-fn start() -> io::Result<State> {
+fn start(lane: Lane) -> io::Result<Thread> {
     let (stop, stopped) = oneshot::channel();
     let (started, result) = mpsc::sync_channel(1);
-    let thread = alloc_profiler::spawn_without_signals("pprof-worker", move || {
+    let handle = alloc_profiler::spawn_without_signals(lane.thread_name(), move || {
         alloc_profiler::unsampled(move || match Builder::new_current_thread().enable_time().build() {
             Ok(runtime) => {
                 let _ = started.send(Ok(runtime.handle().clone()));
@@ -134,7 +199,7 @@ fn start() -> io::Result<State> {
         });
     })?;
     let runtime = result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")))?;
-    Ok(State::Running { runtime, _stop: stop, thread })
+    Ok(Thread { runtime, _stop: stop, handle })
 }
 
 fn stopping() -> Refusal {

@@ -53,10 +53,9 @@ struct Suspect {
     stack_ids: Vec<u32>,
 }
 
-/// The stacks of `now`, which must have ages, that grew in the last hour (or 60 periods).
-pub(crate) fn report(history: &History, now: &Snapshot, at: Instant) -> Report {
+/// The stacks of `now`, which must have ages and is what `names` names, that grew in the last hour (or 60 periods).
+pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at: Instant) -> Report {
     alloc_profiler::unsampled(|| {
-        let names = NamedStacks::of(now);
         let groups = Groups { of_stack: names.groups(), count: now.stacks.len() };
         let (times, series) = series(history, now, at, &groups);
         let mut suspects: Vec<(usize, Growth)> =
