@@ -33,6 +33,8 @@ pub(crate) static LIVE_BUSY: Counter = Counter::new();
 pub(crate) static MISSED_REMOVALS: Counter = Counter::new();
 pub(crate) static LOW_STACK: Counter = Counter::new();
 pub(crate) static TRUNCATED_STACKS: Counter = Counter::new();
+pub(crate) static CUT_STACKS: Counter = Counter::new();
+pub(crate) static NO_STACK: Counter = Counter::new();
 /// A block recorded at an address that already had a record: its free was missed. Not a reason of loss (the old
 /// record is replaced) but a sign of one; tests demand zero.
 pub(crate) static DUPLICATE_INSERTS: Counter = Counter::new();
@@ -46,11 +48,22 @@ pub(crate) fn dropped() -> Dropped {
         missed_removals: MISSED_REMOVALS.get(),
         low_stack: LOW_STACK.get(),
         truncated_stacks: TRUNCATED_STACKS.get(),
+        cut_stacks: CUT_STACKS.get(),
+        no_stack: NO_STACK.get(),
     }
 }
 
 /// Counts nothing of what the parent lost.
 pub(crate) fn begin_anew(_: &Alone) {
-    let counters = [&STACKS_FULL, &LIVE_FULL, &LIVE_BUSY, &MISSED_REMOVALS, &LOW_STACK, &TRUNCATED_STACKS];
+    let counters = [
+        &STACKS_FULL,
+        &LIVE_FULL,
+        &LIVE_BUSY,
+        &MISSED_REMOVALS,
+        &LOW_STACK,
+        &TRUNCATED_STACKS,
+        &CUT_STACKS,
+        &NO_STACK,
+    ];
     counters.into_iter().chain([&DUPLICATE_INSERTS]).for_each(Counter::zero);
 }

@@ -31,6 +31,11 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     if frames.is_truncated() {
         drops::TRUNCATED_STACKS.raise();
     }
+    if frames.return_addresses().is_empty() {
+        drops::NO_STACK.raise();
+    } else if frames.is_cut() {
+        drops::CUT_STACKS.raise();
+    }
     count(place, address, size, weight, stacks::site(&frames, size));
 }
 

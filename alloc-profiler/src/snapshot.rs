@@ -118,6 +118,11 @@ pub struct Dropped {
     pub low_stack: u64,
     /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
     pub truncated_stacks: u64,
+    /// Samples whose outermost frames are missing because a function on the way has no unwind tables and no frame pointer
+    /// that could be verified.
+    pub cut_stacks: u64,
+    /// Counted under the empty stack, because not even the first caller could be told.
+    pub no_stack: u64,
 }
 
 /// Memory that the profiler holds for itself, in bytes. None of it is in the profile.
@@ -398,6 +403,8 @@ impl Dropped {
             missed_removals: self.missed_removals.saturating_sub(earlier.missed_removals),
             low_stack: self.low_stack.saturating_sub(earlier.low_stack),
             truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
+            cut_stacks: self.cut_stacks.saturating_sub(earlier.cut_stacks),
+            no_stack: self.no_stack.saturating_sub(earlier.no_stack),
         }
     }
 }

@@ -18,6 +18,7 @@ mod stack_room;
 mod statistics;
 mod storm;
 mod threads;
+mod without_tables;
 
 use alloc_profiler::SamplingAllocator;
 

@@ -10,8 +10,9 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::Frames;
+use super::calls;
 use super::memory::StackMemory;
-use super::objects;
+use super::objects::{self, Object};
 use super::recent::{self, Recent, RunEnd};
 use super::registers::{FramePointer, Registers};
 use super::rules::{self, Cfa, Rule};
@@ -109,6 +110,8 @@ struct Walk {
     is_exact: bool,
     /// There is no caller; else we may have had to give up.
     is_at_end: bool,
+    /// Whether there are callers beyond that we cannot tell, if the last step led nowhere.
+    is_cut: bool,
     /// It went on to another stack than the one where it began.
     has_left_stack: bool,
     /// What the address of the last frame that we left belongs to, if it may be unloaded; else 0.
@@ -125,6 +128,7 @@ impl Walk {
             memory,
             is_exact: true,
             is_at_end: false,
+            is_cut: false,
             has_left_stack: false,
             tag: 0,
             last_library: (0, (0, false)),
@@ -173,7 +177,10 @@ impl Walk {
             if self.tag != 0 {
                 frames.tag_last(std::mem::take(&mut self.tag));
             }
-            let Some(step) = step else { break };
+            let Some(step) = step else {
+                frames.is_cut = self.is_cut;
+                return 0;
+            };
             if step == Step::OffStack {
                 // What is known by its place is on the stack where the walk began.
                 self.has_left_stack = true;
@@ -185,21 +192,24 @@ impl Walk {
                     recent.pass(frames.depth, self.memory.bytes_above(self.registers.stack_pointer));
                 }
                 if !frames.push(self.return_address()) {
-                    break;
+                    return 0;
                 }
             }
         }
+        frames.is_cut = true;
         0
     }
 
     /// Goes on to the caller. `None`: the end of the stack, or of our wisdom.
     fn step(&mut self) -> Option<Step> {
+        self.is_cut = true;
         let address = self.address();
         let callee_stack_pointer = self.registers.stack_pointer;
         let step = match rules::kept(address) {
             Some(kept) => self.apply(kept.rule())?,
             None => self.step_slowly(address)?,
         };
+        self.is_cut = self.registers.instruction_pointer != 0;
         let is_upwards = self.registers.stack_pointer > callee_stack_pointer || step == Step::OffStack;
         (is_upwards && self.registers.instruction_pointer != 0).then_some(step)
     }
@@ -215,7 +225,7 @@ impl Walk {
             return None;
         };
         let mut key = Some(address);
-        if !object.is_permanent {
+        if !object.is_permanent() {
             if self.last_library.0 != object.map_start {
                 self.last_library = (object.map_start, object.tag());
             }
@@ -228,8 +238,9 @@ impl Walk {
                 return step;
             }
         }
-        let tables = Tables::of(&object)?;
-        match tables.find(address)? {
+        let tables = Tables::of(&object);
+        let found = tables.as_ref().and_then(|tables| tables.find(address));
+        match found.or_else(|| self.find_without_tables(&object, tables.as_ref(), address))? {
             Found::Rule(rule) => {
                 let is_sane = !matches!(rule, Rule::Frame { cfa: Cfa::StackPointer(..8), .. });
                 if is_sane && let Some(key) = key {
@@ -237,11 +248,11 @@ impl Walk {
                 }
                 let step = self.apply(rule);
                 // Or the next walk would not come by here, where the address is tagged.
-                self.is_at_end &= object.is_permanent;
+                self.is_at_end &= object.is_permanent();
                 step
             }
             Found::Unusual(frame) => {
-                self.registers = tables.caller(&frame, &self.registers, &mut self.memory)?;
+                self.registers = frame.caller(&self.registers, &mut self.memory)?;
                 self.is_exact = frame.is_signal;
                 if self.memory.contains(self.registers.stack_pointer) {
                     return Some(Step::Call);
@@ -252,9 +263,26 @@ impl Walk {
         }
     }
 
+    /// Where tables say nothing: by the frame pointer, if it is certain that there is one.
+    fn find_without_tables(
+        &mut self,
+        object: &Object,
+        tables: Option<&Tables>,
+        address: usize,
+    ) -> Option<Found> {
+        // What calls the functions that begin libraries, and the program, is assembly without tables.
+        if object.is_loader() {
+            return Some(Found::Rule(Rule::Outermost));
+        }
+        let known_until = tables.map_or(0, |tables| tables.known_until(address));
+        calls::keeps_frame_pointer(object, address, known_until, &self.registers, &mut self.memory)
+            .then_some(Found::Rule(Rule::FRAME_POINTER))
+    }
+
     fn apply(&mut self, rule: Rule) -> Option<Step> {
         let Rule::Frame { cfa, frame_pointer } = rule else {
             self.is_at_end = true;
+            self.is_cut = false;
             return None;
         };
         let cfa = match cfa {

@@ -12,6 +12,8 @@ use crate::fork::Alone;
 use crate::stacks::Stack;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod calls;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod dwarf;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod known;
@@ -25,6 +27,8 @@ mod recent;
 mod registers;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod rules;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod segments;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod tables;
 
@@ -53,6 +57,8 @@ pub(crate) struct Frames<'a> {
     return_addresses: &'a mut Room,
     depth: usize,
     is_truncated: bool,
+    /// There are callers beyond that could not be told.
+    is_cut: bool,
     /// If it is known already.
     hash: Option<u64>,
     /// The stack that they are, if that is known: then they are not in place.
@@ -62,7 +68,14 @@ pub(crate) struct Frames<'a> {
 impl<'a> Frames<'a> {
     #[inline(always)]
     pub(crate) fn new(room: &'a mut Room) -> Frames<'a> {
-        Frames { return_addresses: room, depth: 0, is_truncated: false, hash: None, stack: None }
+        Frames {
+            return_addresses: room,
+            depth: 0,
+            is_truncated: false,
+            is_cut: false,
+            hash: None,
+            stack: None,
+        }
     }
 
     /// Where on the stack the room is.
@@ -130,6 +143,12 @@ impl<'a> Frames<'a> {
 
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated
+    }
+
+    /// Whether callers beyond could not be told, by nothing that the program says of them.
+    #[inline(always)]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The stack that they are, if it was found on the way.

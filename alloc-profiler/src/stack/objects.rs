@@ -10,17 +10,21 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 use super::memory;
+use super::segments::Segments;
 use crate::libraries::{self, Library, page_fingerprint};
 
 /// An object that an address is in.
 pub(super) struct Object {
+    /// Where the part begins that the address is in: the whole object, or a segment where there are gaps in between.
     pub(super) map_start: usize,
     map_end: usize,
     link_map: usize,
     /// Where its `.eh_frame_hdr` begins; 0 if it has none.
     pub(super) eh_frame_header: usize,
-    /// It will not be unloaded, so what is known about its addresses stays true.
-    pub(super) is_permanent: bool,
+    /// Where it is among those that stay; what is known about addresses in such a one stays true.
+    permanent: Option<usize>,
+    #[cfg(fuzzing)]
+    segments: Option<Segments>,
 }
 
 /// As in glibc's `<dlfcn.h>`, on targets without the optional fields.
@@ -38,8 +42,26 @@ type FindObject = unsafe extern "C" fn(address: *mut c_void, result: *mut DlFind
 
 static FIND_OBJECT: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts of objects that stay: the program, the C library, and whatever we are linked into.
-static PERMANENT: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+/// An object that stays.
+struct Permanent {
+    /// 0: none.
+    link_map: AtomicUsize,
+    load_bias: AtomicUsize,
+    headers: AtomicUsize,
+    header_count: AtomicUsize,
+}
+
+/// Those that stay: the program, the C library, whatever we are linked into, and the loader.
+static PERMANENT: [Permanent; 4] = [const {
+    Permanent {
+        link_map: AtomicUsize::new(0),
+        load_bias: AtomicUsize::new(0),
+        headers: AtomicUsize::new(0),
+        header_count: AtomicUsize::new(0),
+    }
+}; 4];
+const PROGRAM: usize = 0;
+const LOADER: usize = 3;
 
 /// Looks the index up. False: this C library has none.
 pub(super) fn prepare() -> bool {
@@ -53,12 +75,62 @@ pub(super) fn prepare() -> bool {
     let program_entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
     let libc_function = libc::pthread_self as *const () as usize;
     let own_function = prepare as *const () as usize;
-    for (place, address) in PERMANENT.iter().zip([program_entry, libc_function, own_function]) {
+    let addresses = [program_entry, libc_function, own_function, function.addr()];
+    for (index, (place, address)) in PERMANENT.iter().zip(addresses).enumerate() {
         if let Some(found) = look_up(address) {
-            place.store(found.map_start, Relaxed);
+            place.fill(&found, index == PROGRAM);
         }
     }
     true
+}
+
+impl Permanent {
+    fn fill(&self, found: &DlFindObject, is_program: bool) {
+        let bias = load_bias(found.link_map).unwrap_or(found.map_start);
+        let segments = if is_program { of_program(bias) } else { in_first_page(found.map_start, bias) };
+        if let Some(segments) = segments {
+            self.load_bias.store(segments.load_bias(), Relaxed);
+            self.headers.store(segments.headers().as_ptr().expose_provenance(), Relaxed);
+            self.header_count.store(segments.headers().len(), Relaxed);
+        }
+        self.link_map.store(found.link_map, Release);
+    }
+
+    fn segments(&self) -> Option<Segments> {
+        let (headers, count) = (self.headers.load(Relaxed), self.header_count.load(Relaxed));
+        // SAFETY: `fill` stored both, of a slice that is there as long as the object, which stays; whoever looks here
+        // has read `link_map`, which is stored last.
+        let headers = (headers != 0).then(|| unsafe {
+            std::slice::from_raw_parts(std::ptr::with_exposed_provenance(headers), count)
+        })?;
+        Some(Segments::new(headers, self.load_bias.load(Relaxed)))
+    }
+}
+
+/// The program's, of which the kernel told where they are: they need not lie in its first page, nor that at its
+/// beginning.
+fn of_program(load_bias: usize) -> Option<Segments> {
+    // SAFETY: ask for numbers.
+    let [headers, count, bytes] =
+        [libc::AT_PHDR, libc::AT_PHNUM, libc::AT_PHENT].map(|what| unsafe { libc::getauxval(what) } as usize);
+    let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
+    let is_usual = !headers.is_null() && headers.is_aligned() && bytes == size_of::<libc::Elf64_Phdr>();
+    // SAFETY: the kernel, or a loader that was started as a command, has mapped so many of them there, and both have
+    // read them. Nobody writes them.
+    is_usual.then(|| Segments::new(unsafe { std::slice::from_raw_parts(headers, count) }, load_bias))
+}
+
+/// Those of an object that begins at `map_start`, if that can be read.
+fn in_first_page(map_start: usize, load_bias: usize) -> Option<Segments> {
+    first_page(map_start).and_then(|page| Segments::in_page(page, load_bias))
+}
+
+fn first_page(map_start: usize) -> Option<&'static [u8]> {
+    // SAFETY: the kernel has just read the page, and the object is not being unloaded, since a function of it is on our
+    // stack, or it stays. The page holds headers, which nobody writes.
+    memory::is_readable(map_start).then(|| unsafe {
+        std::slice::from_raw_parts(std::ptr::with_exposed_provenance(map_start), memory::PAGE_BYTES)
+    })
 }
 
 fn look_up(address: usize) -> Option<DlFindObject> {
@@ -83,6 +155,13 @@ struct LinkMap {
     name: *const c_char,
 }
 
+/// What the loader added to the addresses of an object.
+fn load_bias(link_map: usize) -> Option<usize> {
+    // SAFETY: the loader's record of an object, which is there as long as the object.
+    unsafe { std::ptr::with_exposed_provenance::<LinkMap>(link_map).as_ref() }
+        .map(|link_map| link_map.load_bias)
+}
+
 /// The object that the code at `address` belongs to.
 pub(super) fn find(address: usize) -> Option<Object> {
     let found = look_up(address)?;
@@ -91,7 +170,9 @@ pub(super) fn find(address: usize) -> Option<Object> {
         map_end: found.map_end,
         link_map: found.link_map,
         eh_frame_header: found.eh_frame,
-        is_permanent: PERMANENT.iter().any(|start| start.load(Relaxed) == found.map_start),
+        permanent: PERMANENT.iter().position(|place| place.link_map.load(Acquire) == found.link_map),
+        #[cfg(fuzzing)]
+        segments: None,
     })
 }
 
@@ -112,33 +193,27 @@ fn has_build_id(page: &[u8]) -> bool {
 }
 
 impl Object {
-    /// As if loaded where `image` is, with tables that begin at an offset.
+    /// As if its segments were these, with tables that begin at `eh_frame_header`.
     #[cfg(fuzzing)]
-    pub(super) fn of_bytes(image: &[u8], tables_offset: usize) -> Object {
-        let range = image.as_ptr_range();
-        Object {
-            map_start: range.start.expose_provenance(),
-            map_end: range.end.addr(),
-            link_map: 0,
-            eh_frame_header: range.start.addr().wrapping_add(tables_offset),
-            is_permanent: false,
-        }
+    pub(super) fn of_segments(segments: Segments, eh_frame_header: usize) -> Object {
+        let segments = Some(segments);
+        Object { map_start: 0, map_end: 0, link_map: 0, eh_frame_header, permanent: None, segments }
+    }
+
+    /// It will not be unloaded, so what is known about its addresses stays true.
+    pub(super) fn is_permanent(&self) -> bool {
+        self.permanent.is_some()
+    }
+
+    /// Whether it is the loader, whose first function calls those of libraries that are being loaded.
+    pub(super) fn is_loader(&self) -> bool {
+        self.permanent == Some(LOADER)
     }
 
     /// The number of the library that this is, for addresses in it, and whether that is no other build's: it has a build
     /// id.
     pub(super) fn tag(&self) -> (usize, bool) {
-        if !memory::is_readable(self.map_start) {
-            return (libraries::NOWHERE, false);
-        }
-        // SAFETY: the first page of the object was just read by the kernel, and the object is not being unloaded,
-        // since a function of it is on our stack. It holds headers, which nobody writes.
-        let page = unsafe {
-            std::slice::from_raw_parts(
-                std::ptr::with_exposed_provenance::<u8>(self.map_start),
-                memory::PAGE_BYTES,
-            )
-        };
+        let Some(page) = first_page(self.map_start) else { return (libraries::NOWHERE, false) };
         // SAFETY: the loader's record of the object, which is there as long as the object.
         let link_map = unsafe { std::ptr::with_exposed_provenance::<LinkMap>(self.link_map).as_ref() };
         let met = Library {
@@ -157,20 +232,15 @@ impl Object {
         (libraries::tag_of(&met, path), has_build_id(page))
     }
 
-    /// The object's bytes from `start` to its end, if it is in there.
-    pub(super) fn bytes_from(&self, start: usize) -> Option<&'static [u8]> {
-        if !(self.map_start..self.map_end).contains(&start) {
-            return None;
+    /// What of it is in memory. `None`: it cannot be told.
+    pub(super) fn segments(&self) -> Option<Segments> {
+        #[cfg(fuzzing)]
+        if self.segments.is_some() {
+            return self.segments;
         }
-        // SAFETY: the loader has mapped the object from `map_start` to `map_end`, and it is not being unloaded,
-        // since a function of it is on our stack (we are the only users of the slice, and done with it before
-        // that function goes on). It may span gaps between segments, which are not read: the tables that begin
-        // at `start` lie within one.
-        Some(unsafe {
-            std::slice::from_raw_parts(
-                std::ptr::with_exposed_provenance(start),
-                self.map_end.wrapping_sub(start),
-            )
-        })
+        match self.permanent.and_then(|index| PERMANENT.get(index)) {
+            Some(permanent) => permanent.segments(),
+            None => in_first_page(self.map_start, load_bias(self.link_map)?),
+        }
     }
 }

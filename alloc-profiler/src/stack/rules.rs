@@ -22,6 +22,12 @@ pub(super) enum Rule {
     Outermost,
 }
 
+impl Rule {
+    /// Of a function that keeps a frame pointer: right below the return address the caller's is saved, and there it points.
+    pub(super) const FRAME_POINTER: Rule =
+        Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(-16) };
+}
+
 /// The canonical frame address: a register and an offset in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cfa {

@@ -6,15 +6,16 @@
 //! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Error, NativeEndian, Operation,
-    ParsedEhFrameHdr, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression,
-    UnwindSection, UnwindTableRow, X86_64,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Error, FrameDescriptionEntry,
+    NativeEndian, Operation, ParsedEhFrameHdr, Pointer, Register, RegisterRule, UnwindContext,
+    UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
 };
 
 use super::memory::StackMemory;
 use super::objects::Object;
 use super::registers::{FramePointer, Registers};
 use super::rules::{Cfa, Rule};
+use super::segments::Segments;
 
 type Bytes = EndianSlice<'static, NativeEndian>;
 
@@ -38,8 +39,13 @@ const ALL: usize = 20;
 
 pub(super) struct Tables {
     header: ParsedEhFrameHdr<Bytes>,
+    bases: BaseAddresses,
+    segments: Segments,
+}
+
+/// Where entries are.
+struct Section {
     frames: EhFrame<Bytes>,
-    frames_start: u64,
     bases: BaseAddresses,
 }
 
@@ -53,6 +59,8 @@ pub(super) enum Found {
 
 /// The rules of an unusual frame.
 pub(super) struct Frame {
+    /// Where its expressions are.
+    frames: EhFrame<Bytes>,
     cfa: CfaRule<usize>,
     return_address: RegisterRule<usize>,
     stack_pointer: RegisterRule<usize>,
@@ -77,15 +85,14 @@ fn is_usual(header: &[u8]) -> bool {
 impl Tables {
     pub(super) fn of(object: &Object) -> Option<Tables> {
         let header_start = object.eh_frame_header;
-        let header_bytes = object.bytes_from(header_start)?;
+        let segments = object.segments()?;
+        let header_bytes = segments.containing(header_start)?.bytes_from(header_start)?;
         if !is_usual(header_bytes) {
             return None;
         }
         let bases = BaseAddresses::default().set_eh_frame_hdr(header_start as u64);
         let header = EhFrameHdr::new(header_bytes, NativeEndian).parse(&bases, 8).ok()?;
-        let Pointer::Direct(frames_start) = header.eh_frame_ptr() else { return None };
-        let frames = EhFrame::new(object.bytes_from(usize::try_from(frames_start).ok()?)?, NativeEndian);
-        Some(Tables { header, frames, frames_start, bases: bases.set_eh_frame(frames_start) })
+        Some(Tables { header, bases, segments })
     }
 
     pub(super) fn find(&self, address: usize) -> Option<Found> {
@@ -95,25 +102,26 @@ impl Tables {
         }
     }
 
+    /// Where the last function ends that begins before `address` and has an entry; 0 if there is none.
+    pub(super) fn known_until(&self, address: usize) -> usize {
+        let entry = self.entry_before(address as u64).ok();
+        entry.and_then(|(entry, _)| usize::try_from(entry.end_address()).ok()).unwrap_or(0)
+    }
+
     /// By itself, so that only one of the two takes its room.
     #[inline(never)]
     fn find_with<Room: UnwindContextStorage<usize>>(&self, address: usize) -> Result<Found, Error> {
         let address = address as u64;
-        let table = self.header.table().ok_or(Error::NoUnwindInfoForAddress)?;
-        // By hand, since gimli subtracts without looking which is larger.
-        let Pointer::Direct(entry) = table.lookup(address, &self.bases)? else {
-            return Err(Error::NoUnwindInfoForAddress);
-        };
-        let offset = entry.checked_sub(self.frames_start).and_then(|offset| usize::try_from(offset).ok());
-        let offset = EhFrameOffset(offset.ok_or(Error::NoUnwindInfoForAddress)?);
-        let entry = self.frames.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset)?;
+        let (entry, section) = self.entry_before(address)?;
         if !entry.contains(address) {
             return Err(Error::NoUnwindInfoForAddress);
         }
+        let Section { frames, bases } = section;
         let mut context: UnwindContext<usize, Room> = UnwindContext::new_in();
-        let row = entry.unwind_info_for_address(&self.frames, &self.bases, &mut context, address)?;
+        let row = entry.unwind_info_for_address(&frames, &bases, &mut context, address)?;
         let rule_of = |register| row.register(register).unwrap_or(RegisterRule::SameValue);
         let frame = Frame {
+            frames,
             cfa: row.cfa().clone(),
             return_address: rule_of(X86_64::RA),
             stack_pointer: rule_of(X86_64::RSP),
@@ -126,14 +134,27 @@ impl Tables {
         })
     }
 
-    /// The registers of an unusual frame's caller.
-    pub(super) fn caller(
-        &self,
-        frame: &Frame,
-        registers: &Registers,
-        memory: &mut StackMemory,
-    ) -> Option<Registers> {
-        let cfa = match &frame.cfa {
+    /// The entry of the last function that begins at or before `address`, and the section that it is in.
+    fn entry_before(&self, address: u64) -> Result<(FrameDescriptionEntry<Bytes>, Section), Error> {
+        let none = Error::NoUnwindInfoForAddress;
+        let table = self.header.table().ok_or(none)?;
+        let Pointer::Direct(entry) = table.lookup(address, &self.bases)? else { return Err(none) };
+        // An index may point into several sections: what rewrites a program adds one and leaves the old one in place. So
+        // the whole segment that the entry is in is taken for its section; entries lead back to others by distances.
+        let entry = usize::try_from(entry).map_err(|_| none)?;
+        let segment = self.segments.containing(entry).ok_or(none)?;
+        let offset = EhFrameOffset(entry.wrapping_sub(segment.start));
+        let frames = EhFrame::new(segment.bytes, NativeEndian);
+        let bases = self.bases.clone().set_eh_frame(segment.start as u64);
+        let entry = frames.fde_from_offset(&bases, offset, EhFrame::cie_from_offset)?;
+        Ok((entry, Section { frames, bases }))
+    }
+}
+
+impl Frame {
+    /// The registers of its caller.
+    pub(super) fn caller(&self, registers: &Registers, memory: &mut StackMemory) -> Option<Registers> {
+        let cfa = match &self.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {
                 registers.get(register.0, memory)?.wrapping_add_signed(*offset as isize)
             }
@@ -155,10 +176,10 @@ impl Tables {
             _ => None,
         };
         Some(Registers {
-            instruction_pointer: value(&frame.return_address, None)?,
+            instruction_pointer: value(&self.return_address, None)?,
             // By convention the caller's stack pointer is the CFA.
-            stack_pointer: value(&frame.stack_pointer, Some(cfa))?,
-            frame_pointer: match frame.frame_pointer {
+            stack_pointer: value(&self.stack_pointer, Some(cfa))?,
+            frame_pointer: match self.frame_pointer {
                 RegisterRule::SameValue => registers.frame_pointer,
                 ref rule => FramePointer::Value(value(rule, None)?),
             },
@@ -205,9 +226,7 @@ impl Tables {
         }
         stack.pop()
     }
-}
 
-impl Frame {
     /// The same in the form that can be kept, if it is of that form.
     fn as_rule(&self) -> Option<Rule> {
         if self.is_signal || self.stack_pointer != RegisterRule::SameValue {
@@ -257,14 +276,27 @@ impl Values {
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     let Some((&begin, image)) = bytes.split_first_chunk() else { return };
-    let object = Object::of_bytes(image, u16::from_le_bytes(begin).into());
+    let start = image.as_ptr().expose_provenance();
+    let header = libc::Elf64_Phdr {
+        p_type: libc::PT_LOAD,
+        p_flags: libc::PF_R,
+        p_offset: 0,
+        p_vaddr: 0,
+        p_paddr: 0,
+        p_filesz: image.len() as u64,
+        p_memsz: image.len() as u64,
+        p_align: 1,
+    };
+    // SAFETY: of a local, and gone before it.
+    let headers = unsafe { std::mem::transmute::<&[_], &'static [_]>(std::slice::from_ref(&header)) };
+    let object =
+        Object::of_segments(Segments::new(headers, start), start + usize::from(u16::from_le_bytes(begin)));
     let Some(tables) = Tables::of(&object) else { return };
-    let start = image.as_ptr().addr();
     for address in (0..64).map(|n| start.wrapping_add(n * image.len() / 64)) {
         if let Some(Found::Unusual(frame)) = tables.find(address) {
             let registers = Registers::here();
             let mut memory = StackMemory::of_thread(registers.stack_pointer);
-            let _ = tables.caller(&frame, &registers, &mut memory);
+            let _ = frame.caller(&registers, &mut memory);
         }
     }
 }

@@ -141,6 +141,8 @@ fn dropped(dropped: Dropped) -> String {
         (dropped.missed_removals, "possibly still counted after free"),
         (dropped.low_stack, "without a stack: too little of the thread's own was left"),
         (dropped.truncated_stacks, "with a stack too deep to keep whole"),
+        (dropped.cut_stacks, "with a stack that ends at a function without unwind tables"),
+        (dropped.no_stack, "without a stack: none could be taken"),
     ];
     let counted: Vec<String> = reasons
         .iter()

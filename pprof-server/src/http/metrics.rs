@@ -184,11 +184,19 @@ impl Figures {
             "Mean bytes between two samples. 1: every allocation is recorded and estimates are exact; 0: sampling is off",
             self.sampling_interval,
         )?;
-        let Dropped { stacks_full, live_full, live_busy, missed_removals, low_stack, truncated_stacks } =
-            self.dropped;
+        let Dropped {
+            stacks_full,
+            live_full,
+            live_busy,
+            missed_removals,
+            low_stack,
+            truncated_stacks,
+            cut_stacks,
+            no_stack,
+        } = self.dropped;
         to.counters(
             "alloc_profiler_dropped_samples",
-            "Samples that a figure misses or has too much. stacks_full, low_stack: without their stack, but counted; live_full, \
+            "Samples that a figure misses or has too much. stacks_full, low_stack, no_stack: without their stack, but counted; live_full, \
              live_busy: missing from what is in use; missed_removals: perhaps still in use although freed",
             "reason",
             &[
@@ -197,6 +205,7 @@ impl Figures {
                 ("live_busy", live_busy),
                 ("missed_removals", missed_removals),
                 ("low_stack", low_stack),
+                ("no_stack", no_stack),
             ],
         )?;
         to.counter(
@@ -204,6 +213,12 @@ impl Figures {
             "Samples whose stack was too deep to be kept whole: outermost frames are missing",
             None,
             truncated_stacks,
+        )?;
+        to.counter(
+            "alloc_profiler_cut_stacks",
+            "Samples whose stack ends at a function without unwind tables: outermost frames are missing",
+            None,
+            cut_stacks,
         )?;
         let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples: _ } = self.own_memory;
         to.bytes(
@@ -296,6 +311,8 @@ mod tests {
                 missed_removals: 4,
                 low_stack: 6,
                 truncated_stacks: 5,
+                cut_stacks: 9,
+                no_stack: 10,
             },
             own_memory: OwnMemory { mapped_bytes: 6, limit_bytes: 7, stacks: 8, live_samples: 4 },
             ..alloc_profiler::snapshot()
@@ -317,7 +334,9 @@ mod tests {
             "alloc_profiler_dropped_samples_total{reason=\"stacks_full\"} 1",
             "alloc_profiler_dropped_samples_total{reason=\"missed_removals\"} 4",
             "alloc_profiler_dropped_samples_total{reason=\"low_stack\"} 6",
+            "alloc_profiler_dropped_samples_total{reason=\"no_stack\"} 10",
             "alloc_profiler_truncated_stacks_total 5",
+            "alloc_profiler_cut_stacks_total 9",
             "alloc_profiler_own_memory_bytes 6",
             "alloc_profiler_own_memory_limit_bytes 7",
             "alloc_profiler_stacks 8",

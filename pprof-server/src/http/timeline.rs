@@ -65,6 +65,8 @@ struct Losses {
     missed_removals: u64,
     low_stack: u64,
     truncated_stacks: u64,
+    cut_stacks: u64,
+    no_stack: u64,
 }
 
 #[derive(Serialize)]
@@ -95,8 +97,16 @@ impl Moment {
 
 /// What is kept, and what is at the moment of `now`.
 pub(super) fn json(history: &History, now: &Snapshot, is_installed: bool) -> String {
-    let Dropped { stacks_full, live_full, live_busy, missed_removals, low_stack, truncated_stacks } =
-        now.dropped;
+    let Dropped {
+        stacks_full,
+        live_full,
+        live_busy,
+        missed_removals,
+        low_stack,
+        truncated_stacks,
+        cut_stacks,
+        no_stack,
+    } = now.dropped;
     let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples } = now.own_memory;
     let document = Document {
         period_seconds: history.period().map_or(0, |period| period.as_secs()),
@@ -110,7 +120,16 @@ pub(super) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
             .collect(),
         sampling_interval_bytes: now.sampling_interval,
         is_installed,
-        dropped: Losses { stacks_full, live_full, live_busy, missed_removals, low_stack, truncated_stacks },
+        dropped: Losses {
+            stacks_full,
+            live_full,
+            live_busy,
+            missed_removals,
+            low_stack,
+            truncated_stacks,
+            cut_stacks,
+            no_stack,
+        },
         own_memory: Memory { mapped_bytes, limit_bytes, stacks, live_samples },
         symbols: symbols::of_program(),
     };

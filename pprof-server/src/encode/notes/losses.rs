@@ -33,6 +33,7 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("unknown_stack", unknown_stack),
     ("low_stack", low_stack),
     ("truncated_stack", truncated_stack),
+    ("cut_stack", cut_stack),
     ("stacks_full", stacks_full),
     ("live_full", live_full),
     ("live_busy", live_busy),
@@ -168,6 +169,17 @@ fn truncated_stack(facts: &Facts<'_>) -> Option<Told> {
         format!(
             "{samples}{share} are without their outermost frames, where [truncated] stands, because the stack was deeper \
              than {MAX_STACK_DEPTH} frames: the line that allocated is right, but sums by caller (cum) are too low"
+        )
+    })
+}
+
+fn cut_stack(facts: &Facts<'_>) -> Option<Told> {
+    facts.counted(facts.snapshot.dropped.cut_stacks, |samples| {
+        format!(
+            "{samples} are without their outermost frames because a function on the way, the last of each such stack, has \
+             no unwind tables and no frame pointer that could be verified: the line that allocated is right, but sums by \
+             caller (cum) are too low; compile C with -fasynchronous-unwind-tables or -fno-omit-frame-pointer, and give \
+             assembly .cfi directives"
         )
     })
 }

@@ -197,10 +197,12 @@ mod tests {
             missed_removals: 4,
             low_stack: 5,
             truncated_stacks: 6,
+            cut_stacks: 8,
+            no_stack: 0,
         };
         let lost = Snapshot { dropped, ..snapshot() };
         let lines = told_of(&lost);
-        assert_eq!(lines.len(), 8, "{lines:?}");
+        assert_eq!(lines.len(), 9, "{lines:?}");
         let start = "1 sample (0.5 % of those taken) stand under [profiler overflow] because the limit on ";
         assert!(lines.iter().any(|line| line.starts_with(start)), "{lines:?}");
         assert!(lines.iter().all(|line| !line.starts_with('#') && !line.contains('\n')));
@@ -210,6 +212,7 @@ mod tests {
             [
                 ("low_stack", 0.025),
                 ("truncated_stack", 0.03),
+                ("cut_stack", 0.04),
                 ("stacks_full", 0.005),
                 ("live_full", 0.01),
                 ("live_busy", 0.015),

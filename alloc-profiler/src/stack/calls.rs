@@ -1,0 +1,124 @@
+//! Code without unwind tables, as of C compiled with `-fno-asynchronous-unwind-tables` and of assembly: whether its caller's
+//! frame is where the frame pointer says, by what the machine code itself says.
+//!
+//! A frame pointer alone proves nothing: without tables nobody tells whether a function keeps one, and if it does not, the
+//! register leads to the frame of some caller further out, or anywhere. So it is believed only if all of this holds:
+//!
+//! - above it lies an address right after a call instruction, in code of an object;
+//! - that call leads, by itself or through the slot that it names, to a function that begins by setting a frame pointer up;
+//! - this function is the one that we are in: it begins before us in the same segment, with no other that has tables in
+//!   between;
+//! - nothing between the stack pointer and the frame pointer looks like a return from a call to a function in
+//!   between: that would be ours, one without a frame pointer, called by one that has one.
+//!
+//! Path: *allocation path*, sampled allocations only, and of these only addresses without a rule.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::memory::StackMemory;
+use super::objects::{self, Object};
+use super::registers::Registers;
+use super::segments::Segment;
+
+/// A function that is longer than this is none.
+const MAX_FUNCTION_BYTES: usize = 1 << 20;
+/// A frame that is larger is not looked through, and so not believed.
+const MAX_FRAME_BYTES: usize = 64 << 10;
+/// Instructions that compilers put between those that set up a frame pointer.
+const MAX_PROLOGUE_BYTES: usize = 32;
+const WORD_BYTES: usize = size_of::<usize>();
+
+/// Whether the function that `address` is in, of `object` and without tables, keeps a frame pointer, and `registers` has
+/// it. `known_until` is the end of the code before `address` that there are tables of.
+pub(super) fn keeps_frame_pointer(
+    object: &Object,
+    address: usize,
+    known_until: usize,
+    registers: &Registers,
+    memory: &mut StackMemory,
+) -> bool {
+    let Some(code) = code_at(object, address) else { return false };
+    let stack_pointer = registers.stack_pointer;
+    let Some(frame_pointer) = registers.frame_pointer(memory) else { return false };
+    let frame_bytes = frame_pointer.wrapping_sub(stack_pointer);
+    if frame_bytes > MAX_FRAME_BYTES || !frame_bytes.is_multiple_of(WORD_BYTES) {
+        return false;
+    }
+    let caller = memory.read(frame_pointer.wrapping_add(WORD_BYTES));
+    let Some(function) = caller.and_then(called_function) else { return false };
+    let is_ours = function <= address
+        && function >= known_until
+        && address.wrapping_sub(function) < MAX_FUNCTION_BYTES
+        && sets_up_frame_pointer(&code, function);
+    is_ours
+        && (0..frame_bytes / WORD_BYTES).all(|index| {
+            let word = memory.read(stack_pointer.wrapping_add(index.wrapping_mul(WORD_BYTES)));
+            word.is_some_and(|word| {
+                !called_function(word).is_some_and(|called| called > function && called <= address)
+            })
+        })
+}
+
+/// The code segment that `address` is in.
+fn code_at(object: &Object, address: usize) -> Option<Segment> {
+    object.segments()?.containing(address).filter(|segment| segment.is_code)
+}
+
+/// The function that the call before `return_address` leads to, if there is one whose target is known.
+fn called_function(return_address: usize) -> Option<usize> {
+    // Most words are none.
+    if return_address < 1 << 16 || return_address >> 47 != 0 {
+        return None;
+    }
+    let object = objects::find(return_address.wrapping_sub(1))?;
+    let code = code_at(&object, return_address.wrapping_sub(1))?;
+    let instruction = |bytes: usize| code.bytes_from(return_address.wrapping_sub(bytes));
+    let target =
+        |distance: &[u8; 4]| return_address.wrapping_add_signed(i32::from_ne_bytes(*distance) as isize);
+    // call rel32
+    if let Some([0xE8, distance @ ..]) = instruction(5)?.first_chunk::<5>() {
+        let distance = distance.first_chunk()?;
+        let function = target(distance);
+        return Some(behind_stub(&object, function).unwrap_or(function));
+    }
+    // call [rip + rel32]
+    match instruction(6)?.first_chunk::<6>() {
+        Some([0xFF, 0x15, distance @ ..]) => word_of(&object, target(distance.first_chunk()?)),
+        _ => None,
+    }
+}
+
+/// Where the function lies that `stub` of an object jumps to, as those do by which functions of others are called.
+fn behind_stub(object: &Object, stub: usize) -> Option<usize> {
+    let code = code_at(object, stub)?.bytes_from(stub)?;
+    let without = |code: &'static [u8], prefix: &[u8]| code.strip_prefix(prefix).unwrap_or(code);
+    // endbr64; bnd
+    let jump = without(without(code, &[0xF3, 0x0F, 0x1E, 0xFA]), &[0xF2]);
+    // jmp [rip + rel32]
+    let [0xFF, 0x25, a, b, c, d, rest @ ..] = jump else { return None };
+    let next = stub.wrapping_add(code.len().wrapping_sub(rest.len()));
+    word_of(object, next.wrapping_add_signed(i32::from_ne_bytes([*a, *b, *c, *d]) as isize))
+}
+
+/// A word of an object's data: where the loader keeps the address of a function.
+fn word_of(object: &Object, address: usize) -> Option<usize> {
+    let bytes = object.segments()?.containing(address)?.bytes_from(address)?;
+    if bytes.len() < WORD_BYTES || !address.is_multiple_of(WORD_BYTES) {
+        return None;
+    }
+    // SAFETY: in a segment of an object that is loaded, and aligned. The loader may store to it meanwhile, a whole word at
+    // once.
+    let word = unsafe { &*std::ptr::with_exposed_provenance::<AtomicUsize>(address) };
+    Some(word.load(Relaxed))
+}
+
+/// Whether a function begins with `push rbp` and `mov rbp, rsp`, or with some other instructions in between.
+fn sets_up_frame_pointer(code: &Segment, function: usize) -> bool {
+    const PUSH: u8 = 0x55;
+    const MOVES: [[u8; 3]; 2] = [[0x48, 0x89, 0xE5], [0x48, 0x8B, 0xEC]];
+    let Some(begin) = code.bytes_from(function) else { return false };
+    let begin = begin.get(..MAX_PROLOGUE_BYTES).unwrap_or(begin);
+    let Some(push) = begin.iter().position(|&byte| byte == PUSH) else { return false };
+    let after = begin.get(push.wrapping_add(1)..).unwrap_or(&[]);
+    after.windows(3).any(|window| MOVES.iter().any(|instruction| window == instruction))
+}

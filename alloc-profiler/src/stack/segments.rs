@@ -1,0 +1,155 @@
+//! Which parts of an object are in memory: its loaded segments, by its program headers.
+//!
+//! Between segments there may be gaps that nobody can read: where a program is linked for larger pages than the
+//! machine has, and where a tool has put code or tables at the end of the file. So whatever is read of an object
+//! is bounded by the segment that it is in, not by where the object begins and ends.
+//!
+//! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
+
+use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PF_X, PT_LOAD};
+
+/// An object's program headers, as they are in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Segments {
+    headers: &'static [Elf64_Phdr],
+    /// What the loader added to the addresses in them.
+    load_bias: usize,
+}
+
+/// A loaded segment's bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) start: usize,
+    pub(super) bytes: &'static [u8],
+    pub(super) is_code: bool,
+}
+
+impl Segments {
+    pub(super) const fn new(headers: &'static [Elf64_Phdr], load_bias: usize) -> Segments {
+        Segments { headers, load_bias }
+    }
+
+    pub(super) fn headers(&self) -> &'static [Elf64_Phdr] {
+        self.headers
+    }
+
+    pub(super) fn load_bias(&self) -> usize {
+        self.load_bias
+    }
+
+    /// Those of the object whose first page this is, if the page has them: linkers put them there.
+    pub(super) fn in_page(page: &'static [u8], load_bias: usize) -> Option<Segments> {
+        const MAGIC: &[u8] = b"\x7fELF\x02\x01\x01";
+        if !page.starts_with(MAGIC) || page.len() < size_of::<Elf64_Ehdr>() {
+            return None;
+        }
+        let (begin, header) = (page.as_ptr(), page.as_ptr().cast::<Elf64_Ehdr>());
+        // SAFETY: the page is as long as a file header, which consists of integers.
+        let header = unsafe { header.read_unaligned() };
+        let count = usize::from(header.e_phnum);
+        let offset = usize::try_from(header.e_phoff).ok()?;
+        let end = offset.checked_add(count.checked_mul(size_of::<Elf64_Phdr>())?)?;
+        let is_usual = usize::from(header.e_phentsize) == size_of::<Elf64_Phdr>();
+        let first = begin.wrapping_add(offset).cast::<Elf64_Phdr>();
+        if !is_usual || end > page.len() || !first.is_aligned() {
+            return None;
+        }
+        // SAFETY: they lie in the page, aligned, and consist of integers.
+        Some(Segments { headers: unsafe { std::slice::from_raw_parts(first, count) }, load_bias })
+    }
+
+    /// The segment that `address` is in, if it can be read.
+    pub(super) fn containing(&self, address: usize) -> Option<Segment> {
+        self.headers.iter().find_map(|header| {
+            if header.p_type != PT_LOAD || header.p_flags & PF_R == 0 {
+                return None;
+            }
+            let start = self.load_bias.wrapping_add(usize::try_from(header.p_vaddr).ok()?);
+            let length =
+                usize::try_from(header.p_memsz).ok().filter(|&length| isize::try_from(length).is_ok())?;
+            if address.wrapping_sub(start) >= length {
+                return None;
+            }
+            // SAFETY: the loader, or the kernel for the program, has mapped the whole segment so that it can be read,
+            // and the object is not being unloaded, since a function of it is on our stack. We are the only users of
+            // the slice, and done with it before that function goes on. Code and unwind tables are written by nobody.
+            let bytes =
+                unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(start), length) };
+            Some(Segment { start, bytes, is_code: header.p_flags & PF_X != 0 })
+        })
+    }
+}
+
+impl Segment {
+    /// From `address` to the end.
+    pub(super) fn bytes_from(&self, address: usize) -> Option<&'static [u8]> {
+        self.bytes.get(address.checked_sub(self.start)?..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(kind: u32, flags: u32, address: u64, bytes: u64) -> Elf64_Phdr {
+        Elf64_Phdr {
+            p_type: kind,
+            p_flags: flags,
+            p_offset: 0,
+            p_vaddr: address,
+            p_paddr: address,
+            p_filesz: bytes,
+            p_memsz: bytes,
+            p_align: 0x20_0000,
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_gap_is_in_no_segment() {
+        let memory: &'static [u8] = Box::leak(vec![7; 0x3000].into());
+        let headers: &'static [Elf64_Phdr] = Box::leak(Box::new([
+            header(libc::PT_GNU_EH_FRAME, PF_R, 0x800, 16),
+            header(PT_LOAD, PF_R, 0, 0x1000),
+            header(PT_LOAD, PF_R | PF_X, 0x2000, 0x800),
+            header(PT_LOAD, PF_X, 0x2800, 0x800),
+            header(PT_LOAD, PF_R, 0x1000, u64::MAX),
+        ]));
+        let base = memory.as_ptr().expose_provenance();
+        let segments = Segments::new(headers, base);
+        let at = |offset: usize| {
+            let segment = segments.containing(base + offset)?;
+            Some((segment.start - base, segment.bytes.len(), segment.is_code))
+        };
+        assert_eq!(at(0x800), Some((0, 0x1000, false)));
+        assert_eq!((at(0x1000), at(0x1fff), at(0x2800)), (None, None, None), "gaps, and what cannot be read");
+        assert_eq!(at(0x2000), Some((0x2000, 0x800, true)));
+        assert_eq!(segments.containing(base - 1).map(|segment| segment.start), None);
+        let segment = segments.containing(base + 0x2000).unwrap();
+        assert_eq!(segment.bytes_from(base + 0x2700).map(<[u8]>::len), Some(0x100));
+        assert_eq!(segment.bytes_from(base), None);
+    }
+
+    #[test]
+    fn only_a_page_with_the_headers_in_it_is_believed() {
+        #[repr(align(8))]
+        struct Page([u8; 4096]);
+        let page = |change: fn(&mut [u8; 4096])| -> &'static [u8] {
+            let mut page = Box::new(Page([0; 4096]));
+            page.0[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+            page.0[32] = 64;
+            page.0[54] = 56;
+            page.0[56] = 3;
+            change(&mut page.0);
+            &Box::leak(page).0
+        };
+        let count = |page| Segments::in_page(page, 0).map(|segments| segments.headers.len());
+        assert_eq!(count(page(|_| ())), Some(3));
+        assert_eq!(count(page(|page| page[0] = 0)), None);
+        assert_eq!(count(page(|page| page[54] = 32)), None, "of another size");
+        assert_eq!(count(page(|page| page[33] = 0x10)), None, "beyond the page");
+        assert_eq!(count(page(|page| page[39] = 0xff)), None);
+        assert_eq!(count(page(|page| page[32] = 65)), None, "not aligned");
+        assert_eq!(count(page(|page| page[56] = 73)), None, "too many");
+        assert_eq!(count(&page(|_| ())[..40]), None);
+    }
+}
