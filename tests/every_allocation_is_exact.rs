@@ -37,8 +37,12 @@ fn exactly(what: &str, work: impl FnOnce()) -> Snapshot {
     work();
     let counts = Counts::now().since(counts_before);
     let growth = snapshot().since(&before);
-    let Totals { alloc_objects, alloc_bytes, alloc_samples, inuse_objects, inuse_bytes, inuse_samples } =
-        growth.totals();
+    let totals = growth.totals();
+    let Totals {
+        alloc_objects, alloc_bytes, alloc_samples, inuse_objects, inuse_bytes, inuse_samples, ..
+    } = totals;
+    assert_eq!(totals.alloc_bytes_variance, 0.0, "{what}: no error");
+    assert_eq!(totals.inuse_bytes_variance, 0.0, "{what}: no error");
     let expected = (counts.allocated_objects as f64, counts.allocated_bytes as f64);
     assert_eq!((alloc_objects, alloc_bytes), expected, "{what}: allocated");
     assert_eq!(

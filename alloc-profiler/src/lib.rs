@@ -19,9 +19,9 @@
 //! # How exact it is
 //!
 //! Estimates are unbiased for any mix of block sizes: each sample is weighed with the reciprocal of its
-//! probability when it is taken. A sum over `n` samples has a relative standard error of about `1 / sqrt(n)`,
-//! so 100 samples (some 50 MiB of small blocks at the default interval) mean ±10 %. At an interval of 1 every
-//! allocation is sampled and every figure is exact.
+//! probability when it is taken. How far an estimate may be off follows from these weights too, and stands beside it
+//! ([`Totals`]): 100 samples of small blocks (some 50 MiB at the default interval) mean ±10 %, a block much larger than
+//! the interval is sampled with certainty and has no error, and at an interval of 1 every allocation is.
 //!
 //! # What it cannot see
 //!
@@ -51,6 +51,7 @@ mod libraries;
 mod live;
 mod size_class;
 mod stacks;
+mod variance;
 
 #[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
 mod snapshot;
@@ -74,7 +75,7 @@ pub use libraries::{Library, libraries, page_fingerprint, untagged};
 pub use release::release_free_memory;
 pub use size_class::size_class;
 pub use snapshot::{
-    AgeTotals, Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot,
+    AgeTotals, Births, Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot,
     snapshot_with_ages,
 };
 pub use stack::MAX_STACK_DEPTH;

@@ -14,7 +14,7 @@ use crate::live::{self, LiveSample, Lost, Place};
 use crate::sampler::Pause;
 use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::stacks::{self, Site};
-use crate::{c_library, drops, filter};
+use crate::{c_library, drops, filter, snapshot};
 
 /// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
 /// before anyone else can know the address.
@@ -54,8 +54,12 @@ fn count(place: Place, address: usize, size: usize, weight: f64, site: &Site) {
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
     }
+    // As the live table keeps it: what is in use is summed up from there, and must never be more than what was
+    // allocated. That changes an estimate by some 10^-8 of itself.
+    let weight = f64::from(weight as f32);
     site.add(size, weight);
-    insert(place, &LiveSample { address, size, weight, site_id: site.id(), born: c_library::ticks() });
+    let (born, after_snapshot) = (c_library::ticks(), snapshot::begun());
+    insert(place, &LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot });
 }
 
 /// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.

@@ -15,8 +15,8 @@ use crate::control::Limits;
 use crate::drops;
 use crate::fork::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
-use crate::size_class;
 use crate::stack::{EMPTY_HASH, Frames};
+use crate::{Totals, size_class, variance};
 
 /// Heads of the lists: chains stay short up to some hundred thousand stacks.
 const BUCKETS: usize = 1 << 16;
@@ -63,6 +63,9 @@ pub(crate) struct Site {
     samples: AtomicU64,
     objects: Sum,
     bytes: Sum,
+    /// Of these two sums: see `variance`.
+    objects_variance: Sum,
+    bytes_variance: Sum,
 }
 
 impl Site {
@@ -76,6 +79,8 @@ impl Site {
             samples: AtomicU64::new(0),
             objects: Sum::zero(),
             bytes: Sum::zero(),
+            objects_variance: Sum::zero(),
+            bytes_variance: Sum::zero(),
         }
     }
 
@@ -95,20 +100,27 @@ impl Site {
     }
 
     fn add_weighted(&self, size: usize, weight: f64) {
+        let size = size as f64;
+        let variance = variance::of_objects(weight);
         self.objects.add(weight);
-        self.bytes.add(weight * size as f64);
+        self.bytes.add(weight * size);
+        self.objects_variance.add(variance);
+        self.bytes_variance.add(variance * size * size);
         self.samples.fetch_add(1, Relaxed);
     }
 
-    /// Objects, bytes, samples.
-    pub(crate) fn allocated(&self) -> (f64, f64, u64) {
+    /// What it ever allocated; nothing of what is in use.
+    pub(crate) fn allocated(&self) -> Totals {
         let singles = self.single_samples.load(Relaxed);
         let single_bytes = self.single_bytes.load(Relaxed);
-        (
-            self.objects.get() + singles as f64,
-            self.bytes.get() + single_bytes as f64,
-            self.samples.load(Relaxed).wrapping_add(singles),
-        )
+        Totals {
+            alloc_objects: self.objects.get() + singles as f64,
+            alloc_bytes: self.bytes.get() + single_bytes as f64,
+            alloc_samples: self.samples.load(Relaxed).wrapping_add(singles) as i64,
+            alloc_objects_variance: self.objects_variance.get(),
+            alloc_bytes_variance: self.bytes_variance.get(),
+            ..Totals::default()
+        }
     }
 
     fn is_used(&self) -> bool {
@@ -261,9 +273,9 @@ pub(crate) fn begin_anew(_: &Alone) {
     NEXT_STACK_ID.store(0, Relaxed);
     NEXT_SITE_ID.store(size_class::COUNT as u32, Relaxed);
     for site in OVERFLOW.iter().filter(|site| site.is_used()) {
-        let sums = [&site.objects.0, &site.bytes.0];
+        let sums = [&site.objects, &site.bytes, &site.objects_variance, &site.bytes_variance];
         let counts = [&site.single_samples, &site.single_bytes, &site.samples];
-        sums.into_iter().chain(counts).for_each(|sum| sum.store(0, Relaxed));
+        sums.map(|sum| &sum.0).into_iter().chain(counts).for_each(|sum| sum.store(0, Relaxed));
     }
 }
 

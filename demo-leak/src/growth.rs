@@ -6,13 +6,9 @@
 //! 1. at least 1 MiB: less is no leak worth a night's sleep, and programs warm up; and
 //! 2. more than 3 standard errors above zero, which chance alone does about once in 740 looks.
 //!
-//! The standard error: blocks that lived through both snapshots are the same samples in both and cancel out.
-//! The rest of the difference is samples that came and stayed, minus samples of old blocks that went:
-//! `growth = came - went`. Each is a count of blocks that were sampled with probability p, so its variance is
-//! `(1 - p)` times itself, and that of the growth is `(1 - p) × (came + went) = (1 - p) × (growth + 2 × went)`.
-//! How many old samples went is not recorded, but they are at most those that were there before, and at most
-//! all those freed in between; the smaller of the two makes the error, if anything, too large. And p is known:
-//! an object sampled with probability p stands for `1 / p`, so it is samples by estimated objects.
+//! The standard error is the profiler's own (docs/sampling.md): blocks that lived through both snapshots are the same
+//! samples in both and cancel out; those that came and those that went make the difference uncertain, each by its own
+//! weight.
 //!
 //! Of small blocks, where nothing old went, 10 samples are enough (10 > 3 × √10): 5 MiB at the default
 //! interval. A pool that churns needs more; blocks much larger than the interval, or an interval of 1, are
@@ -46,8 +42,6 @@ pub(crate) struct Growth {
     pub(crate) line: Line,
     /// The difference; all of it estimates but the sample counts.
     pub(crate) totals: Totals,
-    /// Samples of this line in use at the first snapshot.
-    samples_before: i64,
     /// How old what is in use is, on the stack that grew most.
     pub(crate) ages: Option<Ages>,
     /// Who called, in our own code: from the stack that grew most, without its leaf, outermost last.
@@ -57,16 +51,11 @@ pub(crate) struct Growth {
 /// Every line that holds more than before, the most first. Ages are known if `after` has them.
 pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth> {
     let options = ProfileOptions::default();
-    let mut samples_before: HashMap<Line, i64> = HashMap::new();
-    for row in top_table(before, &options).rows {
-        *samples_before.entry(leaf(&row)).or_default() += row.totals.inuse_samples;
-    }
     // Rows are stacks, the largest first; several may end in one line.
     let mut by_line: HashMap<Line, Growth> = HashMap::new();
     for row in top_table(&after.since(before), &options).rows {
         let line = leaf(&row);
         let growth = by_line.entry(line.clone()).or_insert_with(|| Growth {
-            samples_before: samples_before.get(&line).copied().unwrap_or(0),
             line,
             totals: Totals::default(),
             ages: row.ages,
@@ -81,26 +70,16 @@ pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth>
 }
 
 impl Growth {
-    /// One standard error of `totals.inuse_samples`.
-    fn standard_error_samples(&self) -> f64 {
-        let Totals { inuse_samples, inuse_objects, alloc_samples, .. } = self.totals;
-        let freed = alloc_samples - inuse_samples;
-        let went = freed.clamp(0, self.samples_before.max(0));
-        let probability =
-            if inuse_objects > 0.0 { (inuse_samples as f64 / inuse_objects).clamp(0.0, 1.0) } else { 0.0 };
-        ((1.0 - probability) * (inuse_samples + 2 * went).max(1) as f64).sqrt()
-    }
-
     /// One standard error of `totals.inuse_bytes`.
     pub(crate) fn standard_error_bytes(&self) -> f64 {
-        let bytes_per_sample = self.totals.inuse_bytes / self.totals.inuse_samples.max(1) as f64;
-        self.standard_error_samples() * bytes_per_sample
+        // Only what grew is listed, so there are samples.
+        self.totals.inuse_bytes_standard_error().unwrap_or(f64::INFINITY)
     }
 
     /// True if this is more than warming up and chance.
     pub(crate) fn counts(&self) -> bool {
         self.totals.inuse_bytes >= LEAST_BYTES
-            && self.totals.inuse_samples as f64 > STANDARD_ERRORS * self.standard_error_samples()
+            && self.totals.inuse_bytes > STANDARD_ERRORS * self.standard_error_bytes()
     }
 }
 
@@ -162,47 +141,37 @@ impl fmt::Display for Growth {
 mod tests {
     use super::*;
 
-    /// Growth of blocks of `object_bytes`, all of one size, at the default interval.
-    fn growth_of(object_bytes: f64, inuse_samples: i64, alloc_samples: i64, samples_before: i64) -> Growth {
-        let objects_per_sample = 1.0 / (1.0 - (-object_bytes / 524288.0).exp());
-        let inuse_objects = inuse_samples as f64 * objects_per_sample;
+    /// Growth by `came` samples of blocks of `object_bytes`, at the default interval, while `went` others were freed.
+    fn growth_of(object_bytes: f64, came: i64, went: i64) -> Growth {
+        let weight = -1.0 / (-object_bytes / 524288.0).exp_m1();
+        let inuse_objects = (came - went) as f64 * weight;
         Growth {
             ages: None,
             line: Line { function: String::new(), file: String::new(), line: 0 },
             totals: Totals {
-                inuse_samples,
-                alloc_samples,
+                inuse_samples: came - went,
+                alloc_samples: came,
                 inuse_objects,
                 inuse_bytes: inuse_objects * object_bytes,
+                inuse_bytes_variance: (came + went) as f64
+                    * (weight * (weight - 1.0) * object_bytes * object_bytes),
                 ..Totals::default()
             },
-            samples_before,
             callers: Vec::new(),
         }
     }
 
-    fn growth(inuse_samples: i64, alloc_samples: i64, samples_before: i64) -> Growth {
-        growth_of(100.0, inuse_samples, alloc_samples, samples_before)
-    }
-
     #[test]
     fn ten_samples_that_stay_count_and_eight_do_not() {
-        assert!(growth(10, 10, 0).counts());
-        assert!(!growth(8, 8, 0).counts());
-    }
-
-    #[test]
-    fn what_was_there_all_along_does_not_blur_it() {
-        assert!(growth(10, 10, 1000).counts());
+        assert!(growth_of(100.0, 10, 0).counts());
+        assert!(!growth_of(100.0, 8, 0).counts());
     }
 
     #[test]
     fn a_pool_that_churns_needs_more() {
         // 100 old blocks went and 120 new ones stayed: 20 is within 3 × √220.
-        assert!(!growth(20, 120, 100).counts());
-        assert!(growth(60, 160, 100).counts());
-        // Short-lived blocks in between say nothing about old ones.
-        assert!(growth(20, 5000, 0).counts());
+        assert!(!growth_of(100.0, 120, 100).counts());
+        assert!(growth_of(100.0, 160, 100).counts());
     }
 
     #[test]
@@ -219,15 +188,16 @@ mod tests {
 
     #[test]
     fn what_is_always_sampled_has_no_error() {
-        let big = growth_of(100.0 * LEAST_BYTES, 1, 1, 0);
+        let big = growth_of(100.0 * LEAST_BYTES, 1, 0);
         assert!(big.standard_error_bytes() < 1.0 && big.counts(), "{big}");
-        let middling = growth_of(0.6 * LEAST_BYTES, 2, 2, 0);
+        let middling = growth_of(0.6 * LEAST_BYTES, 2, 0);
         assert!(middling.standard_error_bytes() > 1000.0, "{middling}");
     }
 
     #[test]
     fn few_bytes_do_not_count_however_exact() {
-        let mut exact = growth(500, 500, 0);
+        let mut exact = growth_of(100.0, 500, 0);
+        exact.totals.inuse_bytes_variance = 0.0;
         exact.totals.inuse_objects = 500.0;
         exact.totals.inuse_bytes = 50_000.0;
         assert!(!exact.counts());

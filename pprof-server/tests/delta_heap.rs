@@ -64,7 +64,9 @@ fn clients_do_not_take_each_other_s_deltas() {
     assert_eq!(of_work(&second), [(70_000, 140_000), (90_000, 0)]);
     let passed = before_first.elapsed().as_nanos() as i64;
     assert!((300_000_000..=passed).contains(&second.duration_nanos), "{}", second.duration_nanos);
-    assert_eq!(second.time_nanos - first.time_nanos, second.duration_nanos);
+    // Times are by one clock and durations by another: they agree as long as nobody sets the first.
+    let difference = second.time_nanos - first.time_nanos - second.duration_nanos;
+    assert!(difference.abs() < 1_000_000_000, "{difference}");
 
     // Nothing new on these stacks: what is in use stays, what is not, goes.
     assert_eq!(of_work(&call(address, "?client=a")), [(0, 140_000), (0, 0)]);

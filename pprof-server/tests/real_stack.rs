@@ -2,7 +2,7 @@
 
 use alloc_profiler::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use pprof_server::{Frames, ProfileKind, ProfileOptions, Symbolize, heap_profile, heap_text, top_table};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use workspace_tests::{check_valid, go_tool_pprof, scraper_rules};
 
 mod leak {
@@ -51,6 +51,10 @@ fn totals(samples: i64, size: u64, interval: u64) -> Totals {
         inuse_objects: objects,
         inuse_bytes: objects * size as f64,
         inuse_samples: samples,
+        alloc_objects_variance: 2.0 * objects * (weight - 1.0),
+        alloc_bytes_variance: 2.0 * objects * (weight - 1.0) * (size * size) as f64,
+        inuse_objects_variance: objects * (weight - 1.0),
+        inuse_bytes_variance: objects * (weight - 1.0) * (size * size) as f64,
     }
 }
 
@@ -60,7 +64,7 @@ fn stack(return_addresses: Vec<usize>, sizes: &[(u64, i64)], interval: u64) -> S
         .map(|&(size, samples)| SizeTotals {
             size_class: size,
             totals: totals(samples, size, interval),
-            ages: Vec::new(),
+            ..SizeTotals::default()
         })
         .collect();
     StackTotals {
@@ -75,6 +79,8 @@ fn snapshot(interval: u64) -> Snapshot {
     let mut truncated = stack(leak::handle_connection(3), &[(96, 2)], interval);
     truncated.trace.is_truncated = true;
     Snapshot {
+        number: 1,
+        taken_at_monotonic: Instant::now(),
         taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         duration: None,
         sampling_interval: interval,
@@ -85,7 +91,11 @@ fn snapshot(interval: u64) -> Snapshot {
             truncated,
             stack(vec![0x5000], &[(16, 0)], interval),
         ],
-        overflow: vec![SizeTotals { size_class: 128, totals: totals(4, 128, interval), ages: Vec::new() }],
+        overflow: vec![SizeTotals {
+            size_class: 128,
+            totals: totals(4, 128, interval),
+            ..SizeTotals::default()
+        }],
         dropped: Dropped { stacks_full: 8, truncated_stacks: 2, ..Dropped::default() },
         own_memory: OwnMemory { mapped_bytes: 4 << 20, limit_bytes: 64 << 20, stacks: 5, live_samples: 530 },
     }

@@ -35,7 +35,7 @@ fn replace_own_file_and_look() {
             return_addresses: ips.frames().iter().map(|frame| frame.ip() as usize).collect(),
             is_truncated: false,
         },
-        by_size: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
+        by_size: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
     };
     let snapshot = Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() };
     let table = top_table(&snapshot, &ProfileOptions::default());

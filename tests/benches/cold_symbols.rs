@@ -44,7 +44,7 @@ fn scattered_snapshot() -> Snapshot {
     let stack = |address| StackTotals {
         id: 0,
         trace: StackTrace { return_addresses: [address].into(), is_truncated: false },
-        by_size: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
+        by_size: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
     };
     Snapshot { stacks: scattered().into_iter().map(stack).collect(), ..alloc_profiler::snapshot() }
 }

@@ -377,7 +377,8 @@ mod tests {
             if generator.random_bool(0.55) && !model.contains_key(&address) {
                 let (size, weight) = (step as usize, step as f64);
                 let (site_id, born) = (step as u32, u32::MAX - step as u32);
-                let sample = LiveSample { address, size, weight, site_id, born };
+                let after_snapshot = step as u32 ^ 0xFFFF_0000;
+                let sample = LiveSample { address, size, weight, site_id, born, after_snapshot };
                 assert_eq!(insert(&sample), Ok(()));
                 model.insert(address, sample);
             } else {

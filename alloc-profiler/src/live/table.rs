@@ -29,11 +29,20 @@ static SPARES: [SpinLock<Option<&'static Table>>; usize::BITS as usize] =
 pub(crate) struct LiveSample {
     pub(crate) address: usize,
     pub(crate) size: usize,
-    /// Objects that it stands for.
+    /// Objects that it stands for. Kept with the 24 bits of an `f32`.
     pub(crate) weight: f64,
     pub(crate) site_id: u32,
     /// When it was allocated, by [`c_library::ticks`](crate::c_library::ticks).
     pub(crate) born: u32,
+    /// The number of the last snapshot that had begun by then.
+    pub(crate) after_snapshot: u32,
+}
+
+impl LiveSample {
+    /// Whether it might as well not have been sampled.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.weight > 1.0
+    }
 }
 
 /// Changed under the lock of the shard that has it.
@@ -41,7 +50,7 @@ pub(super) struct Table {
     /// All of the table's memory: the keys, then the values.
     words: &'static [AtomicU64],
     pub(super) keys: &'static [AtomicU64],
-    /// For each key: size, weight, site and birth.
+    /// For each key: size, weight and number of the last snapshot, site and birth.
     pub(super) values: &'static [[AtomicU64; 3]],
     next_spare: AtomicRef<Table>,
     /// Its pages are the system's at present.
@@ -75,13 +84,18 @@ fn is_address(key: usize) -> bool {
 }
 
 /// The record in a slot, if there is one.
-fn sample(address: usize, [size, weight, site_and_birth]: &[AtomicU64; 3]) -> Option<LiveSample> {
+fn sample(
+    address: usize,
+    [size, weight_and_snapshot, site_and_birth]: &[AtomicU64; 3],
+) -> Option<LiveSample> {
     is_address(address).then(|| {
+        let weight_and_snapshot = weight_and_snapshot.load(Relaxed);
         let site_and_birth = site_and_birth.load(Relaxed);
         LiveSample {
             address,
             size: size.load(Relaxed) as usize,
-            weight: f64::from_bits(weight.load(Relaxed)),
+            weight: f64::from(f32::from_bits(weight_and_snapshot as u32)),
+            after_snapshot: (weight_and_snapshot >> 32) as u32,
             site_id: site_and_birth as u32,
             born: (site_and_birth >> 32) as u32,
         }
@@ -181,11 +195,12 @@ impl Table {
 
     #[inline]
     pub(super) fn set(&self, slot: usize, sample: &LiveSample) {
-        if let (Some(key), Some([size, weight, site_and_birth])) =
+        if let (Some(key), Some([size, weight_and_snapshot, site_and_birth])) =
             (self.keys.get(slot), self.values.get(slot))
         {
+            let weight = (sample.weight as f32).to_bits();
             size.store(sample.size as u64, Relaxed);
-            weight.store(sample.weight.to_bits(), Relaxed);
+            weight_and_snapshot.store(u64::from(sample.after_snapshot) << 32 | u64::from(weight), Relaxed);
             site_and_birth.store(u64::from(sample.born) << 32 | u64::from(sample.site_id), Relaxed);
             key.store(sample.address as u64, Relaxed);
         }

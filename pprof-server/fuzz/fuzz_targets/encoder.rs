@@ -24,6 +24,9 @@ fn totals(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Resul
         inuse_objects,
         inuse_bytes: inuse_objects * size,
         inuse_samples: inuse_objects as i64,
+        alloc_bytes_variance: f64::from(u32::arbitrary(bytes)?),
+        inuse_bytes_variance: f64::from(u32::arbitrary(bytes)?),
+        ..Totals::default()
     })
 }
 
@@ -36,7 +39,7 @@ fn sizes(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result
             // Nobody allocates 0 bytes.
             size_class: u64::from(class) + 1,
             totals: totals(bytes, is_difference)?,
-            ages: Vec::new(),
+            ..SizeTotals::default()
         })
     };
     classes.into_iter().map(size).collect()

@@ -20,7 +20,7 @@ fn group(age: Duration) -> u64 {
 pub(crate) fn parts(size: &SizeTotals) -> (Totals, impl Iterator<Item = (u64, Totals)>) {
     let by_group = size.ages.chunk_by(|a, b| group(a.age) == group(b.age)).map(|ages| {
         let mut totals = Totals::default();
-        for &AgeTotals { objects, bytes, samples, .. } in ages {
+        for &AgeTotals { objects, bytes, samples, objects_variance, bytes_variance, .. } in ages {
             totals += Totals {
                 alloc_objects: objects,
                 alloc_bytes: bytes,
@@ -28,12 +28,16 @@ pub(crate) fn parts(size: &SizeTotals) -> (Totals, impl Iterator<Item = (u64, To
                 inuse_objects: objects,
                 inuse_bytes: bytes,
                 inuse_samples: samples,
+                alloc_objects_variance: objects_variance,
+                alloc_bytes_variance: bytes_variance,
+                inuse_objects_variance: objects_variance,
+                inuse_bytes_variance: bytes_variance,
             };
         }
         (group(ages[0].age), totals)
     });
     let by_group: Vec<(u64, Totals)> = by_group.collect();
-    let freed = by_group.iter().fold(size.totals, |rest, (_, part)| rest - *part);
+    let freed = by_group.iter().fold(size.totals, |rest, (_, part)| rest.without(*part));
     // The sums of an age and those of all ages are rounded in the fifteenth digit, each in its own way.
     let rounded_off = |value: f64, whole: f64| if value.abs() <= whole.abs() * 1e-9 { 0.0 } else { value };
     let freed = Totals {
@@ -112,7 +116,14 @@ mod tests {
     use super::*;
 
     fn age(seconds: f64, objects: f64) -> AgeTotals {
-        AgeTotals { age: Duration::from_secs_f64(seconds), objects, bytes: 16.0 * objects, samples: 1 }
+        AgeTotals {
+            age: Duration::from_secs_f64(seconds),
+            objects,
+            bytes: 16.0 * objects,
+            samples: 1,
+            objects_variance: 0.0,
+            bytes_variance: 0.0,
+        }
     }
 
     #[test]
@@ -125,8 +136,9 @@ mod tests {
             inuse_objects: 7.1,
             inuse_bytes: 113.6,
             inuse_samples: 4,
+            ..Totals::default()
         };
-        let size = SizeTotals { size_class: 16, totals, ages };
+        let size = SizeTotals { size_class: 16, totals, ages, ..SizeTotals::default() };
         let (freed, by_age) = parts(&size);
         let by_age: Vec<_> = by_age.collect();
         let groups: Vec<_> = by_age.iter().map(|(group, totals)| (*group, totals.inuse_objects)).collect();

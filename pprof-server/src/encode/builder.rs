@@ -380,7 +380,7 @@ mod tests {
 
     fn size(size_class: u64, inuse_bytes: f64) -> SizeTotals {
         let totals = Totals { alloc_bytes: inuse_bytes.abs(), inuse_bytes, ..Totals::default() };
-        SizeTotals { size_class, totals, ages: Vec::new() }
+        SizeTotals { size_class, totals, ..SizeTotals::default() }
     }
 
     fn stack(return_addresses: &[usize], by_size: Vec<SizeTotals>) -> StackTotals {
@@ -475,7 +475,7 @@ mod tests {
             let alloc_bytes = (2 * count - number) as f64 * 1000.3;
             let inuse_bytes = if number + 1 == count { 77.7 } else { 0.0 };
             let totals = Totals { alloc_objects: 1.4, alloc_bytes, inuse_bytes, ..Totals::default() };
-            stack(&addresses, vec![SizeTotals { size_class: 64, totals, ages: Vec::new() }])
+            stack(&addresses, vec![SizeTotals { size_class: 64, totals, ..SizeTotals::default() }])
         };
         snapshot((0..count).map(of).collect())
     }

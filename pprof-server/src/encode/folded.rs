@@ -121,7 +121,7 @@ mod tests {
             by_size: vec![SizeTotals {
                 size_class: 64,
                 totals: Totals { inuse_bytes, alloc_objects: 2.0, ..Totals::default() },
-                ages: Vec::new(),
+                ..SizeTotals::default()
             }],
         };
         Snapshot { stacks: stacks.iter().map(stack).collect(), ..alloc_profiler::snapshot() }

@@ -27,15 +27,18 @@ struct Document<'a> {
     /// Distinct stacks, those included that have no row.
     stacks: usize,
     total: Values,
+    total_errors: Errors,
     rows: Vec<Row<'a>>,
     /// All that has no row.
     other: Values,
+    other_errors: Errors,
     notes: &'a [String],
 }
 
 #[derive(Serialize)]
 struct Row<'a> {
     values: Values,
+    errors: Errors,
     /// Of what is in use; `null` if nothing is, or if ages are not known.
     age: Option<Ages>,
     /// Leaf first.
@@ -51,6 +54,27 @@ struct Values {
     inuse_space: i64,
     alloc_samples: i64,
     inuse_samples: i64,
+}
+
+/// One standard error of each estimate: 0 if all samples were taken with certainty, `null` if there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Errors {
+    alloc_objects: Option<i64>,
+    alloc_space: Option<i64>,
+    inuse_objects: Option<i64>,
+    inuse_space: Option<i64>,
+}
+
+impl Errors {
+    fn of(totals: &Totals) -> Errors {
+        let whole = |error: Option<f64>| error.map(|error| error.round() as i64);
+        Errors {
+            alloc_objects: whole(totals.alloc_objects_standard_error()),
+            alloc_space: whole(totals.alloc_bytes_standard_error()),
+            inuse_objects: whole(totals.inuse_objects_standard_error()),
+            inuse_space: whole(totals.inuse_bytes_standard_error()),
+        }
+    }
 }
 
 impl Values {
@@ -78,9 +102,16 @@ pub(crate) fn write(table: &TopTable, snapshot: &Snapshot, kind: ProfileKind, ro
         .rows
         .iter()
         .take(rows)
-        .map(|row| Row { values: Values::of(&row.totals), age: row.ages, stack: &row.frames })
+        .map(|row| Row {
+            values: Values::of(&row.totals),
+            errors: Errors::of(&row.totals),
+            age: row.ages,
+            stack: &row.frames,
+        })
         .collect();
     let total = Values::of(&table.totals);
+    let shown = table.rows.iter().take(rows.len());
+    let other = shown.fold(table.totals, |rest, row| rest.without(row.totals));
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let document = Document {
         profile: match kind {
@@ -93,7 +124,9 @@ pub(crate) fn write(table: &TopTable, snapshot: &Snapshot, kind: ProfileKind, ro
         sampling_interval_bytes: snapshot.sampling_interval,
         stacks: table.stacks,
         total,
+        total_errors: Errors::of(&table.totals),
         other: rows.iter().fold(total, |rest, row| rest.without(row.values)),
+        other_errors: Errors::of(&other),
         rows,
         notes: &table.notes,
     };
@@ -110,7 +143,7 @@ mod tests {
     #[test]
     fn rows_and_what_has_no_row_make_the_total() {
         let row = |inuse_bytes: f64, function: &str| crate::TopRow {
-            totals: Totals { inuse_bytes, inuse_samples: 2, ..Totals::default() },
+            totals: Totals { inuse_bytes, inuse_samples: 2, inuse_bytes_variance: 9.0, ..Totals::default() },
             ages: (inuse_bytes > 10.0)
                 .then_some(Ages { median: Duration::from_millis(500), max: Duration::from_secs(9) }),
             frames: vec![Frame {
@@ -122,7 +155,12 @@ mod tests {
         };
         let rows = vec![row(10.4, "f"), row(3.4, "g"), row(-1.0, "h")];
         let table = TopTable {
-            totals: Totals { inuse_bytes: 12.8, inuse_samples: 6, ..Totals::default() },
+            totals: Totals {
+                inuse_bytes: 12.8,
+                inuse_samples: 6,
+                inuse_bytes_variance: 34.0,
+                ..Totals::default()
+            },
             rows,
             stacks: 3,
             sample_type: SampleType::InuseSpace,
@@ -141,15 +179,16 @@ mod tests {
             json!({"alloc_objects": 0, "alloc_space": 0, "inuse_objects": 0, "inuse_space": inuse_space,
                 "alloc_samples": 0, "inuse_samples": inuse_samples})
         };
+        let errors = |inuse_space| json!({"alloc_objects": null, "alloc_space": null, "inuse_objects": 0, "inuse_space": inuse_space});
         let row = |function, value| {
             let frame = json!({"function": function, "file": "a \"b\".rs", "line": 7, "is_inlined": true});
             let age = (value == 10).then(|| json!({"median_seconds": 0.5, "max_seconds": 9.0}));
-            json!({"values": values(value, 2), "age": age, "stack": [frame]})
+            json!({"values": values(value, 2), "errors": errors(3), "age": age, "stack": [frame]})
         };
         let expected = json!({
             "profile": "heap", "ordered_by": "inuse_space", "time_nanos": 7, "duration_nanos": 5,
-            "sampling_interval_bytes": 512, "stacks": 3, "total": values(13, 6),
-            "rows": [row("f", 10), row("g", 3)], "other": values(0, 2), "notes": ["a note"],
+            "sampling_interval_bytes": 512, "stacks": 3, "total": values(13, 6), "total_errors": errors(6),
+            "rows": [row("f", 10), row("g", 3)], "other": values(0, 2), "other_errors": errors(4), "notes": ["a note"],
         });
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
         assert!(text.ends_with("}\n"));

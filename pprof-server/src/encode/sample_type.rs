@@ -53,6 +53,17 @@ impl SampleType {
         }
     }
 
+    /// One standard error of it; `None` where no sample says anything of it.
+    #[must_use]
+    pub fn error_of(self, totals: &Totals) -> Option<f64> {
+        match self {
+            SampleType::AllocObjects => totals.alloc_objects_standard_error(),
+            SampleType::AllocSpace => totals.alloc_bytes_standard_error(),
+            SampleType::InuseObjects => totals.inuse_objects_standard_error(),
+            SampleType::InuseSpace => totals.inuse_bytes_standard_error(),
+        }
+    }
+
     /// What a reader shows first of a profile of this kind.
     pub(crate) const fn first_of(kind: ProfileKind) -> SampleType {
         match kind {

@@ -199,7 +199,7 @@ pub const MAX_ROWS: usize = 1000;
 /// Rows printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;
 /// Columns before what is said of a function in a second line.
-const MARGIN: usize = 45;
+const MARGIN: usize = 57;
 /// Columns that ages take.
 const AGES_WIDTH: usize = 23;
 /// Callers printed below the first function of a row.
@@ -209,9 +209,10 @@ impl fmt::Display for TopTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.sample_type.of(&self.totals);
         let total = if self.sample_type.is_space() {
-            Bytes(value).to_string()
+            format!("{}{}", Bytes(value), plus_minus(self.sample_type.error_of(&self.totals), Bytes))
         } else {
-            format!("{} objects", Count(value))
+            let error = plus_minus(self.sample_type.error_of(&self.totals), Count);
+            format!("{}{error} objects", Count(value))
         };
         let what = match (self.sample_type.is_inuse(), self.duration) {
             (true, None) => "In use".to_owned(),
@@ -224,7 +225,7 @@ impl fmt::Display for TopTable {
         let rows = &self.rows[..shown.min(self.rows.len())];
         let has_ages = rows.iter().any(|row| row.ages.is_some());
         let ages = if has_ages { "   age: median      max" } else { "" };
-        writeln!(f, "\n  share       bytes      objects  samples{ages}  function")?;
+        writeln!(f, "\n  share       bytes   ± std err      objects  samples{ages}  function")?;
         rows.iter().try_for_each(|row| row.fmt(f, self.sample_type, self.gross, has_ages))?;
         match self.stacks.saturating_sub(shown.min(self.rows.len())) {
             0 => {}
@@ -252,10 +253,16 @@ impl TopRow {
             (totals.alloc_bytes, totals.alloc_objects, totals.alloc_samples)
         };
         let share = if gross > 0.0 { 100.0 * sample_type.of(totals) / gross } else { 0.0 };
+        let error = if sample_type.is_inuse() {
+            totals.inuse_bytes_standard_error()
+        } else {
+            totals.alloc_bytes_standard_error()
+        };
+        let error = error.map_or_else(String::new, |error| Bytes(error).to_string());
         let (bytes, objects) = (Bytes(bytes), Count(objects));
         let first = self.frames.first();
         let function = first.map_or("[no names]", |frame| &frame.function);
-        write!(f, "{share:>5.1} % {bytes:>11} {objects:>12} {samples:>8}")?;
+        write!(f, "{share:>5.1} % {bytes:>11} {error:>11} {objects:>12} {samples:>8}")?;
         let margin = if has_ages { MARGIN + AGES_WIDTH } else { MARGIN };
         match self.ages {
             Some(Ages { median, max }) => write!(f, "      {:>8} {:>8}", Time(median), Time(max))?,
@@ -264,6 +271,11 @@ impl TopRow {
         writeln!(f, "  {function}")?;
         Frame::write_below(&self.frames, margin, f)
     }
+}
+
+/// ` ± error`, if it is known.
+fn plus_minus<T: fmt::Display>(error: Option<f64>, show: fn(f64) -> T) -> String {
+    error.map_or_else(String::new, |error| format!(" ± {}", show(error)))
 }
 
 impl Frame {
@@ -313,7 +325,13 @@ mod tests {
             is_inlined: false,
         };
         TopRow {
-            totals: Totals { inuse_bytes, inuse_objects: 1234.0, inuse_samples: 3, ..Totals::default() },
+            totals: Totals {
+                inuse_bytes,
+                inuse_objects: 1234.0,
+                inuse_samples: 3,
+                inuse_bytes_variance: inuse_bytes * inuse_bytes / 4.0,
+                ..Totals::default()
+            },
             ages: None,
             frames: frames.iter().map(frame).collect(),
         }
@@ -331,27 +349,32 @@ mod tests {
             rows: vec![row(3072.0, &frames), row(0.0, &[]), row(-1024.0, &[("gone", "")])],
             stacks: 3,
             sample_type: SampleType::InuseSpace,
-            totals: Totals { inuse_bytes: 2048.0, alloc_objects: 1500.0, ..Totals::default() },
+            totals: Totals {
+                inuse_bytes: 2048.0,
+                inuse_bytes_variance: 1536.0 * 1536.0,
+                alloc_objects: 1500.0,
+                ..Totals::default()
+            },
             gross: 4096.0,
             duration: Some(Duration::from_millis(1500)),
             notes: vec!["a note".into()],
         };
         let expected = "\
-Growth in 1.5 s: 2.00 KiB on 3 stacks.
+Growth in 1.5 s: 2.00 KiB ± 1.50 KiB on 3 stacks.
 
-  share       bytes      objects  samples  function
- 75.0 %    3.00 KiB        1 234        3  demo::reader::Reader::new
-                                             at src/reader.rs:7
-                                             from tokio::net::accept, tokio-1.54.0/src/net.rs:7
-                                             from serve
-  0.0 %         0 B        1 234        3  [no names]
+  share       bytes   ± std err      objects  samples  function
+ 75.0 %    3.00 KiB    1.50 KiB        1 234        3  demo::reader::Reader::new
+                                                         at src/reader.rs:7
+                                                         from tokio::net::accept, tokio-1.54.0/src/net.rs:7
+                                                         from serve
+  0.0 %         0 B         0 B        1 234        3  [no names]
 
 1 more stacks not shown.
 
 a note
 ";
         assert_eq!(format!("{table:.2}"), expected);
-        assert!(table.to_string().contains("-25.0 %   -1.00 KiB"), "{table}");
+        assert!(table.to_string().contains("-25.0 %   -1.00 KiB       512 B"), "{table}");
     }
 
     #[test]
@@ -368,12 +391,12 @@ a note
             notes: Vec::new(),
         };
         let expected = "\
-In use: 4.00 KiB on 2 stacks.
+In use: 4.00 KiB ± 0 B on 2 stacks.
 
-  share       bytes      objects  samples   age: median      max  function
- 75.0 %    3.00 KiB        1 234        3         7.0 s   90 min  f
-                                                                    at f.rs:7
- 25.0 %    1.00 KiB        1 234        3                         g
+  share       bytes   ± std err      objects  samples   age: median      max  function
+ 75.0 %    3.00 KiB    1.50 KiB        1 234        3         7.0 s   90 min  f
+                                                                                at f.rs:7
+ 25.0 %    1.00 KiB       512 B        1 234        3                         g
 ";
         assert_eq!(table.to_string(), expected);
     }
@@ -384,6 +407,8 @@ In use: 4.00 KiB on 2 stacks.
         allocated.totals.alloc_objects = 1500.0;
         allocated.totals.alloc_bytes = 3000.0;
         allocated.totals.alloc_samples = 7;
+        allocated.totals.alloc_objects_variance = 40_000.0;
+        allocated.totals.alloc_bytes_variance = 160_000.0;
         let table = TopTable {
             totals: allocated.totals,
             rows: vec![allocated],
@@ -394,14 +419,17 @@ In use: 4.00 KiB on 2 stacks.
             notes: Vec::new(),
         };
         let expected = "\
-Allocated since the start: 1 500 objects on 1 stacks.
+Allocated since the start: 1 500 ± 200 objects on 1 stacks.
 
-  share       bytes      objects  samples  function
- 50.0 %    2.93 KiB        1 500        7  f
+  share       bytes   ± std err      objects  samples  function
+ 50.0 %    2.93 KiB       400 B        1 500        7  f
 ";
         assert_eq!(table.to_string(), expected);
         let difference = TopTable { duration: Some(Duration::from_secs(2)), ..table };
-        assert!(difference.to_string().starts_with("Allocated in 2.0 s: 1 500 objects"), "{difference}");
+        assert!(
+            difference.to_string().starts_with("Allocated in 2.0 s: 1 500 ± 200 objects"),
+            "{difference}"
+        );
     }
 
     #[test]

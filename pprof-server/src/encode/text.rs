@@ -2,15 +2,16 @@
 //!
 //! In it stand the numbers *as sampled*; the reader scales them up itself, by the interval in the header. Each row
 //! is one stack in one size class, so that the reader's factor `1 / (1 - e^(-mean size / interval))` is the one
-//! that the profiler weighed its samples with. It is inexact for samples taken at another interval than the
-//! present one; the protobuf profile is not. Called by `encode::heap_text`.
+//! that the profiler weighed its samples with. Where the interval was changed, and samples were weighed with another one
+//! than the present, that does not work: then the estimates themselves stand there, and the header says that every
+//! allocation was recorded, for which the reader leaves them alone. Called by `encode::heap_text`.
 //!
 //! Path: *read path*.
 
 use super::notes::notes;
 use super::stacks::{Location, Names, ShownStack};
 use super::{Frames, ProfileOptions};
-use alloc_profiler::{Snapshot, Totals};
+use alloc_profiler::{SizeTotals, Snapshot, Totals};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
@@ -36,10 +37,12 @@ pub(crate) fn write(
     names: &Names,
     process: Process<'_>,
 ) -> String {
-    let mut rows = rows(snapshot, options.frames, names);
+    let is_as_sampled = sizes(snapshot).all(|size| is_weighed_with(snapshot.sampling_interval, size));
+    let interval = if is_as_sampled { snapshot.sampling_interval } else { 1 };
+    let mut rows = rows(snapshot, interval, options.frames, names);
     rows.sort_by(Row::by_inuse_bytes);
     let mut text = String::new();
-    header(&mut text, snapshot.sampling_interval, &rows);
+    header(&mut text, interval, &rows);
     let comments = comments(&rows, names);
     for (row, comment) in rows.iter().zip(&comments) {
         row.write(&mut text, names);
@@ -107,8 +110,26 @@ impl Row<'_> {
     }
 }
 
-fn rows<'a>(snapshot: &Snapshot, frames: Frames, names: &'a Names) -> Vec<Row<'a>> {
-    let is_exact = snapshot.sampling_interval <= 1;
+fn sizes(snapshot: &Snapshot) -> impl Iterator<Item = &SizeTotals> {
+    snapshot.stacks.iter().flat_map(|stack| &stack.by_size).chain(&snapshot.overflow)
+}
+
+/// Whether the reader, who knows `interval` and the mean size, comes to what the profiler has, to a tenth. (Sizes of a class
+/// differ by a quarter at most, which is some hundredths.)
+fn is_weighed_with(interval: u64, size: &SizeTotals) -> bool {
+    let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = size.totals;
+    let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = size.totals;
+    let is_close = |samples: i64, objects: f64, bytes: f64| {
+        let weight = -1.0 / (-bytes / objects / interval as f64).exp_m1();
+        samples <= 0 || objects <= 0.0 || (weight * samples as f64 / objects - 1.0).abs() < 0.1
+    };
+    interval <= 1
+        || is_close(alloc_samples, alloc_objects, alloc_bytes)
+            && is_close(inuse_samples, inuse_objects, inuse_bytes)
+}
+
+fn rows<'a>(snapshot: &Snapshot, interval: u64, frames: Frames, names: &'a Names) -> Vec<Row<'a>> {
+    let is_exact = interval <= 1;
     let stacks = names.stacks(frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
     let sizes = stacks
         .chain([(ShownStack::overflow(), &snapshot.overflow)])
@@ -220,7 +241,7 @@ mod tests {
     use super::*;
     use crate::encode::mappings::Mappings;
     use crate::encode::{ProfileOptions, Symbolize};
-    use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
+    use alloc_profiler::{StackTotals, StackTrace};
 
     const INTERVAL: u64 = 1024;
 
@@ -237,8 +258,9 @@ mod tests {
                 inuse_objects: objects,
                 inuse_bytes: objects * size as f64,
                 inuse_samples: samples,
+                ..Totals::default()
             },
-            ages: Vec::new(),
+            ..SizeTotals::default()
         }
     }
 

@@ -10,6 +10,7 @@
 //! Path: *read path*.
 
 mod moment;
+mod packed;
 #[doc(hidden)]
 pub mod phases;
 mod record;
@@ -21,6 +22,7 @@ use alloc_profiler::Snapshot;
 
 use crate::process::Memory;
 pub(crate) use moment::{Missing, Moment};
+pub(crate) use packed::StackSums;
 pub(crate) use record::{OVERFLOW, Record, Summary, collapsed, sums};
 
 /// Time between two records, unless told otherwise.
@@ -190,6 +192,7 @@ pub(crate) mod testing {
             inuse_objects: inuse_bytes as f64 / 2.0,
             inuse_bytes: inuse_bytes as f64,
             inuse_samples: 3,
+            ..Totals::default()
         }
     }
 
@@ -198,7 +201,7 @@ pub(crate) mod testing {
         let stack = |&(id, totals): &(u32, Totals)| StackTotals {
             id,
             trace: StackTrace { return_addresses: [id as usize + 1, 0x1000].into(), is_truncated: false },
-            by_size: vec![SizeTotals { size_class: 16, totals, ages: Vec::new() }],
+            by_size: vec![SizeTotals { size_class: 16, totals, ..SizeTotals::default() }],
         };
         Snapshot { stacks: stacks.iter().map(stack).collect(), ..EMPTY.clone() }
     }

@@ -1,15 +1,15 @@
 //! What each reader of `delta_heap` has had already, so that the next call tells what came since.
 //!
 //! Called by `handler`. Readers are told apart by the name they give, so that two of them do not take each other's
-//! deltas. Of a snapshot only the sums are kept, 24 bytes for each stack and size class, and only for the last few
+//! deltas. Of a snapshot only the sums are kept, 48 bytes for each stack and size class, and only for the last few
 //! readers.
 //!
 //! Path: *read path*.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
-use alloc_profiler::{SizeTotals, Snapshot, StackTrace};
+use alloc_profiler::{SizeTotals, Snapshot, StackTrace, Totals};
 
 /// Readers remembered. One more, and the one that has not called for longest is forgotten: its next call is as its
 /// first.
@@ -25,7 +25,7 @@ pub(super) struct Clients {
 /// What a reader has had.
 #[derive(Debug)]
 struct Had {
-    at: SystemTime,
+    at: Instant,
     /// By site, ascending.
     allocated: Box<[Allocated]>,
 }
@@ -37,6 +37,22 @@ struct Allocated {
     site: u64,
     objects: f64,
     bytes: f64,
+    samples: i64,
+    objects_variance: f64,
+    bytes_variance: f64,
+}
+
+impl Allocated {
+    fn totals(&self) -> Totals {
+        Totals {
+            alloc_objects: self.objects,
+            alloc_bytes: self.bytes,
+            alloc_samples: self.samples,
+            alloc_objects_variance: self.objects_variance,
+            alloc_bytes_variance: self.bytes_variance,
+            ..Totals::default()
+        }
+    }
 }
 
 impl Clients {
@@ -59,10 +75,12 @@ impl Clients {
                     site: self.hasher.hash_one((trace, size.size_class)),
                     objects: size.totals.alloc_objects,
                     bytes: size.totals.alloc_bytes,
+                    samples: size.totals.alloc_samples,
+                    objects_variance: size.totals.alloc_objects_variance,
+                    bytes_variance: size.totals.alloc_bytes_variance,
                 };
                 if let Ok(index) = before.binary_search_by_key(&mine.site, |before| before.site) {
-                    size.totals.alloc_objects -= before[index].objects;
-                    size.totals.alloc_bytes -= before[index].bytes;
+                    size.totals = size.totals.without(before[index].totals());
                 }
                 allocated.push(mine);
             }
@@ -72,7 +90,7 @@ impl Clients {
         }
         since(None, &mut now.overflow);
         let at = had.as_ref().map(|(_, had)| had.at);
-        now.duration = Some(at.map_or(age, |at| now.taken_at.duration_since(at).unwrap_or_default()));
+        now.duration = Some(at.map_or(age, |at| now.taken_at_monotonic.saturating_duration_since(at)));
         if is_peek {
             self.known.extend(had);
             return now;
@@ -81,7 +99,7 @@ impl Clients {
         if self.known.len() == MAX_CLIENTS {
             self.known.remove(0);
         }
-        self.known.push((client.to_owned(), Had { at: now.taken_at, allocated: allocated.into() }));
+        self.known.push((client.to_owned(), Had { at: now.taken_at_monotonic, allocated: allocated.into() }));
         now
     }
 }
@@ -89,9 +107,13 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc_profiler::{StackTotals, Totals};
+    use alloc_profiler::StackTotals;
+    use std::sync::LazyLock;
+    use std::time::SystemTime;
 
     const AGE: Duration = Duration::from_secs(60);
+    /// By the clock that nobody sets, second 0.
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
     /// A stack with two size classes, and overflow, at `seconds`.
     fn snapshot(seconds: u64, alloc_bytes: [f64; 3]) -> Snapshot {
@@ -103,11 +125,13 @@ mod tests {
                 inuse_bytes: 5.0,
                 ..Totals::default()
             },
-            ages: Vec::new(),
+            ..SizeTotals::default()
         };
         let trace = StackTrace { return_addresses: [1, 2].into(), is_truncated: false };
         Snapshot {
-            taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+            // Set back by a second for each that passes.
+            taken_at: SystemTime::UNIX_EPOCH - Duration::from_secs(seconds),
+            taken_at_monotonic: *START + Duration::from_secs(seconds),
             stacks: vec![StackTotals {
                 id: 0,
                 trace,
@@ -134,7 +158,7 @@ mod tests {
         assert_eq!((values(&second), second.duration), ([0.0, 5.0, 1.0], Some(Duration::from_secs(10))));
         let other = clients.since_last_call("b", snapshot(110, [1.0, 7.0, 4.0]), AGE, false);
         assert_eq!(values(&other), [1.0, 7.0, 4.0]);
-        // The clock went backwards.
+        // A snapshot that was taken before, by another thread.
         let third = clients.since_last_call("a", snapshot(1, [2.0, 7.0, 4.0]), AGE, false);
         assert_eq!((values(&third), third.duration), ([1.0, 0.0, 0.0], Some(Duration::ZERO)));
     }

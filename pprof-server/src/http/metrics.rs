@@ -91,10 +91,18 @@ impl Figures {
         to.bytes(
             "alloc_profiler_inuse",
             "Bytes that the program has allocated and not freed. An estimate from alloc_profiler_inuse_samples samples, \
-             with a relative standard error of about 1 / sqrt(samples). Grows with a leak; stays when the allocator \
+             with an error of alloc_profiler_inuse_standard_error_bytes. Grows with a leak; stays when the allocator \
              merely keeps pages",
             whole(inuse_bytes),
         )?;
+        if let Some(error) = self.totals.and_then(|totals| totals.inuse_bytes_standard_error()) {
+            to.bytes(
+                "alloc_profiler_inuse_standard_error",
+                "One standard error of alloc_profiler_inuse_bytes: the truth is within one of it in two of three cases, and \
+                 within two in 19 of 20. 0: every sample was taken with certainty. Absent if there are no samples",
+                whole(error),
+            )?;
+        }
         to.gauge(
             "alloc_profiler_inuse_objects",
             "Objects that the program has allocated and not freed. An estimate; it rests on the same samples",
@@ -155,10 +163,17 @@ impl Figures {
         to.counter(
             "alloc_profiler_allocated",
             "Bytes that the program has allocated since its start, freed ones included. An estimate from \
-             alloc_profiler_samples_total samples",
+             alloc_profiler_samples_total samples, with an error of alloc_profiler_allocated_standard_error_bytes",
             Some(&Unit::Bytes),
             whole(alloc_bytes),
         )?;
+        if let Some(error) = self.totals.and_then(|totals| totals.alloc_bytes_standard_error()) {
+            to.bytes(
+                "alloc_profiler_allocated_standard_error",
+                "One standard error of alloc_profiler_allocated_bytes_total. Absent if there are no samples",
+                whole(error),
+            )?;
+        }
         to.counter(
             "alloc_profiler_allocated_objects",
             "Objects that the program has allocated since its start, freed ones included. An estimate",
@@ -181,7 +196,7 @@ impl Figures {
         )?;
         to.bytes(
             "alloc_profiler_sampling_interval",
-            "Mean bytes between two samples. 1: every allocation is recorded and estimates are exact; 0: sampling is off",
+            "Mean bytes between two samples. 1: every allocation is recorded from then on; 0: sampling is off",
             self.sampling_interval,
         )?;
         let Dropped {
@@ -299,11 +314,14 @@ mod tests {
             inuse_objects: 10.4,
             inuse_bytes: 1024.4,
             inuse_samples: 4,
+            alloc_bytes_variance: 50.0 * 50.0,
+            inuse_bytes_variance: 30.0 * 30.0,
+            ..Totals::default()
         };
         Snapshot {
             sampling_interval: 512,
             stacks: Vec::new(),
-            overflow: vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }],
+            overflow: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
             dropped: Dropped {
                 stacks_full: 1,
                 live_full: 2,
@@ -326,6 +344,8 @@ mod tests {
             "alloc_profiler_inuse_bytes 1024",
             "alloc_profiler_inuse_objects 10",
             "alloc_profiler_inuse_samples 4",
+            "alloc_profiler_inuse_standard_error_bytes 30",
+            "alloc_profiler_allocated_standard_error_bytes 50",
             "alloc_profiler_allocated_bytes_total 2049",
             "alloc_profiler_allocated_objects_total 21",
             "alloc_profiler_samples_total 9",

@@ -41,8 +41,8 @@ struct Moment {
     alloc_space: i64,
     alloc_objects: i64,
     inuse_samples: i64,
-    /// One standard error of `inuse_space`.
-    inuse_space_error_bytes: i64,
+    /// One standard error of `inuse_space`; `null`: no sample says anything of it.
+    inuse_space_error_bytes: Option<i64>,
     /// `null`: not known.
     rss_bytes: Option<u64>,
     /// Of the control group; `null`: none.
@@ -87,7 +87,7 @@ impl Moment {
             alloc_space: totals.alloc_bytes.round() as i64,
             alloc_objects: totals.alloc_objects.round() as i64,
             inuse_samples: totals.inuse_samples,
-            inuse_space_error_bytes: summary.inuse_error_bytes.round() as i64,
+            inuse_space_error_bytes: totals.inuse_bytes_standard_error().map(|error| error.round() as i64),
             rss_bytes: summary.memory.resident_bytes,
             memory_limit_bytes: summary.memory.limit_bytes,
             sampling_interval_bytes: summary.sampling_interval,

@@ -4,10 +4,12 @@
 //! does not hide what stays. With floors `a`, `b`, `c` at the times they were reached,
 //!
 //! - growth is `c - a`, and grows by `(c - a) / (time of c - time of a)`;
-//! - its standard error is `v sqrt(born + died)`: of the samples in use at `c`, those born after `a`, and of those in use
-//!   at `a`, those dead by now (the ages tell both), each worth `v` bytes, the root mean square of what a live sample
-//!   stands for. Both choosing samples and a program that allocates at random make such a sum vary like that;
-//! - `z` is growth in standard errors.
+//! - its standard error is that of the estimate, by the variances of what was born after `a` and of what died since, as
+//!   of any difference of two snapshots (docs/sampling.md): each sample's own weight counts, whatever the interval is now;
+//! - beside choosing samples, a program that allocates and frees at random makes what is in use vary, even where every
+//!   block is sampled: by the mean square size of a block for each one that was born or died (the ages of what is in use
+//!   tell how many lived on);
+//! - `z` is growth over the root of the sum of both variances: how many times what chance would make of it.
 //!
 //! From [`Z_MIN`] on it is no accident. Then, in this order: growth that came in one step is a *burst*; growth whose blocks
 //! are freed, only later and later or ever more of them, is a *backlog*; growth that has stopped is a *burst* too; growth that
@@ -15,18 +17,20 @@
 //!
 //! Path: *read path*. Pure.
 
-/// Growth below so many standard errors is no growth: of a normal distribution, one in 30 000 lies beyond.
+use alloc_profiler::Births;
+
+/// Growth below so many times what chance makes is no growth: of a normal distribution, one in 30 000 lies beyond.
 pub(super) const Z_MIN: f64 = 4.0;
 /// Records needed, the one of now included.
 pub(super) const MIN_RECORDS: usize = 7;
 /// A step between two records that is so much of all growth makes it a burst.
 const BURST_SHARE: f64 = 0.5;
-/// The later half of the growth must be more than so many of its standard errors, or growth has stopped.
+/// The later half of the growth must be more than so many times what chance makes, or growth has stopped.
 const STOPPED_ERRORS: f64 = 2.0;
 /// Where growth is steady, half of it comes in the later half; below this share it gets slower, if the halves differ by
 /// more than chance would have it.
 const SLOWING_SHARE: f64 = 0.4;
-/// In standard errors of their difference.
+/// In what chance makes of their difference.
 const SLOWING_ERRORS: f64 = 2.0;
 /// Of what grew in the earlier half, so much must still be there to call it a leak.
 const SURVIVING_SHARE: f64 = 0.5;
@@ -38,8 +42,13 @@ pub(crate) struct Series {
     pub(crate) times: Vec<f64>,
     /// In use at each time.
     pub(crate) bytes: Vec<f64>,
-    /// Samples behind them.
-    pub(crate) samples: Vec<f64>,
+    pub(crate) objects: Vec<f64>,
+    /// The variance of `bytes`.
+    pub(crate) variances: Vec<f64>,
+    /// Of which what was born since the snapshot with that number had begun, for each time.
+    pub(crate) births: Vec<Vec<Births>>,
+    /// The numbers of the snapshots. The same for all stacks.
+    pub(crate) numbers: Vec<u32>,
     /// What is in use now, by age, the youngest first.
     pub(crate) live: Vec<Cohort>,
 }
@@ -50,7 +59,7 @@ pub(crate) struct Cohort {
     /// On the clock of [`Series::times`].
     pub(crate) born: f64,
     pub(crate) bytes: f64,
-    pub(crate) samples: f64,
+    pub(crate) objects: f64,
 }
 
 /// What a stack that grew is suspected of. The surer, the greater.
@@ -84,8 +93,9 @@ pub(crate) struct Growth {
     pub(crate) kind: Kind,
     pub(crate) bytes: f64,
     pub(crate) bytes_per_hour: f64,
-    /// One standard error of it.
+    /// One standard error of it: 0 where every block was sampled with certainty.
     pub(crate) error_bytes_per_hour: f64,
+    /// How many times what chance makes.
     pub(crate) z: f64,
 }
 
@@ -93,8 +103,7 @@ pub(crate) struct Growth {
 pub(crate) fn judge(series: &Series) -> Option<Growth> {
     let [a, b, c] = floors(series)?;
     let bytes = series.bytes[c] - series.bytes[a];
-    let error = series.error(a, c);
-    let z = bytes / error;
+    let z = bytes / series.chance(a, c);
     if z.is_nan() || z < Z_MIN {
         return None;
     }
@@ -103,7 +112,7 @@ pub(crate) fn judge(series: &Series) -> Option<Growth> {
         kind: kind(series, [a, b, c], bytes),
         bytes,
         bytes_per_hour: bytes / hours,
-        error_bytes_per_hour: error / hours,
+        error_bytes_per_hour: series.sampling_variance(a, c).sqrt() / hours,
         z,
     })
 }
@@ -120,9 +129,9 @@ fn kind(series: &Series, [a, b, c]: [usize; 3], growth: f64) -> Kind {
     let surviving: f64 = series.live.iter().filter(is_of_then).map(|cohort| cohort.bytes).sum();
     if surviving < SURVIVING_SHARE * earlier {
         Kind::Backlog
-    } else if later < STOPPED_ERRORS * series.error(b, c) {
+    } else if later < STOPPED_ERRORS * series.chance(b, c) {
         Kind::Burst
-    } else if later < SLOWING_SHARE * growth && earlier - later > SLOWING_ERRORS * series.error(a, c) {
+    } else if later < SLOWING_SHARE * growth && earlier - later > SLOWING_ERRORS * series.chance(a, c) {
         Kind::Slowing
     } else {
         Kind::Leak
@@ -154,23 +163,33 @@ fn floors(series: &Series) -> Option<[usize; 3]> {
 }
 
 impl Series {
-    /// One standard error of the growth between two times.
-    fn error(&self, from: usize, to: usize) -> f64 {
-        let survivors: f64 = self
-            .live
-            .iter()
-            .filter(|cohort| cohort.born <= self.times[from])
-            .map(|cohort| cohort.samples)
-            .sum();
-        let born = (self.samples[to] - survivors).max(0.0);
-        let died = (self.samples[from] - survivors).max(0.0);
-        self.bytes_of_a_sample() * (born + died).max(1.0).sqrt()
+    /// How much growth between two times may be by chance: the root of what sampling and the program itself make it vary.
+    fn chance(&self, from: usize, to: usize) -> f64 {
+        (self.sampling_variance(from, to) + self.program_variance(from, to)).sqrt()
     }
 
-    /// The root mean square.
-    fn bytes_of_a_sample(&self) -> f64 {
-        let samples: f64 = self.live.iter().map(|cohort| cohort.samples).sum();
-        let squares = self.live.iter().map(|cohort| cohort.bytes * cohort.bytes / cohort.samples);
-        if samples > 0.0 { (squares.sum::<f64>() / samples).sqrt() } else { f64::INFINITY }
+    /// The variance of the estimated growth between two times.
+    fn sampling_variance(&self, from: usize, to: usize) -> f64 {
+        let is_born_since = |births: &&Births| births.after_snapshot >= self.numbers[from];
+        let born: f64 =
+            self.births[to].iter().filter(is_born_since).map(|births| births.bytes_variance).sum();
+        let survived = (self.variances[to] - born).max(0.0);
+        born + (self.variances[from] - survived).max(0.0)
+    }
+
+    /// The variance that the true growth has, if blocks come and go at random.
+    fn program_variance(&self, from: usize, to: usize) -> f64 {
+        let is_older = |cohort: &&Cohort| cohort.born <= self.times[from];
+        let survivors: f64 = self.live.iter().filter(is_older).map(|cohort| cohort.objects).sum();
+        let born = (self.objects[to] - survivors).max(0.0);
+        let died = (self.objects[from] - survivors).max(0.0);
+        self.mean_square_size() * (born + died).max(1.0)
+    }
+
+    /// Of the blocks in use.
+    fn mean_square_size(&self) -> f64 {
+        let objects: f64 = self.live.iter().map(|cohort| cohort.objects).sum();
+        let squares = self.live.iter().map(|cohort| cohort.bytes * cohort.bytes / cohort.objects);
+        if objects > 0.0 { squares.sum::<f64>() / objects } else { f64::INFINITY }
     }
 }

@@ -19,11 +19,13 @@ use std::time::{Duration, Instant, SystemTime};
 use alloc_profiler::{AgeTotals, Snapshot, Totals};
 use method::{Cohort, Growth, Kind, MIN_RECORDS, Series, judge};
 
-use crate::encode::{Ages, Frame, NamedStacks};
-use crate::history::{History, OVERFLOW, sums};
+use crate::encode::{Ages, Frame, NamedStacks, Time};
+use crate::history::{History, OVERFLOW, Record, StackSums, sums};
 
 /// Records looked at: more of them say little more.
 const MAX_RECORDS: usize = 30;
+/// Changes of the interval told one by one.
+const MAX_CHANGES_TOLD: usize = 3;
 /// Periods looked at: as far as every record is kept.
 const MAX_PERIODS: u32 = 60;
 
@@ -83,14 +85,23 @@ pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at:
             time: now.taken_at,
             window: Duration::try_from_secs_f64(-times.first().copied().unwrap_or(0.0)).unwrap_or_default(),
             records: times.len(),
-            notes: notes(history, times.len(), &suspects).into_iter().chain(names.losses(now)).collect(),
+            notes: notes(history, now, at, times.len(), &suspects)
+                .into_iter()
+                .chain(names.losses(now))
+                .collect(),
             suspects,
         }
     })
 }
 
-fn notes(history: &History, records: usize, suspects: &[Suspect]) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(
+    history: &History,
+    now: &Snapshot,
+    at: Instant,
+    records: usize,
+    suspects: &[Suspect],
+) -> Vec<String> {
+    let mut notes = interval_changes(history, now, at);
     match history.period() {
         None => notes.push(
             "the recorder is off, so nothing is known of the past; PPROF_RECORD=60s in the environment turns it on"
@@ -109,6 +120,36 @@ fn notes(history: &History, records: usize, suspects: &[Suspect]) -> Vec<String>
         );
     }
     notes
+}
+
+/// A sentence for each change of the sampling interval in the window, the latest first, but for more than a few.
+fn interval_changes(history: &History, now: &Snapshot, at: Instant) -> Vec<String> {
+    let mut intervals: Vec<(Duration, u64)> =
+        window(history, at).map(|record| (record.age(at), record.summary.sampling_interval)).collect();
+    intervals.push((Duration::ZERO, now.sampling_interval));
+    let changes = intervals.windows(2).rev().filter(|pair| pair[0].1 != pair[1].1);
+    let sentence = |pair: &[(Duration, u64)]| {
+        let [(before, from), (after, to)] = [pair[0], pair[1]];
+        format!(
+            "the sampling interval changed from {from} to {to} bytes, between {} and {} ago: errors are those of the \
+             samples, whatever interval each was taken at",
+            Time(before),
+            Time(after)
+        )
+    };
+    let mut notes: Vec<String> = changes.clone().take(MAX_CHANGES_TOLD).map(sentence).collect();
+    let untold = changes.count().saturating_sub(MAX_CHANGES_TOLD);
+    if untold > 0 {
+        notes.push(format!("the sampling interval changed {untold} times more before"));
+    }
+    notes
+}
+
+/// The records looked at, or passed over to look at fewer.
+fn window(history: &History, at: Instant) -> impl Iterator<Item = &Record> {
+    let period = history.period().unwrap_or_default();
+    let longest = period * MAX_PERIODS + period / 2;
+    history.records().filter(move |record| record.age(at) <= longest)
 }
 
 /// Which stacks of the snapshot are one.
@@ -131,48 +172,50 @@ fn series(
     at: Instant,
     groups: &Groups,
 ) -> (Vec<f64>, HashMap<usize, Series>) {
-    let longest =
-        history.period().unwrap_or_default() * MAX_PERIODS + history.period().unwrap_or_default() / 2;
-    let records: Vec<_> = history.records().filter(|record| record.age(at) <= longest).collect();
+    let records: Vec<_> = window(history, at).collect();
     let step = records.len().div_ceil(MAX_RECORDS).max(1);
     // Every `step`th, counted from the first, so that the window is as long as it can be.
     let records: Vec<_> = records.into_iter().step_by(step).collect();
     let mut times: Vec<f64> = records.iter().map(|record| -record.age(at).as_secs_f64()).collect();
     times.push(0.0);
+    let mut numbers: Vec<u32> = records.iter().map(|record| record.number).collect();
+    numbers.push(now.number);
 
     let group_of_id: HashMap<u32, usize> =
         now.stacks.iter().zip(&groups.of_stack).map(|(stack, &group)| (stack.id, group)).collect();
     let empty = || Series {
-        times: times.clone(),
         bytes: vec![0.0; times.len()],
-        samples: vec![0.0; times.len()],
+        objects: vec![0.0; times.len()],
+        variances: vec![0.0; times.len()],
+        births: vec![Vec::new(); times.len()],
         live: Vec::new(),
+        times: times.clone(),
+        numbers: numbers.clone(),
     };
     let mut by_group: HashMap<usize, Series> = HashMap::new();
     // What is not in use now has not grown.
     for (stack, &group) in now.stacks.iter().zip(&groups.of_stack) {
         let ages = stack.by_size.iter().flat_map(|size| &size.ages);
-        let live = ages.map(|age| Cohort {
-            born: -age.age.as_secs_f64(),
-            bytes: age.bytes,
-            samples: age.samples as f64,
-        });
+        let live =
+            ages.map(|age| Cohort { born: -age.age.as_secs_f64(), bytes: age.bytes, objects: age.objects });
         let mut live = live.peekable();
         if live.peek().is_some() {
             by_group.entry(group).or_insert_with(empty).live.extend(live);
         }
     }
-    let mut add = |index: usize, id: u32, totals: &Totals| {
+    let mut add = |index: usize, StackSums { id, totals, births }: StackSums| {
         let group = group_of_id.get(&id).filter(|_| id != OVERFLOW);
         if let Some(series) = group.and_then(|group| by_group.get_mut(group)) {
             series.bytes[index] += totals.inuse_bytes;
-            series.samples[index] += totals.inuse_samples as f64;
+            series.objects[index] += totals.inuse_objects;
+            series.variances[index] += totals.inuse_bytes_variance;
+            series.births[index].extend(births);
         }
     };
     for (index, record) in records.iter().enumerate() {
-        record.sums().iter().for_each(|(id, totals)| add(index, *id, totals));
+        record.sums().into_iter().for_each(|sums| add(index, sums));
     }
-    sums(now).iter().for_each(|(id, totals)| add(records.len(), *id, totals));
+    sums(now).into_iter().for_each(|sums| add(records.len(), sums));
     (times, by_group)
 }
 

@@ -34,7 +34,9 @@ struct Row<'a> {
     growth_bytes_per_hour: i64,
     /// One standard error.
     growth_error_bytes_per_hour: i64,
+    /// Growth over what chance would make of it: sampling, and a program that allocates at random.
     z: f64,
+    inuse_space_error_bytes: Option<i64>,
     inuse_space: i64,
     inuse_objects: i64,
     inuse_samples: i64,
@@ -56,6 +58,9 @@ impl Report {
                 growth_bytes_per_hour: growth.bytes_per_hour.round() as i64,
                 growth_error_bytes_per_hour: growth.error_bytes_per_hour.round() as i64,
                 z: growth.z,
+                inuse_space_error_bytes: totals
+                    .inuse_bytes_standard_error()
+                    .map(|error| error.round() as i64),
                 inuse_space: totals.inuse_bytes.round() as i64,
                 inuse_objects: totals.inuse_objects.round() as i64,
                 inuse_samples: totals.inuse_samples,
@@ -90,7 +95,7 @@ impl fmt::Display for Report {
         if shown > 0 {
             writeln!(
                 f,
-                "\nkind         growth an hour ± std err   errors      in use     objects  samples   age: median      max  function"
+                "\nkind         growth an hour ± std err        z      in use     objects  samples   age: median      max  function"
             )?;
         }
         self.suspects[..shown].iter().try_for_each(|suspect| suspect.fmt(f))?;
@@ -163,6 +168,7 @@ mod tests {
                 inuse_bytes: 4096.0,
                 inuse_objects: 1024.0,
                 inuse_samples: 40,
+                inuse_bytes_variance: 640.0 * 640.0,
                 ..Totals::default()
             },
             ages: Some(Ages { median: Duration::from_secs(60), max: Duration::from_secs(7200) }),
@@ -184,7 +190,7 @@ mod tests {
         let expected = "\
 Stacks in the last 60 min, by 31 snapshots: 1 that leak.
 
-kind         growth an hour ± std err   errors      in use     objects  samples   age: median      max  function
+kind         growth an hour ± std err        z      in use     objects  samples   age: median      max  function
 leak         3.00 KiB ±       512 B          6.0    4.00 KiB       1 024       40          60 s    2.0 h  f
            ▁▃█
            at src/f.rs:7
@@ -204,7 +210,7 @@ a note
             "time_nanos": 0, "window_seconds": 3600.0, "records": 31, "notes": ["a note"],
             "suspects": [{
                 "kind": "leak", "growth_bytes": 2048, "growth_bytes_per_hour": 3072,
-                "growth_error_bytes_per_hour": 512, "z": 6.0, "inuse_space": 4096, "inuse_objects": 1024,
+                "growth_error_bytes_per_hour": 512, "z": 6.0, "inuse_space_error_bytes": 640, "inuse_space": 4096, "inuse_objects": 1024,
                 "inuse_samples": 40, "age": {"median_seconds": 60.0, "max_seconds": 7200.0},
                 "history_inuse_space": [0, 1000, 4096], "stack": [frame],
             }],

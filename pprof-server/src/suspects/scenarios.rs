@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use alloc_profiler::{AgeTotals, SizeTotals, Snapshot, StackTotals, Totals};
+use alloc_profiler::{AgeTotals, Births, SizeTotals, Snapshot, StackTotals, Totals};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Groups, Kind, judge, series};
+use super::{Groups, Growth, Kind, judge, series};
 use crate::history::{DEFAULT_LIMIT_BYTES, DEFAULT_PERIOD, History, testing};
 use crate::process::Memory;
 
@@ -184,75 +184,128 @@ const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// The blocks that the profiler takes as samples, with what each stands for.
-fn sampled(blocks: Vec<Block>, generator: &mut SmallRng) -> Vec<(Block, f64)> {
+/// A block that the profiler took as a sample.
+struct Sample {
+    block: Block,
+    /// Objects that it stands for.
+    weight: f64,
+}
+
+impl Sample {
+    /// The snapshots that have it are those from here on.
+    fn first_minute(&self) -> u32 {
+        self.block.born.ceil() as u32
+    }
+
+    /// What it adds to what is in use.
+    fn totals(&self) -> Totals {
+        let (weight, bytes) = (self.weight, self.block.bytes);
+        Totals {
+            inuse_objects: weight,
+            inuse_bytes: weight * bytes,
+            inuse_samples: 1,
+            inuse_objects_variance: weight * (weight - 1.0),
+            inuse_bytes_variance: weight * (weight - 1.0) * bytes * bytes,
+            ..Totals::default()
+        }
+    }
+}
+
+/// The blocks that the profiler takes as samples.
+fn sampled(blocks: Vec<Block>, generator: &mut SmallRng, interval_at: impl Fn(f64) -> f64) -> Vec<Sample> {
     blocks
         .into_iter()
         .filter_map(|block| {
-            let probability = 1.0 - (-block.bytes / INTERVAL).exp();
-            generator.random_bool(probability).then_some((block, 1.0 / probability))
+            let interval = interval_at(block.born);
+            let probability = if interval <= 1.0 { 1.0 } else { 1.0 - (-block.bytes / interval).exp() };
+            generator.random_bool(probability).then_some(Sample { block, weight: 1.0 / probability })
         })
         .collect()
 }
 
 /// The profile at each minute; the last one with ages.
-fn snapshots(samples: &[(Block, f64)]) -> Vec<Snapshot> {
-    // What each minute adds and takes away.
-    let mut changes = vec![Totals::default(); MINUTES as usize + 1];
-    let mut by_age: BTreeMap<Duration, AgeTotals> = BTreeMap::new();
-    for (block, weight) in samples {
-        let (objects, bytes) = (*weight, weight * block.bytes);
-        let change = |samples: i64| Totals {
-            inuse_objects: samples as f64 * objects,
-            inuse_bytes: samples as f64 * bytes,
-            inuse_samples: samples,
-            ..Totals::default()
-        };
-        let born = Totals { alloc_objects: objects, alloc_bytes: bytes, alloc_samples: 1, ..change(1) };
-        if let Some(at) = changes.get_mut(block.born.ceil() as usize) {
-            *at += born;
-        }
-        if let Some(at) = changes.get_mut(block.dies.ceil() as usize) {
-            *at += change(-1);
-        }
-        if block.dies > f64::from(MINUTES) {
-            let age = Duration::from_secs_f64((f64::from(MINUTES) - block.born) * 60.0);
-            let ages = by_age.entry(age).or_insert(AgeTotals { age, objects: 0.0, bytes: 0.0, samples: 0 });
-            ages.objects += objects;
-            ages.bytes += bytes;
-            ages.samples += 1;
-        }
-    }
-    let mut now = Totals::default();
-    let mut snapshots: Vec<Snapshot> = (0..)
-        .zip(changes)
-        .map(|(minute, change)| {
-            now += change;
-            let size = SizeTotals { size_class: SIZE as u64, totals: now, ages: Vec::new() };
-            Snapshot {
-                taken_at: UNIX_EPOCH + DEFAULT_PERIOD * minute,
-                stacks: vec![StackTotals { by_size: vec![size], ..StackTotals::default() }],
-                overflow: Vec::new(),
-                sampling_interval: INTERVAL as u64,
-                ..testing::snapshot(&[])
-            }
-        })
+fn snapshots(samples: &[Sample], interval_at: impl Fn(f64) -> f64) -> Vec<Snapshot> {
+    // In use, by the first snapshot that has it.
+    let mut in_use: BTreeMap<u32, Totals> = BTreeMap::new();
+    let mut changes: Vec<(f64, bool, &Sample)> = samples
+        .iter()
+        .flat_map(|sample| [(sample.block.born, true, sample), (sample.block.dies, false, sample)])
         .collect();
+    changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut changes = changes.into_iter().peekable();
+    let mut snapshots: Vec<Snapshot> = Vec::new();
+    for minute in 0..=MINUTES {
+        while let Some((_, is_born, sample)) = changes.next_if(|change| change.0 <= f64::from(minute)) {
+            let of_then = in_use.entry(sample.first_minute()).or_default();
+            *of_then = if is_born {
+                let mut sum = *of_then;
+                sum += sample.totals();
+                sum
+            } else {
+                of_then.without(sample.totals())
+            };
+        }
+        in_use.retain(|_, totals| totals.inuse_samples > 0);
+        snapshots.push(snapshot(minute, &in_use, interval_at(f64::from(minute)) as u64));
+    }
     if let Some(last) = snapshots.last_mut() {
-        last.stacks[0].by_size[0].ages = by_age.into_values().collect();
+        last.stacks[0].by_size[0].ages = ages(samples);
     }
     snapshots
+}
+
+/// The snapshot of minute `n` has the number `n + 1`.
+fn snapshot(minute: u32, in_use: &BTreeMap<u32, Totals>, sampling_interval: u64) -> Snapshot {
+    let mut totals = Totals::default();
+    in_use.values().for_each(|part| totals += *part);
+    let births = in_use.iter().map(|(first_minute, totals)| Births {
+        after_snapshot: *first_minute,
+        objects_variance: totals.inuse_objects_variance,
+        bytes_variance: totals.inuse_bytes_variance,
+    });
+    let births = births.filter(|births| births.bytes_variance > 0.0).collect();
+    let size = SizeTotals { size_class: SIZE as u64, totals, births, ages: Vec::new() };
+    Snapshot {
+        number: minute + 1,
+        taken_at: UNIX_EPOCH + DEFAULT_PERIOD * minute,
+        stacks: vec![StackTotals { by_size: vec![size], ..StackTotals::default() }],
+        overflow: Vec::new(),
+        sampling_interval,
+        ..testing::snapshot(&[])
+    }
+}
+
+/// Of what is in use at the end.
+fn ages(samples: &[Sample]) -> Vec<AgeTotals> {
+    let mut by_age: BTreeMap<Duration, Totals> = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.block.dies > f64::from(MINUTES)) {
+        let age = Duration::from_secs_f64((f64::from(MINUTES) - sample.block.born) * 60.0);
+        *by_age.entry(age).or_default() += sample.totals();
+    }
+    let age = |(age, totals): (Duration, Totals)| AgeTotals {
+        age,
+        objects: totals.inuse_objects,
+        bytes: totals.inuse_bytes,
+        samples: totals.inuse_samples,
+        objects_variance: totals.inuse_objects_variance,
+        bytes_variance: totals.inuse_bytes_variance,
+    };
+    by_age.into_iter().map(age).collect()
 }
 
 /// What the method says at the end of a run.
 fn verdict(scenario: &Scenario, seed: u64) -> Option<Kind> {
     let mut generator = SmallRng::seed_from_u64(seed);
     let blocks = (scenario.blocks)(&mut generator);
-    let samples = sampled(blocks, &mut generator);
+    let samples = sampled(blocks, &mut generator, |_| INTERVAL);
+    judged(snapshots(&samples, |_| INTERVAL)).map(|growth| growth.kind)
+}
+
+/// What the method says of the profiles of a run.
+fn judged(mut snapshots: Vec<Snapshot>) -> Option<Growth> {
     let start = Instant::now();
     let at = |minute: u32| start + DEFAULT_PERIOD * minute;
     let mut history = History::new(Some(DEFAULT_PERIOD), DEFAULT_LIMIT_BYTES);
-    let mut snapshots = snapshots(&samples);
     let now = snapshots.pop().expect("one for each minute");
     // Earlier ones are not looked at.
     for (minute, snapshot) in (0..).zip(&snapshots).skip(MINUTES as usize - 61) {
@@ -260,7 +313,7 @@ fn verdict(scenario: &Scenario, seed: u64) -> Option<Kind> {
     }
     let groups = Groups { of_stack: vec![0], count: 1 };
     let (_, series) = series(&history, &now, at(MINUTES), &groups);
-    series.get(&0).and_then(judge).map(|growth| growth.kind)
+    series.get(&0).and_then(judge)
 }
 
 #[test]
@@ -279,4 +332,37 @@ fn known_programs_are_called_what_they_are() {
             assert!(count(Some(Kind::Leak)) * 100 <= SEEDS as usize, "{}: false alarms", scenario.name);
         }
     }
+}
+
+/// A first-in, first-out store of small blocks, always full, in which each lives for 20 minutes. The interval is lowered
+/// to 1 after 40 minutes, where the estimate has just been far too low: from then on what is in use is known exactly,
+/// and seems to grow to what it always was.
+#[test]
+fn a_lower_interval_is_no_leak() {
+    const BLOCKS: usize = 20_000;
+    const LIFE: f64 = 20.0;
+    const CHANGE: f64 = 40.0;
+    let interval_at = |minute: f64| if minute < CHANGE { INTERVAL } else { 1.0 };
+    let step = LIFE / BLOCKS as f64;
+    let mut unlucky = 0;
+    for seed in 0..100 {
+        let mut generator = SmallRng::seed_from_u64(seed);
+        let blocks: Vec<Block> = (0..(f64::from(MINUTES) / step) as usize)
+            .map(|n| n as f64 * step - LIFE)
+            .map(|born| Block { born: born.max(0.0), dies: born + LIFE, bytes: 1024.0 })
+            .collect();
+        let samples = sampled(blocks, &mut generator, interval_at);
+        let at_change: f64 = samples
+            .iter()
+            .filter(|sample| sample.block.born < CHANGE && sample.block.dies >= CHANGE)
+            .map(|sample| sample.weight)
+            .sum();
+        if at_change > 0.8 * BLOCKS as f64 {
+            continue;
+        }
+        unlucky += 1;
+        let growth = judged(snapshots(&samples, interval_at));
+        assert!(growth.is_none(), "seed {seed}, {at_change} of {BLOCKS} estimated: {growth:?}");
+    }
+    assert!(unlucky >= 5, "{unlucky} runs began with an estimate that was too low");
 }

@@ -30,12 +30,12 @@ export function About({ history, notes }: { history: History; notes: readonly st
           {interval === 0
             ? 'Off.'
             : interval === 1
-              ? 'Every allocation is recorded: figures are exact.'
-              : `One sample in ${count(interval)} bytes allocated, on average. A figure that rests on n samples is off by about 1 / √n.`}
+              ? 'Every allocation is recorded: figures of what was allocated since are exact.'
+              : `One sample in ${count(interval)} bytes allocated, on average. A figure that rests on n samples of small blocks is off by about 1 / √n; blocks much larger than that are sampled with certainty.`}
         </Item>
         <Item title="Samples">
           {count(now.inuse_samples)} in use
-          {now.inuse_space_error_bytes > 0 &&
+          {now.inuse_space_error_bytes !== null &&
             `, so that ${bytes(now.inuse_space)} are ± ${bytes(now.inuse_space_error_bytes)} (one standard error)`}
           ; {count(own.live_samples)} held on {count(own.stacks)} stacks.
         </Item>

@@ -15,11 +15,11 @@ export function Facts({ history }: { history: History }) {
         title="In use"
         value={bytes(now.inuse_space)}
         note={
-          now.inuse_space_error_bytes > 0
-            ? `± ${bytes(now.inuse_space_error_bytes)} (${percent(now.inuse_space_error_bytes, now.inuse_space)})`
-            : history.sampling_interval_bytes === 1
-              ? 'exact'
-              : 'no samples'
+          now.inuse_space_error_bytes === null
+            ? 'no samples'
+            : now.inuse_space_error_bytes > 0
+              ? `± ${bytes(now.inuse_space_error_bytes)} (${percent(now.inuse_space_error_bytes, now.inuse_space)})`
+              : 'exact'
         }
       />
       <Fact

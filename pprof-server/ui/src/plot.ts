@@ -58,7 +58,7 @@ export function usePlot(moments: readonly Recorded[], times: readonly number[], 
 function columns(moments: readonly Recorded[], times: readonly number[]): uPlot.AlignedData {
   const column = (of: (moment: Recorded) => number | null) => moments.map(of);
   const highest = Math.max(...moments.map((moment) => Math.max(moment.inuse_space, moment.rss_bytes ?? 0)));
-  const band = (sign: number) => column((of) => Math.max(0, of.inuse_space + sign * of.inuse_space_error_bytes));
+  const band = (sign: number) => column((of) => Math.max(0, of.inuse_space + sign * (of.inuse_space_error_bytes ?? 0)));
   return [
     [...times],
     column((of) => of.inuse_space),

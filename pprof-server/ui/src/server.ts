@@ -13,8 +13,8 @@ export interface Recorded {
   alloc_space: number;
   alloc_objects: number;
   inuse_samples: number;
-  /** One standard error of `inuse_space`; 0 where every allocation is recorded. */
-  inuse_space_error_bytes: number;
+  /** One standard error of `inuse_space`; 0 where every sample was taken with certainty, `null` where there is none. */
+  inuse_space_error_bytes: number | null;
   rss_bytes: number | null;
   memory_limit_bytes: number | null;
 }
@@ -61,8 +61,12 @@ export interface Figures {
   inuse_samples: number;
 }
 
+/** One standard error of each; `null` where there are no samples. */
+export type Errors = Record<'alloc_objects' | 'alloc_space' | 'inuse_objects' | 'inuse_space', number | null>;
+
 export interface Row {
   values: Figures;
+  errors?: Errors;
   /** Leaf first. */
   stack: Place[];
   age?: Age | null;
@@ -73,6 +77,7 @@ export interface Table {
   duration_nanos: number | null;
   stacks: number;
   total: Figures;
+  total_errors: Errors;
   rows: Row[];
   other: Figures;
   notes: string[];
@@ -83,10 +88,13 @@ export interface Suspect {
   growth_bytes_per_hour: number;
   growth_error_bytes_per_hour: number;
   growth_bytes: number;
+  /** Growth, over what chance would make of it. */
   z: number;
   inuse_space: number;
   inuse_objects: number;
   inuse_samples: number;
+  /** One standard error of `inuse_space`. */
+  inuse_space_error_bytes: number | null;
   age: Age | null;
   /** In use at each of the moments looked at, the oldest first. */
   history_inuse_space: number[];

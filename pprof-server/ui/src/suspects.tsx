@@ -61,7 +61,7 @@ function Card({ suspect, hidesStd, onShow }: { suspect: Suspect } & Pick<Props, 
         <div>
           <dt>grows</dt>
           <dd>
-            <b>{signed(rate, bytes)}/h</b> {error > 0 && `± ${bytes(error)}`}
+            <b>{signed(rate, bytes)}/h</b> ± {bytes(error)}
           </dd>
         </div>
         <div>
@@ -71,12 +71,13 @@ function Card({ suspect, hidesStd, onShow }: { suspect: Suspect } & Pick<Props, 
         <div>
           <dt>in use</dt>
           <dd>
-            {bytes(suspect.inuse_space)} in {count(suspect.inuse_objects)} objects, {count(suspect.inuse_samples)} samples
+            {bytes(suspect.inuse_space)}{' '}
+            {suspect.inuse_space_error_bytes !== null && `± ${bytes(suspect.inuse_space_error_bytes)} `}in {count(suspect.inuse_objects)} objects, {count(suspect.inuse_samples)} samples
           </dd>
         </div>
         <div>
           <dt>surety</dt>
-          <dd>{suspect.z.toFixed(1)} standard errors</dd>
+          <dd>{suspect.z.toFixed(1)} times what chance would make</dd>
         </div>
         {age && (
           <div>

@@ -53,7 +53,7 @@ const D: usize = BLOCKS[3];
 const ELSEWHERE: usize = 0x7100_0000;
 
 fn sample(address: usize, size: usize) -> LiveSample {
-    LiveSample { address, size, weight: size as f64, site_id: size as u32, born: 3 }
+    LiveSample { address, size, weight: size as f64, site_id: size as u32, born: 3, after_snapshot: 5 }
 }
 
 fn insert(sample: &LiveSample) -> Result<(), Lost> {

@@ -8,6 +8,7 @@
 //!
 //! Path: *read path*.
 
+mod confidence;
 mod evidence;
 mod losses;
 
@@ -16,6 +17,7 @@ use super::stacks::Names;
 use super::units::Bytes;
 use crate::symbols;
 use alloc_profiler::Snapshot;
+use confidence::confidence;
 use evidence::{Evidence, Extent, Share};
 use losses::{LOSSES, Told};
 
@@ -108,22 +110,6 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The error bar of the whole. A part of it rests on fewer samples and is less sure.
-fn confidence(snapshot: &Snapshot) -> Option<String> {
-    let totals = snapshot.totals();
-    let samples = totals.inuse_samples;
-    // A difference of two estimates has the errors of both, which it no longer knows.
-    if snapshot.duration.is_some() || samples <= 0 {
-        return None;
-    }
-    let inuse = Bytes(totals.inuse_bytes);
-    Some(if snapshot.sampling_interval == 1 {
-        format!("in use: {inuse}, every allocation recorded")
-    } else {
-        format!("in use: {inuse} ± {:.1} %, from {samples} samples", 100.0 / (samples as f64).sqrt())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,9 +124,12 @@ mod tests {
             inuse_samples: samples,
             alloc_bytes: 2.0 * inuse_bytes + 1.0,
             alloc_samples: 2 * samples,
+            // As that of `1 / sqrt(samples)`.
+            inuse_bytes_variance: inuse_bytes * inuse_bytes / samples as f64,
+            alloc_bytes_variance: inuse_bytes * inuse_bytes / samples as f64,
             ..Totals::default()
         };
-        vec![SizeTotals { size_class: 8, totals, ages: Vec::new() }]
+        vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }]
     }
 
     fn snapshot() -> Snapshot {
@@ -182,10 +171,8 @@ mod tests {
                 "profiler memory: 1.00 MiB of at most 64.0 MiB, 3 stacks, 4 live samples"
             ]
         );
-        let exact = Snapshot { sampling_interval: 1, ..snapshot() };
-        assert_eq!(told_of(&exact)[0], "in use: 2.00 KiB, every allocation recorded");
         let difference = Snapshot { duration: Some(Duration::from_secs(1)), ..snapshot() };
-        assert_eq!(told_of(&difference).len(), 1);
+        assert_eq!(told_of(&difference)[0], "inuse_space: 2.00 KiB ± 205 B, one standard error");
     }
 
     #[test]

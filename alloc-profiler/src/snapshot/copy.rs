@@ -1,0 +1,207 @@
+//! How the profile is copied out of the tables.
+//!
+//! Path: *read path*.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{AgeTotals, Births, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+use crate::live::LiveSample;
+use crate::{c_library, control, drops, live, memory, stacks, unsampled, variance};
+
+/// How many snapshots have begun. Each sample notes it when it is taken, which tells without a clock whether it was
+/// there before a snapshot, however soon the two came one after the other.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+
+/// The number of the last snapshot that has begun; 0: none yet.
+#[inline(always)]
+pub(crate) fn begun() -> u32 {
+    BEGUN.load(Relaxed)
+}
+
+/// The profile, with ages if they are wanted.
+pub(super) fn copy(with_ages: bool) -> Snapshot {
+    control::prepare();
+    unsampled(|| {
+        let number = BEGUN.fetch_add(1, Relaxed).wrapping_add(1);
+        let (taken_at, taken_at_monotonic) = (SystemTime::now(), Instant::now());
+        // Live samples first: each was added to its site's totals before it was added to the live table, so no
+        // stack can have more in use than allocated.
+        let mut in_use = vec![InUse::default(); stacks::site_id_bound()];
+        let mut live_samples = 0;
+        // Of these it matters when they were born.
+        let mut kept = Vec::new();
+        live::for_each_shard(|samples| {
+            live_samples += samples.len() as u64;
+            for sample in samples {
+                let site = sample.site_id as usize;
+                if site >= in_use.len() {
+                    in_use.resize(site + 1, InUse::default());
+                }
+                in_use[site].add(sample);
+            }
+            kept.extend(samples.iter().filter(|sample| with_ages || sample.is_uncertain()));
+        });
+        let mut ages = if with_ages { ages_by_site(&mut kept) } else { HashMap::new() };
+        let mut births = births_by_site(kept);
+
+        let mut stacks = Vec::with_capacity(stacks::len());
+        let mut overflow = Vec::new();
+        let mut current: Option<&'static stacks::Stack> = None;
+        stacks::for_each(|stack, site| {
+            let in_use = in_use.get(site.id() as usize).copied().unwrap_or_default();
+            let size = SizeTotals {
+                size_class: site.size_class,
+                totals: in_use.totals(site.allocated()),
+                births: births.remove(&site.id()).unwrap_or_default(),
+                ages: ages.remove(&site.id()).unwrap_or_default(),
+            };
+            let Some(stack) = stack else { return overflow.push(size) };
+            if !current.is_some_and(|current| std::ptr::eq(current, stack)) {
+                current = Some(stack);
+                let return_addresses = stack.return_addresses.iter().rev().copied().collect();
+                let trace = StackTrace { return_addresses, is_truncated: stack.is_truncated };
+                stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::new() });
+            }
+            stacks.last_mut().expect("pushed with its first site").by_size.push(size);
+        });
+        for stack in &mut stacks {
+            stack.by_size.sort_unstable_by_key(|size| size.size_class);
+        }
+        Snapshot {
+            number,
+            taken_at,
+            taken_at_monotonic,
+            duration: None,
+            sampling_interval: control::sampling_interval(),
+            stacks,
+            overflow,
+            dropped: drops::dropped(),
+            own_memory: OwnMemory {
+                mapped_bytes: memory::mapped_bytes() as u64,
+                limit_bytes: memory::limit_bytes() as u64,
+                stacks: stacks::len() as u64,
+                live_samples,
+            },
+        }
+    })
+}
+
+/// The ages of live samples, by site.
+fn ages_by_site(samples: &mut [LiveSample]) -> HashMap<u32, Vec<AgeTotals>> {
+    let now = c_library::ticks();
+    // One recorded after `now` was read is as old as that.
+    let ticks = |sample: &LiveSample| (now.wrapping_sub(sample.born) as i32).max(0) as u32;
+    by_site(samples, ticks, |ticks, same| {
+        let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = same;
+        AgeTotals {
+            age: Duration::from_secs(1) * ticks / c_library::TICKS_PER_SECOND,
+            objects: inuse_objects,
+            bytes: inuse_bytes,
+            samples: inuse_samples,
+            objects_variance: same.inuse_objects_variance,
+            bytes_variance: same.inuse_bytes_variance,
+        }
+    })
+}
+
+/// The variances of live samples, by site and by the snapshots between which they were born.
+fn births_by_site(mut samples: Vec<LiveSample>) -> HashMap<u32, Vec<Births>> {
+    samples.retain(LiveSample::is_uncertain);
+    by_site(
+        &mut samples,
+        |sample| sample.after_snapshot,
+        |after_snapshot, same| Births {
+            after_snapshot,
+            objects_variance: same.inuse_objects_variance,
+            bytes_variance: same.inuse_bytes_variance,
+        },
+    )
+}
+
+/// Sums over the samples of each site that have the same key, by ascending key.
+fn by_site<T>(
+    samples: &mut [LiveSample],
+    key: impl Fn(&LiveSample) -> u32,
+    sum: impl Fn(u32, Totals) -> T,
+) -> HashMap<u32, Vec<T>> {
+    samples.sort_unstable_by_key(|sample| u64::from(sample.site_id) << 32 | u64::from(key(sample)));
+    let mut by_site = HashMap::new();
+    for site in samples.chunk_by(|a, b| a.site_id == b.site_id) {
+        let sums = site.chunk_by(|a, b| key(a) == key(b)).map(|same| {
+            let mut in_use = InUse::default();
+            same.iter().for_each(|sample| in_use.add(sample));
+            sum(key(&same[0]), in_use.sums())
+        });
+        by_site.insert(site[0].site_id, sums.collect());
+    }
+    by_site
+}
+
+/// What of one site is in use. Sums are in units of 2^-32, since integers add up to the same whatever the order
+/// in which the table yields its samples: where nothing changed, two snapshots agree to the bit.
+#[derive(Clone, Copy, Default)]
+struct InUse {
+    objects: u128,
+    bytes: u128,
+    objects_variance: u128,
+    bytes_variance: u128,
+    samples: u64,
+}
+
+impl InUse {
+    const UNITS: f64 = (1_u64 << 32) as f64;
+
+    fn add(&mut self, sample: &LiveSample) {
+        let size = sample.size as u128;
+        let (objects, bytes) = times(sample.weight, size);
+        self.objects = self.objects.saturating_add(objects);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.samples += 1;
+        if sample.is_uncertain() {
+            let (objects, bytes) = times(variance::of_objects(sample.weight), size.saturating_mul(size));
+            self.objects_variance = self.objects_variance.saturating_add(objects);
+            self.bytes_variance = self.bytes_variance.saturating_add(bytes);
+        }
+    }
+
+    fn sums(self) -> Totals {
+        let sum = |units: u128| units as f64 / Self::UNITS;
+        Totals {
+            inuse_objects: sum(self.objects),
+            inuse_bytes: sum(self.bytes),
+            inuse_samples: self.samples as i64,
+            inuse_objects_variance: sum(self.objects_variance),
+            inuse_bytes_variance: sum(self.bytes_variance),
+            ..Totals::default()
+        }
+    }
+
+    /// Together with what the site ever allocated. The two sums round differently; never more is in use.
+    fn totals(self, allocated: Totals) -> Totals {
+        let in_use = self.sums();
+        Totals {
+            inuse_objects: in_use.inuse_objects.min(allocated.alloc_objects),
+            inuse_bytes: in_use.inuse_bytes.min(allocated.alloc_bytes),
+            inuse_samples: in_use.inuse_samples,
+            inuse_objects_variance: in_use.inuse_objects_variance.min(allocated.alloc_objects_variance),
+            inuse_bytes_variance: in_use.inuse_bytes_variance.min(allocated.alloc_bytes_variance),
+            ..allocated
+        }
+    }
+}
+
+/// `value`, and `factor` times it, in units of 2^-32.
+#[inline(always)]
+fn times(value: f64, factor: u128) -> (u128, u128) {
+    let units = value * InUse::UNITS;
+    // All but absurd intervals take the first way: one multiplication, and nothing that could overflow.
+    if units < u64::MAX as f64 && factor <= u128::from(u64::MAX) {
+        let units = u128::from(units as u64);
+        (units, units * factor)
+    } else {
+        let units = units as u128;
+        (units, units.saturating_mul(factor))
+    }
+}

@@ -1,0 +1,127 @@
+//! What changed between two snapshots, and what of one is old.
+//!
+//! Path: *read path*. Plain owned data.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Dropped, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+
+impl Snapshot {
+    /// What changed between `earlier` and `self`: each value of this snapshot minus its earlier one.
+    ///
+    /// `alloc_*` becomes what was allocated in between, `inuse_*` the net growth, negative where memory
+    /// shrank; variances become those of the changes. Stacks on which nothing changed are left out. `duration` is the time
+    /// between the two by a clock that nobody sets, as long as the machine was awake; zero if `earlier` is the later one.
+    #[must_use]
+    pub fn since(&self, earlier: &Snapshot) -> Snapshot {
+        let before: HashMap<&StackTrace, &[SizeTotals]> =
+            earlier.stacks.iter().map(|stack| (&stack.trace, &stack.by_size[..])).collect();
+        let mut stacks: Vec<StackTotals> = self
+            .stacks
+            .iter()
+            .map(|stack| StackTotals {
+                id: stack.id,
+                trace: stack.trace.clone(),
+                by_size: sizes_since(
+                    &stack.by_size,
+                    before.get(&stack.trace).copied().unwrap_or(&[]),
+                    earlier.number,
+                ),
+            })
+            .collect();
+        stacks.retain(|stack| !stack.by_size.is_empty());
+        Snapshot {
+            number: self.number,
+            taken_at: self.taken_at,
+            taken_at_monotonic: self.taken_at_monotonic,
+            duration: Some(self.taken_at_monotonic.saturating_duration_since(earlier.taken_at_monotonic)),
+            sampling_interval: self.sampling_interval,
+            stacks,
+            overflow: sizes_since(&self.overflow, &earlier.overflow, earlier.number),
+            dropped: self.dropped.since(&earlier.dropped),
+            own_memory: self.own_memory,
+        }
+    }
+
+    /// Counts as in use only what is at least `min_age` old; `alloc_*` stays.
+    ///
+    /// `self` must be of [`snapshot_with_ages`](crate::snapshot_with_ages): without ages, nothing is old.
+    #[must_use]
+    pub fn older_than(mut self, min_age: Duration) -> Snapshot {
+        for size in self.stacks.iter_mut().flat_map(|stack| &mut stack.by_size).chain(&mut self.overflow) {
+            size.ages.retain(|ages| ages.age >= min_age);
+            // Which of these are part of the old ones is not known any more.
+            size.births.clear();
+            let mut totals = Totals {
+                inuse_objects: 0.0,
+                inuse_bytes: 0.0,
+                inuse_samples: 0,
+                inuse_objects_variance: 0.0,
+                inuse_bytes_variance: 0.0,
+                ..size.totals
+            };
+            for ages in &size.ages {
+                totals.inuse_objects += ages.objects;
+                totals.inuse_bytes += ages.bytes;
+                totals.inuse_samples += ages.samples;
+                totals.inuse_objects_variance += ages.objects_variance;
+                totals.inuse_bytes_variance += ages.bytes_variance;
+            }
+            size.totals = totals;
+        }
+        self
+    }
+
+    /// The sum over all stacks and size classes, overflow included.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        for size in self.stacks.iter().flat_map(|stack| &stack.by_size).chain(&self.overflow) {
+            sum += size.totals;
+        }
+        sum
+    }
+
+    /// One standard error of all bytes in use, or of their change in a difference: see
+    /// [`Totals::inuse_bytes_standard_error`]. In about two of three snapshots the truth is no farther than this from
+    /// the estimate, and in 19 of 20 no farther than twice this, if the estimate rests on some ten samples or more.
+    #[must_use]
+    pub fn inuse_standard_error(&self) -> Option<f64> {
+        self.totals().inuse_bytes_standard_error()
+    }
+}
+
+/// `now` minus `before`, by size class; classes without a change are left out. Stacks never lose a class, so
+/// every class of `before` is in `now`.
+fn sizes_since(now: &[SizeTotals], before: &[SizeTotals], number: u32) -> Vec<SizeTotals> {
+    now.iter()
+        .map(|size| {
+            let earlier = before.iter().find(|earlier| earlier.size_class == size.size_class);
+            let earlier = earlier.map_or_else(Totals::default, |earlier| earlier.totals);
+            SizeTotals {
+                size_class: size.size_class,
+                totals: size.totals.since(earlier, &size.births, number),
+                births: Vec::new(),
+                ages: size.ages.clone(),
+            }
+        })
+        .filter(|size| size.totals != Totals::default())
+        .collect()
+}
+
+impl Dropped {
+    /// The counts added since `earlier`.
+    fn since(&self, earlier: &Dropped) -> Dropped {
+        Dropped {
+            stacks_full: self.stacks_full.saturating_sub(earlier.stacks_full),
+            live_full: self.live_full.saturating_sub(earlier.live_full),
+            live_busy: self.live_busy.saturating_sub(earlier.live_busy),
+            missed_removals: self.missed_removals.saturating_sub(earlier.missed_removals),
+            low_stack: self.low_stack.saturating_sub(earlier.low_stack),
+            truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
+            cut_stacks: self.cut_stacks.saturating_sub(earlier.cut_stacks),
+            no_stack: self.no_stack.saturating_sub(earlier.no_stack),
+        }
+    }
+}

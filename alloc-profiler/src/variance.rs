@@ -1,0 +1,39 @@
+//! How uncertain an estimate is: the one formula from which every error that is shown follows.
+//!
+//! A block that is sampled with probability `p` stands for `w = 1 / p` objects of `s` bytes each. Blocks are sampled
+//! independently of each other, so that the estimate `Σ w s` has the variance `Σ (1 - p) / p s²` over all blocks
+//! (Horvitz and Thompson, 1952; for independent draws, Hájek, 1964). Of that, the sum over the samples of
+//!
+//! ```text
+//! (1 - p) (s / p)² = (w² - w) s²
+//! ```
+//!
+//! is an unbiased estimate, as each block is among the samples with probability `p`. It takes nothing but what each
+//! sample knows of itself: the weight it was given when it was taken, whatever the interval is now. A block that is
+//! sampled with certainty has `w = 1` and adds nothing. The standard error is the square root of the sum.
+//! docs/sampling.md has the derivation for sums, parts and differences, and how it was held against the truth.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+/// What one sample of this weight adds to the variance of a number of objects; times the square of its size, to the
+/// variance of a number of bytes. Never negative; 0 if it was sampled with certainty.
+#[inline(always)]
+pub(crate) fn of_objects(weight: f64) -> f64 {
+    // The difference first: it is exact for weights near 1, where the two squares would cancel out.
+    weight * (weight - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_that_of_the_probability() {
+        for probability in [1.0, 0.999, 0.5, 1e-6] {
+            let expected = (1.0 - probability) / (probability * probability);
+            let difference = of_objects(1.0 / probability) - expected;
+            assert!(difference.abs() <= 1e-9 * expected, "{probability}: off by {difference}");
+        }
+        assert_eq!(of_objects(1.0), 0.0);
+    }
+}
