@@ -5,13 +5,19 @@
 
 import type { Frame, Profile, Values } from './profile';
 
+const CRATES = 'core|alloc|std|hashbrown';
+const PATHS = `(${CRATES}|tokio::(runtime|task|util|loom))::`;
+/** A type of theirs, or of nobody's: `alloc::vec::Vec`, `&[_]`, `str`, `T`. */
+const TYPES = `[&*]*((const|mut|dyn) )*(${PATHS}[^<> ]*(<[^<>]*>)?|[^:<>]+)`;
+
 /**
  * The standard library, where threads begin, and the inside of tokio, by the file or by the name: what the server takes
- * for plumbing too. Read by JavaScript and, in the command that the page shows, by Go: nothing in it but what both have.
+ * for plumbing too. A trait of the user's on a type of the standard library is the user's, and so is the reverse. Read by
+ * JavaScript and, in the command that the page shows, by Go: nothing in it but what both have.
  */
 export const PLUMBING = [
   '^/rustc/[0-9a-f]+/library/|/lib/rustlib/src/rust/library/|^/rust/deps/',
-  '^<*&?(core|alloc|std|hashbrown|tokio::(runtime|task|util|loom))::',
+  `^${PATHS}|^<${TYPES}( as (${CRATES})::.*)?>::`,
   '/registry/src/[^/]+/(hashbrown-|tokio-)[0-9][^/]*/src/(raw|runtime|task|util|loom)/',
   '^__rust_|^(_start|main|__libc_start_main(_impl)?|__libc_start_call_main|start_thread|(__)?clone3?)$',
   '^(libc|libpthread|ld-linux|ld-musl)[^+]*[+]0x',

@@ -2,9 +2,10 @@
 
 /**
  * The end of a path, from the module that a function or its type is in: `reader::Reader::start` of
- * `demo_leak::reader::Reader::start`. What begins with a bracket stays whole, for the trait is half of its name.
+ * `demo_leak::reader::Reader::start`. Of a type and its trait, their own names: `<Reader as Display>::fmt`.
  */
 export function shortName(name: string): string {
+  if (name.startsWith('<')) return name.replace(/(?:\w+::)+(?=\w)/g, (path, at: number) => (name[at - 1] === ':' ? path : ''));
   const generics = name.search(/[<{(]/);
   const path = generics === -1 ? name : name.slice(0, generics);
   const segments = path.split('::');
@@ -13,6 +14,14 @@ export function shortName(name: string): string {
   const type = segments.findIndex((segment) => /^[A-Z]/.test(segment));
   const keep = Math.max(0, type === -1 ? last - 1 : type - 1);
   return segments.slice(keep).join('::') + (generics === -1 ? '' : name.slice(generics));
+}
+
+/**
+ * `text` as it is compared in a search: compilers write `<demo::Reader>::start` and `demo::Reader::start`, `{{closure}}` and
+ * `{closure#0}`.
+ */
+export function searchable(text: string): string {
+  return text.toLowerCase().replace(/[<>]/g, '').replace(/\{\{closure\}\}/g, '{closure');
 }
 
 /** The crate that a function, or the type whose it is, belongs to; empty if none can be told. */

@@ -4,6 +4,7 @@
 // the lines they stand at are kept beside. In a difference a box is as wide as all that changed below it, what grew and
 // what shrank, so that nothing hides behind its opposite.
 
+import { searchable } from './names';
 import type { Frame, Profile } from './profile';
 import { SAMPLE_TYPES, type SampleType } from './sample_type';
 
@@ -131,12 +132,14 @@ export function follow(root: Node, names: readonly string[]): Node {
   return at;
 }
 
-/** What the search finds: in a name or a place, in any case of letters. */
+/** What the search finds: in a name, however compilers write it, or in a place, in any case of letters. */
 export function matches(query: string): (node: Pick<Node, 'name' | 'places'>) => boolean {
   const wanted = query.trim().toLowerCase();
+  const name = searchable(wanted);
   if (!wanted) return () => false;
-  return ({ name, places }) =>
-    name.toLowerCase().includes(wanted) || [...places.keys()].some((place) => place.toLowerCase().includes(wanted));
+  return (node) =>
+    (name !== '' && searchable(node.name).includes(name)) ||
+    [...node.places.keys()].some((place) => place.toLowerCase().includes(wanted));
 }
 
 /** The value of all that is found below here, each part of it once. */

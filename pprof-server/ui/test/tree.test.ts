@@ -121,3 +121,19 @@ test('functions of random profiles are as counted plainly, negative values inclu
     check(inverted);
   }
 });
+
+test('a search finds a name however compilers write it', () => {
+  const places = new Map<string, number>();
+  for (const [query, name] of [
+    ['<demo::Reader>::start', 'demo::Reader::start'],
+    ['demo::Reader::start', 'demo::Reader::start'],
+    ['f::{{closure}}', 'demo::f::{closure#1}'],
+    ['{closure#1}', 'demo::f::{closure#1}'],
+    ['{{Closure}}', 'demo::f::{{closure}}'],
+    ['<E as From', '<E as From>::from'],
+  ]) {
+    assert.ok(matches(query!)({ name: name!, places }), query);
+  }
+  assert.ok(!matches('<demo::Reader>::stop')({ name: 'demo::Reader::start', places }));
+  assert.ok(!matches('<>')({ name: 'f', places }));
+});

@@ -80,8 +80,12 @@ test('a name in a box is its end, which tells functions apart', () => {
     ['demo_leak::main', 'demo_leak::main'],
     ['main', 'main'],
     ['demo_leak::serve::serve::{{closure}}', 'serve::serve::{{closure}}'],
-    ['tokio::sync::mpsc::block::Block<T>::new', 'block::Block<T>::new'],
-    ['<alloc::vec::Vec<T> as core::ops::Deref>::deref', '<alloc::vec::Vec<T> as core::ops::Deref>::deref'],
+    ['demo_leak::serve::serve::{closure#0}', 'serve::serve::{closure#0}'],
+    ['tokio::sync::mpsc::block::Block::new', 'block::Block::new'],
+    ['a::pool::Pool<u8>::new', 'pool::Pool<u8>::new'],
+    ['<alloc::vec::Vec as core::ops::Deref>::deref', '<Vec as Deref>::deref'],
+    ['<a::E as core::convert::From<core::fmt::Error>>::from::{closure#0}', '<E as From<Error>>::from::{closure#0}'],
+    ['<&[_] as a::m::Enc>::enc', '<&[_] as Enc>::enc'],
     ['libc.so.6+0x2724a', 'libc.so.6+0x2724a'],
   ]) {
     assert.equal(shortName(name!), short);
