@@ -45,6 +45,15 @@ mod shapes {
         black_box(vec![T::default(); count])
     }
 
+    pub(crate) struct Tray<T>(pub(crate) Vec<T>);
+
+    impl<T: Clone + Default> Tray<T> {
+        #[inline(never)]
+        pub(crate) fn lay(&mut self, count: usize) {
+            self.0 = black_box(vec![T::default(); count]);
+        }
+    }
+
     #[inline(never)]
     pub(crate) fn closure() -> impl FnMut() -> Vec<u8> {
         || block(4 << 20)
@@ -57,10 +66,12 @@ mod shapes {
     }
 }
 
-/// Names as our profiles have them, and what each holds in MiB. Of the generic one the type is told by the stack only.
-const NAMES: [(&str, u32); 4] = [
+/// Names as our profiles have them, whichever way the compiler mangled them, and what each holds in MiB. The generic ones
+/// were compiled for two types, and are one function still.
+const NAMES: [(&str, u32); 5] = [
     ("<go_tool::shapes::Shelf as go_tool::shapes::Store>::put", 1),
     ("go_tool::shapes::generic", 2),
+    ("go_tool::shapes::Tray::lay", 16),
     ("go_tool::shapes::closure::{{closure}}", 4),
     ("go_tool::shapes::future::{{closure}}", 8),
 ];
@@ -75,14 +86,17 @@ fn hold() {
     use shapes::Store;
     let mut shelf = shapes::Shelf(Vec::with_capacity(10));
     shelf.put();
-    let generic = shapes::generic::<u16>(1 << 20);
+    let generic = (shapes::generic::<u16>(1 << 19), shapes::generic::<u32>(1 << 18));
+    let mut trays = (shapes::Tray::<u8>(Vec::new()), shapes::Tray::<u64>(Vec::new()));
+    trays.0.lay(8 << 20);
+    trays.1.lay(1 << 20);
     // Behind a pointer, so that they stay functions of their own.
     let mut closure: Box<dyn FnMut() -> Vec<u8>> = black_box(Box::new(shapes::closure()));
     let closure = closure();
     let mut future: Pin<Box<dyn Future<Output = Vec<u8>>>> = black_box(Box::pin(shapes::future()));
     let Poll::Ready(future) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!() };
     // For as long as the process lives.
-    std::mem::forget(black_box((shelf, generic, closure, future)));
+    std::mem::forget(black_box((shelf, generic, trays, closure, future)));
 }
 
 fn service() -> &'static Service {
@@ -122,7 +136,13 @@ fn report(arguments: &[&str], check: impl Fn(&str, &str)) {
     }
 }
 
+/// `said`, with closures as the old mangling has them, which gives them no numbers.
+fn without_numbers(said: &str) -> String {
+    said.replace("{closure#0}", "{{closure}}")
+}
+
 fn has_all_names(what: &str, said: &str) {
+    let said = without_numbers(said);
     for (name, _) in NAMES {
         assert!(said.contains(name), "{what}: no {name} in {said}");
     }
@@ -132,6 +152,7 @@ fn has_all_names(what: &str, said: &str) {
 fn top_names_all_four_and_what_they_hold() {
     report(&["-top", "-unit=mb", "-nodefraction=0"], |what, said| {
         has_all_names(what, said);
+        let said = without_numbers(said);
         for (name, mib) in NAMES {
             // flat, flat %, sum %, cumulative.
             let row =
@@ -141,6 +162,28 @@ fn top_names_all_four_and_what_they_hold() {
         }
         assert!(said.contains("go_tool::shapes::block (inline)"), "{what}: {said}");
     });
+}
+
+/// What one writes behind `-focus`, `-list` and their like is compared with the name that is shown, and with nothing of the
+/// mangled one. An expression can have both spellings.
+#[test]
+fn functions_are_found_by_the_names_that_are_shown() {
+    for spelling in ["go_tool::shapes::Tray::lay", "<?go_tool::shapes::Tray>?::lay"] {
+        report(&["-top", &format!("-focus={spelling}")], |what, said| {
+            assert!(said.contains("go_tool::shapes::Tray::lay"), "{what}: {said}");
+            assert!(!said.contains("go_tool::shapes::generic"), "{what}: {said}");
+        });
+        report(&[&format!("-list={spelling}")], |what, said| {
+            let has_files = !what.contains("symbolize=names");
+            let line = "self.0 = black_box(vec![T::default(); count]);";
+            assert_eq!(said.contains(line), has_files, "{what}: {said}");
+            // Both types' together.
+            assert!(said.contains("16MB") || !has_files, "{what}: {said}");
+        });
+    }
+    let (_, heap) = &service().files[0];
+    let said = go_tool_pprof(&["-top", "-focus=<go_tool::shapes::Tray>::lay"], heap);
+    assert!(said.contains("Focus expression matched no samples"), "{said}");
 }
 
 #[test]

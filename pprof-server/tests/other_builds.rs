@@ -90,8 +90,8 @@ fn strip(name: &str, arguments: &[&str]) -> ScratchFile {
     ScratchFile(file)
 }
 
-/// `programs/leak.rs`, compiled and linked with `flags`; what it depends on is what this test depends on.
-fn build(name: &str, flags: &[&str]) -> PathBuf {
+/// `programs/{program}.rs`, compiled and linked with `flags`; what it depends on is what this test depends on.
+fn build(name: &str, program: &str, flags: &[&str]) -> PathBuf {
     // `<target>/<profile>/deps/<this>`
     let this = env::current_exe().unwrap();
     let [dependencies, profile, target] = [1, 2, 3].map(|up| this.ancestors().nth(up).unwrap());
@@ -123,15 +123,15 @@ fn build(name: &str, flags: &[&str]) -> PathBuf {
         .arg("-L")
         .arg(format!("dependency={}", dependencies.display()))
         .arg("-o")
-        .args([&file, &source()])
+        .args([&file, &source(program)])
         .output()
         .expect("rustc starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     file
 }
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/leak.rs")
+fn source(program: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/programs/{program}.rs"))
 }
 
 fn rows(top: &str) -> impl Iterator<Item = &str> {
@@ -152,7 +152,7 @@ fn assert_leak_is_named(program: &Program) -> Vec<u8> {
         source.lines().position(|line| line.trim() == code).unwrap() + 1
     };
     let (inlined, leak) = ("vec![1; 5 << 20]", "black_box(inlined())");
-    let place_of = |code| format!("{}:{}", source().display(), line_of(code));
+    let place_of = |code| format!("{}:{}", source("leak").display(), line_of(code));
     let top = go_tool_pprof(&["-top", "-lines", "-unit=mb", "-nodefraction=0"], &profile);
     assert!(first_row(&top).ends_with(&format!(" leak::inlined {} (inline)", place_of(inlined))), "{top}");
     let caller = format!(" leak::leak {}", place_of(leak));
@@ -216,7 +216,7 @@ fn the_symbol_table_is_enough_for_functions() {
 
 #[test]
 fn a_statically_linked_program_is_named_in_full() {
-    let file = build("static", &["-C", "target-feature=+crt-static"]);
+    let file = build("static", "leak", &["-C", "target-feature=+crt-static"]);
     let program = Program::start(&file, &[]);
     let maps = fs::read_to_string(format!("/proc/{}/maps", program.child.id())).unwrap();
     assert!(!maps.contains(".so"), "it is not static: {maps}");
@@ -229,7 +229,7 @@ fn a_statically_linked_program_is_named_in_full() {
 
 #[test]
 fn debug_information_in_a_package_beside_it_is_read() {
-    let file = build("packaged", &["-C", "split-debuginfo=packed"]);
+    let file = build("packaged", "leak", &["-C", "split-debuginfo=packed"]);
     assert_leak_is_named(&Program::start(&file, &[]));
 
     // It came from there: a copy without the package does not know what was inlined.
@@ -240,4 +240,62 @@ fn debug_information_in_a_package_beside_it_is_read() {
     let top = go_tool_pprof(&["-top", "-nodefraction=0"], &profile);
     // Optimised, `leak` itself may be among it.
     assert!(first_row(&top).contains(" leak::") && !top.contains("leak::inlined"), "{top}");
+}
+
+/// What is leaked by each function of `programs/names.rs` in MiB, with all of its callees. A function that was compiled for
+/// several types is one, and two of different types' implementations are two.
+const LEAKED: [(&str, u32); 13] = [
+    ("names::pool::Pool::fill", 2),
+    ("names::pool::Pool<i8>::drain", 1),
+    ("names::pool::Pool<i16>::drain", 2),
+    ("<names::pool::Pool as names::encode::Encode>::encode", 2),
+    ("names::encode::Encode::twice", 2),
+    ("<alloc::vec::Vec<u8> as names::encode::Encode>::encode", 1),
+    ("<alloc::vec::Vec<alloc::string::String> as names::encode::Encode>::encode", 2),
+    ("names::pool::Pool<u8>::elsewhere", 1),
+    ("names::generic", 2),
+    ("names::deep", 3),
+    ("<names::Error as core::convert::From<core::fmt::Error>>::from", 1),
+    ("<names::Error as core::convert::From<core::num::error::ParseIntError>>::from", 2),
+    ("names::leak (inline)", 22),
+];
+
+/// By the compiler's own mangling, and by the one that Rust has from 1.97 on: names are the same, and fit into a row.
+#[test]
+fn names_are_the_same_by_either_mangling() {
+    for (name, flags) in [("names-by-default", &[][..]), ("names-v0", &["-C", "symbol-mangling-version=v0"])]
+    {
+        // Optimised, functions with the same code become one.
+        let file = build(name, "names", &[&["--crate-name=names", "-C", "opt-level=0"], flags].concat());
+        let program = Program::start(&file, &[]);
+        let profile = get(program.address, "/debug/pprof/heap").body;
+        check_valid(&profile);
+        let decoded = scraper_rules(&profile);
+        let text = |index: i64| &*decoded.string_table[index as usize];
+        for function in &decoded.function {
+            let (shown, mangled) = (text(function.name_index), text(function.system_name_index));
+            assert!(shown.chars().count() <= 120 && mangled.len() <= 1024, "{shown} of {mangled}");
+        }
+        let top = go_tool_pprof(&["-top", "-cum", "-unit=mb", "-nodefraction=0"], &profile);
+        for (function, mib) in LEAKED {
+            let row = rows(&top).find(|row| row.ends_with(&format!("%  {function}")));
+            let row = row.unwrap_or_else(|| panic!("{name}: no {function} in {top}"));
+            assert_eq!(row.split_whitespace().nth(3).unwrap(), format!("{mib}MB"), "{name}: {top}");
+        }
+        // It has 100 000 characters, and keeps its beginning and its end.
+        let deep = rows(&top).find(|row| row.contains("  <names::P<names::P<")).unwrap_or(&top);
+        assert!(deep.contains('…') && deep.ends_with(" as names::encode::Encode>::encode"), "{deep}");
+
+        let folded = get(program.address, "/debug/pprof/heap?format=folded");
+        let generic = "names::main;names::generic;names::leak 2097152\n";
+        assert!(folded.text().contains(generic), "{name}: {}", folded.text());
+        // The calls are in one line of the source, so the stacks are the same.
+        let table = get(program.address, "/debug/pprof/heap?format=json&top=1000");
+        let table: serde_json::Value = serde_json::from_str(table.text()).unwrap();
+        let rows = table["rows"].as_array().unwrap();
+        let of_generic: Vec<_> =
+            rows.iter().filter(|row| row["stack"][1]["function"] == "names::generic").collect();
+        assert_eq!(of_generic.len(), 1, "{name}: {table}");
+        assert_eq!(of_generic[0]["values"]["inuse_objects"], 2, "{name}: {table}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Called by `handler`. The protocol is older than Go: addresses joined by `+` in the raw query or in the body of
 //! a POST, a line for each that has a name. Addresses arrive as they stand in the profile, already one below
-//! the return address. Names are mangled: pprof demangles these itself, and would damage demangled ones.
+//! the return address. Names are those of profiles, but mangled where there are brackets in them: pprof would cut
+//! these out, and demangles by itself.
 //!
 //! A megabyte of addresses may ask for gigabytes of names, so an address that comes again is answered once, and the
 //! answer is bounded while it is written.

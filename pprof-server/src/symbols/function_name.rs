@@ -54,6 +54,14 @@ impl<'a> FunctionName<'a> {
     }
 }
 
+/// What `go tool pprof` is to be told when it asks for the name of the function that a linker calls `linkage_name`. It
+/// demangles by itself, with all generic arguments; and from a name that is not mangled it cuts what stands in brackets.
+#[cfg(any(feature = "http", test))]
+pub(super) fn for_pprof(linkage_name: &str) -> Cow<'_, str> {
+    let FunctionName { name, .. } = FunctionName::of(linkage_name, "");
+    if name.contains(['<', '[', '(']) { shortened_linkage(linkage_name) } else { name }
+}
+
 /// `name` in at most [`MAX_NAME_CHARS`] characters. `hashed`: what tells it from others, if it does not itself.
 fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a, str> {
     let is_short = name.len() <= MAX_NAME_CHARS || name.chars().nth(MAX_NAME_CHARS).is_none();
@@ -178,6 +186,14 @@ mod tests {
         assert_eq!(name(legacy), shim);
         // What the compiler adds for itself.
         assert_eq!(name("_RNvC1a1f.llvm.14592193259397329397"), "a::f");
+    }
+
+    #[test]
+    fn pprof_is_told_names_that_it_leaves_alone() {
+        assert_eq!(for_pprof("_RINvMC1aNtB2_1R5startmEB2_"), "a::R::start");
+        assert_eq!(for_pprof("_RNCNvC1a1f0B2_"), "a::f::{closure#0}");
+        assert_eq!(for_pprof("_RNvXC1aNtB2_1RNtC1b1T1f"), "_RNvXC1aNtB2_1RNtC1b1T1f");
+        assert_eq!(for_pprof("malloc"), "malloc");
     }
 
     #[test]
