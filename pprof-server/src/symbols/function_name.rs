@@ -190,9 +190,9 @@ mod tests {
 
     #[test]
     fn pprof_is_told_names_that_it_leaves_alone() {
-        assert_eq!(for_pprof("_RINvMC1aNtB2_1R5startmEB2_"), "a::R::start");
-        assert_eq!(for_pprof("_RNCNvC1a1f0B2_"), "a::f::{closure#0}");
-        assert_eq!(for_pprof("_RNvXC1aNtB2_1RNtC1b1T1f"), "_RNvXC1aNtB2_1RNtC1b1T1f");
+        assert_eq!(for_pprof("_RINvMC1aNtB3_1R5startmEB3_"), "a::R::start");
+        assert_eq!(for_pprof("_RNCNvC1a1f0B3_"), "a::f::{closure#0}");
+        assert_eq!(for_pprof("_RNvXC1aNtB3_1RNtC1b1T1f"), "_RNvXC1aNtB3_1RNtC1b1T1f");
         assert_eq!(for_pprof("malloc"), "malloc");
     }
 

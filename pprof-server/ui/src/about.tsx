@@ -11,6 +11,8 @@ const DROPPED: Record<keyof History['dropped'], string> = {
   missed_removals: 'possibly still counted after they were freed',
   low_stack: 'without a stack: too little of the thread’s own was left',
   truncated_stacks: 'with a stack too deep to keep whole',
+  cut_stacks: 'with a stack that ends early: code without unwind tables',
+  no_stack: 'without a stack: none could be taken',
 };
 
 export function About({ history, notes }: { history: History; notes: readonly string[] }) {
