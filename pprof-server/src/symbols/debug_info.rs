@@ -116,9 +116,21 @@ fn look_up_symbols(
     is_provisional: bool,
     mut found: impl FnMut(u64, Found<'_>),
 ) -> Option<()> {
+    // Many addresses may be in one function, and its name may be long.
+    let mut last: Option<(u64, FunctionName<'static>, String)> = None;
     symbol_table::look_up(path, elf_addresses, |address, symbol| {
-        let symbol = symbol.map(|(name, start)| (FunctionName::of(name, ""), shortened_linkage(name), start));
-        let symbol = symbol.as_ref().map(|(name, linkage_name, start)| FoundSymbol {
+        let symbol = symbol.map(|(name, start)| {
+            if last.as_ref().is_none_or(|(last, ..)| *last != start) {
+                let FunctionName { name: shown, linkage_name } = FunctionName::of(name, "");
+                let named = FunctionName {
+                    name: shown.into_owned().into(),
+                    linkage_name: linkage_name.into_owned().into(),
+                };
+                last = Some((start, named, shortened_linkage(name).into_owned()));
+            }
+            last.as_ref()
+        });
+        let symbol = symbol.flatten().map(|(start, name, linkage_name)| FoundSymbol {
             name: &name.name,
             linkage_name,
             is_mangled: !name.linkage_name.is_empty(),

@@ -1,0 +1,146 @@
+//! No request costs more than its bound: a program with many stacks, long names and little memory answers whatever it is
+//! asked, and lives.
+//!
+//! `scripts/worst-requests.sh` runs the long version, and prints what each endpoint cost at its worst.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+
+mod generator;
+mod program;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use generator::{Code, Generator, Request};
+use workspace_tests::client::{receive, send};
+
+/// Names the process that is asked.
+const IS_PROGRAM: &str = "REQUESTS_PROGRAM";
+/// What `ulimit -v 900000` allows.
+const ADDRESS_SPACE_BYTES: u64 = 900_000 << 10;
+/// Longest answer of any endpoint.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Clients at the same time.
+const CLIENTS: u64 = 4;
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    env::var(variable).ok().map_or(otherwise, |value| value.parse().expect("a number"))
+}
+
+/// 2^9 stacks, or more where time does not matter.
+fn stack_bits() -> u32 {
+    number("STACK_BITS", 9) as u32
+}
+
+/// The program, as a process of its own.
+struct Program {
+    child: Child,
+    /// Open, so that it can print how it ended.
+    _output: BufReader<ChildStdout>,
+    address: SocketAddr,
+    code: Code,
+}
+
+impl Program {
+    fn start() -> Program {
+        let mut child = Command::new(env::current_exe().expect("it runs"))
+            .args(["no_request_costs_more_than_its_bound", "--exact", "--nocapture", "--test-threads=1"])
+            .env(IS_PROGRAM, "1")
+            .env("PPROF_RECORD", "1s")
+            .env("PPROF_CMDLINE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it can be run again");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains("SERVING ") {
+            line.clear();
+            assert_ne!(output.read_line(&mut line).expect("a line"), 0, "it does not serve");
+        }
+        let words: Vec<&str> =
+            line.trim_end().split(' ').skip_while(|word| *word != "SERVING").skip(1).collect();
+        let address = words[0].parse().expect("an address");
+        let code = Code { long: [1, 2].map(|index| words[index].parse().expect("an address")) };
+        Program { child, _output: output, address, code }
+    }
+
+    /// A figure of `/proc/PID/status`, in MiB.
+    fn mebibytes(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+        line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).expect(key) >> 10
+    }
+}
+
+/// What an endpoint cost at its worst.
+#[derive(Debug, Default)]
+struct Worst {
+    requests: usize,
+    sent_bytes: usize,
+    answer_bytes: usize,
+    time: Duration,
+    target: String,
+}
+
+fn ask(address: SocketAddr, request: &Request) -> (u16, usize, Duration) {
+    let Request { method, target, body, .. } = request;
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
+    if *method == "POST" {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    let started = Instant::now();
+    let reply = receive(send(address, format!("{head}\r\n{body}").as_bytes()));
+    let reply = reply.unwrap_or_else(|| panic!("no answer to {method} {target}"));
+    (reply.status, reply.body.len(), started.elapsed())
+}
+
+/// Asks as one of several clients.
+fn be_client(seed: u64, requests: u64, program: &Program, worst: &Mutex<BTreeMap<&str, Worst>>) {
+    let mut generator = Generator::new(seed, program.code.clone());
+    for _ in 0..requests {
+        let request = generator.next();
+        let (status, bytes, time) = ask(program.address, &request);
+        let name = (&request.method, &request.target);
+        assert!(matches!(status, 200 | 201 | 400 | 404 | 405 | 409 | 429), "{name:?}: {status}");
+        assert!(bytes <= MAX_ANSWER_BYTES, "{name:?}: {bytes} bytes");
+        let mut worst = worst.lock().unwrap();
+        let worst = worst.entry(request.endpoint).or_default();
+        worst.requests += 1;
+        worst.sent_bytes = worst.sent_bytes.max(request.body.len() + request.target.len());
+        worst.answer_bytes = worst.answer_bytes.max(bytes);
+        if time > worst.time {
+            worst.time = time;
+            worst.target = request.target.chars().take(80).collect();
+        }
+    }
+}
+
+#[test]
+fn no_request_costs_more_than_its_bound() {
+    if env::var_os(IS_PROGRAM).is_some() {
+        return program::run(stack_bits(), ADDRESS_SPACE_BYTES);
+    }
+    let mut program = Program::start();
+    let each = number("REQUESTS", 200).div_ceil(CLIENTS);
+    let seed = number("SEED", 1);
+    let worst = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (program, worst) = (&program, &worst);
+            scope.spawn(move || be_client(seed * CLIENTS + client, each, program, worst));
+        }
+    });
+    println!("endpoint     requests  bytes in  bytes out       time  at");
+    for (endpoint, Worst { requests, sent_bytes, answer_bytes, time, target }) in worst.into_inner().unwrap()
+    {
+        println!("{endpoint:12} {requests:8} {sent_bytes:9} {answer_bytes:10} {time:10.1?}  {target}");
+    }
+    println!("peak {} MiB, resident {} MiB", program.mebibytes("VmHWM:"), program.mebibytes("VmRSS:"));
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().expect("it is our child").success());
+}
