@@ -26,6 +26,8 @@ struct Document<'a> {
     sampling_interval_bytes: u64,
     /// Distinct stacks, those included that have no row.
     stacks: usize,
+    /// Those of them that have nothing of what rows are ordered by, and so no row.
+    idle_stacks: usize,
     total: Values,
     total_errors: Errors,
     rows: Vec<Row<'a>>,
@@ -123,6 +125,7 @@ pub(crate) fn write(table: &TopTable, snapshot: &Snapshot, kind: ProfileKind, ro
         duration_nanos: snapshot.duration.map(nanos),
         sampling_interval_bytes: snapshot.sampling_interval,
         stacks: table.stacks,
+        idle_stacks: table.idle_stacks,
         total,
         total_errors: Errors::of(&table.totals),
         other: rows.iter().fold(total, |rest, row| rest.without(row.values)),
@@ -163,6 +166,7 @@ mod tests {
             },
             rows,
             stacks: 3,
+            idle_stacks: 1,
             sample_type: SampleType::InuseSpace,
             gross: 14.8,
             duration: Some(Duration::from_nanos(5)),
@@ -187,7 +191,7 @@ mod tests {
         };
         let expected = json!({
             "profile": "heap", "ordered_by": "inuse_space", "time_nanos": 7, "duration_nanos": 5,
-            "sampling_interval_bytes": 512, "stacks": 3, "total": values(13, 6), "total_errors": errors(6),
+            "sampling_interval_bytes": 512, "stacks": 3, "idle_stacks": 1, "total": values(13, 6), "total_errors": errors(6),
             "rows": [row("f", 10), row("g", 3)], "other": values(0, 2), "other_errors": errors(4), "notes": ["a note"],
         });
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);

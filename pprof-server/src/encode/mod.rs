@@ -32,6 +32,7 @@ mod sample_type;
 mod samples;
 mod stacks;
 mod table;
+mod terminal;
 mod text;
 pub(crate) mod trim;
 mod units;

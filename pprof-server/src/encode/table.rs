@@ -5,32 +5,31 @@
 //!
 //! Path: *read path*.
 
-use super::age::{Ages, Time};
+use super::age::Ages;
 #[cfg(feature = "http")]
 use super::mappings::Mappings;
 #[cfg(feature = "http")]
 use super::notes::losses;
 use super::notes::notes;
 use super::stacks::{AddressMap, Location, Names, ShownStack};
-use super::trim::{Role, role};
-use super::units::{Bytes, Count};
 #[cfg(feature = "http")]
 use super::{Frames, Symbolize};
 use super::{ProfileOptions, SampleType};
 use crate::symbols::SourceLine;
 use alloc_profiler::{AgeTotals, Snapshot, Totals};
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 /// What is held, what grew, or what was allocated, by stack. `{table}` prints the first ten rows, `{table:.3}` three.
 #[derive(Clone, Debug)]
 pub struct TopTable {
     /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], to be bounded in
-    /// memory.
+    /// memory. None of those that have nothing of it.
     pub rows: Vec<TopRow>,
-    /// Distinct stacks, those included that are beyond `rows`.
+    /// Distinct stacks, those included that are not in `rows`.
     pub stacks: usize,
+    /// How many of them have nothing of `sample_type`: what was allocated there is freed again, say.
+    pub idle_stacks: usize,
     /// What rows are ordered by.
     pub sample_type: SampleType,
     /// Estimated objects and bytes: the sum over all stacks.
@@ -82,7 +81,9 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
         }
     }
     let sample_type = options.shown_type();
+    let all = by_lines.len();
     let mut stacks: Vec<_> = by_lines.into_iter().collect();
+    stacks.retain(|(_, (totals, _))| sample_type.of(totals).round() != 0.0);
     stacks.sort_by(|(a_lines, (a, _)), (b_lines, (b, _))| {
         let by_size = sample_type.of(b).total_cmp(&sample_type.of(a));
         by_size.then_with(|| lines.frames(a_lines).cmp(lines.frames(b_lines)))
@@ -94,7 +95,8 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
     };
     TopTable {
         rows: stacks.iter().take(MAX_ROWS).map(row).collect(),
-        stacks: stacks.len(),
+        stacks: all,
+        idle_stacks: all - stacks.len(),
         sample_type,
         totals: snapshot.totals(),
         gross: stacks.iter().map(|(_, (totals, _))| sample_type.of(totals).abs()).sum(),
@@ -196,253 +198,34 @@ impl NamedStacks {
 
 /// Rows that a table keeps. Nobody reads more of them, and each holds the text of its whole stack.
 pub const MAX_ROWS: usize = 1000;
-/// Rows printed unless a precision says otherwise.
-const ROWS_SHOWN: usize = 10;
-/// Columns before what is said of a function in a second line.
-const MARGIN: usize = 57;
-/// Columns that ages take.
-const AGES_WIDTH: usize = 23;
-/// Callers printed below the first function of a row.
-const CALLERS_SHOWN: usize = 3;
-
-impl fmt::Display for TopTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.sample_type.of(&self.totals);
-        let total = if self.sample_type.is_space() {
-            format!("{}{}", Bytes(value), plus_minus(self.sample_type.error_of(&self.totals), Bytes))
-        } else {
-            let error = plus_minus(self.sample_type.error_of(&self.totals), Count);
-            format!("{}{error} objects", Count(value))
-        };
-        let what = match (self.sample_type.is_inuse(), self.duration) {
-            (true, None) => "In use".to_owned(),
-            (true, Some(time)) => format!("Growth in {:.1} s", time.as_secs_f64()),
-            (false, None) => "Allocated since the start".to_owned(),
-            (false, Some(time)) => format!("Allocated in {:.1} s", time.as_secs_f64()),
-        };
-        writeln!(f, "{what}: {total} on {} stacks.", self.stacks)?;
-        let shown = f.precision().unwrap_or(ROWS_SHOWN);
-        let rows = &self.rows[..shown.min(self.rows.len())];
-        let has_ages = rows.iter().any(|row| row.ages.is_some());
-        let ages = if has_ages { "   age: median      max" } else { "" };
-        writeln!(f, "\n  share       bytes   ± std err      objects  samples{ages}  function")?;
-        rows.iter().try_for_each(|row| row.fmt(f, self.sample_type, self.gross, has_ages))?;
-        match self.stacks.saturating_sub(shown.min(self.rows.len())) {
-            0 => {}
-            hidden => writeln!(f, "\n{hidden} more stacks not shown.")?,
-        }
-        if !self.notes.is_empty() {
-            writeln!(f)?;
-        }
-        self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
-    }
-}
-
-impl TopRow {
-    fn fmt(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        sample_type: SampleType,
-        gross: f64,
-        has_ages: bool,
-    ) -> fmt::Result {
-        let totals = &self.totals;
-        let (bytes, objects, samples) = if sample_type.is_inuse() {
-            (totals.inuse_bytes, totals.inuse_objects, totals.inuse_samples)
-        } else {
-            (totals.alloc_bytes, totals.alloc_objects, totals.alloc_samples)
-        };
-        let share = if gross > 0.0 { 100.0 * sample_type.of(totals) / gross } else { 0.0 };
-        let error = if sample_type.is_inuse() {
-            totals.inuse_bytes_standard_error()
-        } else {
-            totals.alloc_bytes_standard_error()
-        };
-        let error = error.map_or_else(String::new, |error| Bytes(error).to_string());
-        let (bytes, objects) = (Bytes(bytes), Count(objects));
-        let first = self.frames.first();
-        let function = first.map_or("[no names]", |frame| &frame.function);
-        write!(f, "{share:>5.1} % {bytes:>11} {error:>11} {objects:>12} {samples:>8}")?;
-        let margin = if has_ages { MARGIN + AGES_WIDTH } else { MARGIN };
-        match self.ages {
-            Some(Ages { median, max }) => write!(f, "      {:>8} {:>8}", Time(median), Time(max))?,
-            None => write!(f, "{:1$}", "", margin - MARGIN)?,
-        }
-        writeln!(f, "  {function}")?;
-        Frame::write_below(&self.frames, margin, f)
-    }
-}
-
-/// ` ± error`, if it is known.
-fn plus_minus<T: fmt::Display>(error: Option<f64>, show: fn(f64) -> T) -> String {
-    error.map_or_else(String::new, |error| format!(" ± {}", show(error)))
-}
-
-impl Frame {
-    /// Where the first of `frames` is, and who called it: what a row says below its first line.
-    pub(crate) fn write_below(frames: &[Frame], margin: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = frames.first().and_then(Frame::place) {
-            writeln!(f, "{:margin$}at {place}", "")?;
-        }
-        // Of the callers, too, only those that somebody wrote are news.
-        let callers = frames.iter().skip(1).filter(|frame| role(&frame.function, &frame.file) == Role::User);
-        for caller in callers.take(CALLERS_SHOWN) {
-            match caller.place() {
-                Some(place) => writeln!(f, "{:margin$}from {}, {place}", "", caller.function)?,
-                None => writeln!(f, "{:margin$}from {}", "", caller.function)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// `file:line`, if known.
-    fn place(&self) -> Option<String> {
-        (!self.file.is_empty()).then(|| format!("{}:{}", short_path(&self.file), self.line))
-    }
-}
-
-/// The part of a path that tells something: from the crate's folder on for dependencies, from `library/` on for
-/// the standard library, from the current directory on for what lies in it.
-fn short_path(path: &str) -> &str {
-    let below = |prefix: &str| path.split_once(prefix).and_then(|(_, rest)| rest.split_once('/'));
-    if let Some((_, rest)) = below("/registry/src/").or_else(|| below("/rustc/")) {
-        return rest;
-    }
-    let current = std::env::current_dir().unwrap_or_default();
-    let relative = current.to_str().and_then(|current| path.strip_prefix(current)?.strip_prefix('/'));
-    relative.unwrap_or(path)
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(inuse_bytes: f64, frames: &[(&str, &str)]) -> TopRow {
-        let frame = |&(function, file): &(&str, &str)| Frame {
-            function: function.into(),
-            file: file.into(),
-            line: 7,
-            is_inlined: false,
-        };
-        TopRow {
-            totals: Totals {
-                inuse_bytes,
-                inuse_objects: 1234.0,
-                inuse_samples: 3,
-                inuse_bytes_variance: inuse_bytes * inuse_bytes / 4.0,
-                ..Totals::default()
-            },
-            ages: None,
-            frames: frames.iter().map(frame).collect(),
-        }
-    }
+    use crate::encode::mappings::Mappings;
+    use crate::encode::{ProfileKind, Symbolize};
+    use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
 
     #[test]
-    fn a_table_reads_well() {
-        let frames = [
-            ("demo::reader::Reader::new", "src/reader.rs"),
-            ("core::iter::Map::fold", "/rustc/123/library/core/src/iter.rs"),
-            ("tokio::net::accept", "/home/me/.cargo/registry/src/index.crates.io-1/tokio-1.54.0/src/net.rs"),
-            ("serve", ""),
-        ];
-        let table = TopTable {
-            rows: vec![row(3072.0, &frames), row(0.0, &[]), row(-1024.0, &[("gone", "")])],
-            stacks: 3,
-            sample_type: SampleType::InuseSpace,
-            totals: Totals {
-                inuse_bytes: 2048.0,
-                inuse_bytes_variance: 1536.0 * 1536.0,
-                alloc_objects: 1500.0,
-                ..Totals::default()
-            },
-            gross: 4096.0,
-            duration: Some(Duration::from_millis(1500)),
-            notes: vec!["a note".into()],
+    fn stacks_with_nothing_of_what_is_asked_for_have_no_row() {
+        let stack = |address: usize, alloc_bytes: f64, inuse_bytes: f64| StackTotals {
+            trace: StackTrace { return_addresses: [address].into(), is_truncated: false },
+            by_size: vec![SizeTotals {
+                totals: Totals { alloc_bytes, inuse_bytes, ..Totals::default() },
+                ..SizeTotals::default()
+            }],
+            ..StackTotals::default()
         };
-        let expected = "\
-Growth in 1.5 s: 2.00 KiB ± 1.50 KiB on 3 stacks.
-
-  share       bytes   ± std err      objects  samples  function
- 75.0 %    3.00 KiB    1.50 KiB        1 234        3  demo::reader::Reader::new
-                                                         at src/reader.rs:7
-                                                         from tokio::net::accept, tokio-1.54.0/src/net.rs:7
-                                                         from serve
-  0.0 %         0 B         0 B        1 234        3  [no names]
-
-1 more stacks not shown.
-
-a note
-";
-        assert_eq!(format!("{table:.2}"), expected);
-        assert!(table.to_string().contains("-25.0 %   -1.00 KiB       512 B"), "{table}");
-    }
-
-    #[test]
-    fn ages_have_columns_if_there_are_any() {
-        let ages = Some(Ages { median: Duration::from_secs(7), max: Duration::from_secs(5400) });
-        let rows = vec![TopRow { ages, ..row(3072.0, &[("f", "f.rs")]) }, row(1024.0, &[("g", "")])];
-        let table = TopTable {
-            rows,
-            stacks: 2,
-            sample_type: SampleType::InuseSpace,
-            totals: Totals { inuse_bytes: 4096.0, ..Totals::default() },
-            gross: 4096.0,
-            duration: None,
-            notes: Vec::new(),
+        let stacks = vec![stack(0x1001, 9.0, 0.0), stack(0x2001, 8.0, 8.0), stack(0x3001, 7.0, 0.3)];
+        let snapshot = Snapshot { stacks, ..alloc_profiler::snapshot() };
+        let names = Names::of(&snapshot, &Mappings::default(), Symbolize::None);
+        let table = |kind| {
+            let table = build(&snapshot, &ProfileOptions { kind, ..ProfileOptions::default() }, &names);
+            let rows: Vec<_> = table.rows.iter().map(|row| row.frames[0].function.clone()).collect();
+            (rows, table.stacks, table.idle_stacks)
         };
-        let expected = "\
-In use: 4.00 KiB ± 0 B on 2 stacks.
-
-  share       bytes   ± std err      objects  samples   age: median      max  function
- 75.0 %    3.00 KiB    1.50 KiB        1 234        3         7.0 s   90 min  f
-                                                                                at f.rs:7
- 25.0 %    1.00 KiB       512 B        1 234        3                         g
-";
-        assert_eq!(table.to_string(), expected);
-    }
-
-    #[test]
-    fn a_table_of_what_was_allocated_says_so() {
-        let mut allocated = row(0.0, &[("f", "")]);
-        allocated.totals.alloc_objects = 1500.0;
-        allocated.totals.alloc_bytes = 3000.0;
-        allocated.totals.alloc_samples = 7;
-        allocated.totals.alloc_objects_variance = 40_000.0;
-        allocated.totals.alloc_bytes_variance = 160_000.0;
-        let table = TopTable {
-            totals: allocated.totals,
-            rows: vec![allocated],
-            stacks: 1,
-            sample_type: SampleType::AllocObjects,
-            gross: 3000.0,
-            duration: None,
-            notes: Vec::new(),
-        };
-        let expected = "\
-Allocated since the start: 1 500 ± 200 objects on 1 stacks.
-
-  share       bytes   ± std err      objects  samples  function
- 50.0 %    2.93 KiB       400 B        1 500        7  f
-";
-        assert_eq!(table.to_string(), expected);
-        let difference = TopTable { duration: Some(Duration::from_secs(2)), ..table };
-        assert!(
-            difference.to_string().starts_with("Allocated in 2.0 s: 1 500 ± 200 objects"),
-            "{difference}"
-        );
-    }
-
-    #[test]
-    fn an_empty_table_is_no_error() {
-        let table = TopTable {
-            rows: Vec::new(),
-            stacks: 0,
-            sample_type: SampleType::InuseSpace,
-            totals: Totals::default(),
-            gross: 0.0,
-            duration: None,
-            notes: Vec::new(),
-        };
-        assert!(table.to_string().starts_with("In use: 0 B on 0 stacks."));
+        assert_eq!(table(ProfileKind::Heap), (vec!["0x2000".to_owned()], 3, 2));
+        assert_eq!(table(ProfileKind::Allocs).0, ["0x1000", "0x2000", "0x3000"]);
+        assert_eq!(table(ProfileKind::Allocs).2, 0);
     }
 }
