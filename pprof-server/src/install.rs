@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use crate::http::{Address, Endpoint, Server, ServerBuilder};
+use crate::symbols;
 
 #[doc(hidden)]
 pub use std::alloc::System;
@@ -112,6 +113,7 @@ fn start_from_env(address: Address) -> Option<Server> {
     match builder().start(&address) {
         Ok(server) => {
             tell_where(server.endpoint());
+            tell_what_is_missing();
             Some(server)
         }
         Err(error) => {
@@ -143,6 +145,15 @@ fn tell_where(endpoint: &Endpoint) {
                 "profiles at unix:{path}: curl --unix-socket {path} http://localhost/debug/pprof/"
             ));
         }
+    }
+}
+
+/// Says once what profiles of this program will lack, and how to build it so that they do not. Reads the headers of the
+/// program's file, and no more.
+fn tell_what_is_missing() {
+    let symbols = symbols::of_program();
+    if symbols != symbols::FULL {
+        tell(&format!("{symbols} (PPROF_QUIET=1 silences this)"));
     }
 }
 

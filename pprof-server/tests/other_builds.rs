@@ -15,6 +15,9 @@ use pprof_server::{SamplingAllocator, serve};
 use workspace_tests::client::get;
 use workspace_tests::{check_valid, go_tool_pprof, go_tool_pprof_at, scraper_rules};
 
+#[path = "builds/default_release.rs"]
+mod default_release;
+
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 

@@ -1,0 +1,96 @@
+//! A program as `cargo build --release` makes it, unless Cargo.toml says otherwise: without debug information, so that a
+//! handler that was inlined is in no profile. Every output says so, with what to do about it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{ChildStderr, Command, Stdio};
+
+use workspace_tests::client::get;
+use workspace_tests::go_tool_pprof;
+
+use super::{Program, build};
+
+/// Starts `file`, as a service that the default interval is too coarse for; what it says on standard error comes with it.
+fn start_service(file: &Path, quiet: Option<&str>) -> (Program, BufReader<ChildStderr>) {
+    let mut command = Command::new(file);
+    command.env_remove("PPROF_ADDR").env_remove("PPROF_QUIET").env("ALLOC_PROFILER_INTERVAL", "4096");
+    let mut child = command
+        .envs(quiet.map(|value| ("PPROF_QUIET", value)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("served at ").and_then(|address| address.parse().ok());
+    let errors = BufReader::new(child.stderr.take().unwrap());
+    (Program { child, address: address.expect("an address") }, errors)
+}
+
+/// What the program said until its end.
+fn all_of(program: Program, mut errors: BufReader<ChildStderr>) -> String {
+    drop(program);
+    let mut said = String::new();
+    errors.read_to_string(&mut said).unwrap();
+    said
+}
+
+/// Every output in which there are names, but for the folded stacks, which have no place for words.
+const OUTPUTS: [&str; 7] = [
+    "heap?debug=1",
+    "heap?format=text",
+    "heap?format=text&symbolize=names",
+    "heap?format=json",
+    "allocs?format=text",
+    "leaks",
+    "leaks?format=json",
+];
+
+#[test]
+fn a_default_release_build_says_what_it_lacks_wherever_it_is_seen() {
+    // What cargo gives to rustc for `cargo build --release`, unless Cargo.toml says otherwise.
+    let file =
+        build("default-release", "service", &["-Copt-level=3", "-Cdebuginfo=0", "-Cstrip=debuginfo"]);
+    let (program, errors) = start_service(&file, None);
+    let answer = |target: &str| get(program.address, &format!("/debug/pprof/{target}")).text().to_owned();
+    // In JSON, quotes are escaped.
+    let words = |text: &str| text.replace("\\\"", "\"");
+    let remedy = "[profile.release] and debug = \"limited\"";
+    for target in OUTPUTS {
+        let text = words(&answer(target));
+        assert!(text.contains(remedy) && text.contains("Handler::call"), "{target}: {text}");
+        assert!(!text.contains("service::hit"), "{target}: it is not inlined, and proves nothing: {text}");
+    }
+    let text = answer("heap?format=text");
+    let share = "This concerns 100.0 % of what is in use (";
+    assert!(text.contains(share), "{text}");
+    let top = go_tool_pprof(&["-top"], &get(program.address, "/debug/pprof/heap").body);
+    assert!(top.contains(remedy) && top.contains(share), "{top}");
+    let history: serde_json::Value = serde_json::from_str(&answer("history")).unwrap();
+    assert!(history["symbols"].as_str().unwrap().contains(remedy), "{history}");
+    let metrics = answer("metrics");
+    assert!(metrics.contains("\npprof_loss_ratio{reason=\"symbols\"} 1.0\n"), "{metrics}");
+    // Addresses that were not to be named lack nothing.
+    assert!(!answer("heap?format=text&symbolize=none").contains(remedy));
+
+    let said = all_of(program, errors);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() == 2 && lines[1].contains(remedy) && lines[1].contains("PPROF_QUIET=1"), "{said}");
+    let (program, errors) = start_service(&file, Some("1"));
+    assert_eq!(all_of(program, errors), "");
+}
+
+#[test]
+fn with_the_two_lines_the_inlined_handler_is_there_and_nothing_is_said() {
+    let file = build("release-with-lines", "service", &["-Copt-level=3", "-Cdebuginfo=limited"]);
+    let (program, errors) = start_service(&file, None);
+    for target in OUTPUTS.iter().filter(|target| !target.starts_with("leaks")) {
+        let answer = get(program.address, &format!("/debug/pprof/{target}"));
+        let text = answer.text();
+        assert!(text.contains("service::hit") && !text.contains("Cargo.toml"), "{target}: {text}");
+    }
+    let metrics = get(program.address, "/metrics");
+    assert!(!metrics.text().contains("pprof_loss_ratio"), "{}", metrics.text());
+    assert_eq!(all_of(program, errors).lines().count(), 1, "where the page is");
+}
