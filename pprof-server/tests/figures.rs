@@ -189,6 +189,12 @@ void *realloc(void *block, size_t size) {
 fn another_malloc_is_not_taken_for_glibc_s() {
     const TEST: &str = "another_malloc_is_not_taken_for_glibc_s";
     if env::var_os("OTHER_MALLOC_CHILD").is_some() {
+        // C code that asks glibc's own by its other name, so that it has something.
+        unsafe extern "C" {
+            fn __libc_malloc(size: usize) -> *mut std::ffi::c_void;
+        }
+        // SAFETY: glibc exports it, with the contract of `malloc`, whatever `malloc` is here.
+        black_box(unsafe { __libc_malloc(100) });
         let kept = black_box(vec![1_u8; 32 << 20]);
         let server = serve("127.0.0.1:0").unwrap();
         let told = figures(server.local_addr(), "?malloc=1");

@@ -221,3 +221,48 @@ fn go_reads_every_variant_of_the_profile() {
         assert!(first.contains("Type: alloc_objects"), "{first}");
     });
 }
+
+#[test]
+fn what_go_ignores_in_a_query_is_ignored_and_said_and_beside_our_own_an_error() {
+    with_leaks(|ask| {
+        let said = "request: ignored, as Go does: the parameter \"second\", which is unknown - there are \"seconds\", ";
+        let profile = ask("heap?second=30&debug=yes");
+        assert_eq!(profile.status, 200);
+        let top = go_tool_pprof(&["-top"], &profile.body);
+        assert!(top.contains(said) && top.contains("the value of \"debug\", which is no number"), "{top}");
+        let text = ask("allocs?second=30&debug=1");
+        assert!(text.text().contains(&format!("\n# {said}")), "{}", text.text());
+        assert!(!go_tool_pprof(&["-top"], text.text().as_bytes()).is_empty());
+        for (query, name) in
+            [("heap?ago=1m&mim_age=1h", "mim_age"), ("leaks?tpo=3", "tpo"), ("history?x", "x")]
+        {
+            let refused = ask(query);
+            assert_eq!(refused.status, 400, "{query}");
+            let start = format!("the parameter \"{name}\" is unknown - there are ");
+            assert!(refused.text().starts_with(&start), "{}", refused.text());
+        }
+    });
+}
+
+#[test]
+fn what_is_freed_does_not_fill_the_table_of_what_is_in_use() {
+    with_leaks(|ask| {
+        let text = ask("heap?format=text&top=1000");
+        let rows = text.text().lines().filter(|line| line.contains(" % ") && line.starts_with(' '));
+        assert!(
+            rows.clone().count() > 1 && rows.clone().all(|row| !row.contains("   0 B ")),
+            "{}",
+            text.text()
+        );
+        let json: Value = serde_json::from_str(ask("heap?format=json&top=1000").text()).unwrap();
+        assert!(
+            json["rows"].as_array().unwrap().iter().all(|row| row["values"]["inuse_space"] != 0),
+            "{json}"
+        );
+        let idle = json["idle_stacks"].as_u64().unwrap();
+        assert!(idle > 0 && text.text().contains(" stacks with nothing in use.\n"), "{}", text.text());
+        // They are there for who asks what was allocated.
+        let allocs: Value = serde_json::from_str(ask("allocs?format=json&top=1000").text()).unwrap();
+        assert!(allocs["rows"].as_array().unwrap().iter().any(|row| row["values"]["inuse_space"] == 0));
+    });
+}

@@ -83,6 +83,8 @@ const REQUESTS: &[(&str, &str, Differs)] = &[
     ("GET", "/debug/pprof/%68eap", Nothing),
     ("GET", "/debug/pprof/allocs", Nothing),
     ("GET", "/debug/pprof/heap?gc=1", Nothing),
+    ("GET", "/debug/pprof/heap?second=30", Nothing),
+    ("GET", "/debug/pprof/allocs?debug=1&x=%3Cb%3E&y", Nothing),
     ("GET", "/debug/pprof/heap?debug=0", Nothing),
     ("GET", "/debug/pprof/heap?debug=1", Nothing),
     ("HEAD", "/debug/pprof/heap?debug=1", Nothing),

@@ -28,7 +28,7 @@ const STRING: u8 = 6 << 3 | 2;
 /// What `[other]` and the comment about it take at most.
 const OTHER_BYTES: usize = 512;
 
-/// The profile of `snapshot`: the bytes of a `proto::Profile`.
+/// The profile of `snapshot`: the bytes of a `proto::Profile`. `said` are notes that stand before its own.
 ///
 /// Cost: some 10 ns for each place on each stack; twice that if it is too large for the limit.
 pub(crate) fn build(
@@ -36,8 +36,9 @@ pub(crate) fn build(
     options: &ProfileOptions,
     mappings: &Mappings,
     names: &Names,
+    said: &[String],
 ) -> Vec<u8> {
-    let comments = notes(snapshot, names);
+    let comments = [said, &notes(snapshot, names)].concat();
     let mut samples = merged_samples(snapshot, options, names);
     let limit = options.limit;
     if samples.len() <= limit.samples {
@@ -397,7 +398,7 @@ mod tests {
 
     fn build_with(snapshot: &Snapshot, options: &ProfileOptions, mappings: &Mappings) -> proto::Profile {
         let names = Names::of(snapshot, mappings, options.symbolize);
-        proto::Profile::decode(&build(snapshot, options, mappings, &names)[..]).unwrap()
+        proto::Profile::decode(&build(snapshot, options, mappings, &names, &[])[..]).unwrap()
     }
 
     fn in_use(profile: &proto::Profile) -> Vec<i64> {
@@ -511,7 +512,7 @@ mod tests {
     fn the_message_keeps_within_its_bytes() {
         let snapshot = many_stacks(500);
         let names = Names::of(&snapshot, &Mappings::default(), Symbolize::Full);
-        let build = |bytes| build(&snapshot, &limited(usize::MAX, bytes), &Mappings::default(), &names);
+        let build = |bytes| build(&snapshot, &limited(usize::MAX, bytes), &Mappings::default(), &names, &[]);
         let whole = build(usize::MAX);
         assert_eq!(whole, build(whole.len()));
         let sums_of_whole = sums(&proto::Profile::decode(&whole[..]).unwrap());

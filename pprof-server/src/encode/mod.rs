@@ -147,10 +147,15 @@ impl ProfileOptions {
 /// program with 90 MB of it. That opens the program's file and takes a thread; [`Symbolize::None`] does neither.
 #[must_use]
 pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
+    heap_profile_with(snapshot, options, &[])
+}
+
+/// As [`heap_profile`], with notes of the caller's before those of the profile.
+pub(crate) fn heap_profile_with(snapshot: &Snapshot, options: &ProfileOptions, said: &[String]) -> Vec<u8> {
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
-        gzip(builder::build(snapshot, options, &mappings, &names))
+        gzip(builder::build(snapshot, options, &mappings, &names, said))
     })
 }
 
@@ -160,6 +165,11 @@ pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
 /// Numbers stand as sampled, not scaled up; see [`heap_profile`] for the cost.
 #[must_use]
 pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
+    heap_text_with(snapshot, options, &[])
+}
+
+/// As [`heap_text`], with notes of the caller's before those of the profile.
+pub(crate) fn heap_text_with(snapshot: &Snapshot, options: &ProfileOptions, said: &[String]) -> String {
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
@@ -169,7 +179,7 @@ pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
             maps: &String::from_utf8_lossy(&maps),
             max_rss_bytes: status_bytes(&String::from_utf8_lossy(&status), "VmHWM"),
         };
-        text::write(snapshot, options, &names, process)
+        text::write(snapshot, options, &names, process, said)
     })
 }
 

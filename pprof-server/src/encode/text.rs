@@ -36,6 +36,7 @@ pub(crate) fn write(
     options: &ProfileOptions,
     names: &Names,
     process: Process<'_>,
+    said: &[String],
 ) -> String {
     let is_as_sampled = sizes(snapshot).all(|size| is_weighed_with(snapshot.sampling_interval, size));
     let interval = if is_as_sampled { snapshot.sampling_interval } else { 1 };
@@ -50,8 +51,8 @@ pub(crate) fn write(
         text.push('\n');
     }
     text.push_str("\n# Notes\n");
-    for note in notes(snapshot, names) {
-        let _ = writeln!(text, "# {}", one_line(&note));
+    for note in said.iter().chain(&notes(snapshot, names)) {
+        let _ = writeln!(text, "# {}", one_line(note));
     }
     memory(&mut text, snapshot, process.max_rss_bytes);
     // What follows this line is read as a memory map up to the end.
@@ -284,7 +285,7 @@ mod tests {
     fn text_of(snapshot: &Snapshot, symbolize: Symbolize) -> String {
         let names = Names::of(snapshot, &Mappings::default(), symbolize);
         let process = Process { maps: "00-10 r-xp 0 00:00 1 /app\n", max_rss_bytes: Some(7) };
-        write(snapshot, &ProfileOptions { symbolize, ..ProfileOptions::default() }, &names, process)
+        write(snapshot, &ProfileOptions { symbolize, ..ProfileOptions::default() }, &names, process, &[])
     }
 
     #[test]

@@ -96,13 +96,16 @@ fn check(decision: &Decision) {
         Decision::Refuse(refusal) => {
             assert!(refusal.status.is_client_error());
             let is_constant = matches!(refusal.text, Cow::Borrowed(_));
-            assert!(is_constant || refusal.text == r#"invalid value for "seconds" - must be at most 300"#);
+            let is_too_long = refusal.text == r#"invalid value for "seconds" - must be at most 300"#;
+            assert!(is_constant || is_too_long || is_unknown(&refusal.text), "{refusal:?}");
         }
         Decision::Redirect(location) => {
             assert!(HeaderValue::from_str(location).is_ok(), "{location:?} is no header");
             assert!(!location.contains('\\') || location.contains('?'), "{location:?} leads to another host");
         }
         Decision::Profile(wanted) => {
+            let is_line = |note: &String| note.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+            assert!(wanted.notes.iter().all(is_line), "{:?}", wanted.notes);
             if let Period::Next(time) = wanted.period {
                 assert!((Duration::from_secs(1)..=MAX_DELTA).contains(&time), "{time:?}");
             }
@@ -119,6 +122,14 @@ fn check(decision: &Decision) {
         | Decision::Marks
         | Decision::Leaks(_) => {}
     }
+}
+
+/// Whether this says that a parameter is unknown, and names it only if its name is a word.
+fn is_unknown(text: &str) -> bool {
+    let Some((subject, _)) = text.split_once(" is unknown - there are ") else { return false };
+    let quoted = subject.strip_prefix("the parameter \"").and_then(|rest| rest.strip_suffix('"'));
+    let is_word = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    subject == "a parameter" || quoted.is_some_and(is_word)
 }
 
 #[cfg(test)]

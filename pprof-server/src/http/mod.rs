@@ -29,6 +29,7 @@ mod query;
 mod refusal;
 mod routes;
 mod token;
+mod unknown;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

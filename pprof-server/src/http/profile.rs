@@ -17,8 +17,8 @@ use super::clients::Clients;
 use super::profile_request::{Format, Period, ProfileRequest};
 use super::refusal::Refusal;
 use crate::encode::{
-    NamedStacks, ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_text, top_json,
-    top_table,
+    NamedStacks, ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_profile_with,
+    heap_text_with, top_json, top_table,
 };
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, collapsed};
 use crate::{process, suspects};
@@ -165,10 +165,10 @@ pub(super) fn encode(snapshot: Snapshot, wanted: &ProfileRequest) -> Result<Answ
     let text = |text: String| bounded(text.len()).map(|()| answer::text(text));
     match wanted.format {
         Format::Pprof => {
-            let profile = heap_profile(snapshot, options);
+            let profile = heap_profile_with(snapshot, options, &wanted.notes);
             bounded(profile.len()).map(|()| answer::profile(profile, disposition(wanted)))
         }
-        Format::Legacy => text(heap_text(snapshot, options)),
+        Format::Legacy => text(heap_text_with(snapshot, options, &wanted.notes)),
         Format::Table { rows } => text(format!("{:.rows$}", top_table(snapshot, options))),
         Format::Json { rows } => {
             let json = top_json(snapshot, options, rows);

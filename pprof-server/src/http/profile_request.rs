@@ -13,6 +13,7 @@ use hyper::{Method, StatusCode};
 use super::parameters;
 use super::query::{atoi, given};
 use super::refusal::Refusal;
+use super::unknown;
 use crate::encode::{Labels, ProfileKind, ProfileOptions};
 use crate::history::Moment;
 
@@ -26,6 +27,8 @@ pub(super) struct ProfileRequest {
     pub(super) format: Format,
     /// Free pages go back to the system first.
     pub(super) releases_free_memory: bool,
+    /// What of the query is ignored, a sentence each.
+    pub(super) notes: Vec<String>,
 }
 
 impl ProfileRequest {
@@ -126,7 +129,8 @@ pub(super) fn decide(
     }
     // Go collects garbage, for `heap` alone and not for a difference. We have none, but free pages to give back.
     let releases_free_memory = kind == ProfileKind::Heap && period == Period::SinceStart && is_gc(query);
-    Ok(ProfileRequest { options, period, min_age, format, releases_free_memory })
+    let notes = unknown::ignored(query, unknown::OF_PROFILES)?;
+    Ok(ProfileRequest { options, period, min_age, format, releases_free_memory, notes })
 }
 
 /// `delta_heap`, as the package godeltaprof serves it to Go programs.
@@ -154,7 +158,8 @@ fn delta_heap_request(method: &Method, query: &str) -> Result<ProfileRequest, Re
     let period =
         Period::SinceLastCall { client: parameters::client(query)?, is_peek: method == Method::HEAD };
     let releases_free_memory = is_gc(query);
-    Ok(ProfileRequest { options, period, min_age: None, format: Format::Pprof, releases_free_memory })
+    let notes = unknown::ignored(query, unknown::OF_DELTA_HEAP)?;
+    Ok(ProfileRequest { options, period, min_age: None, format: Format::Pprof, releases_free_memory, notes })
 }
 
 /// Whether `debug` asks for Go's text.

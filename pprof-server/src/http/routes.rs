@@ -17,6 +17,7 @@ use super::parameters;
 use super::profile_request::{self, Format, ProfileRequest};
 use super::query::escapes_are_whole;
 use super::refusal::Refusal;
+use super::unknown;
 
 const GET_AND_HEAD: &str = "GET, HEAD";
 const GET_HEAD_AND_POST: &str = "GET, HEAD, POST";
@@ -122,25 +123,30 @@ fn decide_name(rules: Rules, method: &Method, name: &str, query: Option<&str>) -
         "" => Decision::Index,
         "symbol" => Decision::Symbol,
         "cmdline" => Decision::Cmdline,
-        "history" => Decision::History,
-        "mark" if method != Method::POST => Decision::Marks,
-        "mark" => match parameters::mark(query) {
-            Ok((name, replaces)) => Decision::SetMark { name, replaces },
-            Err(refusal) => Decision::Refuse(refusal),
-        },
-        "leaks" => match parameters::leaks_format(query) {
-            Ok(format) => Decision::Leaks(format),
-            Err(refusal) => Decision::Refuse(refusal),
-        },
-        "metrics" => match parameters::with_malloc(query) {
-            Ok(with_malloc) => Decision::Metrics { with_malloc },
-            Err(refusal) => Decision::Refuse(refusal),
-        },
+        "history" | "mark" | "leaks" | "metrics" => {
+            our_own_page(method, name, query).unwrap_or_else(Decision::Refuse)
+        }
         name => match profile_request::decide(method, name, query, rules.max_delta) {
             Ok(request) => Decision::Profile(request),
             Err(refusal) => Decision::Refuse(refusal),
         },
     }
+}
+
+/// Decides about a page that Go does not have.
+fn our_own_page(method: &Method, name: &str, query: &str) -> Result<Decision, Refusal> {
+    let (decision, known): (Decision, &[&str]) = match name {
+        "mark" if method != Method::POST => (Decision::Marks, &[]),
+        "mark" => {
+            let (name, replaces) = parameters::mark(query)?;
+            (Decision::SetMark { name, replaces }, &["name", "replace"])
+        }
+        "leaks" => (Decision::Leaks(parameters::leaks_format(query)?), &["format", "top"]),
+        "metrics" => (Decision::Metrics { with_malloc: parameters::with_malloc(query)? }, &["malloc"]),
+        _ => (Decision::History, &[]),
+    };
+    unknown::refuse(query, known)?;
+    Ok(decision)
 }
 
 fn is_allowed(method: &Method, allow: &str) -> bool {
