@@ -50,8 +50,7 @@ const OUTPUTS: [&str; 7] = [
 #[test]
 fn a_default_release_build_says_what_it_lacks_wherever_it_is_seen() {
     // What cargo gives to rustc for `cargo build --release`, unless Cargo.toml says otherwise.
-    let file =
-        build("default-release", "service", &["-Copt-level=3", "-Cdebuginfo=0", "-Cstrip=debuginfo"]);
+    let file = build("default-release", "service", &["-Copt-level=3", "-Cdebuginfo=0", "-Cstrip=debuginfo"]);
     let (program, errors) = start_service(&file, None);
     let answer = |target: &str| get(program.address, &format!("/debug/pprof/{target}")).text().to_owned();
     // In JSON, quotes are escaped.
