@@ -1,7 +1,8 @@
 //! The stack, read with bounds: no read of ours faults, whatever address an unwind rule comes up with.
 //!
 //! On a thread's own stack everything from the stack pointer to its top is there; the top is asked for once in
-//! a thread's life. On any other stack (a fiber's, a signal's) each page is tried out by a system call first.
+//! a thread's life, without opening a file: a sandbox may kill whoever does. On any other stack (a fiber's, a signal's)
+//! each page is tried out by a system call first.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
@@ -13,7 +14,7 @@ pub(super) const PAGE_BYTES: usize = 4096;
 const WORD_BYTES: usize = size_of::<usize>();
 
 /// The range of a stack.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Bounds {
     low: usize,
     high: usize,
@@ -46,6 +47,11 @@ fn ask_for_bounds() -> Bounds {
     let bounds = system::stack_bounds();
     let _ = BOUNDS.try_with(|known| known.set(Some(bounds)));
     bounds
+}
+
+/// Has the calling thread's bounds asked for now, before the program may enter a sandbox.
+pub(super) fn prepare() {
+    let _ = own_bounds();
 }
 
 /// What taking a stack may need of it, and half as much again: where rules are evaluated, 5 KiB, and 7 for those of a
@@ -205,11 +211,69 @@ mod system {
 
     /// Of the calling thread's own stack; empty if it cannot be told.
     pub(super) fn stack_bounds() -> Bounds {
+        let here = std::hint::black_box(0_u8);
+        let here = (&raw const here).addr();
+        let main_thread = c_library::keeping_errno(main_thread);
+        main_thread.filter(|bounds| bounds.contains(here)).unwrap_or_else(this_thread)
+    }
+
+    unsafe extern "C" {
+        /// Of glibc's loader: where the main thread's stack began, with the program's arguments above.
+        static __libc_stack_end: *const u8;
+    }
+
+    /// Of the main thread, from what the kernel and the loader left in memory: `pthread_getattr_np` would read
+    /// `/proc/self/maps`, which a sandbox may forbid, and which takes 0.2 s where there are 60 000 mappings.
+    pub(super) fn main_thread() -> Option<Bounds> {
+        /// A larger limit, or none, is taken for this: more than programs have been seen to use.
+        const MAX_BYTES: usize = 64 << 30;
+        /// What the kernel keeps free between a stack and the mapping below, and the loader's own size: twice as much
+        /// as usual.
+        const MARGIN_BYTES: usize = 4 << 20;
+        // SAFETY: the loader has set it before any code of the program ran, and nobody changes it.
+        let start = unsafe { __libc_stack_end }.addr();
+        let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: fills in what it is given.
+        if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limits) } != 0 || start == 0 {
+            return None;
+        }
+        // Above the first frame are the program's arguments, which the limit includes.
+        let limit = usize::try_from(limits.rlim_cur).unwrap_or(MAX_BYTES).min(MAX_BYTES);
+        let lowest = end_of_arguments(start)?.saturating_sub(limit).next_multiple_of(PAGE_BYTES);
+        // The kernel maps what it chooses the place of below what it mapped at the program's start, however large the
+        // limit is made later. Where it fills memory upwards instead, there is no limit, and the stack is far above.
+        let mapped_at_start = [libc::AT_BASE, libc::AT_PHDR, libc::AT_SYSINFO_EHDR]
+            // SAFETY: asks for numbers.
+            .map(|number| unsafe { libc::getauxval(number) } as usize);
+        let below = mapped_at_start.into_iter().filter(|&address| address < start).max().unwrap_or(0);
+        let low = lowest.max(below.saturating_add(MARGIN_BYTES));
+        Some(Bounds { low, high: start.checked_next_multiple_of(PAGE_BYTES)? })
+    }
+
+    /// Where the main thread's stack ends: the name that the program was executed by is the last thing there, but
+    /// for a word. `None` if that is not so.
+    fn end_of_arguments(start: usize) -> Option<usize> {
+        /// The kernel takes no more, at the usual limit.
+        const MAX_BYTES: usize = 6 << 20;
+        // SAFETY: asks for a number.
+        let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
+        if !(start..start.saturating_add(MAX_BYTES)).contains(&name) {
+            return None;
+        }
+        // SAFETY: the kernel has put a terminated name there, and nobody takes it away.
+        let bytes = unsafe { libc::strlen(std::ptr::with_exposed_provenance(name)) };
+        let end = name.checked_add(bytes)?.checked_add(1)?.checked_add(size_of::<usize>())?;
+        end.checked_next_multiple_of(PAGE_BYTES)
+    }
+
+    /// Of a thread that was started: the C library knows where it has put its stack.
+    fn this_thread() -> Bounds {
         let mut attributes = std::mem::MaybeUninit::uninit();
         let mut low = std::ptr::null_mut();
         let mut bytes = 0;
         // SAFETY: asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it
-        // returns 0, and may allocate with C's `malloc`, which we are not inside of.
+        // returns 0, and may allocate with C's `malloc`, which we are not inside of. It opens no file for a thread that
+        // was started.
         let is_known = c_library::keeping_errno(|| unsafe {
             libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
                 && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0
@@ -221,5 +285,36 @@ mod system {
         unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
         let low = low.addr();
         Bounds { low, high: low.saturating_add(bytes) & !(PAGE_BYTES - 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program's own line of the maps tells the same as the bounds of its main thread, which tests do not run on.
+    #[test]
+    fn the_main_threads_stack_is_where_the_kernel_says() {
+        let bounds = system::main_thread().unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+        let (start, rest) = line.split_once('-').unwrap();
+        let number = |text| usize::from_str_radix(text, 16).unwrap();
+        let mapped = number(start)..number(rest.split_once(' ').unwrap().0);
+        assert!(mapped.contains(&(bounds.high - 1)), "{bounds:x?} {line}");
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let limit = limits.lines().find(|line| line.starts_with("Max stack size")).unwrap();
+        if let Ok(limit) = limit.split_whitespace().nth(3).unwrap().parse::<usize>() {
+            // Of a large limit, the loader may lie within.
+            let margin = if limit <= 100 << 20 { 1 } else { 8 << 20 };
+            let expected = mapped.end - limit;
+            assert!((expected..expected + margin).contains(&bounds.low), "{bounds:x?} {line}");
+        }
+        assert!(
+            !bounds.contains((&raw const bounds).addr()),
+            "a thread that was started has a stack of its own"
+        );
+        let own = system::stack_bounds();
+        assert!(own.contains((&raw const bounds).addr()), "{own:x?}");
     }
 }

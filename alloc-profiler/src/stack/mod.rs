@@ -169,7 +169,10 @@ impl<'a> Frames<'a> {
 /// the allocation path.
 pub(crate) fn prepare() {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64", not(elsewhere)))]
-    dwarf::prepare();
+    {
+        dwarf::prepare();
+        memory::prepare();
+    }
 }
 
 /// Forgets what is half known after a fork.
