@@ -19,6 +19,7 @@ SERVER = "../../pprof-server/src"
 UNWINDERS = ["-p", "alloc-profiler", "--test", "unwinders_agree", "in_this_build"]
 SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_load"]
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
+SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
 MODEL = "scripts/model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
 FAST_PATH = "scripts/check-fast-path.sh"
@@ -173,6 +174,13 @@ MUTANTS = [
 """, ["-p", "alloc-profiler", "--lib", "nobody_else_has_a_piece"]),
     ("C5 no memory is a crash", "memory.rs", "(start != libc::MAP_FAILED).then(|| start.expose_provenance())",
      "Some(start.expose_provenance())", "refusals::memory_may_run_out"),
+    ("D4 what is recorded is opened anew", SERVER + "/process.rs", "        Some(kept) => kept.status.as_ref()?.text(),\n",
+     "        Some(_) => fs::read_to_string(\"/proc/self/status\").ok(),\n", SANDBOXES),
+    ("D4 files are opened in a sandbox", SERVER + "/kept_files.rs",
+     "!self.opens_in_sandbox && status.text().is_none_or(has_more)", "false && status.text().is_none_or(has_more)", SANDBOXES),
+    ("D11 where the main thread's stack is stands in a file", "stack/memory.rs",
+     "if main_thread.contains(here) { main_thread } else { this_thread() }", "let _ = (main_thread, here); this_thread()",
+     SANDBOXES),
     ("D15 a pause that a handler comes into has no end", "sampler.rs",
      "            let found = thread.stop();\n            thread.pauses.set(thread.pauses.get().saturating_add(1));\n",
      "            thread.pauses.set(thread.pauses.get().saturating_add(1));\n            let found = thread.stop();\n",

@@ -2,11 +2,14 @@
 //!
 //! Linux; elsewhere nothing is known. Used by `encode::text`, `http::metrics` and `http::handler`.
 //!
-//! Path: *read path*. A few small files, read anew each time.
+//! Path: *read path*. A few small files, read anew each time; those of a process that serves have been open since it
+//! began to, see `kept_files`.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+
+use crate::kept_files::{self, KeptFile};
 
 /// A field of a `/proc/<pid>/status` file that is an amount of memory, in bytes: `VmRSS`, `VmHWM`.
 pub(crate) fn status_bytes(status: &str, field: &str) -> Option<u64> {
@@ -17,7 +20,15 @@ pub(crate) fn status_bytes(status: &str, field: &str) -> Option<u64> {
 
 /// Bytes of this process that are in memory.
 pub(crate) fn resident_bytes() -> Option<u64> {
-    status_bytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS")
+    status_bytes(&status()?, "VmRSS")
+}
+
+/// `/proc/self/status`.
+pub(crate) fn status() -> Option<String> {
+    match kept_files::kept() {
+        Some(kept) => kept.status.as_ref()?.text(),
+        None => fs::read_to_string("/proc/self/status").ok(),
+    }
 }
 
 /// What a time line shows beside the heap.
@@ -37,8 +48,12 @@ pub(crate) fn memory() -> Memory {
 
 /// Time since this process was started, to a hundredth of a second.
 pub(crate) fn age() -> Option<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    age_of(&stat, &fs::read_to_string("/proc/uptime").ok()?)
+    match kept_files::kept() {
+        Some(kept) => age_of(&kept.stat.as_ref()?.text()?, &kept.uptime.as_ref()?.text()?),
+        None => {
+            age_of(&fs::read_to_string("/proc/self/stat").ok()?, &fs::read_to_string("/proc/uptime").ok()?)
+        }
+    }
 }
 
 fn age_of(stat: &str, uptime: &str) -> Option<Duration> {
@@ -60,40 +75,63 @@ pub(crate) struct CgroupMemory {
     pub(crate) usage_bytes: Option<u64>,
 }
 
-/// Of this process's group, version 2 or 1.
+/// Of this process's group, version 2 or 1. Where files are kept, of the group that it was in when it began to serve.
 pub(crate) fn cgroup_memory() -> CgroupMemory {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    cgroup_memory_below(Path::new("/sys/fs/cgroup"), &groups)
-}
-
-/// `groups` is a `/proc/<pid>/cgroup` file. A group that is not below `root`, as where a container sees its own part
-/// only, is looked for further up.
-fn cgroup_memory_below(root: &Path, groups: &str) -> CgroupMemory {
-    let mut memory = CgroupMemory::default();
-    for line in groups.lines() {
-        // number:controllers:path; of version 2, `0::path`.
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let (mount, limit, usage) = match controllers {
-            "" => (root.to_owned(), "memory.max", "memory.current"),
-            _ if controllers.split(',').any(|name| name == "memory") => {
-                (root.join("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes")
-            }
-            _ => continue,
-        };
-        let group = mount.join(path.trim_start_matches('/'));
-        for folder in group.ancestors().take_while(|folder| folder.starts_with(&mount)) {
-            // Of version 2, `max` is no limit; of version 1, a number that no machine has memory for.
-            let limit = number_in(&folder.join(limit)).filter(|&bytes| bytes < 1 << 60);
-            memory.limit_bytes = [memory.limit_bytes, limit].into_iter().flatten().min();
-            memory.usage_bytes = memory.usage_bytes.or_else(|| number_in(&folder.join(usage)));
-        }
+    match kept_files::kept() {
+        Some(kept) => kept.cgroup.memory(),
+        None => CgroupFiles::of_process().memory(),
     }
-    memory
 }
 
-fn number_in(file: &Path) -> Option<u64> {
-    fs::read_to_string(file).ok()?.trim().parse().ok()
+/// What [`CgroupMemory`] is read from: which files there are is found out once.
+#[derive(Debug, Default)]
+pub(crate) struct CgroupFiles {
+    /// Of the group and those around it.
+    limits: Vec<KeptFile>,
+    /// Of the innermost group that tells.
+    usage: Option<KeptFile>,
+}
+
+impl CgroupFiles {
+    /// Opens those of this process's group.
+    pub(crate) fn of_process() -> CgroupFiles {
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        CgroupFiles::below(Path::new("/sys/fs/cgroup"), &groups)
+    }
+
+    /// `groups` is a `/proc/<pid>/cgroup` file. A group that is not below `root`, as where a container sees its own
+    /// part only, is looked for further up.
+    fn below(root: &Path, groups: &str) -> CgroupFiles {
+        let mut files = CgroupFiles::default();
+        for line in groups.lines() {
+            // number:controllers:path; of version 2, `0::path`.
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+            let (mount, limit, usage) = match controllers {
+                "" => (root.to_owned(), "memory.max", "memory.current"),
+                _ if controllers.split(',').any(|name| name == "memory") => {
+                    (root.join("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes")
+                }
+                _ => continue,
+            };
+            let group = mount.join(path.trim_start_matches('/'));
+            for folder in group.ancestors().take_while(|folder| folder.starts_with(&mount)) {
+                files.limits.extend(KeptFile::open(folder.join(limit)));
+                files.usage = files.usage.or_else(|| KeptFile::open(folder.join(usage)));
+            }
+        }
+        files
+    }
+
+    pub(crate) fn memory(&self) -> CgroupMemory {
+        // Of version 2, `max` is no limit; of version 1, a number that no machine has memory for.
+        let limits = self.limits.iter().filter_map(number_in).filter(|&bytes| bytes < 1 << 60);
+        CgroupMemory { limit_bytes: limits.min(), usage_bytes: self.usage.as_ref().and_then(number_in) }
+    }
+}
+
+fn number_in(file: &KeptFile) -> Option<u64> {
+    file.text()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -140,7 +178,7 @@ mod tests {
         write("memory/memory.usage_in_bytes", "77\n");
         write("memory/c/memory.limit_in_bytes", "600\n");
         let of = |groups| {
-            let CgroupMemory { limit_bytes, usage_bytes } = cgroup_memory_below(root.path(), groups);
+            let CgroupMemory { limit_bytes, usage_bytes } = CgroupFiles::below(root.path(), groups).memory();
             (limit_bytes, usage_bytes)
         };
         assert_eq!(of("0::/a/b\n"), (Some(5000), Some(300)));

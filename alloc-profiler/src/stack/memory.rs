@@ -181,6 +181,8 @@ fn read_word(address: usize) -> usize {
 }
 
 mod system {
+    use std::sync::atomic::{AtomicUsize, Ordering::*};
+
     use super::{Bounds, PAGE_BYTES};
     use crate::c_library;
 
@@ -213,8 +215,23 @@ mod system {
     pub(super) fn stack_bounds() -> Bounds {
         let here = std::hint::black_box(0_u8);
         let here = (&raw const here).addr();
-        let main_thread = c_library::keeping_errno(main_thread);
-        main_thread.filter(|bounds| bounds.contains(here)).unwrap_or_else(this_thread)
+        let main_thread = main_thread_once();
+        if main_thread.contains(here) { main_thread } else { this_thread() }
+    }
+
+    /// Of the main thread, found out by whoever asks first; empty if it cannot be told.
+    fn main_thread_once() -> Bounds {
+        static LOW: AtomicUsize = AtomicUsize::new(0);
+        /// 0: nobody has asked.
+        static HIGH: AtomicUsize = AtomicUsize::new(0);
+        let high = HIGH.load(Acquire);
+        if high != 0 {
+            return Bounds { low: LOW.load(Relaxed), high };
+        }
+        let found = c_library::keeping_errno(main_thread).unwrap_or(Bounds { low: 1, high: 1 });
+        LOW.store(found.low, Relaxed);
+        HIGH.store(found.high, Release);
+        found
     }
 
     unsafe extern "C" {

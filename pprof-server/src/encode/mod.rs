@@ -38,7 +38,7 @@ pub(crate) mod trim;
 mod units;
 
 use crate::Error;
-use crate::process::status_bytes;
+use crate::process::{self, status_bytes};
 pub use age::Ages;
 #[cfg(feature = "http")]
 pub(crate) use age::Time;
@@ -174,10 +174,10 @@ pub(crate) fn heap_text_with(snapshot: &Snapshot, options: &ProfileOptions, said
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
         let maps = crate::symbols::files::maps();
-        let status = fs::read("/proc/self/status").unwrap_or_default();
+        let status = process::status().unwrap_or_default();
         let process = text::Process {
             maps: &String::from_utf8_lossy(&maps),
-            max_rss_bytes: status_bytes(&String::from_utf8_lossy(&status), "VmHWM"),
+            max_rss_bytes: status_bytes(&status, "VmHWM"),
         };
         text::write(snapshot, options, &names, process, said)
     })

@@ -33,6 +33,7 @@ use super::{index, metrics, symbol, timeline};
 use crate::Error;
 use crate::encode::Symbolize;
 use crate::history::MarkError;
+use crate::kept_files;
 use crate::symbols::LinkageNames;
 
 pub(super) use super::routes::Mount;
@@ -122,6 +123,7 @@ impl Handler {
     }
 
     pub(super) fn with(guard: Guard, mount: Mount, options: Options) -> Handler {
+        kept_files::keep();
         Handler(Arc::new(Shared {
             profiles: Profiles::new(options.record_period),
             is_installed: alloc_profiler::is_installed,
@@ -134,9 +136,12 @@ impl Handler {
     }
 
     /// Begins to keep a snapshot for each period, the first at once. Where no thread can be started, the history stays
-    /// empty.
+    /// empty. It is started in any case, since the program may enter a sandbox that forbids that.
     pub(super) fn record(&self) {
-        let Some(period) = self.0.options.record_period else { return };
+        let Some(period) = self.0.options.record_period else {
+            let _ = self.0.worker.spawn(Lane::Figures, async {});
+            return;
+        };
         let profiles = self.0.profiles.clone();
         let _ = self.0.worker.spawn(Lane::Figures, async move {
             let mut ticks = tokio::time::interval(period);

@@ -190,6 +190,7 @@ fn start(lane: Lane) -> io::Result<Thread> {
     let handle = alloc_profiler::spawn_without_signals(lane.thread_name(), move || {
         alloc_profiler::unsampled(move || match Builder::new_current_thread().enable_time().build() {
             Ok(runtime) => {
+                give_memory_back_once();
                 let _ = started.send(Ok(runtime.handle().clone()));
                 // Ends with an error, when the sender is dropped.
                 let _ = runtime.block_on(stopped);
@@ -200,6 +201,15 @@ fn start(lane: Lane) -> io::Result<Thread> {
     })?;
     let runtime = result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")))?;
     Ok(Thread { runtime, _stop: stop, handle })
+}
+
+/// Has glibc do here what it does when a thread other than the first gives memory back for the first time in a process's
+/// life: it opens `/proc/sys/vm/overcommit_memory`, and the program may be in a sandbox when that comes to pass otherwise.
+fn give_memory_back_once() {
+    // Below what has a mapping of its own, and together above what is kept.
+    const BLOCK_BYTES: usize = 100_000;
+    let blocks: [Vec<u8>; 5] = std::array::from_fn(|_| Vec::with_capacity(BLOCK_BYTES));
+    drop(std::hint::black_box(blocks));
 }
 
 fn stopping() -> Refusal {

@@ -12,6 +12,7 @@ use super::files;
 use super::found::{Found, FoundNames, FoundSymbol};
 use super::function_name::{FunctionName, shortened_linkage};
 use crate::encode::mappings::Mapping;
+use crate::kept_files;
 use crate::symbols::image::Image;
 use crate::symbols::symbol_table;
 use addr2line::Loader;
@@ -45,7 +46,10 @@ pub(super) fn look_up(
     let mut rest = elf_addresses;
     // A file that is not what it claims to be must not take the host program down with it.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let is_affordable = inflated_bytes(&path).is_some_and(|bytes| bytes <= MAX_INFLATED_BYTES);
+        // The reader opens files by itself, which a sandbox may forbid: then the symbol table must do.
+        let is_allowed = !kept_files::is_sandboxed();
+        let is_affordable =
+            is_allowed && inflated_bytes(&path).is_some_and(|bytes| bytes <= MAX_INFLATED_BYTES);
         // What is unaffordable or unreadable now will be so next time.
         let mut is_provisional = is_affordable;
         while is_affordable && !rest.is_empty() && Instant::now() < deadline {
@@ -101,6 +105,10 @@ pub(super) fn read_symbols<T: Default + Send>(
 /// `malloc_trim` stops other threads for too long. Where no thread can be had, it must do without.
 fn on_a_thread_of_its_own<R: Send>(read: impl Fn() -> Option<R> + Sync) -> Option<R> {
     let read = || alloc_profiler::unsampled(&read);
+    // A sandbox may kill whoever starts a thread.
+    if kept_files::is_sandboxed() {
+        return read();
+    }
     std::thread::scope(|scope| {
         match std::thread::Builder::new().name("pprof-symbols".into()).spawn_scoped(scope, read) {
             Ok(thread) => thread.join().ok().flatten(),
@@ -173,6 +181,9 @@ fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
         // The link leads to the running file even if its name is gone or another file's. The name is better
         // while it is right: split debug information (`.dwp`) is looked for beside it.
         let running = Path::new(files::RUNNING_PROGRAM);
+        if kept_files::is_sandboxed() {
+            return Some(running.to_owned());
+        }
         return Some(if is_same_file(path, running) { path } else { running }.to_owned());
     }
     if mapping.path.starts_with('[') {

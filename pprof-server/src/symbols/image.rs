@@ -6,12 +6,11 @@
 //!
 //! Path: *read path*.
 
-use super::files;
+use super::files::{self, OpenFile};
 use alloc_profiler::page_fingerprint;
 use object::Endianness;
 use object::elf::{NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
-use std::fs::File;
 use std::path::Path;
 
 #[cfg(target_pointer_width = "64")]
@@ -47,7 +46,7 @@ struct CodeSegment {
 impl Image {
     /// The image whose first byte is mapped at `base`, read through `/proc/self/mem`: reading that fails where
     /// a pointer would fault.
-    pub(crate) fn in_memory(memory: &File, base: u64) -> Option<Image> {
+    pub(crate) fn in_memory(memory: &OpenFile, base: u64) -> Option<Image> {
         let head = read_at(memory, base, HEAD_BYTES)?;
         Image::parse(&head, |segment| {
             // The file's byte 0 is at `base`, and notes lie in the same first segment.
@@ -137,30 +136,20 @@ fn build_id<Header: FileHeader<Endian = Endianness>>(
 }
 
 /// Up to `bytes` bytes at `offset`; fewer at the end of the file or of what is mapped.
-fn read_at(file: &File, offset: u64, bytes: usize) -> Option<Vec<u8>> {
+fn read_at(file: &OpenFile, offset: u64, bytes: usize) -> Option<Vec<u8>> {
     let mut buffer = vec![0; bytes];
-    let read = positioned_read(file, &mut buffer, offset)?;
+    let read = file.read_at(&mut buffer, offset).ok()?;
     buffer.truncate(read);
     Some(buffer)
 }
 
 #[cfg(unix)]
-fn positioned_read(file: &File, buffer: &mut [u8], offset: u64) -> Option<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset).ok()
-}
-
-#[cfg(not(unix))]
-fn positioned_read(_file: &File, _buffer: &mut [u8], _offset: u64) -> Option<usize> {
-    None
-}
-
-#[cfg(unix)]
-fn inode_of(file: &File) -> Option<u64> {
+fn inode_of(file: &OpenFile) -> Option<u64> {
     Some(std::os::unix::fs::MetadataExt::ino(&file.metadata().ok()?))
 }
 
 #[cfg(not(unix))]
-fn inode_of(_file: &File) -> Option<u64> {
+fn inode_of(_file: &OpenFile) -> Option<u64> {
     None
 }
 

@@ -5,12 +5,11 @@
 //!
 //! Path: *read path*.
 
-use super::files;
+use super::files::{self, OpenFile};
 use object::elf::{FileHeader32, FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_NOTYPE};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::{Endianness, FileKind, SectionIndex};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -64,7 +63,10 @@ struct Function {
 }
 
 impl Table {
-    fn read<H: FileHeader<Endian = Endianness>>(cache: &ReadCache<File>, addresses: &[u64]) -> Option<Table> {
+    fn read<H: FileHeader<Endian = Endianness>>(
+        cache: &ReadCache<OpenFile>,
+        addresses: &[u64],
+    ) -> Option<Table> {
         let header = H::parse(cache).ok()?;
         let endian = header.endian().ok()?;
         let sections = header.sections(endian, cache).ok()?;
@@ -128,7 +130,7 @@ impl Function {
 
 /// Reads names, one after the other.
 struct Names {
-    file: File,
+    file: OpenFile,
     text: Vec<u8>,
     /// Where the name begins that is in `text`.
     current: Option<u32>,
@@ -153,7 +155,7 @@ impl Names {
             let before = self.text.len();
             next = next.min(most - before as u64);
             self.text.try_reserve(next as usize).ok()?;
-            let read = (&self.file).take(next).read_to_end(&mut self.text).ok()?;
+            let read = (&mut self.file).take(next).read_to_end(&mut self.text).ok()?;
             if let Some(length) = self.text[before..].iter().position(|byte| *byte == 0) {
                 self.text.truncate(before + length);
                 return Some(());

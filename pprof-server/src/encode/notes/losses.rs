@@ -7,6 +7,7 @@
 
 use super::Facts;
 use crate::encode::gaps::Lack;
+use crate::kept_files;
 use crate::symbols;
 use alloc_profiler::MAX_STACK_DEPTH;
 
@@ -24,6 +25,7 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("not_installed", not_installed),
     ("sampling_off", sampling_off),
     ("no_mappings", no_mappings),
+    ("sandbox", sandbox),
     ("symbols", program_symbols),
     ("program_names", program_names),
     ("library_names", library_names),
@@ -58,6 +60,15 @@ fn no_mappings(facts: &Facts<'_>) -> Option<Told> {
     let is_blind = facts.names?.gaps()?.has_files();
     let text = "/proc/self/maps cannot be read, so addresses have no names: let the process see /proc";
     (!is_blind).then(|| Told { ratio: 1.0, text: text.to_owned() })
+}
+
+fn sandbox(facts: &Facts<'_>) -> Option<Told> {
+    facts.names?.gaps()?;
+    let text = "the program has entered a sandbox since the profiler started, and the sandbox may kill whoever opens a file, so \
+                none was opened: what had no name before has none if it is a library's, and the name of a function without its \
+                line if it is the program's; set PPROF_OPEN_FILES=1 in the environment if the sandbox lets files be opened, or \
+                ask for a profile once before the program enters it";
+    kept_files::is_sandboxed().then(|| Told { ratio: 1.0, text: text.to_owned() })
 }
 
 /// What is known of the program's file before any address is looked up.

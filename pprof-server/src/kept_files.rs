@@ -1,0 +1,274 @@
+//! Files of the system that are opened when a server starts, and read anew whenever they are asked for.
+//!
+//! A program may enter a sandbox after that, and the sandbox may kill whoever opens a file. So what recording reads is
+//! open already, and so is what a profile needs at least: where code is mapped, and the program's own file. Whether the
+//! program has entered a sandbox since is told by `/proc/self/status`, which counts filters of system calls.
+//!
+//! Descriptors are numbers, and the program may have closed ours and got the same ones for files of its own. So each is
+//! looked at before it is read, and none that was kept is ever closed.
+//!
+//! Used by `process` and `symbols::files`. Linux; elsewhere nothing is kept, and files are opened as ever.
+//!
+//! Path: *read path*; [`keep`] runs once in a process.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::process::CgroupFiles;
+
+/// `1`: files are opened in a sandbox too. For those that allow it.
+const OPEN_VARIABLE: &str = "PPROF_OPEN_FILES";
+/// Where fewer descriptors may be open, they are left to the program.
+const MIN_DESCRIPTORS: u64 = 64;
+/// Tries to have the lock before doing without: its owner may be a thread that `fork` has left behind.
+const TRIES: u32 = 1000;
+
+static KEPT: Mutex<Option<Arc<KeptFiles>>> = Mutex::new(None);
+
+/// What one process keeps open.
+#[derive(Debug)]
+pub(crate) struct KeptFiles {
+    /// Files of `/proc/self` tell of the process that opened them, in a child of `fork` too.
+    process: u32,
+    /// As it was when the files were opened.
+    filters: Filters,
+    opens_in_sandbox: bool,
+    pub(crate) status: Option<KeptFile>,
+    pub(crate) stat: Option<KeptFile>,
+    pub(crate) uptime: Option<KeptFile>,
+    pub(crate) maps: Option<KeptFile>,
+    pub(crate) memory: Option<KeptFile>,
+    pub(crate) program: Option<KeptFile>,
+    /// What the kernel called the program's file.
+    pub(crate) program_path: PathBuf,
+    pub(crate) cgroup: CgroupFiles,
+}
+
+/// Opens them, unless this process has done so already.
+pub(crate) fn keep() {
+    if kept().is_some() || !has_descriptors_to_spare() {
+        return;
+    }
+    let kept = Arc::new(KeptFiles::open());
+    if let Some(mut place) = try_lock() {
+        // What the parent of a fork had open stays open here: the numbers may be others' by now.
+        std::mem::forget(place.replace(kept));
+    }
+}
+
+/// What this process has open.
+pub(crate) fn kept() -> Option<Arc<KeptFiles>> {
+    let kept = try_lock()?.clone()?;
+    (kept.process == std::process::id()).then_some(kept)
+}
+
+/// Whether the program has entered a sandbox since it started the profiler, so that to open a file, or to start a thread,
+/// may be the end of it.
+pub(crate) fn is_sandboxed() -> bool {
+    kept().is_some_and(|kept| kept.is_sandboxed())
+}
+
+fn try_lock() -> Option<std::sync::MutexGuard<'static, Option<Arc<KeptFiles>>>> {
+    for _ in 0..TRIES {
+        match KEPT.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    None
+}
+
+impl KeptFiles {
+    fn open() -> KeptFiles {
+        let status = KeptFile::open("/proc/self/status");
+        KeptFiles {
+            process: std::process::id(),
+            filters: status
+                .as_ref()
+                .and_then(KeptFile::text)
+                .map_or(Filters::NONE, |text| Filters::of(&text)),
+            opens_in_sandbox: std::env::var_os(OPEN_VARIABLE).is_some_and(|value| value == "1"),
+            status,
+            stat: KeptFile::open("/proc/self/stat"),
+            uptime: KeptFile::open("/proc/uptime"),
+            maps: KeptFile::open("/proc/self/maps"),
+            memory: KeptFile::open("/proc/self/mem"),
+            program: KeptFile::open("/proc/self/exe"),
+            program_path: fs::read_link("/proc/self/exe").unwrap_or_default(),
+            cgroup: CgroupFiles::of_process(),
+        }
+    }
+
+    pub(crate) fn is_sandboxed(&self) -> bool {
+        let Some(status) = &self.status else { return false };
+        // Where the descriptor is no longer ours, nobody knows; then nothing is risked.
+        let has_more = |text: String| Filters::of(&text).is_more_than(self.filters);
+        !self.opens_in_sandbox && status.text().is_none_or(has_more)
+    }
+}
+
+/// The system's filters of system calls (seccomp) that a process is under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Filters {
+    mode: u64,
+    /// Linux 5.9 and newer.
+    count: u64,
+}
+
+impl Filters {
+    const NONE: Filters = Filters { mode: 0, count: 0 };
+
+    /// `status` is a `/proc/<pid>/status` file.
+    fn of(status: &str) -> Filters {
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|line| line.trim().parse().ok()).unwrap_or(0)
+        };
+        Filters { mode: number("Seccomp"), count: number("Seccomp_filters") }
+    }
+
+    fn is_more_than(self, before: Filters) -> bool {
+        self.mode != before.mode || self.count > before.count
+    }
+}
+
+/// Whether the program will not miss the descriptors that are kept.
+fn has_descriptors_to_spare() -> bool {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft_limit = line.and_then(|line| line.split_whitespace().next());
+    // `unlimited` is no number.
+    soft_limit.is_some_and(|limit| limit.parse().map_or(true, |limit: u64| limit >= MIN_DESCRIPTORS))
+}
+
+/// A file that was opened once, to be read whenever somebody asks.
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    file: File,
+    identity: Option<Identity>,
+}
+
+impl KeptFile {
+    pub(crate) fn open(path: impl AsRef<Path>) -> Option<KeptFile> {
+        let file = File::open(path).ok()?;
+        let identity = Identity::of(&file);
+        Some(KeptFile { file, identity })
+    }
+
+    /// The file, if the descriptor is still what was opened.
+    pub(crate) fn file(&self) -> Option<&File> {
+        (self.identity.is_some() && Identity::of(&self.file) == self.identity).then_some(&self.file)
+    }
+
+    /// All of it, as it is now.
+    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
+        const FIRST_BYTES: usize = 16 << 10;
+        let file = self.file()?;
+        let mut bytes = vec![0; FIRST_BYTES];
+        let mut len = 0;
+        loop {
+            match read_at(file, &mut bytes[len..], len as u64).ok()? {
+                0 => break,
+                read => len += read,
+            }
+            if len == bytes.len() {
+                bytes.resize(2 * len, 0);
+            }
+        }
+        bytes.truncate(len);
+        Some(bytes)
+    }
+
+    /// As [`bytes`](Self::bytes); `None` too if it is no text.
+    pub(crate) fn text(&self) -> Option<String> {
+        String::from_utf8(self.bytes()?).ok()
+    }
+}
+
+/// Reads where the position of the descriptor plays no part: others may read as well.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    use std::io::{Read, Seek};
+    let mut file = file;
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.read(bytes)
+}
+
+/// What makes two descriptors those of one file.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(file: &File) -> Option<Identity> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = file.metadata().ok()?;
+        Some(Identity { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    #[cfg(not(unix))]
+    fn of(_file: &File) -> Option<Identity> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_filters_are_a_sandbox() {
+        let of =
+            |mode, count| Filters::of(&format!("Seccomp_filters:\t{count}\nName:\ta\nSeccomp:\t{mode}\n"));
+        assert_eq!(of(2, 3), Filters { mode: 2, count: 3 });
+        assert_eq!(Filters::of("Name:\ta\n"), Filters::NONE);
+        assert!(of(2, 1).is_more_than(Filters::NONE));
+        // Before Linux 5.9, the mode must do.
+        assert!(of(2, 0).is_more_than(Filters::NONE));
+        // In a container, which has a filter from the start.
+        assert!(!of(2, 1).is_more_than(of(2, 1)));
+        assert!(of(2, 2).is_more_than(of(2, 1)));
+        assert!(!Filters::NONE.is_more_than(Filters::NONE));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_kept_file_is_read_as_it_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "first").unwrap();
+        let kept = KeptFile::open(&path).unwrap();
+        assert_eq!(kept.text().unwrap(), "first");
+        let long = "second ".repeat(10_000);
+        fs::write(&path, &long).unwrap();
+        assert_eq!(kept.text().unwrap(), long);
+        let status = KeptFile::open("/proc/self/status").unwrap();
+        assert!(status.text().unwrap().contains("VmRSS"));
+        assert_eq!(status.bytes().is_some(), status.file().is_some());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_number_that_became_another_files_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, theirs] = ["ours", "theirs"].map(|name| folder.path().join(name));
+        fs::write(&ours, "ours").unwrap();
+        fs::write(&theirs, "theirs").unwrap();
+        let mut kept = KeptFile::open(&ours).unwrap();
+        assert_eq!(kept.text().as_deref(), Some("ours"));
+        // As if the program had closed ours and opened its own, which got the same number.
+        kept.file = File::open(&theirs).unwrap();
+        assert_eq!((kept.text(), kept.bytes()), (None, None));
+    }
+}

@@ -1,0 +1,306 @@
+//! D4: a program that enters a sandbox after `install!` lives on: the sandbox kills whoever makes a system call that it
+//! forbids, on any thread.
+//!
+//! The main thread's first sample is taken inside, so this has a `main` of its own: each filter is tried on it, in
+//! processes of their own. Two filters more show that the sandbox does kill, and that it is found out.
+#![cfg_attr(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")), allow(unused))]
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+fn main() {
+    on_linux::main();
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")))]
+fn main() {
+    println!("skipped: filters of system calls are Linux's, and the numbers are those of x86-64");
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod on_linux {
+    use std::hint::black_box;
+    use std::net::SocketAddr;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+    use std::sync::Barrier;
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+    use std::{env, fs, thread};
+
+    use workspace_tests::client::send;
+
+    /// Says which filter a process is to enter.
+    const CHOSEN: &str = "SANDBOX";
+
+    /// What a filter kills for.
+    #[derive(Clone, Copy)]
+    enum Forbidden {
+        Call(i64),
+        /// `mmap` or `mprotect` with `PROT_EXEC`: the third argument.
+        Executable(i64),
+    }
+    use Forbidden::{Call, Executable};
+
+    const FILES: &[Forbidden] = &[
+        Call(libc::SYS_open),
+        Call(libc::SYS_openat),
+        Call(libc::SYS_openat2),
+        Call(libc::SYS_creat),
+        Call(libc::SYS_open_by_handle_at),
+    ];
+    const SOCKETS: &[Forbidden] = &[
+        Call(libc::SYS_socket),
+        Call(libc::SYS_socketpair),
+        Call(libc::SYS_connect),
+        Call(libc::SYS_bind),
+        Call(libc::SYS_listen),
+    ];
+    const THREADS: &[Forbidden] =
+        &[Call(libc::SYS_clone), Call(libc::SYS_clone3), Call(libc::SYS_fork), Call(libc::SYS_vfork)];
+    const PROGRAMS: &[Forbidden] = &[Call(libc::SYS_execve), Call(libc::SYS_execveat)];
+    const CODE: &[Forbidden] = &[
+        Executable(libc::SYS_mmap),
+        Executable(libc::SYS_mprotect),
+        Executable(libc::SYS_pkey_mprotect),
+        Call(libc::SYS_memfd_create),
+    ];
+    const OTHERS: &[Forbidden] = &[
+        Call(libc::SYS_readlink),
+        Call(libc::SYS_readlinkat),
+        Call(libc::SYS_stat),
+        Call(libc::SYS_access),
+        Call(libc::SYS_faccessat),
+        Call(libc::SYS_ptrace),
+        Call(libc::SYS_process_vm_readv),
+        Call(libc::SYS_perf_event_open),
+        Call(libc::SYS_bpf),
+        Call(libc::SYS_prctl),
+        Call(libc::SYS_setrlimit),
+        Call(libc::SYS_prlimit64),
+        Call(libc::SYS_kill),
+        Call(libc::SYS_tgkill),
+        Call(libc::SYS_unlink),
+        Call(libc::SYS_rename),
+        Call(libc::SYS_epoll_create1),
+        Call(libc::SYS_eventfd2),
+        Call(libc::SYS_pipe2),
+    ];
+    const ALL: &[&[Forbidden]] = &[FILES, SOCKETS, THREADS, PROGRAMS, CODE, OTHERS];
+
+    /// Name, what is forbidden, and the variables that the program is started with.
+    type Case = (&'static str, &'static [&'static [Forbidden]], &'static [(&'static str, &'static str)]);
+
+    const CASES: &[Case] = &[
+        ("files", &[FILES], &[]),
+        ("sockets", &[SOCKETS], &[]),
+        ("threads", &[THREADS], &[]),
+        ("programs", &[PROGRAMS], &[]),
+        ("code", &[CODE], &[]),
+        ("all of these", ALL, &[]),
+        ("all, nothing recorded", ALL, &[("PPROF_RECORD", "off")]),
+        ("all, at the default interval", ALL, &[("ALLOC_PROFILER_INTERVAL", "524288")]),
+        ("all, and no server", ALL, &[("PPROF_ADDR", "off")]),
+        (NOTHING_CALLED, &[FILES], &[]),
+    ];
+
+    /// The program enters the sandbox first of all.
+    const NOTHING_CALLED: &str = "files, before the program calls the profiler";
+
+    /// Enters the sandbox, with all threads: from here on, a forbidden call is the end of the process.
+    fn enter(forbidden: impl Iterator<Item = Forbidden>) {
+        const NUMBER: u32 = 0;
+        /// The lower half of the third argument.
+        const PROTECTION: u32 = 16 + 2 * 8;
+        let load = |from| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: from };
+        let unless_equal =
+            |number: i64, skipped| libc::sock_filter { code: 0x15, jt: 0, jf: skipped, k: number as u32 };
+        let unless_any =
+            |bits: i32, skipped| libc::sock_filter { code: 0x45, jt: 0, jf: skipped, k: bits as u32 };
+        let end = |how| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: how };
+        let mut filter = vec![load(NUMBER)];
+        for call in forbidden {
+            match call {
+                Call(number) => filter.extend([unless_equal(number, 1), end(libc::SECCOMP_RET_KILL_PROCESS)]),
+                Executable(number) => filter.extend([
+                    unless_equal(number, 4),
+                    load(PROTECTION),
+                    unless_any(libc::PROT_EXEC, 1),
+                    end(libc::SECCOMP_RET_KILL_PROCESS),
+                    load(NUMBER),
+                ]),
+            }
+        }
+        filter.push(end(libc::SECCOMP_RET_ALLOW));
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: the program is there for as long as the call, and the kernel checks it.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
+            let set =
+                libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program);
+            assert_eq!(set, 0, "no filter can be set");
+        }
+    }
+
+    /// How much of the stack deep frames are on, below which nothing has been yet.
+    #[inline(never)]
+    fn deep_inside(depth: usize, kept: &mut Vec<Vec<u8>>) {
+        let room = black_box([0_u8; 4096]);
+        if depth == 0 {
+            kept.push(leak_in_the_sandbox());
+        } else {
+            deep_inside(depth - 1, kept);
+        }
+        black_box(room);
+    }
+
+    #[inline(never)]
+    fn leak_in_the_sandbox() -> Vec<u8> {
+        black_box(vec![1; 1 << 20])
+    }
+
+    fn allocate_and_free() {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        for n in 0..3000_usize {
+            kept.push(black_box(vec![1; n * 37 % 5000 + 1]));
+            if n % 3 == 0 {
+                kept.swap_remove(n / 7 % kept.len());
+            }
+        }
+    }
+
+    /// What one client asks of the server, whose sockets are of before the sandbox.
+    fn ask(waiting: &mut Vec<std::net::TcpStream>, path: &str) -> String {
+        use std::io::{Read, Write};
+        let mut stream = waiting.pop().expect("one for each request");
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+            .expect("it is open");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        answer
+    }
+
+    /// The program. Nothing that it does itself is forbidden.
+    fn run(name: &str, forbidden: &[&[Forbidden]]) {
+        if name == NOTHING_CALLED {
+            enter(forbidden.iter().flat_map(|calls| calls.iter().copied()));
+            let kept: Vec<Vec<u8>> = (0..64).map(|_| leak_in_the_sandbox()).collect();
+            assert!(alloc_profiler::snapshot().totals().alloc_samples > 0);
+            return drop(kept);
+        }
+        let address: Option<SocketAddr> = pprof_server::install!("127.0.0.1:0");
+        // Threads of before: one has allocated, the other has not.
+        let (enter_all, leave_all) = (Barrier::new(3), channel());
+        let enter_all: &'static Barrier = Box::leak(Box::new(enter_all));
+        for has_allocated in [true, false] {
+            let done = leave_all.0.clone();
+            thread::spawn(move || {
+                if has_allocated {
+                    allocate_and_free();
+                }
+                enter_all.wait();
+                enter_all.wait();
+                allocate_and_free();
+                done.send(()).expect("main waits");
+            });
+        }
+        const PATHS: [&str; 12] = [
+            "/debug/pprof/heap?format=text",
+            "/debug/pprof/heap",
+            "/debug/pprof/heap?debug=1",
+            "/debug/pprof/heap?format=json&seconds=1",
+            "/debug/pprof/delta_heap",
+            "/debug/pprof/leaks",
+            "/debug/pprof/history",
+            "/debug/pprof/",
+            "/debug/pprof/symbol?0x1",
+            "/metrics",
+            "/metrics?malloc=1",
+            "/debug/pprof/heap?format=text&frames=all",
+        ];
+        let mut waiting: Vec<_> = PATHS.iter().filter_map(|_| Some(send(address?, b""))).collect();
+        enter_all.wait();
+        enter(forbidden.iter().flat_map(|calls| calls.iter().copied()));
+        // The main thread has not been sampled yet, at the default interval, nor has it used most of its stack.
+        let mut kept = Vec::new();
+        deep_inside(200, &mut kept);
+        (0..8).for_each(|_| kept.push(leak_in_the_sandbox()));
+        allocate_and_free();
+        enter_all.wait();
+        (0..2).for_each(|_| leave_all.1.recv().expect("threads go on"));
+        if address.is_none() {
+            assert_eq!(env::var("PPROF_ADDR").as_deref(), Ok("off"), "it serves");
+            return drop(kept);
+        }
+        // Turns of the recorder.
+        if env::var_os("PPROF_RECORD").is_none_or(|period| period != "off") {
+            thread::sleep(Duration::from_millis(2200));
+        }
+        let mut answers = PATHS.iter().map(|path| ask(&mut waiting, path));
+        let table = answers.next().expect("the first");
+        assert!(table.contains("entered a sandbox"), "{name}: {table}");
+        // The program's functions have names, by its symbol table.
+        let row = table.lines().find(|line| line.contains("leak_in_the_sandbox"));
+        assert!(row.is_some(), "{name}: {table}");
+        let rest: Vec<String> = answers.collect();
+        let metrics =
+            rest.iter().find(|answer| answer.contains("alloc_profiler_inuse_bytes")).expect("metrics");
+        assert!(metrics.contains("\nprocess_resident_memory_bytes "), "{name}: {metrics}");
+        let history =
+            &rest[PATHS.iter().position(|path| *path == "/debug/pprof/history").expect("asked") - 1];
+        assert!(
+            history.contains("\"rss_bytes\":") && !history.contains("\"rss_bytes\":null"),
+            "{name}: {history}"
+        );
+        drop(kept);
+    }
+
+    /// A child that ends in so long was stuck.
+    const LIMIT: Duration = Duration::from_secs(120);
+
+    fn child(name: &str, variables: &[(&str, &str)]) -> std::process::ExitStatus {
+        let mut child = Command::new(env::current_exe().expect("it runs"))
+            .env(CHOSEN, name)
+            .env("PPROF_QUIET", "1")
+            .env("PPROF_RECORD", "1s")
+            .env("ALLOC_PROFILER_INTERVAL", "1")
+            .envs(variables.iter().copied())
+            .spawn()
+            .expect("it can be run again");
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().expect("it is our child") {
+                return status;
+            }
+            if start.elapsed() > LIMIT {
+                child.kill().expect("it runs");
+                panic!("{name}: not done after {LIMIT:?}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(super) fn main() {
+        if let Ok(chosen) = env::var(CHOSEN) {
+            if chosen == "the sandbox itself" {
+                enter(FILES.iter().copied());
+                let _ = fs::File::open("/dev/null");
+                return;
+            }
+            let (name, forbidden, _) = CASES.iter().find(|(name, ..)| *name == chosen).expect("a case");
+            return run(name, forbidden);
+        }
+        let status = child("the sandbox itself", &[]);
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "the filter kills: {status}");
+        let mut killed = 0;
+        for (name, _, variables) in CASES {
+            let status = child(name, variables);
+            println!("{name}: {status}");
+            killed += usize::from(!status.success());
+        }
+        println!("killed by a sandbox: {killed} of {} tried filters", CASES.len());
+        assert_eq!(killed, 0);
+    }
+}
