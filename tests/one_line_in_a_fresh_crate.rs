@@ -105,6 +105,8 @@ fn build() -> PathBuf {
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_PROFILE_DEV_DEBUG", "limited")
         .env("CARGO_INCREMENTAL", "0")
+        // As a user has it; and built once, with whatever flags the test is.
+        .env_remove("RUSTFLAGS")
         .output()
         .expect("cargo is there");
     assert!(

@@ -130,6 +130,17 @@ impl Names {
         names
     }
 
+    /// Made-up lines for every address within a call.
+    #[cfg(test)]
+    pub(crate) fn fixed(snapshot: &Snapshot, lines: impl Fn(u64) -> Box<[SourceLine]>) -> Names {
+        let mut names = Names::unnamed(snapshot, &Mappings::default());
+        for &address in &names.addresses[MARKERS.len()..] {
+            let resolved = ResolvedAddress { lines: lines(address), function_offset: 0 };
+            names.resolved.push(Arc::new(resolved));
+        }
+        names
+    }
+
     fn unnamed(snapshot: &Snapshot, mappings: &Mappings) -> Names {
         let marker = |marker: Marker| {
             Arc::new(ResolvedAddress {
@@ -296,20 +307,14 @@ mod tests {
     use crate::encode::trim::role;
     use alloc_profiler::StackTotals;
 
-    /// One stack, and names of the given lines at the given call addresses.
+    /// One stack, and names of the given functions at the given call addresses.
     fn names(trace: StackTrace, lines: &[(u64, &[&str])]) -> Names {
         let stack = StackTotals { trace, ..StackTotals::default() };
-        let mut names = Names::unnamed(
-            &Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() },
-            &Mappings::default(),
-        );
-        for address in &names.addresses[MARKERS.len()..] {
+        Names::fixed(&Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() }, |address| {
             let found =
-                lines.iter().find(|(at, _)| at == address).map_or(&[][..], |(_, functions)| functions);
-            let lines = found.iter().map(|&function| synthetic_line(function, role(function, ""))).collect();
-            names.resolved.push(Arc::new(ResolvedAddress { lines, function_offset: 0 }));
-        }
-        names
+                lines.iter().find(|(at, _)| *at == address).map_or(&[][..], |(_, functions)| functions);
+            found.iter().map(|&function| synthetic_line(function, role(function, ""))).collect()
+        })
     }
 
     fn trace(return_addresses: &[usize]) -> StackTrace {

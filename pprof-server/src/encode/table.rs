@@ -56,7 +56,8 @@ pub struct TopRow {
 /// One function on a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct Frame {
-    /// Demangled, `file+0xaddress` where there is no name, or `0xaddress` if names were not asked for.
+    /// As its author would call it, whatever types it was compiled for; `file+0xaddress` where there is no name, or
+    /// `0xaddress` if names were not asked for.
     pub function: String,
     /// Source file; empty if unknown.
     pub file: String,
@@ -203,8 +204,41 @@ pub const MAX_ROWS: usize = 1000;
 mod tests {
     use super::*;
     use crate::encode::mappings::Mappings;
+    use crate::encode::trim::Role;
     use crate::encode::{ProfileKind, Symbolize};
+    use crate::symbols::synthetic_line;
     use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
+
+    /// As a function that was compiled for two types, and was taken in by its caller for one of them.
+    #[test]
+    fn a_line_is_one_whoever_took_it_in() {
+        let stack = |return_addresses: &[usize]| StackTotals {
+            trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
+            by_size: vec![SizeTotals {
+                totals: Totals { inuse_bytes: 8.0, ..Totals::default() },
+                ..SizeTotals::default()
+            }],
+            ..StackTotals::default()
+        };
+        let stacks = vec![stack(&[11]), stack(&[21, 31]), stack(&[31])];
+        let snapshot = Snapshot { stacks, ..alloc_profiler::snapshot() };
+        let names = || {
+            Names::fixed(&snapshot, |address| {
+                let [f, main] = ["my::f", "my::main"].map(|name| synthetic_line(name, Role::User));
+                match address {
+                    10 => [f, main].into(),
+                    20 => [f].into(),
+                    _ => [main].into(),
+                }
+            })
+        };
+        let table = build(&snapshot, &ProfileOptions::default(), &names());
+        let rows: Vec<_> = table.rows.iter().map(|row| (row.totals.inuse_bytes, row.frames.len())).collect();
+        assert_eq!((table.stacks, rows), (2, vec![(16.0, 2), (8.0, 1)]), "{table:?}");
+        assert!(table.rows.iter().flat_map(|row| &row.frames).all(|frame| !frame.is_inlined), "{table:?}");
+        #[cfg(feature = "http")]
+        assert_eq!(NamedStacks(names()).groups(), [0, 0, 2]);
+    }
 
     #[test]
     fn stacks_with_nothing_of_what_is_asked_for_have_no_row() {

@@ -10,6 +10,7 @@
 use super::debug_info;
 use super::function_name::for_pprof;
 use crate::encode::mappings::{Mapping, Mappings};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -72,7 +73,10 @@ impl LinkageNames {
         addresses.dedup();
         let elf_addresses: Vec<u64> = addresses.iter().map(|&(elf_address, _)| elf_address).collect();
         let add = |table: &mut Table, elf_address, name: &str, start| {
-            table.push(elf_address, name, start, max_bytes);
+            // Each function's name is made once.
+            let is_known = table.last_start == Some(start);
+            let name = if is_known { Cow::Borrowed("") } else { for_pprof(name) };
+            table.push(elf_address, &name, start, max_bytes);
         };
         let table: Table = debug_info::read_symbols(mapping, &elf_addresses, add).unwrap_or_default();
         let number = self.tables.len() as u32;
@@ -113,13 +117,12 @@ impl Table {
     /// Adds an address, not lower than the last, in the function of this name that begins at `start`.
     fn push(&mut self, elf_address: u64, name: &str, start: u64, max_bytes: usize) {
         if self.last_start != Some(start) {
-            let name = for_pprof(name);
             if self.text.len().saturating_add(name.len()) > max_bytes {
                 self.is_cut = true;
                 return;
             }
             let begin = self.text.len();
-            self.text.push_str(&name);
+            self.text.push_str(name);
             self.names.push(begin..self.text.len());
             self.last_start = Some(start);
         }

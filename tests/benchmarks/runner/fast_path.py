@@ -85,7 +85,9 @@ def disassembly(program):
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
         title = re.match(r"[0-9a-f]+ <(.*)>:$", line)
         if title:
-            name = STANDS_FOR.get(title[1]) or title[1].removeprefix("__rustc::")
+            # By Rust's present mangling, crates come with a hash.
+            name = re.sub(r"\[[0-9a-f]{16}\]", "", title[1])
+            name = STANDS_FOR.get(name) or name.removeprefix("__rustc::")
             current = code.setdefault(name, []) if name in FUNCTIONS else None
         elif current is not None and (found := re.match(r"\s+[0-9a-f]+:\s+(.*)$", line)):
             if not re.match(r"int3|nop", found[1]):
