@@ -32,10 +32,14 @@ INLINED, LEAK = f"leak::inlined {SOURCE}:{LINES['vec![1; 5 << 20]']}", f"leak::l
 NAMED, EXPLAINED, WRONG = "named", "explained", "wrong"
 
 
+class Impossible(Exception):
+    """What a cell needs cannot be had."""
+
+
 def run(*command, **options):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
     if done.returncode:
-        raise SystemExit(f"{command}: {done.stderr}")
+        raise Impossible(f"{command}: {done.stderr}")
     return done.stdout
 
 
@@ -95,7 +99,7 @@ def served(command, **options):
     for line in program.stdout:
         if line.startswith("served at "):
             return program, line.split()[-1]
-    raise SystemExit(f"{command} does not serve; exit code {program.wait()}")
+    raise Impossible(f"{command} does not serve; exit code {program.wait()}")
 
 
 def judge(address, folder):
@@ -108,7 +112,7 @@ def judge(address, folder):
     rows = [re.sub(r"^(\s*\S+){5}\s+", "", line) for line in top.split("flat%")[-1].splitlines()[1:]]
     first = rows[0] if rows else ""
     is_named = first == f"{INLINED} (inline)" and LEAK in rows
-    reasons = [line for line in comments.splitlines() if line.startswith(("names: ", "stacks: "))]
+    reasons = [line for line in comments.splitlines() if not line.startswith(("in use: ", "profiler memory: "))]
     evidence = f"first row: {first}; symbols: {symbols}; reasons: {reasons}"
     if is_named:
         return (NAMED if symbols == "full" else WRONG), evidence
@@ -140,7 +144,7 @@ def link_cells():
         "rustc's own": (),
         "bfd": ("-C", "linker-flavor=gcc", "-C", "link-self-contained=-linker", "-C", "link-arg=-fuse-ld=bfd"),
         "gold": ("-C", "link-self-contained=-linker", "-C", "link-arg=-fuse-ld=gold"),
-        "lld 14": ("-C", "link-self-contained=-linker", "-C", "link-arg=-fuse-ld=/usr/bin/ld.lld"),
+        "lld 14": ("-C", "link-self-contained=-linker", "-C", "link-arg=-fuse-ld=lld"),
         "mold": ("-C", "link-self-contained=-linker", "-C", "link-arg=-fuse-ld=mold"),
     }
     needs = {"gold": "ld.gold", "lld 14": "ld.lld", "mold": "mold"}
@@ -159,8 +163,6 @@ def link_cells():
     linked("bfd, fixed addresses far up", *bfd, "-C", "relocation-model=static",
            "-C", "link-arg=-Wl,-Ttext-segment=0x10000000,-z,max-page-size=65536")
     linked("lld 14, headers and code in one segment", *linkers["lld 14"], "-C", "link-arg=-Wl,--no-rosegment",
-           needs="ld.lld")
-    linked("lld 14, code that cannot be read", *linkers["lld 14"], "-C", "link-arg=-Wl,--execute-only,-z,separate-code",
            needs="ld.lld")
     linked("bfd, no index of unwind tables", *bfd, "-C", "link-arg=-Wl,--no-eh-frame-hdr", verdict=EXPLAINED)
     linked("bfd, no build id", *bfd, "-C", "link-arg=-Wl,--build-id=none")
@@ -480,7 +482,7 @@ def _(cell):
     done = subprocess.run(["llvm-bolt-16", program, "-o", cell.folder / "bolted", "-reorder-functions=cdsort", "-update-debug-sections",
                            "-lite=0", "-use-old-text=0"], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise Impossible(done.stderr)
     return [cell.folder / "bolted"]
 
 
@@ -527,6 +529,10 @@ def main():
                 finally:
                     program.stdin.close()
                     program.wait()
+            except Impossible as reason:
+                failures.append(name)
+                print(f"impossible {name}: {reason}", flush=True)
+                continue
             finally:
                 for clean in cell.cleanups:
                     clean()

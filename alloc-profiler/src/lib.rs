@@ -71,7 +71,7 @@ pub use control::{
     DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
     set_limits, set_sampling_interval,
 };
-pub use libraries::{Library, libraries, page_fingerprint, untagged};
+pub use libraries::{Library, libraries, page_fingerprint, program_entry, untagged};
 pub use release::release_free_memory;
 pub use size_class::size_class;
 pub use snapshot::{

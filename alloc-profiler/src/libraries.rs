@@ -71,6 +71,17 @@ pub const fn untagged(address: usize) -> usize {
     if tag <= MAX_LIBRARIES + 2 { address & ((1 << TAG_SHIFT) - 1) } else { address }
 }
 
+/// Where the program's own code begins to run: an address in its file, whichever file the kernel was told to run. (With
+/// `/lib64/ld-linux-x86-64.so.2 ./app` that is the loader's.) 0 where the system does not tell.
+#[must_use]
+pub fn program_entry() -> usize {
+    #[cfg(target_os = "linux")]
+    // SAFETY: asks for a number.
+    return unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
 /// Tells files and builds apart by the first page of their image in memory, 4096 bytes.
 #[must_use]
 pub fn page_fingerprint(page: &[u8]) -> u64 {

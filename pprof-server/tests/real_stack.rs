@@ -151,7 +151,12 @@ fn the_message_says_what_the_snapshot_holds() {
             && program.has_line_numbers
             && program.has_inline_frames
     );
-    assert!(profile.mapping.iter().any(|mapping| string(mapping.filename_index) == "[vdso]"));
+    // The program's, and those that some address is in.
+    for mapping in &profile.mapping[1..] {
+        assert!(profile.location.iter().any(|location| location.mapping_id == mapping.id), "{mapping:?}");
+    }
+    assert!(profile.mapping.iter().any(|mapping| string(mapping.filename_index).contains("/libc")));
+    assert!(!profile.mapping.iter().any(|mapping| string(mapping.filename_index) == "[vdso]"));
 
     // The heaviest sample comes first, and its first row is the user's.
     let heaviest = &profile.sample[0];

@@ -134,6 +134,8 @@ struct Builder<'a> {
     /// Everything else but the strings.
     profile: proto::Profile,
     mappings: &'a Mappings,
+    /// By index among them; 0 for those that no address is in.
+    mapping_ids: Vec<u64>,
     names: &'a Names,
     /// In the order of their numbers.
     strings: Vec<&'a str>,
@@ -170,6 +172,7 @@ impl<'a> Builder<'a> {
             samples: Samples::default(),
             profile: proto::Profile::default(),
             mappings,
+            mapping_ids: Vec::new(),
             names,
             strings: Vec::new(),
             string_numbers: HashMap::new(),
@@ -209,13 +212,14 @@ impl<'a> Builder<'a> {
         self.profile.comment_index = comments.iter().map(|line| self.string(line)).collect();
     }
 
-    /// Every mapping, used or not. If there are none, one that covers all, as Go does: `go tool pprof` wants it.
+    /// The program's mapping, which viewers take the first for, and those that addresses are in. If there are none, one
+    /// that covers all, as Go does: `go tool pprof` wants it.
     fn mappings(&mut self, symbolize: Symbolize) {
         let has_names = symbolize != Symbolize::None;
         let has_places = symbolize == Symbolize::Full;
-        let mappings = self.mappings;
-        let message = |id: usize| proto::Mapping {
-            id: id as u64,
+        let mappings = self.mappings.as_slice();
+        let message = |id: u64| proto::Mapping {
+            id,
             // On every mapping or on none: one without would send the viewer looking for names itself.
             has_functions: has_names,
             has_filenames: has_places,
@@ -223,19 +227,24 @@ impl<'a> Builder<'a> {
             has_inline_frames: has_names,
             ..proto::Mapping::default()
         };
-        for (index, mapping) in mappings.as_slice().iter().enumerate() {
+        if mappings.is_empty() {
+            self.profile.mapping.push(message(1));
+            return;
+        }
+        self.mapping_ids = vec![0; mappings.len()];
+        for index in self.mappings.used(self.names.addresses()) {
+            let mapping = &mappings[index];
+            let id = self.profile.mapping.len() as u64 + 1;
+            self.mapping_ids[index] = id;
             let mapping = proto::Mapping {
                 memory_start: mapping.start,
                 memory_limit: mapping.limit,
                 file_offset: mapping.offset,
                 filename_index: self.string(&mapping.path),
                 build_id_index: self.string(&mapping.build_id),
-                ..message(index + 1)
+                ..message(id)
             };
             self.profile.mapping.push(mapping);
-        }
-        if self.profile.mapping.is_empty() {
-            self.profile.mapping.push(message(1));
         }
     }
 
@@ -306,7 +315,7 @@ impl<'a> Builder<'a> {
         let line = names.lines(location).iter().map(|line| self.line(line)).collect();
         let id = self.profile.location.len() as u64 + 1;
         let mapping_id = match self.mappings.index_of(address) {
-            Some(index) => index as u64 + 1,
+            Some(index) => self.mapping_ids[index],
             None => u64::from(self.mappings.as_slice().is_empty()),
         };
         let message = proto::Location { id, mapping_id, address, line, is_folded: false };

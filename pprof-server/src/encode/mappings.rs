@@ -1,17 +1,22 @@
 //! The executable mappings of this process: `/proc/self/maps`, read once for each profile.
 //!
-//! A profile carries them exactly as the kernel lists them, so that `go tool pprof` can find its way from an
-//! address to a place in a file. Called by `encode` for every profile; `symbols` uses the load bias and the
-//! build id. Where there is no `/proc`, the list is empty and addresses stay bare.
+//! A profile carries those that its addresses are in as the kernel lists them, so that `go tool pprof` can find its way
+//! from an address to a place in a file; neighbours of one file, such as `mprotect` makes, as one. Called by `encode` for
+//! every profile; `symbols` uses the load bias and the build id. Where there is no `/proc`, the list is empty and addresses
+//! stay bare.
 //!
 //! Libraries that are no longer there follow, where no program has any memory: at their addresses as the profiler
 //! tags them. So stacks of theirs keep their names, and those of what took their place its own.
 //!
 //! Path: *read path*.
 
+use super::images::{CodeRange, Images, MappedImage};
+use super::maps::{self, Line, file_path, to_path};
 use crate::symbols::files;
 use crate::symbols::image::Image;
-use alloc_profiler::{Library, libraries, untagged};
+use alloc_profiler::{Library, libraries, program_entry, untagged};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 /// Readings of the mappings before one that libraries came or went during must do.
 const TRIES: usize = 3;
@@ -24,13 +29,6 @@ pub(crate) struct Mappings {
     by_start: Vec<usize>,
     /// Tags of the libraries that are where they were when they were tagged, ascending.
     present: Vec<usize>,
-}
-
-/// A file's image in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MappedImage {
-    start: u64,
-    fingerprint: u64,
 }
 
 /// One executable range of the address space.
@@ -46,8 +44,12 @@ pub(crate) struct Mapping {
     pub(crate) inode: u64,
     /// Path of the file, without the kernel's ` (deleted)`.
     pub(crate) path: String,
+    /// The same where it is no text.
+    pub(crate) exact_path: PathBuf,
     /// GNU build id in lower-case hexadecimal; empty if there is none.
     pub(crate) build_id: String,
+    /// Of the file's first page; 0 if unknown.
+    pub(crate) fingerprint: u64,
     /// What to subtract (wrapping) from an address for the file's own virtual address.
     pub(crate) load_bias: u64,
     /// True for the program itself, false for libraries.
@@ -60,6 +62,23 @@ impl Mapping {
         address.wrapping_sub(self.load_bias)
     }
 
+    /// The path, to open the file by.
+    pub(crate) fn file(&self) -> &Path {
+        if self.exact_path.as_os_str().is_empty() { self.path.as_ref() } else { &self.exact_path }
+    }
+
+    /// Takes over the mapping that follows, if it continues this one.
+    fn join(&mut self, next: &Mapping) -> bool {
+        let joined = next.start == self.limit
+            && next.load_bias == self.load_bias
+            && next.offset == self.offset.wrapping_add(self.limit.wrapping_sub(self.start))
+            && (next.inode, &next.path, &next.build_id) == (self.inode, &self.path, &self.build_id);
+        if joined {
+            self.limit = next.limit;
+        }
+        joined
+    }
+
     /// Last component of the path, or `[vdso]`.
     pub(crate) fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
@@ -70,20 +89,20 @@ impl Mappings {
     /// Reads the mappings of this process, and of each mapped file its build id and load bias, from memory
     /// rather than from disk: the file may have been replaced since.
     ///
-    /// Cost: two system calls for each mapped library, some 10 µs each.
+    /// Cost: two system calls for each mapped library, some 10 µs each, and 1 µs for each line of `/proc/self/maps`.
     pub(crate) fn of_process() -> Mappings {
-        let mut maps = executable_mappings();
+        let mut text = files::maps();
         for _ in 0..TRIES {
-            let (list, images) = with_images(&maps);
-            let now = executable_mappings();
+            let (list, images) = with_images(&text);
+            let now = files::maps();
             // Else an image may be another file's than the one that is named.
-            if now.is_same(&maps) {
+            if is_same_code(&now, &text) {
                 return Mappings::with_libraries(list, &images, libraries());
             }
-            maps = now;
+            text = now;
         }
         // Too much is going on to tell who is who: of libraries only what the profiler itself has seen.
-        let (list, _) = with_images(&maps);
+        let (list, _) = with_images(&text);
         Mappings::with_libraries(list, &[], libraries())
     }
 
@@ -120,6 +139,27 @@ impl Mappings {
         &self.list
     }
 
+    /// Indices of the program's, which is the first, and of those that some of `addresses` are in.
+    pub(crate) fn used(&self, addresses: &[u64]) -> Vec<usize> {
+        let mut used: Vec<usize> = addresses.iter().filter_map(|&address| self.index_of(address)).collect();
+        used.extend((!self.list.is_empty()).then_some(0));
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
+    /// The same as lines of `/proc/self/maps`, for readers of Go's text.
+    pub(crate) fn text(&self, addresses: &[u64]) -> String {
+        let mut text = String::new();
+        for Mapping { start, limit, offset, inode, path, .. } in
+            self.used(addresses).into_iter().map(|index| &self.list[index])
+        {
+            let path = path.replace('\n', "\\012");
+            let _ = writeln!(text, "{start:x}-{limit:x} r-xp {offset:08x} 00:00 {inode} {path}");
+        }
+        text
+    }
+
     /// Where the code is that was at `address`, a return address of a snapshot: as it stands, if its library is
     /// still there; else among those of libraries that are gone.
     pub(crate) fn place_of(&self, address: usize) -> usize {
@@ -136,154 +176,91 @@ impl Mappings {
     }
 }
 
-/// What the kernel lists.
-struct Maps {
-    text: String,
-    list: Vec<Mapping>,
-}
-
-impl Maps {
-    fn is_same(&self, other: &Maps) -> bool {
-        self.list == other.list
-    }
-}
-
-fn executable_mappings() -> Maps {
-    let text = files::maps();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let main_path = files::program_path();
-    let list = parse(&text, without_deleted(&main_path.to_string_lossy()));
-    Maps { text, list }
+/// Whether the kernel lists the same code.
+fn is_same_code(a: &[u8], b: &[u8]) -> bool {
+    let code = |text| maps::lines(text).filter(|line| line.is_executable);
+    a == b || code(a).eq(code(b))
 }
 
 /// The mappings with what their files say of themselves, and the images that were seen.
-fn with_images(maps: &Maps) -> (Vec<Mapping>, Vec<MappedImage>) {
-    let bases = image_bases(&maps.text);
-    let memory = files::memory();
-    let mut images = Vec::new();
-    let complete = |mapping: &Mapping| {
-        let base = bases.iter().rev().find(|base| base.address <= mapping.start && base.is_of(mapping));
-        let mapped =
-            memory.as_ref().zip(base).and_then(|(memory, base)| Image::in_memory(memory, base.address));
-        let on_disk = if mapping.is_main { files::RUNNING_PROGRAM } else { &mapping.path };
-        // The file is second best, and only if it is the one that was mapped.
-        let image = mapped.or_else(|| Image::in_file(on_disk.as_ref(), Some(mapping.inode)));
-        if let (Some(base), Some(image)) = (base, &image) {
-            images.push(MappedImage { start: base.address, fingerprint: image.fingerprint });
+fn with_images(text: &[u8]) -> (Vec<Mapping>, Vec<MappedImage>) {
+    let images = Images::of(text);
+    let known = images.look();
+    (joined(&images.code_ranges(&known), program_entry() as u64), Images::mapped(&known))
+}
+
+/// The ranges as mappings, those that continue one another as one. The program is the file that has `entry`.
+fn joined(ranges: &[CodeRange<'_>], entry: u64) -> Vec<Mapping> {
+    let of_program = ranges.iter().find(|range| (range.line.start..range.line.limit).contains(&entry));
+    let mut list: Vec<Mapping> = Vec::new();
+    let mut last: Option<&Line<'_>> = None;
+    for range in ranges {
+        let is_main = of_program.is_some_and(|program| program.line.is_of_same_file(&range.line));
+        let mapping = match (list.last(), last) {
+            // Paths are looked at once for each file.
+            (Some(before), Some(last)) if last.is_of_same_file(&range.line) => placed(range, before.clone()),
+            _ => placed(range, named(range, is_main)),
+        };
+        if !list.last_mut().is_some_and(|before| before.join(&mapping)) {
+            list.push(mapping);
         }
-        let bias = image.as_ref().and_then(|image| image.load_bias(mapping.start, mapping.offset));
-        Mapping {
-            load_bias: bias.unwrap_or(mapping.start.wrapping_sub(mapping.offset)),
-            build_id: image.map(|image| image.build_id).unwrap_or_default(),
-            ..mapping.clone()
-        }
+        last = Some(&range.line);
+    }
+    list
+}
+
+/// A mapping of the file of `range`.
+fn named(range: &CodeRange<'_>, is_main: bool) -> Mapping {
+    let file = file_path(range.line.path, range.line.inode);
+    let path = file.to_string_lossy().into_owned();
+    let exact_path = if file.as_os_str() == &*path { PathBuf::new() } else { file };
+    Mapping { path, exact_path, is_main, inode: range.line.inode, ..Mapping::default() }
+}
+
+/// The mapping of the same file at `range`.
+fn placed(range: &CodeRange<'_>, file: Mapping) -> Mapping {
+    let Line { start, limit, offset, inode, .. } = range.line;
+    // The file is second best, and only if it is the one that was mapped.
+    let on_disk = || if inode == 0 { None } else { Image::in_file(file.file(), Some(inode)) };
+    let image = match range.image {
+        Some(image) => Some(image.clone()),
+        None => on_disk(),
     };
-    (maps.list.iter().map(complete).collect(), images)
+    let bias = image.as_ref().and_then(|image| image.load_bias(start, offset));
+    Mapping {
+        start,
+        limit,
+        offset,
+        load_bias: bias.unwrap_or(start.wrapping_sub(offset)),
+        fingerprint: image.as_ref().map_or(0, |image| image.fingerprint),
+        build_id: image.map(|image| image.build_id).unwrap_or_default(),
+        ..file
+    }
 }
 
 /// A library that is no longer where it was, at its tagged addresses. Its file is asked for names if that has not
 /// changed.
 fn absent(library: &Library) -> Mapping {
-    let path = String::from_utf8_lossy(library.path).into_owned();
-    let image = Image::in_file(path.as_ref(), None).filter(|image| image.fingerprint == library.fingerprint);
+    let exact_path = to_path(library.path);
+    let image = Image::in_file(&exact_path, None).filter(|image| image.fingerprint == library.fingerprint);
     let image = image.unwrap_or_default();
     Mapping {
         start: (library.tag | library.start) as u64,
         limit: (library.tag | library.end) as u64,
         inode: image.inode,
-        path,
+        path: exact_path.to_string_lossy().into_owned(),
+        exact_path,
         build_id: image.build_id,
         load_bias: library.tag.wrapping_add(library.load_bias) as u64,
         ..Mapping::default()
     }
 }
 
-/// The executable lines of a maps file that have a name.
-fn parse(maps: &str, main_path: &str) -> Vec<Mapping> {
-    let lines = maps.lines().filter_map(MapsLine::parse);
-    lines
-        .filter(|line| line.permissions.contains('x') && is_file_or_vdso(line.path))
-        .map(|line| Mapping {
-            start: line.start,
-            limit: line.limit,
-            offset: line.offset,
-            inode: line.inode,
-            path: without_deleted(line.path).to_owned(),
-            is_main: without_deleted(line.path) == main_path,
-            ..Mapping::default()
-        })
-        .collect()
-}
-
-/// Just-in-time code has no name, or one like `[anon:…]`: nobody could look an address up in it.
-fn is_file_or_vdso(path: &str) -> bool {
-    matches!(path, "[vdso]" | "[vsyscall]") || !path.is_empty() && !path.starts_with('[')
-}
-
-/// The kernel marks a mapped file whose name is gone, as after an upgrade in place.
-fn without_deleted(path: &str) -> &str {
-    path.strip_suffix(" (deleted)").unwrap_or(path)
-}
-
-/// Where the beginning of a file is mapped: its ELF header can be read there.
-struct ImageBase<'a> {
-    address: u64,
-    inode: u64,
-    path: &'a str,
-}
-
-impl ImageBase<'_> {
-    fn is_of(&self, mapping: &Mapping) -> bool {
-        self.inode == mapping.inode && self.path == mapping.path
-    }
-}
-
-/// The image bases in a maps file, ascending by address.
-fn image_bases(maps: &str) -> Vec<ImageBase<'_>> {
-    maps.lines()
-        .filter_map(MapsLine::parse)
-        .filter(|line| line.offset == 0 && line.permissions.starts_with('r') && is_file_or_vdso(line.path))
-        .map(|line| ImageBase { address: line.start, inode: line.inode, path: without_deleted(line.path) })
-        .collect()
-}
-
-/// `start-limit permissions offset device inode path`; the path is the rest of the line and may hold spaces.
-struct MapsLine<'a> {
-    start: u64,
-    limit: u64,
-    permissions: &'a str,
-    offset: u64,
-    inode: u64,
-    path: &'a str,
-}
-
-impl<'a> MapsLine<'a> {
-    fn parse(line: &'a str) -> Option<MapsLine<'a>> {
-        let mut rest = line;
-        let mut field = || {
-            let (field, tail) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
-            rest = tail;
-            field
-        };
-        let (start, limit) = field().split_once('-')?;
-        let (permissions, offset, _device, inode) = (field(), field(), field(), field());
-        Some(MapsLine {
-            start: u64::from_str_radix(start, 16).ok()?,
-            limit: u64::from_str_radix(limit, 16).ok()?,
-            permissions,
-            offset: u64::from_str_radix(offset, 16).ok()?,
-            inode: inode.parse().ok()?,
-            path: rest.trim_start(),
-        })
-    }
-}
-
 /// What must hold of any maps file.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    let mappings = Mappings::new(parse(&text, "/srv/app"));
-    let _ = image_bases(&text);
+    let images = Images::of(bytes);
+    let mappings = Mappings::new(joined(&images.code_ranges(&Default::default()), 0x1000));
     for (index, mapping) in mappings.as_slice().iter().enumerate() {
         assert!(!mapping.path.is_empty());
         if let Some(found) = mappings.index_of(mapping.start) {
@@ -311,9 +288,13 @@ not a line
 zz-zz r-xp 0 0 0 /bad
 ";
 
+    fn parsed(text: &str, entry: u64) -> Mappings {
+        Mappings::new(joined(&Images::of(text.as_bytes()).code_ranges(&Default::default()), entry))
+    }
+
     #[test]
     fn named_executable_lines_are_kept_and_the_main_binary_comes_first() {
-        let mappings = Mappings::new(parse(MAPS, "/srv/app"));
+        let mappings = parsed(MAPS, 0x7f00_0001_2345);
         let paths: Vec<&str> = mappings.as_slice().iter().map(|mapping| &mapping.path[..]).collect();
         assert_eq!(paths, ["/srv/app", "/usr/lib/lib one.so", "[vdso]", "[vsyscall]"]);
         let library = &mappings.as_slice()[1];
@@ -323,8 +304,26 @@ zz-zz r-xp 0 0 0 /bad
     }
 
     #[test]
+    fn neighbours_of_one_file_are_one() {
+        let split = "\
+7f0000001000-7f0000002000 r-xp 00001000 fe:00 11  /lib/a.so
+7f0000002000-7f0000003000 rwxp 00002000 fe:00 11  /lib/a.so
+7f0000003000-7f0000004000 r-xp 00004000 fe:00 11  /lib/a.so
+7f0000004000-7f0000005000 r-xp 00005000 fe:00 12  /lib/b.so
+7f0000006000-7f0000007000 r-xp 00007000 fe:00 12  /lib/b.so
+";
+        let mappings = parsed(split, 0);
+        let found: Vec<(u64, u64)> = mappings
+            .as_slice()
+            .iter()
+            .map(|mapping| (mapping.start & 0xffff, mapping.limit & 0xffff))
+            .collect();
+        assert_eq!(found, [(0x1000, 0x3000), (0x3000, 0x4000), (0x4000, 0x5000), (0x6000, 0x7000)]);
+    }
+
+    #[test]
     fn an_address_is_found_in_its_mapping_only() {
-        let mappings = Mappings::new(parse(MAPS, "/srv/app"));
+        let mappings = parsed(MAPS, 0x7f00_0001_2345);
         assert_eq!(mappings.index_of(0x7f00_0001_2000), Some(0));
         assert_eq!(mappings.index_of(0x7f00_0001_3fff), Some(0));
         assert_eq!(mappings.index_of(0x7f00_0001_4000), None);
@@ -335,23 +334,9 @@ zz-zz r-xp 0 0 0 /bad
     }
 
     #[test]
-    fn an_image_begins_where_offset_zero_is_mapped() {
-        let bases = image_bases(MAPS);
-        let found: Vec<(u64, &str)> = bases.iter().map(|base| (base.address, base.path)).collect();
-        assert_eq!(
-            found,
-            [
-                (0x7f00_0000_0000, "/usr/lib/lib one.so"),
-                (0x7f00_0001_0000, "/srv/app"),
-                (0x7fff_0000_0000, "[vdso]")
-            ]
-        );
-    }
-
-    #[test]
     fn garbage_is_no_mapping() {
-        assert!(parse("", "").is_empty());
-        assert!(parse("-\n - - - -\n1-2 x\n", "").is_empty());
+        assert!(parsed("", 0).as_slice().is_empty());
+        assert!(parsed("-\n - - - -\n1-2 x\n", 0).as_slice().is_empty());
     }
 
     #[cfg(target_os = "linux")]

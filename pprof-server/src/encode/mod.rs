@@ -20,9 +20,11 @@ mod bounded;
 mod builder;
 mod folded;
 mod gaps;
+mod images;
 mod json;
 mod limit;
 pub(crate) mod mappings;
+mod maps;
 mod notes;
 #[doc(hidden)]
 pub mod phases;
@@ -173,10 +175,9 @@ pub(crate) fn heap_text_with(snapshot: &Snapshot, options: &ProfileOptions, said
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
-        let maps = crate::symbols::files::maps();
         let status = process::status().unwrap_or_default();
         let process = text::Process {
-            maps: &String::from_utf8_lossy(&maps),
+            maps: &mappings.text(names.addresses()),
             max_rss_bytes: status_bytes(&status, "VmHWM"),
         };
         text::write(snapshot, options, &names, process, said)

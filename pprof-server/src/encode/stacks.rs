@@ -230,6 +230,11 @@ impl Names {
         &self.places[start..self.ends[index]]
     }
 
+    /// Every address that is on a stack, by place; first the markers', which are no code.
+    pub(crate) fn addresses(&self) -> &[u64] {
+        &self.addresses
+    }
+
     /// What could not be named; `None` if nothing was to be.
     pub(crate) fn gaps(&self) -> Option<&Gaps> {
         self.gaps.as_ref()

@@ -24,7 +24,7 @@ const MAX_COMMENT_BYTES: usize = 32 * 1024 * 1024;
 /// What of the process, not of the profile, goes into the text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process<'a> {
-    /// The contents of `/proc/self/maps`, so that a reader can name addresses.
+    /// Lines as of `/proc/self/maps`, so that a reader can name addresses.
     pub(crate) maps: &'a str,
     /// Most bytes of memory ever resident.
     pub(crate) max_rss_bytes: Option<u64>,

@@ -176,36 +176,30 @@ fn look_up_one(reader: &Loader, elf_address: u64, names: &mut FoundNames) {
 
 /// The path under which to open the very file that is mapped.
 fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
-    let path = Path::new(&mapping.path);
-    if mapping.is_main {
-        // The link leads to the running file even if its name is gone or another file's. The name is better
-        // while it is right: split debug information (`.dwp`) is looked for beside it.
-        let running = Path::new(files::RUNNING_PROGRAM);
-        if kept_files::is_sandboxed() {
-            return Some(running.to_owned());
-        }
-        return Some(if is_same_file(path, running) { path } else { running }.to_owned());
+    if mapping.is_main && kept_files::is_sandboxed() {
+        return Some(files::RUNNING_PROGRAM.into());
     }
     if mapping.path.starts_with('[') {
         return None;
     }
-    let inode = mapping.build_id.is_empty().then_some(mapping.inode);
-    let on_disk = Image::in_file(path, inode)?;
-    (on_disk.build_id == mapping.build_id).then(|| path.to_owned())
+    // The link leads to the running file even if its name is gone or another file's; but to the loader's, if that was
+    // started as a command. The name is better while it is right: split debug information (`.dwp`) is looked for beside
+    // it.
+    let running = mapping.is_main.then_some(Path::new(files::RUNNING_PROGRAM));
+    let candidates = [Some(mapping.file()), running];
+    candidates.into_iter().flatten().find(|path| is_of_build(path, mapping)).map(Path::to_owned)
 }
 
-#[cfg(unix)]
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (a.metadata(), b.metadata()) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
+/// Whether the file at `path` is of the build that is mapped.
+fn is_of_build(path: &Path, mapping: &Mapping) -> bool {
+    let Some(on_disk) = Image::in_file(path, None) else { return false };
+    match mapping.build_id.is_empty() {
+        false => on_disk.build_id == mapping.build_id,
+        // The running file is that of the program or of the loader, whose first pages differ.
+        true if path == Path::new(files::RUNNING_PROGRAM) => on_disk.fingerprint == mapping.fingerprint,
+        // Nothing else tells two builds apart for certain.
+        true => on_disk.inode == mapping.inode && on_disk.build_id.is_empty(),
     }
-}
-
-#[cfg(not(unix))]
-fn is_same_file(_a: &Path, _b: &Path) -> bool {
-    false
 }
 
 #[cfg(test)]
@@ -222,7 +216,7 @@ mod tests {
         let id = Image::in_file(&this, None).unwrap().build_id;
         assert_eq!(file_behind(&mapping(&this, &id)), Some(this.clone()));
         assert_eq!(file_behind(&mapping(&this, "0123")), None);
-        // Without a build id, the inode must be right.
+        // Without a build id, it must be the very file.
         assert_eq!(file_behind(&mapping(&this, "")), None);
         assert_eq!(file_behind(&mapping(Path::new("/nonexistent"), "0123")), None);
         assert_eq!(file_behind(&mapping(Path::new("[vdso]"), "0123")), None);

@@ -10,7 +10,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::kept_files::{self, KeptFile, KeptFiles};
@@ -53,12 +53,19 @@ pub(crate) fn memory() -> Option<OpenFile> {
     }
 }
 
-/// What the kernel calls the running program's file.
-pub(crate) fn program_path() -> PathBuf {
-    match sandboxed() {
-        Some(kept) => kept.program_path.clone(),
-        None => fs::read_link(RUNNING_PROGRAM).unwrap_or_default(),
+/// The inode of the file at `path`.
+#[cfg(unix)]
+pub(crate) fn inode(path: &Path) -> Option<u64> {
+    if sandboxed().is_some() {
+        return None;
     }
+    Some(std::os::unix::fs::MetadataExt::ino(&path.metadata().ok()?))
+}
+
+/// There are none.
+#[cfg(not(unix))]
+pub(crate) fn inode(_path: &Path) -> Option<u64> {
+    None
 }
 
 fn sandboxed() -> Option<Arc<KeptFiles>> {

@@ -32,15 +32,17 @@ pub(crate) struct Image {
     pub(crate) fingerprint: u64,
     /// Of the file; 0 in memory.
     pub(crate) inode: u64,
-    code: Vec<CodeSegment>,
+    /// In their order: ascending by address.
+    segments: Vec<Segment>,
 }
 
-/// An executable `PT_LOAD` segment.
+/// A `PT_LOAD` segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct CodeSegment {
+struct Segment {
     file_offset: u64,
     file_bytes: u64,
     virtual_address: u64,
+    is_code: bool,
 }
 
 impl Image {
@@ -82,10 +84,11 @@ impl Image {
             let file_offset: u64 = segment.p_offset(endian).into();
             let file_bytes: u64 = segment.p_filesz(endian).into();
             match segment.p_type(endian) {
-                PT_LOAD if segment.p_flags(endian).contains(PF_X) => image.code.push(CodeSegment {
+                PT_LOAD => image.segments.push(Segment {
                     file_offset,
                     file_bytes,
                     virtual_address: segment.p_vaddr(endian).into(),
+                    is_code: segment.p_flags(endian).contains(PF_X),
                 }),
                 PT_NOTE if image.build_id.is_empty() && file_bytes <= MAX_NOTE_BYTES => {
                     let notes = read_note(NoteSegment { file_offset, bytes: file_bytes as usize });
@@ -102,14 +105,51 @@ impl Image {
     /// What was added to the file's virtual addresses when its code at `offset` was mapped at `start`
     /// (modulo 2^64). `None` if no code segment covers `offset`.
     pub(crate) fn load_bias(&self, start: u64, offset: u64) -> Option<u64> {
-        // The kernel maps whole pages, so a mapping may begin a little before its segment.
-        const PAGE_MASK: u64 = !0xfff;
-        let segment = self.code.iter().find(|segment| {
-            segment.file_offset & PAGE_MASK <= offset
+        let segment = self.segments.iter().find(|segment| {
+            segment.is_code
+                && segment.file_offset & PAGE_MASK <= offset
                 && offset < segment.file_offset.saturating_add(segment.file_bytes)
         })?;
-        let file_start = start.wrapping_sub(offset);
-        Some(file_start.wrapping_add(segment.file_offset).wrapping_sub(segment.virtual_address))
+        Some(segment.bias(start.wrapping_sub(offset)))
+    }
+
+    /// The same, where the file's first byte is at `base`.
+    pub(crate) fn bias_of_base(&self, base: u64) -> Option<u64> {
+        let first = self.segments.iter().find(|segment| segment.file_offset & PAGE_MASK == 0)?;
+        Some(first.bias(base))
+    }
+
+    /// The offset in the file of the code from one virtual address to another, both on whole pages. `None` if it is not all
+    /// in one code segment.
+    pub(crate) fn offset_of_code(&self, start: u64, end: u64) -> Option<u64> {
+        let segment = self.segments.iter().find(|segment| {
+            let segment_end = segment.virtual_address.saturating_add(segment.file_bytes);
+            segment.is_code
+                && segment.virtual_address & PAGE_MASK <= start
+                && start < end
+                // A copy for huge pages may be longer, to a whole one.
+                && end <= segment_end.checked_next_multiple_of(HUGE_PAGE_BYTES).unwrap_or(u64::MAX)
+                && start < segment_end
+        })?;
+        Some(start.wrapping_sub(segment.virtual_address).wrapping_add(segment.file_offset))
+    }
+
+    /// The first page of each segment: its virtual address, and its offset in the file.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (u64, u64)> {
+        let in_file = self.segments.iter().filter(|segment| segment.file_bytes > 0);
+        in_file.map(|segment| (segment.virtual_address & PAGE_MASK, segment.file_offset & PAGE_MASK))
+    }
+}
+
+/// The kernel maps whole pages, so a mapping may begin a little before its segment.
+const PAGE_MASK: u64 = !0xfff;
+const HUGE_PAGE_BYTES: u64 = 2 << 20;
+
+impl Segment {
+    /// What was added to virtual addresses, if the file's first byte is at `file_start`, or would be, were it mapped as a
+    /// whole.
+    fn bias(&self, file_start: u64) -> u64 {
+        file_start.wrapping_add(self.file_offset).wrapping_sub(self.virtual_address)
     }
 }
 
@@ -183,8 +223,9 @@ mod tests {
 
     #[test]
     fn the_bias_is_what_was_added_to_virtual_addresses() {
-        let code = CodeSegment { file_offset: 0x2345, file_bytes: 0x5000, virtual_address: 0x3345 };
-        let image = Image { code: vec![code], ..Image::default() };
+        let code =
+            Segment { file_offset: 0x2345, file_bytes: 0x5000, virtual_address: 0x3345, is_code: true };
+        let image = Image { segments: vec![code], ..Image::default() };
         // A position-independent file: loaded at 0x7000_0000, its code page 0x3000 further up.
         assert_eq!(image.load_bias(0x7000_3000, 0x2000), Some(0x7000_0000));
         // The second half of a mapping that mprotect has split.

@@ -73,15 +73,18 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     // A panic while the lock was held cannot have left half an entry behind.
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     cache.make_room();
-    let files: Vec<FileId> = mappings.as_slice().iter().map(|mapping| cache.file_id(mapping)).collect();
+    let mut files = vec![None; mappings.as_slice().len()];
+    for index in mappings.used(addresses) {
+        files[index] = Some(cache.file_id(&mappings.as_slice()[index]));
+    }
     let mut unknown: HashMap<FileId, Unknown<'_>> = HashMap::new();
     for &address in addresses {
         let Some(index) = mappings.index_of(address) else { continue };
+        let Some(file) = files[index] else { continue };
         let mapping = &mappings.as_slice()[index];
         let elf_address = mapping.elf_address(address);
-        if cache.get(files[index], elf_address).is_none() {
-            let unknown =
-                unknown.entry(files[index]).or_insert(Unknown { mapping, elf_addresses: Vec::new() });
+        if cache.get(file, elf_address).is_none() {
+            let unknown = unknown.entry(file).or_insert(Unknown { mapping, elf_addresses: Vec::new() });
             unknown.elf_addresses.push(elf_address);
         }
     }
@@ -90,10 +93,11 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
         unknown.look_up(&mut cache, file, &mut provisional);
     }
     let mut resolved_at = |address: u64| {
-        let Some(index) = mappings.index_of(address) else {
+        let Some((index, file)) = mappings.index_of(address).and_then(|index| Some((index, files[index]?)))
+        else {
             return Arc::new(synthetic(&mut cache, &format!("0x{:x}", untagged(address as usize))));
         };
-        let (file, mapping) = (files[index], &mappings.as_slice()[index]);
+        let mapping = &mappings.as_slice()[index];
         let elf_address = mapping.elf_address(address);
         let known = cache.get(file, elf_address).or_else(|| provisional.get(&(file, elf_address)).cloned());
         known.unwrap_or_else(|| Arc::new(name(&mut cache, mapping, elf_address, &Found::default())))
