@@ -203,7 +203,7 @@ MUTANTS = [
      "if countdown < 0 && thread.nested.get() < MAX_NESTED {", "if false {", "single_step::estimates_stay_right"),
     ("D6 a default release build is not told", SERVER + "/encode/notes/losses.rs", "    (\"symbols\", program_symbols),\n", "",
      ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
-    ("D6 nor at the start", SERVER + "/install.rs", "            tell_what_is_missing();\n", "",
+    ("D6 nor at the start", SERVER + "/install.rs", "    tell_what_is_missing();\n", "",
      ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
     ("D6 stacks that could not be taken are not told", SERVER + "/encode/notes/losses.rs",
      "    (\"unknown_stack\", unknown_stack),\n", "", [*SERVER_UNITS, "stacks_that_could_not_be_taken"]),

@@ -12,16 +12,31 @@
 //!
 //! Path: *after a fork*; no allocation, no lock, no system call that a signal's handler could not make.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 /// That this thread is the only one of its process, so that a lock which is held will never be released by its
 /// owner.
 pub(crate) struct Alone(());
+
+/// How many forks lie between this process and the one that first called us.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// How many forks lie between this process and its ancestor that first called into this crate: what was made at another
+/// count is a parent's, whose threads are not here. Forks by system call, past the C library, are not counted.
+///
+/// Cost: a load.
+#[doc(hidden)]
+#[must_use]
+pub fn forks() -> u64 {
+    FORKS.load(Relaxed)
+}
 
 /// Has children of `fork` begin anew. Allocates with C's `malloc`, so it is called by the program's own calls
 /// into us, never by the allocator.
 pub(crate) fn prepare() {
     #[cfg(unix)]
     {
-        use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+        use std::sync::atomic::AtomicBool;
 
         extern "C" fn in_child() {
             begin_anew(&Alone(()));
@@ -48,6 +63,10 @@ unsafe extern "C" {
 
 #[cfg_attr(not(unix), expect(dead_code, reason = "no fork there"))]
 fn begin_anew(alone: &Alone) {
+    FORKS.fetch_add(1, Relaxed);
+    #[cfg(unix)]
+    crate::descriptors::begin_anew(alone);
+
     use crate::{drops, filter, live, memory, sampler, stack, stacks};
 
     // The filter first: from then on, nothing of the parent's is looked for.

@@ -58,6 +58,8 @@ mod snapshot;
 
 mod c_library;
 mod control;
+#[cfg(unix)]
+mod descriptors;
 mod drops;
 mod fork;
 mod memory;
@@ -71,6 +73,11 @@ pub use control::{
     DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
     set_limits, set_sampling_interval,
 };
+#[cfg(unix)]
+#[doc(hidden)]
+pub use descriptors::{ClosedInChildren, Descriptor};
+#[doc(hidden)]
+pub use fork::forks;
 pub use libraries::{Library, libraries, page_fingerprint, program_entry, untagged};
 pub use release::release_free_memory;
 pub use size_class::size_class;

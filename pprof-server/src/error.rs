@@ -83,6 +83,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// True if somebody else listens there, who may end.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_in_use(&self) -> bool {
+        match self {
+            Error::Bind { source, .. } | Error::Socket { source, .. } => {
+                source.kind() == io::ErrorKind::AddrInUse
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,11 +5,14 @@
 //!
 //! Path: *read path*; runs once.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use crate::Error;
 use crate::http::{Address, Endpoint, Server, ServerBuilder};
+use crate::per_process::PerProcess;
 use crate::symbols;
 
 #[doc(hidden)]
@@ -25,6 +28,10 @@ const VARIABLE: &str = "PPROF_ADDR";
 const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
 /// The variable that silences what is not an error.
 const QUIET_VARIABLE: &str = "PPROF_QUIET";
+
+/// Time until an address in use is tried again, twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Makes a [`SamplingAllocator`](crate::SamplingAllocator) the global allocator and serves
 /// `http://127.0.0.1:6060/debug/pprof/` until the process ends.
@@ -66,7 +73,17 @@ const QUIET_VARIABLE: &str = "PPROF_QUIET";
 /// # Errors
 ///
 /// None that stop the program: if the address cannot be used, a line on standard error says why and what to do,
-/// and allocations are sampled all the same.
+/// and allocations are sampled all the same. A port or a Unix socket that is in use is tried again, after a second at
+/// first and then up to a minute apart, until it is free; a line says so then.
+///
+/// # Where to write it
+///
+/// Threads, sockets and an epoll instance begin here. So it belongs after what changes a process as a whole: becoming a
+/// daemon (`fork`, closing all descriptors), entering a sandbox, `unshare`, `setuid`. What the program allocates before is
+/// sampled all the same.
+///
+/// A child of `fork` has no server. `install!` in it starts one: most often at another address, since the parent's is in
+/// use as long as the parent lives.
 #[macro_export]
 macro_rules! install {
     () => {
@@ -89,18 +106,36 @@ macro_rules! install {
     }};
 }
 
-/// What `install!` does at run time. The first call counts; later ones only tell the address.
+/// What `install!` has come to in this process.
+#[derive(Default)]
+struct Installed {
+    is_decided: bool,
+    /// A static is never dropped: the server lives as long as the process.
+    server: Option<Server>,
+}
+
+/// A child of `fork` has none of its parent's threads, so there `install!` counts anew.
+static INSTALLED: PerProcess<Mutex<Installed>> = PerProcess::new();
+
+/// Nothing under the lock can panic half-way.
+fn installed() -> MutexGuard<'static, Installed> {
+    INSTALLED.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `install!` does at run time. The first call in a process counts; later ones only tell the address.
 #[doc(hidden)]
 pub fn start(address: impl Into<Address>) -> Option<SocketAddr> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     alloc_profiler::init_from_env();
     alloc_profiler::unsampled(|| {
-        // A static is never dropped: the server lives as long as the process.
-        let server = SERVER.get_or_init(|| start_from_env(address.into())).as_ref();
-        server.and_then(|server| match server.endpoint() {
+        let mut installed = installed();
+        if !installed.is_decided {
+            installed.is_decided = true;
+            installed.server = start_from_env(address.into());
+        }
+        match installed.server.as_ref()?.endpoint() {
             Endpoint::Tcp(socket) => Some(*socket),
             Endpoint::Unix(_) => None,
-        })
+        }
     })
 }
 
@@ -110,20 +145,49 @@ fn start_from_env(address: Address) -> Option<Server> {
         Some(value) => (Address::from(value), " (from PPROF_ADDR)"),
         None => (address, ""),
     };
-    match builder().start(&address) {
+    let error = match builder().start(&address) {
         Ok(server) => {
-            tell_where(server.endpoint());
-            tell_what_is_missing();
-            Some(server)
+            tell_start(&server);
+            return Some(server);
         }
-        Err(error) => {
-            warn(&format!(
-                "no heap profiles will be served{origin}: {error}. Set {VARIABLE}=127.0.0.1:PORT to serve \
-                 elsewhere, or {VARIABLE}=off for silence"
-            ));
-            None
+        Err(error) => error,
+    };
+    let outlook = match error.is_in_use() && try_again(address, origin).is_ok() {
+        true => ("no heap profiles are served yet", "; trying again in the background until it is free"),
+        false => ("no heap profiles will be served", ""),
+    };
+    tell_why_not(outlook, origin, &error);
+    None
+}
+
+fn tell_why_not((what, and): (&str, &str), origin: &str, error: &Error) {
+    warn(&format!(
+        "{what}{origin}: {error}{and}. Set {VARIABLE}=127.0.0.1:PORT to serve elsewhere, or {VARIABLE}=off for \
+         silence"
+    ));
+}
+
+/// Serves as soon as the address is free: where a service is restarted without a gap, the program before this one is about
+/// to end.
+fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
+    let until_free = move || {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            std::thread::sleep(pause);
+            pause = LONGEST_PAUSE.min(pause * 2);
+            match builder().start(&address) {
+                Ok(server) => {
+                    tell_start(&server);
+                    installed().server = Some(server);
+                    return;
+                }
+                Err(error) if error.is_in_use() => {}
+                Err(error) => return tell_why_not(("no heap profiles will be served", ""), origin, &error),
+            }
         }
-    }
+    };
+    let unsampled = move || alloc_profiler::unsampled(until_free);
+    alloc_profiler::spawn_without_signals("pprof-server", unsampled).map(drop)
 }
 
 /// What the environment says beside the address.
@@ -133,6 +197,11 @@ fn builder() -> ServerBuilder {
         Some(value) if value == "1" => builder.allow_remote(),
         _ => builder,
     }
+}
+
+fn tell_start(server: &Server) {
+    tell_where(server.endpoint());
+    tell_what_is_missing();
 }
 
 /// Says where the page is.

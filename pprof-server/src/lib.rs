@@ -13,6 +13,8 @@ pub mod install;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
 mod kept_files;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
+mod per_process;
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
 mod process;
 #[cfg(feature = "http")]
 mod suspects;

@@ -13,17 +13,19 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::{self, Buf};
 use hyper::{Request, Response, StatusCode};
 
 use super::answer::{self, Answer, Body};
+use super::executor::sleep_until;
 use super::guard::Guard;
 use super::metrics_format::MetricsFormat;
 use super::options::Options;
-use super::profile::{Profiles, encode};
+use super::profile::{Profiles, Source, encode};
 use super::profile_request::{Format, Period, ProfileRequest};
 use super::refusal::Refusal;
 use super::routes::{Decision, Rules, decide};
@@ -34,6 +36,7 @@ use crate::Error;
 use crate::encode::Symbolize;
 use crate::history::MarkError;
 use crate::kept_files;
+use crate::per_process::PerProcess;
 use crate::symbols::LinkageNames;
 
 pub(super) use super::routes::Mount;
@@ -75,13 +78,23 @@ pub struct Handler(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    profiles: Profiles,
     is_installed: fn() -> bool,
     guard: Guard,
     rules: Rules,
     options: Options,
+    /// Whether to keep a history.
+    records: AtomicBool,
+    source: Source,
+    state: PerProcess<State>,
+}
+
+/// What threads share. A child of `fork` begins with another one: no history, nobody who waits, and no thread.
+#[derive(Debug)]
+struct State {
+    profiles: Profiles,
     waiters: Waiters,
     worker: Worker,
+    is_recording: AtomicBool,
 }
 
 impl Default for Handler {
@@ -125,33 +138,36 @@ impl Handler {
     pub(super) fn with(guard: Guard, mount: Mount, options: Options) -> Handler {
         kept_files::keep();
         Handler(Arc::new(Shared {
-            profiles: Profiles::new(options.record_period),
             is_installed: alloc_profiler::is_installed,
             guard,
             rules: Rules { mount, max_delta: options.max_delta },
             options,
+            records: AtomicBool::new(false),
+            source: Source::of_this_process(),
+            state: PerProcess::new(),
+        }))
+    }
+
+    /// This process's.
+    fn state(&self) -> &State {
+        let shared = &self.0;
+        let state = shared.state.get(|| State {
+            profiles: Profiles::new(shared.source, shared.options.record_period),
             waiters: Waiters::default(),
             worker: Worker::new(),
-        }))
+            is_recording: AtomicBool::new(false),
+        });
+        if shared.records.load(Relaxed) && !state.is_recording.swap(true, Relaxed) {
+            state.record(shared.options.record_period);
+        }
+        state
     }
 
     /// Begins to keep a snapshot for each period, the first at once. Where no thread can be started, the history stays
     /// empty. It is started in any case, since the program may enter a sandbox that forbids that.
     pub(super) fn record(&self) {
-        let Some(period) = self.0.options.record_period else {
-            let _ = self.0.worker.spawn(Lane::Figures, async {});
-            return;
-        };
-        let profiles = self.0.profiles.clone();
-        let _ = self.0.worker.spawn(Lane::Figures, async move {
-            let mut ticks = tokio::time::interval(period);
-            // Where the machine slept or was busy, one record is enough for what was missed.
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                profiles.record();
-            }
-        });
+        self.0.records.store(true, Relaxed);
+        self.state();
     }
 
     /// The answer to `request`. Every failure is one: a panic on the way is a 500.
@@ -181,19 +197,19 @@ impl Handler {
     /// Answers all who wait with 503, and every later request, in any clone: for a server that stops gracefully, which
     /// would otherwise wait for the longest delta. Returns at once.
     pub fn shutdown(&self) {
-        self.0.worker.stop();
+        self.state().worker.stop();
     }
 
     /// Waits for the thread after `shutdown`: as long as one profile is being encoded.
     pub(super) fn join(&self) {
-        self.0.worker.join();
+        self.state().worker.join();
     }
 
     /// Answers from `snapshot`, which may be slow, or panic.
     #[cfg(test)]
     pub(super) fn of(self, snapshot: fn() -> alloc_profiler::Snapshot) -> Handler {
         let Ok(shared) = Arc::try_unwrap(self.0) else { panic!("a new handler has no clones") };
-        Handler(Arc::new(Shared { profiles: shared.profiles.of(snapshot), ..shared }))
+        Handler(Arc::new(Shared { source: Source::of(snapshot), state: PerProcess::new(), ..shared }))
     }
 
     /// The longest delta.
@@ -234,31 +250,31 @@ impl Handler {
     }
 
     async fn index(&self, path: &str) -> Result<Answer, Refusal> {
-        let (profiles, is_installed) = (self.0.profiles.clone(), self.0.is_installed);
+        let (profiles, is_installed) = (self.state().profiles.clone(), self.0.is_installed);
         let is_place_unknown = self.0.rules.mount == Mount::AnyPrefix && path.len() <= 1;
         let page = async move { index::page(&profiles.now(), is_installed(), is_place_unknown) };
-        let page = self.0.worker.run(Lane::Figures, page).await?;
+        let page = self.state().worker.run(Lane::Figures, page).await?;
         Ok(answer::html(page, index::policy(is_place_unknown)))
     }
 
     async fn metrics(&self, with_malloc: bool, format: MetricsFormat) -> Result<Answer, Refusal> {
-        let (profiles, is_installed) = (self.0.profiles.clone(), self.0.is_installed);
+        let (profiles, is_installed) = (self.state().profiles.clone(), self.0.is_installed);
         let text = async move { metrics::text(&profiles.now(), is_installed(), with_malloc, format) };
-        self.0.worker.run(Lane::Figures, text).await.map(|text| answer::metrics(text, format))
+        self.state().worker.run(Lane::Figures, text).await.map(|text| answer::metrics(text, format))
     }
 
     async fn timeline(&self) -> Result<Answer, Refusal> {
-        let (profiles, is_installed) = (self.0.profiles.clone(), self.0.is_installed);
+        let (profiles, is_installed) = (self.state().profiles.clone(), self.0.is_installed);
         let json = async move {
             let now = profiles.now();
             timeline::json(&profiles.history(), &now, is_installed())
         };
-        self.0.worker.run(Lane::Figures, json).await.map(answer::json)
+        self.state().worker.run(Lane::Figures, json).await.map(answer::json)
     }
 
     async fn marks(&self) -> Result<Answer, Refusal> {
-        let profiles = self.0.profiles.clone();
-        self.0
+        let profiles = self.state().profiles.clone();
+        self.state()
             .worker
             .run(Lane::Figures, async move { timeline::marks(&profiles.history()) })
             .await
@@ -266,8 +282,8 @@ impl Handler {
     }
 
     async fn set_mark(&self, name: String, replaces: bool) -> Result<Answer, Refusal> {
-        let profiles = self.0.profiles.clone();
-        let set = self.0.worker.run(Lane::Figures, async move { profiles.mark(&name, replaces) });
+        let profiles = self.state().profiles.clone();
+        let set = self.state().worker.run(Lane::Figures, async move { profiles.mark(&name, replaces) });
         let conflict = |text| Refusal::new(StatusCode::CONFLICT, text);
         match set.await? {
             Ok(()) => Ok(answer::created("mark set\n".to_owned())),
@@ -284,16 +300,16 @@ impl Handler {
     }
 
     async fn leaks(&self, format: Format) -> Result<Answer, Refusal> {
-        let profiles = self.0.profiles.clone();
-        self.0.worker.run(Lane::Names, async move { profiles.leaks(&format) }).await?
+        let profiles = self.state().profiles.clone();
+        self.state().worker.run(Lane::Names, async move { profiles.leaks(&format) }).await?
     }
 
     async fn profile(&self, wanted: ProfileRequest, peer: Option<Peer>) -> Result<Answer, Refusal> {
         let _waiting = match wanted.period {
-            Period::Next(_) => Some(self.0.waiters.admit(peer, wanted.options.kind)?),
+            Period::Next(_) => Some(self.state().waiters.admit(peer, wanted.options.kind)?),
             _ => None,
         };
-        let (profiles, worker) = (self.0.profiles.clone(), &self.0.worker);
+        let (profiles, worker) = (self.state().profiles.clone(), &self.state().worker);
         let lane = match wanted.options.symbolize {
             Symbolize::None => Lane::Addresses,
             Symbolize::Names | Symbolize::Full => Lane::Names,
@@ -314,13 +330,32 @@ impl Handler {
         B: body::Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let words = symbol::words(request, &self.0.worker).await?;
+        let words = symbol::words(request, &self.state().worker).await?;
         let answer = async move {
             let question = symbol::Question::read(&words)?;
             let names = LinkageNames::of(&question.addresses, symbol::MAX_ANSWER_BYTES);
             Ok(answer::text(question.answer(&names)))
         };
-        self.0.worker.run(Lane::Addresses, answer).await?
+        self.state().worker.run(Lane::Addresses, answer).await?
+    }
+}
+
+impl State {
+    fn record(&self, period: Option<Duration>) {
+        let Some(period) = period else {
+            let _ = self.worker.spawn(Lane::Figures, async {});
+            return;
+        };
+        let profiles = self.profiles.clone();
+        let _ = self.worker.spawn(Lane::Figures, async move {
+            let mut next = Instant::now();
+            loop {
+                profiles.record();
+                // Where the machine slept or was busy, one record is enough for what was missed.
+                next = Instant::now().max(next + period);
+                sleep_until(next).await;
+            }
+        });
     }
 }
 
@@ -450,7 +485,7 @@ mod tests {
     fn requests_that_wait_are_bounded_in_number() {
         run(async {
             let handler = Handler::new();
-            let worker = &handler.0.worker;
+            let worker = &handler.state().worker;
             let mut waiting = Vec::new();
             for _ in 0..Lane::Names.max_jobs() {
                 let mut job = Box::pin(worker.run(Lane::Names, std::future::pending::<()>()));

@@ -19,15 +19,28 @@ use crate::Error;
 /// connection, which count against a container's memory as ours do.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
+/// More descriptors than a runtime opens: an epoll instance twice, what wakes it, and for signals three sockets.
+const OF_A_RUNTIME: usize = 8;
+
 /// A socket that listens, and that no runtime knows yet.
-pub(super) enum Bound {
+pub(super) struct Bound {
+    socket: BoundSocket,
+    in_children: InChildren,
+}
+
+enum BoundSocket {
     Tcp(std::net::TcpListener),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
 
-/// A socket that takes connections.
-pub(super) enum Listener {
+/// A socket that takes connections. In a child of `fork` it is closed: else it would take some there, which nobody answers.
+pub(super) struct Listener {
+    socket: Socket,
+    _in_children: InChildren,
+}
+
+enum Socket {
     Tcp(tokio::net::TcpListener),
     #[cfg(unix)]
     Unix {
@@ -40,6 +53,28 @@ pub(super) enum Listener {
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 
+/// A client who has come.
+pub(super) struct Client {
+    pub(super) stream: Box<dyn Connection>,
+    pub(super) peer: Peer,
+    /// A child that kept the connection would leave the client waiting when we have closed it.
+    pub(super) in_children: InChildren,
+}
+
+/// While it is there, children of `fork` close a descriptor.
+#[cfg(unix)]
+pub(super) type InChildren = Option<alloc_profiler::ClosedInChildren>;
+#[cfg(not(unix))]
+pub(super) type InChildren = ();
+
+#[cfg(unix)]
+fn close_in_children(descriptor: &impl std::os::fd::AsFd) -> InChildren {
+    alloc_profiler::Descriptor::of(descriptor).ok()?.close_in_children()
+}
+
+#[cfg(not(unix))]
+fn close_in_children<S>(_: &S) {}
+
 impl Bound {
     /// Listens on `endpoint`, and gives the real port back.
     pub(super) fn to(endpoint: &Endpoint) -> Result<(Bound, Endpoint), Error> {
@@ -47,11 +82,12 @@ impl Bound {
             Endpoint::Tcp(socket) => {
                 let bind = || {
                     let listener = std::net::TcpListener::bind(socket)?;
+                    let in_children = close_in_children(&listener);
                     // Connections inherit it.
                     socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES)?;
                     let bound = listener.local_addr()?;
                     listener.set_nonblocking(true)?;
-                    Ok((Bound::Tcp(listener), Endpoint::Tcp(bound)))
+                    Ok((Bound { socket: BoundSocket::Tcp(listener), in_children }, Endpoint::Tcp(bound)))
                 };
                 bind().map_err(|source| Error::Bind { address: *socket, source })
             }
@@ -59,8 +95,9 @@ impl Bound {
             Endpoint::Unix(path) => {
                 let bind = || {
                     let (listener, file) = socket_file::listen(path)?;
+                    let in_children = close_in_children(&listener);
                     listener.set_nonblocking(true)?;
-                    Ok((Bound::Unix(listener, file), endpoint.clone()))
+                    Ok((Bound { socket: BoundSocket::Unix(listener, file), in_children }, endpoint.clone()))
                 };
                 bind().map_err(|source| Error::Socket { path: path.clone(), source })
             }
@@ -71,30 +108,50 @@ impl Bound {
         }
     }
 
+    /// Fails where there are too few descriptors left for a runtime: one that a crate of the program has told to take
+    /// signals needs more than ours does, and panics where it does not get them.
+    pub(super) fn check_room(&self) -> io::Result<()> {
+        fn all<S>(copy: impl Fn() -> io::Result<S>) -> io::Result<()> {
+            let copies: io::Result<Vec<S>> = (0..OF_A_RUNTIME).map(|_| copy()).collect();
+            copies.map(drop)
+        }
+        match &self.socket {
+            BoundSocket::Tcp(listener) => all(|| listener.try_clone()),
+            #[cfg(unix)]
+            BoundSocket::Unix(listener, _) => all(|| listener.try_clone()),
+        }
+    }
+
     /// Has the runtime that this is called in listen.
     pub(super) fn register(self) -> io::Result<Listener> {
-        match self {
-            Bound::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Listener::Tcp),
+        let socket = match self.socket {
+            BoundSocket::Tcp(listener) => Socket::Tcp(tokio::net::TcpListener::from_std(listener)?),
             #[cfg(unix)]
-            Bound::Unix(listener, file) => {
+            BoundSocket::Unix(listener, file) => {
                 let listener = tokio::net::UnixListener::from_std(listener)?;
-                Ok(Listener::Unix { listener, _file: file })
+                Socket::Unix { listener, _file: file }
             }
-        }
+        };
+        Ok(Listener { socket, _in_children: self.in_children })
     }
 }
 
 impl Listener {
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Connection>, Peer)> {
-        match self {
-            Listener::Tcp(listener) => {
+    pub(super) async fn accept(&self) -> io::Result<Client> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Only a delay if it fails.
                 let _ = stream.set_nodelay(true);
-                Ok((Box::new(stream), Peer::from(peer)))
+                let in_children = close_in_children(&stream);
+                Ok(Client { stream: Box::new(stream), peer: Peer::from(peer), in_children })
             }
             #[cfg(unix)]
-            Listener::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), Peer::UNIX)),
+            Socket::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                let in_children = close_in_children(&stream);
+                Ok(Client { stream: Box::new(stream), peer: Peer::UNIX, in_children })
+            }
         }
     }
 }

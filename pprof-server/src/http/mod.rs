@@ -37,6 +37,7 @@ pub(crate) mod fuzz;
 mod answer;
 mod assets;
 mod clients;
+mod executor;
 mod handler;
 mod index;
 mod metrics;

@@ -3,7 +3,7 @@
 //! Path: *read path*; read once for each of them.
 
 use std::ops::RangeInclusive;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::Error;
@@ -41,14 +41,15 @@ impl Options {
         let record_period = match crate::install::variable(RECORD_VARIABLE) {
             None => Some(DEFAULT_PERIOD),
             Some(text) => record_period(&text).unwrap_or_else(|| {
-                static WARNING: Once = Once::new();
-                WARNING.call_once(|| {
+                // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
+                static IS_TOLD: AtomicBool = AtomicBool::new(false);
+                if !IS_TOLD.swap(true, Relaxed) {
                     crate::install::warn(&format!(
                         "{RECORD_VARIABLE}={text:?} is not a time from 1s to 1h, such as 60s, nor off; recording \
                          every {} s",
                         DEFAULT_PERIOD.as_secs()
                     ));
-                });
+                }
                 Some(DEFAULT_PERIOD)
             }),
         };

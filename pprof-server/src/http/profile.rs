@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use alloc_profiler::Snapshot;
 use hyper::StatusCode;
-use tokio::time::sleep;
 
 use super::answer::{self, Answer};
 use super::clients::Clients;
+use super::executor::sleep;
 use super::profile_request::{Format, Period, ProfileRequest};
 use super::refusal::Refusal;
 use crate::encode::{
@@ -37,34 +37,35 @@ pub(super) struct Profiles {
 
 /// Where snapshots come from.
 #[derive(Clone, Copy, Debug)]
-struct Source {
+pub(super) struct Source {
     snapshot: fn() -> Snapshot,
     snapshot_with_ages: fn() -> Snapshot,
 }
 
 impl Source {
+    pub(super) fn of_this_process() -> Source {
+        Source { snapshot: alloc_profiler::snapshot, snapshot_with_ages: alloc_profiler::snapshot_with_ages }
+    }
+
+    /// What `snapshot` gives, which may be slow, or panic.
+    #[cfg(test)]
+    pub(super) fn of(snapshot: fn() -> Snapshot) -> Source {
+        Source { snapshot, snapshot_with_ages: snapshot }
+    }
+
     fn take(self, with_ages: bool) -> Snapshot {
         if with_ages { (self.snapshot_with_ages)() } else { (self.snapshot)() }
     }
 }
 
 impl Profiles {
-    /// This process's, with a history of a snapshot for each `record_period`.
-    pub(super) fn new(record_period: Option<Duration>) -> Profiles {
+    /// Those of `source`, with a history of a snapshot for each `record_period`.
+    pub(super) fn new(source: Source, record_period: Option<Duration>) -> Profiles {
         Profiles {
-            source: Source {
-                snapshot: alloc_profiler::snapshot,
-                snapshot_with_ages: alloc_profiler::snapshot_with_ages,
-            },
+            source,
             clients: Arc::default(),
             history: Arc::new(Mutex::new(History::new(record_period, DEFAULT_LIMIT_BYTES))),
         }
-    }
-
-    /// Those that `snapshot` gives, which may be slow, or panic.
-    #[cfg(test)]
-    pub(super) fn of(self, snapshot: fn() -> Snapshot) -> Profiles {
-        Profiles { source: Source { snapshot, snapshot_with_ages: snapshot }, ..self }
     }
 
     /// What was allocated and is in use by now.
@@ -206,13 +207,18 @@ fn bounded(bytes: usize) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::executor::Executor;
     use super::*;
 
     #[test]
     fn a_delta_lasts_as_long_as_asked() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let executor = Executor::start("delta", || ()).unwrap();
+        let profiles = Profiles::new(Source::of_this_process(), None);
         let started = Instant::now();
-        let delta = runtime.block_on(Profiles::new(None).delta(Duration::from_millis(50), false));
+        let delta = async move { profiles.delta(Duration::from_millis(50), false).await };
+        let delta = executor.remote().spawn(delta);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let delta = runtime.block_on(delta).unwrap().unwrap();
         assert!(delta.duration.is_some() && started.elapsed() >= Duration::from_millis(50));
     }
 }

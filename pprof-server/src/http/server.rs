@@ -10,7 +10,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Once, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,11 +28,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::address::{Address, Endpoint};
 use super::builder::ServerBuilder;
 use super::handler::Handler;
-use super::listener::{Bound, Connection, Listener};
+use super::listener::{Bound, Client, Listener};
 use super::places::{MAX_CONNECTIONS, Place, Places};
 use super::stream::BoundedStream;
 use super::symbol::MAX_BODY_BYTES;
-use super::waiters::Peer;
 use crate::Error;
 
 /// Longest time for a request's head to arrive.
@@ -52,16 +52,21 @@ const STOP_GRACE: Duration = Duration::from_millis(50);
 const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of this program, so its profiles will be \
      empty; use pprof_server::install!(), or declare `#[global_allocator] static ALLOCATOR: \
      pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();`";
-static WARNED: Once = Once::new();
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// A running server of `/debug/pprof/`. Dropping it stops it.
 ///
 /// Keep it for as long as profiles shall be served: `let _server = serve(…)?;`, not `let _ = serve(…)?;`.
+///
+/// A child of `fork` has a copy that serves nothing: its socket is closed there, and dropping it does nothing, to the parent's
+/// server neither. Call [`serve`] in the child, at an address of its own.
 #[must_use = "the server stops when this is dropped"]
 pub struct Server {
     endpoint: Endpoint,
     handler: Handler,
     running: Option<(watch::Sender<()>, JoinHandle<()>)>,
+    /// The process that it is of, as [`alloc_profiler::forks`] counts them.
+    forks: u64,
 }
 
 /// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped.
@@ -105,8 +110,9 @@ pub fn serve(address: impl Into<Address>) -> Result<Server, Error> {
 
 /// Says once that profiles will be empty, if they will.
 pub(super) fn warn_if_not_installed() {
-    if !alloc_profiler::is_installed() {
-        WARNED.call_once(|| crate::install::warn(NOT_INSTALLED));
+    // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
+    if !alloc_profiler::is_installed() && !IS_TOLD.swap(true, Relaxed) {
+        crate::install::warn(NOT_INSTALLED);
     }
 }
 
@@ -158,7 +164,12 @@ impl Server {
         });
         let is_running = || result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")));
         match thread.and_then(|thread| is_running().map(|()| thread)) {
-            Ok(thread) => Ok(Server { endpoint, handler, running: Some((sender, thread)) }),
+            Ok(thread) => Ok(Server {
+                endpoint,
+                handler,
+                running: Some((sender, thread)),
+                forks: alloc_profiler::forks(),
+            }),
             Err(source) => {
                 handler.shutdown();
                 handler.join();
@@ -170,6 +181,7 @@ impl Server {
 
 /// A runtime, and what it listens on.
 fn register(bound: Bound) -> io::Result<(Runtime, Listener)> {
+    bound.check_room()?;
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let entered = runtime.enter();
     let listener = bound.register()?;
@@ -179,7 +191,10 @@ fn register(bound: Bound) -> io::Result<(Runtime, Listener)> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some((sender, thread)) = self.running.take() {
+        if self.forks != alloc_profiler::forks() {
+            // The threads are the parent's, and so is a Unix socket's file; the listener has been closed here.
+            std::mem::forget(self.running.take());
+        } else if let Some((sender, thread)) = self.running.take() {
             // Who waits gets an answer when the worker has ended, which takes as long as a profile that is being encoded.
             // Until then there must be someone to send it.
             self.handler.shutdown();
@@ -209,9 +224,9 @@ async fn accept(listener: Listener, handler: Handler, mut stopping: watch::Recei
             // Frees the place. What went wrong in a connection stays there.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, peer)) => {
+                Ok(client) => {
                     let place = places.place();
-                    let connection = serve_connection(stream, peer, handler.clone(), place.clone());
+                    let connection = serve_connection(client, handler.clone(), place.clone());
                     places.take(place, connections.spawn(connection));
                 }
                 Err(_) => {
@@ -243,7 +258,8 @@ async fn answer_the_last(connections: &mut JoinSet<()>, places: &Places) {
 }
 
 /// Serves one request. Connections are not kept alive: each is a place, and clients ask once in many seconds.
-async fn serve_connection(stream: Box<dyn Connection>, peer: Peer, handler: Handler, place: Place) {
+async fn serve_connection(client: Client, handler: Handler, place: Place) {
+    let Client { stream, peer, in_children: _in_children } = client;
     let max_time = handler.max_delta() + MAX_CONNECTION_TIME;
     let answering = place.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -282,7 +298,7 @@ mod tests {
     use super::*;
     use alloc_profiler::Snapshot;
     use std::io::{Read, Write};
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn serve(snapshot: fn() -> Snapshot) -> Server {
         let handler = Handler::with(Guard::of_mounted(), Mount::Root, Options::from_env()).of(snapshot);

@@ -15,15 +15,14 @@ use std::error::Error as StdError;
 use std::pin::pin;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes};
-use hyper::{Method, Request, StatusCode};
-use tokio::time::sleep;
-
+use super::executor::sleep;
 use super::refusal::Refusal;
 use super::worker::{Lane, Worker};
 use crate::encode::BoundedText;
 use crate::symbols::LinkageNames;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use hyper::{Method, Request, StatusCode};
 
 /// Largest body of a `symbol` request: some 70 000 addresses.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;

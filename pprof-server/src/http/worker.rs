@@ -1,8 +1,8 @@
 //! The threads that answers are made on, so that no caller's thread is: they take snapshots, wait for deltas, and encode.
 //!
 //! Called by `handler`. A handler may be polled by any executor, on a thread that serves others meanwhile, and
-//! with or without a clock. So all that takes time is sent here, where there is one: current-thread runtimes
-//! without sockets, started by the first job, inside `unsampled`, so that what a profile costs is not in it.
+//! with or without a clock. So all that takes time is sent here, where there is one: executors of our own, started by the
+//! first job, inside `unsampled`, so that what a profile costs is not in it.
 //!
 //! A job does not give way to others before it is done. So jobs that take longer by nature have a thread of their own,
 //! and nobody who asks for a figure waits while debug information is read for somebody else.
@@ -12,14 +12,13 @@
 use std::future::Future;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use hyper::StatusCode;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
-use tokio::task;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::executor::{Executor, Remote};
 use super::refusal::Refusal;
 
 /// What a job needs, which decides how long it may take: each lane is a thread.
@@ -67,17 +66,8 @@ pub(super) struct Worker {
 enum State {
     Idle,
     /// By lane.
-    Running(Vec<Thread>),
+    Running(Vec<Executor>),
     Stopped(Vec<JoinHandle<()>>),
-}
-
-/// A lane's.
-#[derive(Debug)]
-struct Thread {
-    runtime: Handle,
-    /// Dropped, it ends the thread.
-    _stop: oneshot::Sender<()>,
-    handle: JoinHandle<()>,
 }
 
 impl Worker {
@@ -113,13 +103,10 @@ impl Worker {
         lane: Lane,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let mut job = Job(self.runtime(lane)?.spawn(work));
-        match (&mut job.0).await {
-            Ok(done) => Ok(done),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(_cancelled) => Err(stopping()),
-            },
+        match self.lane(lane)?.spawn(work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_ended) => Err(stopping()),
         }
     }
 
@@ -130,14 +117,15 @@ impl Worker {
         lane: Lane,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Refusal> {
-        self.runtime(lane)?.spawn(work);
+        self.lane(lane)?.spawn(work).detach();
         Ok(())
     }
 
-    fn runtime(&self, lane: Lane) -> Result<Handle, Refusal> {
+    fn lane(&self, lane: Lane) -> Result<Remote, Refusal> {
         let mut state = self.state();
         if matches!(*state, State::Idle) {
             // Those that were started end where another cannot be.
+            let start = |lane: Lane| Executor::start(lane.thread_name(), give_memory_back_once);
             let threads = Lane::ALL.map(start).into_iter().collect::<io::Result<_>>();
             *state = State::Running(threads.map_err(|_| {
                 refusal(
@@ -147,7 +135,7 @@ impl Worker {
             })?);
         }
         match &*state {
-            State::Running(threads) => Ok(threads[lane as usize].runtime.clone()),
+            State::Running(threads) => Ok(threads[lane as usize].remote().clone()),
             State::Idle | State::Stopped(_) => Err(stopping()),
         }
     }
@@ -158,7 +146,7 @@ impl Worker {
         *state = match std::mem::replace(&mut *state, State::Stopped(Vec::new())) {
             State::Idle => State::Stopped(Vec::new()),
             State::Running(threads) => {
-                State::Stopped(threads.into_iter().map(|thread| thread.handle).collect())
+                State::Stopped(threads.into_iter().filter_map(Executor::stop).collect())
             }
             State::Stopped(threads) => State::Stopped(threads),
         };
@@ -182,27 +170,6 @@ impl Worker {
     }
 }
 
-/// Starts the thread. The runtime is made there, and dropped there: a runtime that is dropped on a thread of the program's,
-/// as one would be that no thread could be started for, panics where that thread runs another runtime's tasks.
-fn start(lane: Lane) -> io::Result<Thread> {
-    let (stop, stopped) = oneshot::channel();
-    let (started, result) = mpsc::sync_channel(1);
-    let handle = alloc_profiler::spawn_without_signals(lane.thread_name(), move || {
-        alloc_profiler::unsampled(move || match Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => {
-                give_memory_back_once();
-                let _ = started.send(Ok(runtime.handle().clone()));
-                // Ends with an error, when the sender is dropped.
-                let _ = runtime.block_on(stopped);
-                drop(runtime);
-            }
-            Err(error) => drop(started.send(Err(error))),
-        });
-    })?;
-    let runtime = result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")))?;
-    Ok(Thread { runtime, _stop: stop, handle })
-}
-
 /// Has glibc do here what it does when a thread other than the first gives memory back for the first time in a process's
 /// life: it opens `/proc/sys/vm/overcommit_memory`, and the program may be in a sandbox when that comes to pass otherwise.
 fn give_memory_back_once() {
@@ -218,13 +185,4 @@ fn stopping() -> Refusal {
 
 fn refusal(status: StatusCode, text: &'static str) -> Refusal {
     Refusal::new(status, text)
-}
-
-/// Work under way, which ends when nobody waits for it any more.
-struct Job<T>(task::JoinHandle<T>);
-
-impl<T> Drop for Job<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -22,6 +22,7 @@ mod v0;
 
 use crate::encode::mappings::{Mapping, Mappings};
 use crate::encode::trim::{Role, role};
+use crate::per_process::PerProcess;
 use alloc_profiler::untagged;
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
@@ -29,7 +30,7 @@ use found::{Found, FoundFunction};
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one address is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub(crate) struct Function {
     pub(crate) role: Role,
 }
 
-static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+static CACHE: PerProcess<Mutex<Cache>> = PerProcess::new();
 
 /// Names for `addresses` (of call instructions: return addresses minus one), in their order.
 ///
@@ -71,7 +72,7 @@ static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
 /// information touched, until this returns.
 pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<ResolvedAddress>> {
     // A panic while the lock was held cannot have left half an entry behind.
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cache = CACHE.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     cache.make_room();
     let mut files = vec![None; mappings.as_slice().len()];
     for index in mappings.used(addresses) {
@@ -137,8 +138,8 @@ pub(crate) const FULL: &str = "full";
 /// What there is to name the program's own functions by: [`FULL`], or a sentence that says what is missing, what
 /// follows from that, and what to do about it. Found out once, from the headers of the program's file.
 pub(crate) fn of_program() -> &'static str {
-    static ANSWER: OnceLock<&'static str> = OnceLock::new();
-    ANSWER.get_or_init(|| {
+    static ANSWER: PerProcess<&str> = PerProcess::new();
+    ANSWER.get(|| {
         let has = |sections: &[&str]| program_has_section(sections);
         if has(&[".debug_info", ".zdebug_info", ".gnu_debuglink"]) {
             FULL

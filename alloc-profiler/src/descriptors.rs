@@ -1,0 +1,152 @@
+//! File descriptors of ours: whether a number still stands for what it stood for, and which ones a child of `fork` closes.
+//!
+//! Called by `pprof-server`, for its sockets. A descriptor is a number, and the program may close any: daemons close all
+//! numbers there are, and the next file that is opened gets one of ours. A child of `fork` inherits the numbers, and a
+//! listening socket that it keeps takes connections which nobody will ever answer.
+//!
+//! Path: *read path*, and *after a fork*: no allocation, no lock, nothing that a signal's handler could not do.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use crate::fork::Alone;
+
+/// A number, and what it stood for: the device and the file, which for a socket no other has.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptor {
+    number: RawFd,
+    file: (u64, u64),
+}
+
+impl Descriptor {
+    /// What `descriptor` stands for now.
+    ///
+    /// # Errors
+    ///
+    /// If it stands for nothing, or the system does not tell.
+    pub fn of(descriptor: impl AsFd) -> io::Result<Descriptor> {
+        let number = descriptor.as_fd().as_raw_fd();
+        let file = file_behind(number).ok_or_else(io::Error::last_os_error)?;
+        Ok(Descriptor { number, file })
+    }
+
+    /// Whether the number still stands for the same. Another thread may close it right after this.
+    ///
+    /// Cost: a system call.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        file_behind(self.number) == Some(self.file)
+    }
+
+    /// Has children of `fork` close it, until the value returned is dropped, which must be before the descriptor is
+    /// closed. `None` if 128 are closed already: then children keep it, as they keep any other.
+    #[must_use]
+    pub fn close_in_children(self) -> Option<ClosedInChildren> {
+        let slot = SLOTS
+            .iter()
+            .find(|slot| slot.number.compare_exchange(FREE, CHANGING, Acquire, Relaxed).is_ok())?;
+        slot.device.store(self.file.0, Relaxed);
+        slot.file.store(self.file.1, Relaxed);
+        slot.number.store(self.number, Release);
+        Some(ClosedInChildren(slot))
+    }
+}
+
+/// Device and number of the file that a descriptor stands for.
+fn file_behind(number: RawFd) -> Option<(u64, u64)> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fills the status in if it returns 0, and then it is read.
+    let status = unsafe {
+        if libc::fstat(number, status.as_mut_ptr()) != 0 {
+            return None;
+        }
+        status.assume_init()
+    };
+    // As wide as each system has them.
+    #[allow(clippy::unnecessary_cast, reason = "narrower elsewhere")]
+    Some((status.st_dev as u64, status.st_ino as u64))
+}
+
+/// A descriptor that children of `fork` close.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ClosedInChildren(&'static Slot);
+
+impl Drop for ClosedInChildren {
+    fn drop(&mut self) {
+        self.0.number.store(FREE, Release);
+    }
+}
+
+/// No descriptor.
+const FREE: RawFd = -1;
+/// A descriptor that is not written down yet.
+const CHANGING: RawFd = -2;
+
+#[derive(Debug)]
+struct Slot {
+    number: AtomicI32,
+    device: AtomicU64,
+    file: AtomicU64,
+}
+
+static SLOTS: [Slot; 128] =
+    [const { Slot { number: AtomicI32::new(FREE), device: AtomicU64::new(0), file: AtomicU64::new(0) } };
+        128];
+
+/// Closes what was the parent's. One that is being written down at this moment stays open.
+pub(crate) fn begin_anew(_: &Alone) {
+    for slot in &SLOTS {
+        let number = slot.number.swap(FREE, Acquire);
+        let file = (slot.device.load(Relaxed), slot.file.load(Relaxed));
+        if number >= 0 && file_behind(number) == Some(file) {
+            // SAFETY: the descriptor is the one that was to be closed here, and the threads which use it are the parent's.
+            unsafe { libc::close(number) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_number_that_stands_for_something_else_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let descriptor = Descriptor::of(&listener).unwrap();
+        assert!(descriptor.is_unchanged());
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        // SAFETY: both are open, and `listener` is dropped as what it has become.
+        unsafe { libc::dup2(other.as_raw_fd(), listener.as_raw_fd()) };
+        assert!(!descriptor.is_unchanged());
+    }
+
+    #[test]
+    fn children_close_what_they_are_told_to_and_nothing_else() {
+        let [given_up, replaced, kept] = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let closed = [&given_up, &replaced, &kept]
+            .map(|listener| Descriptor::of(listener).unwrap().close_in_children().expect("there is room"));
+        let [_given_up, _replaced, no_more] = closed;
+        drop(no_more);
+        let other = std::fs::File::open("/dev/null").unwrap();
+        // SAFETY: both are open, and `replaced` is dropped as what it has become.
+        unsafe { libc::dup2(other.as_raw_fd(), replaced.as_raw_fd()) };
+        crate::fork::prepare();
+        // SAFETY: the child makes three system calls, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_open = |number| file_behind(number).is_some();
+            let seen = [&given_up, &replaced, &kept].map(|listener| is_open(listener.as_raw_fd()));
+            // SAFETY: ends the process at once.
+            unsafe { libc::_exit(i32::from(seen != [false, true, true])) }
+        }
+        let mut status = 0;
+        // SAFETY: our own child.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!(status, 0);
+        assert!(TcpStream::connect(given_up.local_addr().unwrap()).is_ok(), "the parent's is its own");
+    }
+}

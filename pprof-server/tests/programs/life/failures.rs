@@ -1,0 +1,77 @@
+//! Ways for a start to fail that are not in the environment: what the system refuses.
+
+use std::fs;
+
+/// From now on, this thread or process is refused what `failure` says.
+pub(crate) fn refuse(failure: &str) {
+    let (what, amount) = failure.split_once(':').unwrap_or((failure, "0"));
+    let amount: u64 = amount.parse().unwrap();
+    match what {
+        "nothing" => {}
+        "threads" => refuse_threads(),
+        // As many as are open, and `amount` more.
+        "descriptors" => limit(libc::RLIMIT_NOFILE, descriptors() + amount),
+        // As many MiB as there are, and `amount` more.
+        "memory" => limit(libc::RLIMIT_AS, address_space_bytes() + (amount << 20)),
+        // SAFETY: changes what new files may be, and nothing else.
+        "umask" => drop(unsafe { libc::umask(amount as libc::mode_t) }),
+        // As a user who may not do everything, with the most that a umask can forbid.
+        "umask-of-nobody" => unsafe {
+            // SAFETY: numbers are given, and nothing else of the process is touched.
+            assert_eq!((libc::setgid(65534), libc::setuid(65534)), (0, 0));
+            libc::umask(0o777);
+        },
+        _ => panic!("{failure}"),
+    }
+}
+
+fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writes the limits, and reads them.
+    unsafe {
+        assert_eq!(libc::getrlimit(resource, &raw mut limits), 0);
+        limits.rlim_cur = value;
+        assert_eq!(libc::setrlimit(resource, &raw const limits), 0);
+    }
+}
+
+/// The lowest number that is free; all lower ones are open.
+fn descriptors() -> u64 {
+    let is_open = |number: &i32| {
+        // SAFETY: asks for flags.
+        unsafe { libc::fcntl(*number, libc::F_GETFD) >= 0 }
+    };
+    (0..).take_while(is_open).count() as u64
+}
+
+fn address_space_bytes() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
+}
+
+/// Makes each call that starts a thread on this one fail, as it does where a limit of threads is reached. (That limit does
+/// not hold for root.)
+fn refuse_threads() {
+    let filter = |code: u32, jump: (u8, u8), k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: jump.0,
+        jf: jump.1,
+        k,
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let mut program = [
+        filter(load, (0, 0), 0),
+        filter(equal, (1, 0), libc::SYS_clone as u32),
+        filter(equal, (0, 1), libc::SYS_clone3 as u32),
+        filter(answer, (0, 0), libc::SECCOMP_RET_ERRNO | libc::EAGAIN as u32),
+        filter(answer, (0, 0), libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the kernel copies the program.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+    }
+}
