@@ -52,13 +52,16 @@ extern "C" fn hold() {
     std::mem::forget(black_box(vec![1_u8; 100]));
 }
 
+// The two differ, or the compiler makes them one.
 #[inline(never)]
 fn left(path: u32, bits: u32) -> Vec<u8> {
+    black_box("left");
     black_box(step(path, bits))
 }
 
 #[inline(never)]
 fn right(path: u32, bits: u32) -> Vec<u8> {
+    black_box("right");
     black_box(step(path, bits))
 }
 
