@@ -43,8 +43,11 @@ pub(crate) fn build(
     let limit = options.limit;
     if samples.len() <= limit.samples {
         let mut builder = Builder::new(snapshot, options, &comments, mappings, names);
-        samples.iter().for_each(|sample| builder.sample(sample.stack, sample.labels, sample.values()));
-        if builder.message_bytes() <= limit.message_bytes {
+        let is_whole = samples.iter().all(|sample| {
+            builder.sample(sample.stack, sample.labels, sample.values());
+            builder.message_bytes() <= limit.message_bytes
+        });
+        if is_whole && builder.message_bytes() <= limit.message_bytes {
             return builder.message();
         }
     }

@@ -55,6 +55,7 @@ use mappings::Mappings;
 pub(crate) use notes::{Loss, losses};
 pub use sample_type::SampleType;
 use stacks::Names;
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -167,11 +168,31 @@ pub(crate) fn heap_profile_with(snapshot: &Snapshot, options: &ProfileOptions, s
 /// Numbers stand as sampled, not scaled up; see [`heap_profile`] for the cost.
 #[must_use]
 pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
-    heap_text_with(snapshot, options, &[])
+    let mut text = String::new();
+    // A string is never full.
+    let _ = write_heap_text(&mut text, snapshot, options, &[]);
+    text
 }
 
-/// As [`heap_text`], with notes of the caller's before those of the profile.
-pub(crate) fn heap_text_with(snapshot: &Snapshot, options: &ProfileOptions, said: &[String]) -> String {
+/// As [`heap_text`], of `max_bytes` at most, with notes of the caller's before those of the profile. `None` if it would be
+/// longer, or if there is no memory for it.
+#[cfg(feature = "http")]
+pub(crate) fn heap_text_within(
+    max_bytes: usize,
+    snapshot: &Snapshot,
+    options: &ProfileOptions,
+    said: &[String],
+) -> Option<String> {
+    let mut text = BoundedText::new(max_bytes);
+    write_heap_text(&mut text, snapshot, options, said).ok().map(|()| text.into_text())
+}
+
+fn write_heap_text(
+    text: &mut impl fmt::Write,
+    snapshot: &Snapshot,
+    options: &ProfileOptions,
+    said: &[String],
+) -> fmt::Result {
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
@@ -180,7 +201,7 @@ pub(crate) fn heap_text_with(snapshot: &Snapshot, options: &ProfileOptions, said
             maps: &mappings.text(names.addresses()),
             max_rss_bytes: status_bytes(&status, "VmHWM"),
         };
-        text::write(snapshot, options, &names, process, said)
+        text::write(text, snapshot, options, &names, process, said)
     })
 }
 

@@ -23,8 +23,8 @@ use std::time::Duration;
 /// What is held, what grew, or what was allocated, by stack. `{table}` prints the first ten rows, `{table:.3}` three.
 #[derive(Clone, Debug)]
 pub struct TopTable {
-    /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], to be bounded in
-    /// memory. None of those that have nothing of it.
+    /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], and as many as fit into
+    /// 32 MiB of names, to be bounded in memory. None of those that have nothing of it.
     pub rows: Vec<TopRow>,
     /// Distinct stacks, those included that are not in `rows`.
     pub stacks: usize,
@@ -94,8 +94,13 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
         ages: Ages::of(ages),
         frames: lines.frames(ids).cloned().collect(),
     };
+    let mut text_bytes = 0;
+    let has_room = |row: &TopRow| {
+        text_bytes += row.text_bytes();
+        text_bytes <= MAX_TEXT_BYTES
+    };
     TopTable {
-        rows: stacks.iter().take(MAX_ROWS).map(row).collect(),
+        rows: stacks.iter().take(MAX_ROWS).map(row).take_while(has_room).collect(),
         stacks: all,
         idle_stacks: all - stacks.len(),
         sample_type,
@@ -103,6 +108,13 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
         gross: stacks.iter().map(|(_, (totals, _))| sample_type.of(totals).abs()).sum(),
         duration: snapshot.duration,
         notes: notes(snapshot, names),
+    }
+}
+
+impl TopRow {
+    /// What its frames take in memory.
+    fn text_bytes(&self) -> usize {
+        self.frames.iter().map(|frame| size_of::<Frame>() + frame.function.len() + frame.file.len()).sum()
     }
 }
 
@@ -197,6 +209,9 @@ impl NamedStacks {
     }
 }
 
+/// Names that all rows hold together: the deepest stacks of ten functions inlined into each other at each place would take
+/// hundreds of megabytes.
+const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 /// Rows that a table keeps. Nobody reads more of them, and each holds the text of its whole stack.
 pub const MAX_ROWS: usize = 1000;
 

@@ -9,11 +9,11 @@
 //! Path: *read path*.
 
 use super::notes::notes;
-use super::stacks::{Location, Names, ShownStack};
+use super::stacks::{AddressMap, Location, Names, ShownStack};
 use super::{Frames, ProfileOptions};
 use alloc_profiler::{SizeTotals, Snapshot, Totals};
 use std::cmp::Ordering;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// Readers take no line of more than 64 KiB; a row holds 128 addresses at most, so only names can be too long.
 const MAX_NAME_BYTES: usize = 4096;
@@ -30,35 +30,42 @@ pub(crate) struct Process<'a> {
     pub(crate) max_rss_bytes: Option<u64>,
 }
 
-/// The text for `snapshot`, which must not be a difference: the format has no place for a negative total.
+/// Writes the text for `snapshot`, which must not be a difference: the format has no place for a negative total.
+///
+/// # Errors
+///
+/// Those of `text`, which may be full.
 pub(crate) fn write(
+    text: &mut impl Write,
     snapshot: &Snapshot,
     options: &ProfileOptions,
     names: &Names,
     process: Process<'_>,
     said: &[String],
-) -> String {
+) -> fmt::Result {
     let is_as_sampled = sizes(snapshot).all(|size| is_weighed_with(snapshot.sampling_interval, size));
     let interval = if is_as_sampled { snapshot.sampling_interval } else { 1 };
     let mut rows = rows(snapshot, interval, options.frames, names);
     rows.sort_by(Row::by_inuse_bytes);
-    let mut text = String::new();
-    header(&mut text, interval, &rows);
-    let comments = comments(&rows, names);
-    for (row, comment) in rows.iter().zip(&comments) {
-        row.write(&mut text, names);
-        text.push_str(comment);
-        text.push('\n');
+    header(text, interval, &rows)?;
+    let first_named = first_named(&rows, names, MAX_COMMENT_BYTES);
+    for (index, row) in rows.iter().enumerate() {
+        row.write(text, names)?;
+        if index >= first_named {
+            row.stack.locations().try_for_each(|location| frame(text, names, location))?;
+        } else {
+            text.write_str("#\t(names left out: the text is too long)\n")?;
+        }
+        text.write_char('\n')?;
     }
-    text.push_str("\n# Notes\n");
+    text.write_str("\n# Notes\n")?;
     for note in said.iter().chain(&notes(snapshot, names)) {
-        let _ = writeln!(text, "# {}", one_line(note));
+        writeln!(text, "# {}", one_line(note))?;
     }
-    memory(&mut text, snapshot, process.max_rss_bytes);
+    memory(text, snapshot, process.max_rss_bytes)?;
     // What follows this line is read as a memory map up to the end.
-    text.push_str("\nMAPPED_LIBRARIES:\n");
-    text.push_str(process.maps);
-    text
+    text.write_str("\nMAPPED_LIBRARIES:\n")?;
+    text.write_str(process.maps)
 }
 
 /// One stack in one size class.
@@ -101,13 +108,13 @@ impl Row<'_> {
     }
 
     /// `objects: bytes [objects: bytes] @ addresses`: return addresses, from which the reader takes one off.
-    fn write(&self, text: &mut String, names: &Names) {
+    fn write(&self, text: &mut impl Write, names: &Names) -> fmt::Result {
         let Row { inuse, alloc, stack, .. } = self;
-        let _ = write!(text, "{}: {} [{}: {}] @", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes);
+        write!(text, "{}: {} [{}: {}] @", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes)?;
         for address in stack.locations().filter_map(|location| names.return_address(location.place)) {
-            let _ = write!(text, " 0x{address:x}");
+            write!(text, " 0x{address:x}")?;
         }
-        text.push('\n');
+        text.write_char('\n')
     }
 }
 
@@ -149,7 +156,7 @@ fn rows<'a>(snapshot: &Snapshot, interval: u64, frames: Frames, names: &'a Names
         .collect()
 }
 
-fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
+fn header(text: &mut impl Write, interval: u64, rows: &[Row<'_>]) -> fmt::Result {
     let sum = |value: fn(&Row<'_>) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
     let inuse_objects = sum(|row| row.inuse.objects);
     let inuse_bytes = sum(|row| row.inuse.bytes);
@@ -161,49 +168,65 @@ fn header(text: &mut String, interval: u64, rows: &[Row<'_>]) {
     }
     // The reader halves it. Off counts as every allocation, whose numbers it leaves alone: the rows hold estimates.
     let twice_interval = interval.clamp(1, i64::MAX as u64 / 2) * 2;
-    let _ = writeln!(
+    writeln!(
         text,
         "heap profile: {inuse_objects}: {inuse_bytes} [{alloc_objects}: {alloc_bytes}] @ heap/{twice_interval}"
-    );
+    )
 }
 
-/// The comment for each of `rows`: its functions, by name. Names repeat for every row, and ten thousand deep stacks
-/// make hundreds of megabytes of them; so the heaviest rows, which are the last, get theirs first.
-fn comments(rows: &[Row<'_>], names: &Names) -> Vec<String> {
-    let mut bytes_left = MAX_COMMENT_BYTES;
-    let mut comments = vec![String::new(); rows.len()];
-    for (row, comment) in rows.iter().zip(&mut comments).rev() {
+/// The first of `rows` that has its functions in a comment, by name. Names repeat for every row, and ten thousand deep
+/// stacks make hundreds of megabytes of them; so the heaviest rows, which are the last, have theirs, until no bytes are
+/// left.
+fn first_named(rows: &[Row<'_>], names: &Names, mut bytes_left: usize) -> usize {
+    let mut lengths: AddressMap<Location, usize> = AddressMap::default();
+    let mut length_at = |location| {
+        *lengths.entry(location).or_insert_with(|| {
+            let mut length = Length(0);
+            // What only counts is never full.
+            let _ = frame(&mut length, names, location);
+            length.0
+        })
+    };
+    for (index, row) in rows.iter().enumerate().rev() {
         if bytes_left == 0 {
-            comment.push_str("#\t(names left out: the text is too long)\n");
-            continue;
+            return index + 1;
         }
-        for location in row.stack.locations() {
-            frame(comment, names, location);
-        }
-        bytes_left = bytes_left.saturating_sub(comment.len());
+        let bytes = row.stack.locations().map(&mut length_at).sum();
+        bytes_left = bytes_left.saturating_sub(bytes);
     }
-    comments
+    0
+}
+
+/// Counts the bytes that are written.
+struct Length(usize);
+
+impl Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
 }
 
 /// One comment line for each function at `location`.
-fn frame(text: &mut String, names: &Names, location: Location) {
+fn frame(text: &mut impl Write, names: &Names, location: Location) -> fmt::Result {
     let address = names.address(location.place);
     let lines = names.lines(location);
     if lines.is_empty() {
-        let _ = writeln!(text, "#\t0x{address:x}");
+        writeln!(text, "#\t0x{address:x}")?;
     }
     for line in lines {
         let function = one_line(&line.function.name);
-        let _ = write!(text, "#\t0x{address:x}\t{function}");
+        write!(text, "#\t0x{address:x}\t{function}")?;
         let offset = names.function_offset(location);
         if offset > 0 {
-            let _ = write!(text, "+0x{offset:x}");
+            write!(text, "+0x{offset:x}")?;
         }
         if !line.function.file.is_empty() {
-            let _ = write!(text, "\t{}:{}", one_line(&line.function.file), line.line);
+            write!(text, "\t{}:{}", one_line(&line.function.file), line.line)?;
         }
-        text.push('\n');
+        text.write_char('\n')?;
     }
+    Ok(())
 }
 
 /// `name`, cut to what fits into a line.
@@ -217,7 +240,7 @@ fn one_line(name: &str) -> String {
 
 /// What Go has in `runtime.MemStats`, under Go's names where they mean the same. Estimates, but for the last two:
 /// memory of the profiler's own and of the process.
-fn memory(text: &mut String, snapshot: &Snapshot, max_rss_bytes: Option<u64>) {
+fn memory(text: &mut impl Write, snapshot: &Snapshot, max_rss_bytes: Option<u64>) -> fmt::Result {
     let totals = snapshot.totals();
     let lines = [
         ("Alloc", totals.inuse_bytes),
@@ -228,13 +251,14 @@ fn memory(text: &mut String, snapshot: &Snapshot, max_rss_bytes: Option<u64>) {
         ("HeapObjects", totals.inuse_objects),
         ("BuckHashSys", snapshot.own_memory.mapped_bytes as f64),
     ];
-    text.push_str("\n# runtime.MemStats\n");
+    text.write_str("\n# runtime.MemStats\n")?;
     for (name, value) in lines {
-        let _ = writeln!(text, "# {name} = {}", value.round() as i64);
+        writeln!(text, "# {name} = {}", value.round() as i64)?;
     }
     if let Some(bytes) = max_rss_bytes {
-        let _ = writeln!(text, "# MaxRSS = {bytes}");
+        writeln!(text, "# MaxRSS = {bytes}")?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -285,7 +309,22 @@ mod tests {
     fn text_of(snapshot: &Snapshot, symbolize: Symbolize) -> String {
         let names = Names::of(snapshot, &Mappings::default(), symbolize);
         let process = Process { maps: "00-10 r-xp 0 00:00 1 /app\n", max_rss_bytes: Some(7) };
-        write(snapshot, &ProfileOptions { symbolize, ..ProfileOptions::default() }, &names, process, &[])
+        let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
+        let mut text = String::new();
+        write(&mut text, snapshot, &options, &names, process, &[]).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_heaviest_rows_have_names_if_not_all_can() {
+        let snapshot = snapshot(INTERVAL);
+        let names = Names::of(&snapshot, &Mappings::default(), Symbolize::None);
+        let mut rows = rows(&snapshot, INTERVAL, Frames::All, &names);
+        rows.sort_by(Row::by_inuse_bytes);
+        let first = |bytes| first_named(&rows, &names, bytes);
+        // Each of those with two frames takes 18 bytes.
+        assert_eq!((rows.len(), first(0), first(1), first(18), first(19)), (4, 4, 3, 3, 2));
+        assert_eq!(first(MAX_COMMENT_BYTES), 0);
     }
 
     #[test]

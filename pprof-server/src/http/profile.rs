@@ -17,8 +17,8 @@ use super::executor::sleep;
 use super::profile_request::{Format, Period, ProfileRequest};
 use super::refusal::Refusal;
 use crate::encode::{
-    NamedStacks, ProfileKind, ProfileOptions, SampleType, heap_folded, heap_profile, heap_profile_with,
-    heap_text_with, top_json, top_table,
+    NamedStacks, ProfileKind, ProfileOptions, SampleType, SizeLimit, heap_folded, heap_profile,
+    heap_profile_with, heap_text_within, top_json, top_table,
 };
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, collapsed};
 use crate::{process, suspects};
@@ -162,14 +162,19 @@ pub(super) fn encode(snapshot: Snapshot, wanted: &ProfileRequest) -> Result<Answ
         Some(age) => snapshot.older_than(age),
         None => snapshot,
     };
-    let options = &wanted.options;
+    // What is beyond the largest answer goes under `[other]`.
+    let message_bytes = wanted.options.limit.message_bytes.min(MAX_ANSWER_BYTES);
+    let options =
+        &ProfileOptions { limit: SizeLimit { message_bytes, ..wanted.options.limit }, ..wanted.options };
     let text = |text: String| bounded(text.len()).map(|()| answer::text(text));
     match wanted.format {
         Format::Pprof => {
             let profile = heap_profile_with(snapshot, options, &wanted.notes);
             bounded(profile.len()).map(|()| answer::profile(profile, disposition(wanted)))
         }
-        Format::Legacy => text(heap_text_with(snapshot, options, &wanted.notes)),
+        Format::Legacy => heap_text_within(MAX_ANSWER_BYTES, snapshot, options, &wanted.notes)
+            .map(answer::text)
+            .ok_or_else(too_large),
         Format::Table { rows } => text(format!("{:.rows$}", top_table(snapshot, options))),
         Format::Json { rows } => {
             let json = top_json(snapshot, options, rows);
@@ -197,18 +202,26 @@ fn disposition(wanted: &ProfileRequest) -> &'static str {
 }
 
 fn bounded(bytes: usize) -> Result<(), Refusal> {
-    if bytes <= MAX_ANSWER_BYTES {
-        return Ok(());
-    }
-    let text =
-        "the profile is larger than 64 MiB; lower the profiler's limits, or raise its sampling interval";
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text))
+    if bytes <= MAX_ANSWER_BYTES { Ok(()) } else { Err(too_large()) }
+}
+
+fn too_large() -> Refusal {
+    let text = "the profile is larger than 64 MiB, or than the memory there is; lower the profiler's limits, or raise its sampling interval";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::executor::Executor;
     use super::*;
+
+    #[test]
+    fn a_text_that_would_be_too_long_ends_while_it_is_written() {
+        let (snapshot, options) = (alloc_profiler::snapshot(), ProfileOptions::default());
+        let whole = heap_text_within(MAX_ANSWER_BYTES, &snapshot, &options, &[]).unwrap();
+        assert!(whole.contains("MAPPED_LIBRARIES:"));
+        assert_eq!(heap_text_within(whole.len() / 2, &snapshot, &options, &[]), None);
+    }
 
     #[test]
     fn a_delta_lasts_as_long_as_asked() {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use alloc_profiler::{AgeTotals, Snapshot, Totals};
 use method::{Cohort, Growth, Kind, MIN_RECORDS, Series, judge};
 
-use crate::encode::{Ages, Frame, NamedStacks, Time};
+use crate::encode::{Ages, Frame, MAX_ROWS, NamedStacks, Time};
 use crate::history::{History, OVERFLOW, Record, StackSums, sums};
 
 /// Records looked at: more of them say little more.
@@ -51,6 +51,7 @@ struct Suspect {
     ages: Option<Ages>,
     /// In use at each record.
     bytes: Vec<f64>,
+    /// Of the first [`MAX_ROWS`] suspects; of the others, none.
     frames: Vec<Frame>,
     stack_ids: Vec<u32>,
 }
@@ -58,15 +59,16 @@ struct Suspect {
 /// The stacks of `now`, which must have ages and is what `names` names, that grew in the last hour (or 60 periods).
 pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at: Instant) -> Report {
     alloc_profiler::unsampled(|| {
-        let groups = Groups { of_stack: names.groups(), count: now.stacks.len() };
+        let groups = Groups { of_stack: names.groups() };
+        let members = groups.members();
         let (times, series) = series(history, now, at, &groups);
         let mut suspects: Vec<(usize, Growth)> =
             series.iter().filter_map(|(group, series)| Some((*group, judge(series)?))).collect();
         suspects.sort_by(|(a_group, a), (b_group, b)| {
             b.kind.cmp(&a.kind).then(b.z.total_cmp(&a.z)).then(a_group.cmp(b_group))
         });
-        let suspects = suspects.into_iter().map(|(group, growth)| {
-            let members = groups.members(group);
+        let suspects = suspects.into_iter().enumerate().map(|(rank, (group, growth))| {
+            let members = &members[&group];
             let sizes = || members.iter().flat_map(|&index| &now.stacks[index].by_size);
             let mut totals = Totals::default();
             sizes().for_each(|size| totals += size.totals);
@@ -76,7 +78,8 @@ pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at:
                 totals,
                 ages: Ages::of(&ages),
                 bytes: series[&group].bytes.clone(),
-                frames: names.frames(members[0]),
+                // Nobody can ask for more rows, and the names of ten thousand stacks are a hundred megabytes.
+                frames: if rank < MAX_ROWS { names.frames(members[0]) } else { Vec::new() },
                 stack_ids: members.iter().map(|&index| now.stacks[index].id).collect(),
             }
         });
@@ -156,12 +159,16 @@ fn window(history: &History, at: Instant) -> impl Iterator<Item = &Record> {
 struct Groups {
     /// By index into the snapshot's stacks: the index of the first that is the same.
     of_stack: Vec<usize>,
-    count: usize,
 }
 
 impl Groups {
-    fn members(&self, group: usize) -> Vec<usize> {
-        (0..self.count).filter(|&index| self.of_stack[index] == group).collect()
+    /// The stacks of each group, by index.
+    fn members(&self) -> HashMap<usize, Vec<usize>> {
+        let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, &group) in self.of_stack.iter().enumerate() {
+            members.entry(group).or_default().push(index);
+        }
+        members
     }
 }
 

@@ -311,7 +311,7 @@ fn judged(mut snapshots: Vec<Snapshot>) -> Option<Growth> {
     for (minute, snapshot) in (0..).zip(&snapshots).skip(MINUTES as usize - 61) {
         history.record(snapshot, Memory::default(), at(minute));
     }
-    let groups = Groups { of_stack: vec![0], count: 1 };
+    let groups = Groups { of_stack: vec![0] };
     let (_, series) = series(&history, &now, at(MINUTES), &groups);
     series.get(&0).and_then(judge)
 }
