@@ -170,8 +170,8 @@ mod slow {
         // SAFETY: the caller's promise, passed on.
         let new_ptr = unsafe { inner.realloc(ptr, layout, new_size) };
         if new_ptr.is_null() {
-            if let Some(sample) = forgotten {
-                recorder::remember(&sample);
+            if let Some(taken) = forgotten {
+                recorder::remember(&taken);
             }
             return new_ptr;
         }

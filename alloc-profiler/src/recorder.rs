@@ -10,7 +10,7 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::live::{self, LiveSample, Lost, Place};
+use crate::live::{self, LiveSample, Lost, Place, Taken};
 use crate::sampler::Pause;
 use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::stacks::{self, Site};
@@ -73,20 +73,25 @@ pub(crate) extern "C" fn forget(address: usize) {
 #[cold]
 #[inline(never)]
 #[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
-pub(crate) extern "C" fn take(address: usize) -> Option<LiveSample> {
+pub(crate) extern "C" fn take(address: usize) -> Option<Taken> {
     live::take(address)
 }
 
 /// Puts back what [`take`] returned: the block was not freed after all.
 #[cold]
 #[inline(never)]
-pub(crate) extern "C" fn remember(sample: &LiveSample) {
-    insert(Place::of(sample.address), sample);
+pub(crate) extern "C" fn remember(taken: &Taken) {
+    count_lost(live::put_back(taken));
 }
 
 #[inline(always)]
 fn insert(place: Place, sample: &LiveSample) {
-    match place.insert(sample) {
+    count_lost(place.insert(sample));
+}
+
+#[inline(always)]
+fn count_lost(result: Result<(), Lost>) {
+    match result {
         Ok(()) => {}
         Err(Lost::Full) => drops::LIVE_FULL.raise(),
         Err(Lost::Busy) => drops::LIVE_BUSY.raise(),

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::{ptr, thread};
 
-use alloc_profiler::{SamplingAllocator, set_sampling_interval, snapshot};
+use alloc_profiler::{Dropped, SamplingAllocator, set_sampling_interval, size_class, snapshot, testing};
 
 use crate::harness::{Random, assert_consistent, isolated, pick, status_bytes};
 
@@ -313,5 +313,36 @@ fn zeroed_memory_stays_untouched() {
             assert!(after < before + (50 << 20), "{} bytes touched", after - before);
             assert_eq!(zeroed.len(), 8 << 30);
         }
+    });
+}
+
+/// D15: the record stays with the block, also where nobody can have the lock under which it would be put back.
+#[test]
+fn a_realloc_that_fails_while_a_lock_is_held_loses_nothing() {
+    isolated(1, || {
+        const BYTES: usize = 5000;
+        set_sampling_interval(1);
+        let layout = Layout::from_size_align(BYTES, 16).expect("valid");
+        let before = snapshot();
+        // SAFETY: the layout is not empty, and the block has it until it is freed, since `realloc` fails.
+        unsafe {
+            let block = REUSING.alloc(layout);
+            testing::with_locks_held(|| {
+                REUSING.inner().fails_every.store(1, Relaxed);
+                assert!(REUSING.realloc(block, layout, 2 * BYTES).is_null());
+                REUSING.inner().fails_every.store(0, Relaxed);
+            });
+            let growth = snapshot().since(&before);
+            let sizes = growth.stacks.iter().flat_map(|stack| &stack.by_size);
+            let of_block = sizes.filter(|size| size.size_class == size_class(BYTES));
+            assert_eq!(of_block.map(|size| size.totals.inuse_bytes).sum::<f64>(), BYTES as f64);
+            assert_eq!(growth.dropped, Dropped::default());
+            REUSING.dealloc(block, layout);
+        }
+        let left = snapshot().since(&before);
+        let sizes = left.stacks.iter().flat_map(|stack| &stack.by_size);
+        let of_block = sizes.filter(|size| size.size_class == size_class(BYTES));
+        assert_eq!(of_block.map(|size| size.totals.inuse_bytes).sum::<f64>(), 0.0);
+        assert_consistent(&left);
     });
 }

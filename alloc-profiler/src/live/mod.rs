@@ -8,19 +8,20 @@
 //! record of a block that it still owns. A late reader of a table that was replaced finds that its version is another.
 //!
 //! A lock that cannot be had in time costs a sample, never a stall: an insertion is dropped and counted, a
-//! removal is left in the shard's `pending` slots, or with those of all shards in `SPILT` when they are full, for the
-//! next owner of the lock to do first.
+//! removal is postponed: the next owner of the lock does it first.
 //!
 //! Path: *allocation path*, sampled blocks only; `copy_shard` is on the read path.
 
+mod postponed;
 mod table;
 
 use crate::control::Limits;
 use crate::fork::Alone;
 use crate::memory::{self, AtomicRef};
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*, fence};
 use crate::sync::{Guard, Patience, SpinLock};
 use crate::{drops, filter};
+use postponed::Postponed;
 use table::{EMPTY, Table, hash};
 pub(crate) use table::{LiveSample, home};
 
@@ -32,10 +33,6 @@ const TRIES: u32 = 3;
 
 static LIVE: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
 static LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
-/// Addresses whose removal had to wait and found no place with their shard: on a busy machine, a lock's owner may not
-/// run for as long as it takes another thread to free hundreds of blocks.
-static SPILT: [AtomicUsize; 1024] = [const { AtomicUsize::new(EMPTY) }; 1024];
-
 /// Why a sample could not be recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lost {
@@ -51,12 +48,7 @@ struct Shard {
     version: AtomicU64,
     table: AtomicRef<Table>,
     lock: SpinLock<Used>,
-    /// Whether there are any `pending`, or any of ours in `SPILT`.
-    has_pending: AtomicBool,
-    /// Whether there are any of ours in `SPILT`.
-    has_spilt: AtomicBool,
-    /// Addresses whose removal had to wait.
-    pending: [AtomicUsize; 8],
+    postponed: Postponed,
 }
 
 /// Of a shard's table. Under its lock, as is every change of the table.
@@ -71,32 +63,58 @@ struct Used {
 /// Removes the record of the block at `address`, if there is one. Call before the block is freed: afterwards the
 /// address may be another thread's.
 pub(crate) fn remove(address: usize) {
-    let _ = remove_with(address, |_, _| ());
+    let Some((shard, expected_slot)) = look(address) else { return };
+    match shard.lock.try_lock(Patience::Bounded) {
+        Some(mut used) => {
+            shard.remove_postponed(&mut used);
+            let _ = shard.remove(&mut used, address, expected_slot, |_, _| ());
+        }
+        None => {
+            let _ = shard.postponed.add(address);
+        }
+    }
 }
 
-/// As [`remove`], and returns the record.
-pub(crate) fn take(address: usize) -> Option<LiveSample> {
-    remove_with(address, Table::sample).flatten()
+/// The record of a block that may be freed, or not after all: see [`put_back`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Taken {
+    address: usize,
+    /// `None`: it could not be read.
+    pub(crate) sample: Option<LiveSample>,
+    /// It is to be removed by the next owner of the lock.
+    pub(crate) is_postponed: bool,
 }
 
-/// What `read` finds in the slot of `address`, which is empty afterwards.
+/// As [`remove`], and returns what [`put_back`] needs.
+pub(crate) fn take(address: usize) -> Option<Taken> {
+    let (shard, expected_slot) = look(address)?;
+    if let Some(mut used) = shard.lock.try_lock(Patience::Bounded) {
+        shard.remove_postponed(&mut used);
+        let sample = shard.remove(&mut used, address, expected_slot, Table::sample)?;
+        return Some(Taken { address, sample, is_postponed: false });
+    }
+    // If that is noted already, the record is of an earlier block, and ours has none.
+    let sample = shard.copy(address);
+    let is_postponed = !shard.postponed.contains(address) && shard.postponed.add(address);
+    is_postponed.then_some(Taken { address, sample, is_postponed })
+}
+
+/// Puts back what [`take`] returned: the block was not freed.
+pub(crate) fn put_back(taken: &Taken) -> Result<(), Lost> {
+    if taken.is_postponed && shard(taken.address).postponed.cancel(taken.address) {
+        return Ok(());
+    }
+    taken.sample.map_or(Err(Lost::Busy), |sample| Place::of(taken.address).insert(&sample))
+}
+
+/// Where the record of `address` must be, if there is one.
 #[inline(always)]
-fn remove_with<R>(address: usize, read: impl FnOnce(&Table, usize) -> R) -> Option<R> {
+fn look(address: usize) -> Option<(&'static Shard, usize)> {
     if filter::rules_out(address) {
         return None;
     }
     let shard = shard(address);
-    let expected_slot = shard.look(address)?;
-    match shard.lock.try_lock(Patience::Bounded) {
-        Some(mut used) => {
-            shard.remove_pending(&mut used);
-            shard.remove(&mut used, address, expected_slot, read)
-        }
-        None => {
-            shard.postpone_removal(address);
-            None
-        }
-    }
+    Some((shard, shard.look(address)?))
 }
 
 /// Where the record of a block is to go.
@@ -125,7 +143,7 @@ impl Place {
     /// Records the sampled block whose place it is. A record already there is replaced: its free was missed.
     pub(crate) fn insert(self, sample: &LiveSample) -> Result<(), Lost> {
         let mut used = self.shard.lock.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
-        self.shard.remove_pending(&mut used);
+        self.shard.remove_postponed(&mut used);
         self.shard.insert(&mut used, self.home, sample)
     }
 }
@@ -139,7 +157,7 @@ fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>, patience: &mut Patien
             *patience = Patience::Bounded;
             return copies.extend(shard.table.load().into_iter().flat_map(Table::samples));
         };
-        shard.remove_pending(&mut used);
+        shard.remove_postponed(&mut used);
         let free = copies.capacity().saturating_sub(copies.len());
         if free >= used.records {
             if let Some(table) = shard.table.load() {
@@ -170,12 +188,10 @@ pub(crate) fn begin_anew(alone: &Alone) {
         let mut used = shard.lock.seize(alone);
         shard.version.store(0, Relaxed);
         shard.table.store(None);
-        shard.pending.iter().for_each(|place| place.store(EMPTY, Relaxed));
-        shard.has_pending.store(false, Relaxed);
-        shard.has_spilt.store(false, Relaxed);
+        shard.postponed.begin_anew(alone);
         *used = Used::default();
     }
-    SPILT.iter().filter(|place| place.load(Relaxed) != EMPTY).for_each(|place| place.store(EMPTY, Relaxed));
+    postponed::begin_anew(alone);
     table::begin_anew(alone);
 }
 
@@ -209,9 +225,7 @@ impl Shard {
             version: AtomicU64::new(0),
             table: AtomicRef::none(),
             lock: SpinLock::new(Used { records: 0, slots: 0 }),
-            pending: [const { AtomicUsize::new(EMPTY) }; 8],
-            has_pending: AtomicBool::new(false),
-            has_spilt: AtomicBool::new(false),
+            postponed: Postponed::new(),
         }
     }
 
@@ -219,16 +233,22 @@ impl Shard {
     /// no lock.
     #[inline(always)]
     fn look(&self, address: usize) -> Option<usize> {
+        self.look_without_lock(|table| table.find(address)).unwrap_or(Some(0))
+    }
+
+    /// What `look` finds in a table that is not replaced meanwhile. `None`: it was, again and again.
+    #[inline(always)]
+    fn look_without_lock<R>(&self, look: impl Fn(&Table) -> Option<R>) -> Option<Option<R>> {
         for _ in 0..TRIES {
             let version = self.version.load(Acquire);
-            let slot = self.table.load().and_then(|table| table.find(address));
+            let found = self.table.load().and_then(&look);
             fence(Acquire);
             if version.is_multiple_of(2) && version == self.version.load(Relaxed) {
-                return slot;
+                return Some(found);
             }
             std::hint::spin_loop();
         }
-        Some(0)
+        None
     }
 
     fn insert(&self, used: &mut Guard<'_, Used>, home: usize, sample: &LiveSample) -> Result<(), Lost> {
@@ -313,45 +333,26 @@ impl Shard {
         Some(other)
     }
 
-    fn postpone_removal(&self, address: usize) {
-        let note = |place: &AtomicUsize| place.compare_exchange(EMPTY, address, AcqRel, Relaxed).is_ok();
-        if !self.pending.iter().any(note) {
-            if !SPILT.iter().any(note) {
-                return drops::MISSED_REMOVALS.raise();
-            }
-            self.has_spilt.swap(true, AcqRel);
-        }
-        // Not stored: who finds it raised would see the place of the one who raised it last, and perhaps no other.
-        self.has_pending.swap(true, AcqRel);
-    }
-
     #[inline(always)]
-    fn remove_pending(&self, used: &mut Guard<'_, Used>) {
-        if self.has_pending.load(Relaxed) {
-            self.remove_each_pending(used);
+    fn remove_postponed(&self, used: &mut Guard<'_, Used>) {
+        if self.postponed.may_be_some() {
+            self.remove_each_postponed(used);
         }
     }
 
     #[cold]
-    fn remove_each_pending(&self, used: &mut Guard<'_, Used>) {
-        // Before the slots are read: one filled meanwhile raises the flag again.
-        self.has_pending.swap(false, AcqRel);
-        for place in &self.pending {
-            if place.load(Relaxed) != EMPTY {
-                let address = place.swap(EMPTY, AcqRel);
+    fn remove_each_postponed(&self, used: &mut Guard<'_, Used>) {
+        self.postponed.take_each(
+            |address| std::ptr::eq(shard(address), self),
+            |address| {
                 let _ = self.remove(used, address, 0, |_, _| ());
-            }
-        }
-        // As above. Nobody but us, who have the lock, takes ours out.
-        if self.has_spilt.swap(false, AcqRel) {
-            for place in &SPILT {
-                let address = place.load(Acquire);
-                if address != EMPTY && std::ptr::eq(shard(address), self) {
-                    place.store(EMPTY, Release);
-                    let _ = self.remove(used, address, 0, |_, _| ());
-                }
-            }
-        }
+            },
+        );
+    }
+
+    /// A copy of the record of `address`, which the caller owns. Takes no lock; `None` too where that does not do.
+    fn copy(&self, address: usize) -> Option<LiveSample> {
+        self.look_without_lock(|table| table.sample(table.find(address)?)).flatten()
     }
 }
 
@@ -364,6 +365,11 @@ mod tests {
 
     fn insert(sample: &LiveSample) -> Result<(), Lost> {
         Place::of(sample.address).insert(sample)
+    }
+
+    /// What is out of the table already.
+    fn take_now(address: usize) -> Option<LiveSample> {
+        take(address).filter(|taken| !taken.is_postponed)?.sample
     }
 
     /// One test for the shared table, so that the two parts do not see each other's records.
@@ -386,7 +392,7 @@ mod tests {
                     filter::may_contain(address) && model.contains_key(&address),
                     model.contains_key(&address)
                 );
-                assert_eq!(take(address), model.remove(&address), "step {step}");
+                assert_eq!(take_now(address), model.remove(&address), "step {step}");
             }
         }
         let mut live = HashMap::new();
@@ -397,13 +403,39 @@ mod tests {
         // A removal that finds the lock held is done by the next one who has it, before anything else.
         let (&address, &sample) = model.iter().next().expect("some are left");
         let held = shard(address).lock.try_lock(Patience::Bounded).expect("free");
-        assert_eq!(take(address), None);
+        assert_eq!(take_now(address), None);
         assert_eq!(insert(&sample), Err(Lost::Busy));
         drop(held);
         assert_eq!(insert(&sample), Ok(()), "and not a duplicate, since the old record went first");
         assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
-        assert_eq!(take(address), Some(sample));
-        assert_eq!(take(address), None);
+        assert_eq!(take_now(address), Some(sample));
+        assert_eq!(take_now(address), None);
+
+        // A removal that was postponed is put off for good if the block stays; whoever had the lock may have done it.
+        assert_eq!(insert(&sample), Ok(()));
+        let of_shard = || {
+            let mut found = Vec::new();
+            for_each_shard(|samples| {
+                found.extend(samples.iter().filter(|live| live.address == address).copied())
+            });
+            found
+        };
+        for is_done_meanwhile in [false, true] {
+            let held = shard(address).lock.try_lock(Patience::Bounded).expect("free");
+            let taken = take(address).expect("it is there");
+            assert_eq!((taken.sample, taken.is_postponed), (Some(sample), true));
+            assert_eq!(take(address), None, "what is noted already is an earlier block's");
+            if is_done_meanwhile {
+                drop(held);
+                assert_eq!(of_shard(), []);
+                assert_eq!(put_back(&taken), Ok(()));
+            } else {
+                assert_eq!(put_back(&taken), Ok(()), "although nobody can have the lock");
+                drop(held);
+            }
+            assert_eq!(of_shard(), [sample]);
+        }
+        assert_eq!(take_now(address), Some(sample));
 
         // As many as a busy machine may make wait.
         let others =
@@ -413,11 +445,11 @@ mod tests {
             assert_eq!(insert(&LiveSample { address: other, ..sample }), Ok(()));
         }
         let held = shard(address).lock.try_lock(Patience::Bounded).expect("free");
-        others.iter().for_each(|&other| assert_eq!(take(other), None));
+        others.iter().for_each(|&other| assert_eq!(take_now(other), None));
         drop(held);
         assert_eq!(insert(&sample), Ok(()));
-        assert_eq!(take(address), Some(sample));
-        let left = others.iter().filter(|&&other| filter::may_contain(other) || take(other).is_some());
+        assert_eq!(take_now(address), Some(sample));
+        let left = others.iter().filter(|&&other| filter::may_contain(other) || take_now(other).is_some());
         assert_eq!((left.count(), drops::MISSED_REMOVALS.get()), (0, 0));
     }
 }
