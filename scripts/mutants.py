@@ -17,6 +17,7 @@ SERVER = "../../pprof-server/src"
 
 # Where a test is that is none of the hazards'.
 UNWINDERS = ["-p", "alloc-profiler", "--test", "unwinders_agree", "in_this_build"]
+ERRORS = ["-p", "workspace-tests", "--test", "errors_hold_the_truth"]
 SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_load"]
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
@@ -156,6 +157,10 @@ MUTANTS = [
      "caps::a_million_stacks"),
     ("B8 samples lost to a busy lock are not told", "recorder.rs", "Err(Lost::Busy) => drops::LIVE_BUSY.raise(),",
      "Err(Lost::Busy) => {}", "caps::a_lock_may_be_held_for_ever"),
+    ("D7 the error is that of chance alone", "variance.rs", "    weight * (weight - 1.0)\n", "    weight * weight\n", ERRORS),
+    ("D7 what lives on makes a change uncertain", "snapshot/totals.rs", "births.after_snapshot >= number", "true", ERRORS),
+    ("D7 what died is forgotten", "snapshot/totals.rs", "            born + rounded(before - survived, before)\n",
+     "            let _ = survived;\n            born + rounded(before * 0.0, before)\n", ERRORS),
     ("C1 any number of stacks", "stacks.rs", "(count < STACK_LIMIT.load(Relaxed))", "(count < usize::MAX)",
      "caps::a_million_stacks"),
     ("C2 one table for all", "live/mod.rs", "const SHARDS: usize = 256;", "const SHARDS: usize = 1;",
