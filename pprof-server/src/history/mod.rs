@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use alloc_profiler::Snapshot;
 
 use crate::process::Memory;
-pub(crate) use moment::{Missing, Moment};
+pub(crate) use moment::{Missing, Moment, Now};
 pub(crate) use packed::StackSums;
 pub(crate) use record::{OVERFLOW, Record, Summary, collapsed, sums};
 
@@ -165,7 +165,7 @@ impl History {
     }
 
     /// The record nearest to a moment.
-    pub(crate) fn find(&self, moment: &Moment, now: Instant) -> Result<&Record, Missing> {
+    pub(crate) fn find(&self, moment: &Moment, now: Now) -> Result<&Record, Missing> {
         moment.find(self, now)
     }
 }
@@ -270,9 +270,9 @@ mod tests {
         assert_eq!(history.mark("new", &then, NO_MEMORY, now, false), Err(MarkError::TooMany));
         let later = snapshot(&[(0, totals(5, 5))]);
         assert_eq!(history.mark("m03", &later, NO_MEMORY, now, true), Ok(()));
-        let found = history.find(&Moment::Mark("m03".into()), now).unwrap();
+        let found = history.find(&Moment::Mark("m03".into()), Now::by_clocks()).unwrap();
         assert_eq!(found.summary.totals.inuse_bytes, 5.0);
-        assert!(history.find(&Moment::Mark("m99".into()), now).is_err());
+        assert!(history.find(&Moment::Mark("m99".into()), Now::by_clocks()).is_err());
 
         let mut small = History::new(None, 100);
         assert_eq!(small.mark("a", &then, NO_MEMORY, now, false), Err(MarkError::NoRoom));

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
+use alloc_profiler::Snapshot;
+
 use super::{History, Record};
 
 /// Which moment.
@@ -12,8 +14,33 @@ use super::{History, Record};
 pub(crate) enum Moment {
     /// So long before now.
     Ago(Duration),
+    /// By the clock as it is set now.
     At(SystemTime),
     Mark(String),
+}
+
+/// This moment by both clocks. Order and time that has passed are by the one that nobody sets; times of day are told, and
+/// understood, as if the other had always gone as it is set now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) at: Instant,
+    pub(crate) time: SystemTime,
+}
+
+impl Now {
+    pub(crate) fn by_clocks() -> Now {
+        Now { at: Instant::now(), time: SystemTime::now() }
+    }
+
+    /// The moment of a snapshot.
+    pub(crate) fn of(snapshot: &Snapshot) -> Now {
+        Now { at: snapshot.taken_at_monotonic, time: snapshot.taken_at }
+    }
+
+    /// The time of day of a record.
+    pub(crate) fn time_of(self, record: &Record) -> SystemTime {
+        self.time.checked_sub(record.age(self.at)).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
 }
 
 /// No record is near a moment: what there is instead.
@@ -52,13 +79,11 @@ impl fmt::Display for Missing {
 }
 
 impl Moment {
-    pub(super) fn find<'h>(&self, history: &'h History, now: Instant) -> Result<&'h Record, Missing> {
+    pub(super) fn find<'h>(&self, history: &'h History, now: Now) -> Result<&'h Record, Missing> {
         match self {
-            Moment::Ago(time) => {
-                nearest(history, now, |record| distance(now.saturating_duration_since(record.at), *time))
-            }
+            Moment::Ago(time) => nearest(history, now, |record| distance(record.age(now.at), *time)),
             Moment::At(time) => nearest(history, now, |record| {
-                let taken_at = record.summary.taken_at;
+                let taken_at = now.time_of(record);
                 taken_at.duration_since(*time).unwrap_or_else(|earlier| earlier.duration())
             }),
             Moment::Mark(name) => history
@@ -75,11 +100,7 @@ fn distance(a: Duration, b: Duration) -> Duration {
 
 /// The record that is nearest, if it is near: within a period of it, or no further from it than its neighbours are from
 /// each other.
-fn nearest(
-    history: &History,
-    now: Instant,
-    distance: impl Fn(&Record) -> Duration,
-) -> Result<&Record, Missing> {
+fn nearest(history: &History, now: Now, distance: impl Fn(&Record) -> Duration) -> Result<&Record, Missing> {
     let period = history.period.ok_or(Missing::Off)?;
     let (first, last) = history.records.front().zip(history.records.back()).ok_or(Missing::Empty)?;
     let (index, nearest) = history
@@ -90,7 +111,7 @@ fn nearest(
         .ok_or(Missing::Empty)?;
     let is_at_an_end = index == 0 || index + 1 == history.records.len();
     if is_at_an_end && distance(nearest) > period {
-        let age = |record: &Record| now.saturating_duration_since(record.at);
+        let age = |record: &Record| record.age(now.at);
         return Err(Missing::Outside {
             records: history.records.len(),
             oldest: age(first),
@@ -111,7 +132,8 @@ mod tests {
         let mut history = History::new(Some(PERIOD), super::super::DEFAULT_LIMIT_BYTES);
         for &minute in minutes {
             let mut then = snapshot(&[(0, totals(minute, minute))]);
-            then.taken_at += PERIOD * minute as u32;
+            // Set anew all the time.
+            then.taken_at += PERIOD * (7919 * minute as u32 % 100);
             history.record(&then, crate::process::Memory::default(), start + PERIOD * minute as u32);
         }
         history
@@ -121,7 +143,7 @@ mod tests {
     fn the_nearest_record_is_found_and_none_that_is_far() {
         let start = Instant::now();
         let history = history(start, &[0, 1, 2, 3, 10, 11]);
-        let now = start + PERIOD * 11;
+        let now = Now { at: start + PERIOD * 11, time: SystemTime::UNIX_EPOCH + PERIOD * 11 };
         let minute =
             |moment: Moment| history.find(&moment, now).map(|record| record.summary.totals.inuse_bytes);
         for (seconds_ago, expected) in
@@ -139,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_empty_past_says_why() {
-        let now = Instant::now();
+        let now = Now::by_clocks();
         let find =
             |period| History::new(period, 1 << 20).find(&Moment::Ago(PERIOD), now).map(drop).unwrap_err();
         assert_eq!(find(None), Missing::Off);

@@ -6,7 +6,7 @@
 //! Path: *read path*.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloc_profiler::Snapshot;
 use hyper::StatusCode;
@@ -20,7 +20,7 @@ use crate::encode::{
     NamedStacks, ProfileKind, ProfileOptions, SampleType, SizeLimit, heap_folded, heap_profile,
     heap_profile_with, heap_text_within, top_json, top_table,
 };
-use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, collapsed};
+use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, collapsed};
 use crate::{process, suspects};
 
 /// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
@@ -80,13 +80,13 @@ impl Profiles {
     /// Adds what is now to the history.
     pub(super) fn record(&self) {
         let (now, memory) = (self.now(), process::memory());
-        self.history().record(&now, memory, Instant::now());
+        self.history().record(&now, memory, now.taken_at_monotonic);
     }
 
     /// Sets a mark at this moment.
     pub(super) fn mark(&self, name: &str, replaces: bool) -> Result<(), MarkError> {
         let (now, memory) = (self.now(), process::memory());
-        self.history().mark(name, &now, memory, Instant::now(), replaces)
+        self.history().mark(name, &now, memory, now.taken_at_monotonic, replaces)
     }
 
     /// The stacks that may leak.
@@ -94,7 +94,7 @@ impl Profiles {
         let now = self.source.take(true);
         // Looked up before the history is locked: the time line and the recorder wait for that lock.
         let names = NamedStacks::of(&now);
-        let report = suspects::report(&names, &self.history(), &now, Instant::now());
+        let report = suspects::report(&names, &self.history(), &now, now.taken_at_monotonic);
         match *format {
             Format::Table { rows } => Ok(answer::text(format!("{report:.rows$}"))),
             Format::Json { rows } => Ok(answer::json(report.json(rows))),
@@ -140,7 +140,7 @@ impl Profiles {
 
     /// The recorded snapshot nearest to `moment`.
     fn past(&self, moment: &Moment, now: &Snapshot) -> Result<Snapshot, Refusal> {
-        match self.history().find(moment, Instant::now()) {
+        match self.history().find(moment, Now::of(now)) {
             Ok(record) => Ok(record.restored(now)),
             Err(missing) => {
                 Err(Refusal { text: missing.to_string().into(), ..Refusal::new(StatusCode::NOT_FOUND, "") })
@@ -214,6 +214,7 @@ fn too_large() -> Refusal {
 mod tests {
     use super::super::executor::Executor;
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_text_that_would_be_too_long_ends_while_it_is_written() {

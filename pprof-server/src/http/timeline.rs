@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloc_profiler::{Dropped, OwnMemory, Snapshot};
 use serde::Serialize;
 
-use crate::history::{History, Summary};
+use crate::history::{History, Now, Record, Summary};
 use crate::{process, symbols};
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Moment {
-    /// Since 1970 UTC.
+    /// Since 1970 UTC, as if the clock had always gone as it is set now: in order, and as far from each other as they were.
     time_nanos: u64,
     inuse_space: i64,
     inuse_objects: i64,
@@ -78,10 +78,10 @@ struct Memory {
 }
 
 impl Moment {
-    fn of(summary: &Summary) -> Moment {
+    fn of(summary: &Summary, time: SystemTime) -> Moment {
         let totals = &summary.totals;
         Moment {
-            time_nanos: since_1970(summary.taken_at).as_nanos() as u64,
+            time_nanos: since_1970(time).as_nanos() as u64,
             inuse_space: totals.inuse_bytes.round() as i64,
             inuse_objects: totals.inuse_objects.round() as i64,
             alloc_space: totals.alloc_bytes.round() as i64,
@@ -108,16 +108,15 @@ pub(super) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
         no_stack,
     } = now.dropped;
     let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples } = now.own_memory;
+    let clocks = Now::of(now);
+    let of_record = |record: &Record| Moment::of(&record.summary, clocks.time_of(record));
     let document = Document {
         period_seconds: history.period().map_or(0, |period| period.as_secs()),
         held_bytes: history.held_bytes(),
         limit_bytes: history.limit_bytes(),
-        now: Moment::of(&Summary::of(now, process::memory())),
-        records: history.records().map(|record| Moment::of(&record.summary)).collect(),
-        marks: history
-            .marks()
-            .map(|(name, record)| Mark { name, moment: Moment::of(&record.summary) })
-            .collect(),
+        now: Moment::of(&Summary::of(now, process::memory()), now.taken_at),
+        records: history.records().map(of_record).collect(),
+        marks: history.marks().map(|(name, record)| Mark { name, moment: of_record(record) }).collect(),
         sampling_interval_bytes: now.sampling_interval,
         is_installed,
         dropped: Losses {
@@ -139,15 +138,15 @@ pub(super) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
 
 /// A line for each mark.
 pub(super) fn marks(history: &History) -> String {
+    let now = Now::by_clocks();
     let mut text = String::new();
     for (name, record) in history.marks() {
-        let taken_at = record.summary.taken_at;
-        let age = SystemTime::now().duration_since(taken_at).unwrap_or_default();
+        let age = record.age(now.at);
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
             "{name}  {}  ({} ago)",
-            humantime::format_rfc3339_seconds(taken_at),
+            humantime::format_rfc3339_seconds(now.time_of(record)),
             humantime::format_duration(Duration::from_secs(age.as_secs()))
         );
     }
@@ -181,7 +180,8 @@ mod tests {
         assert_eq!(document["marks"][0]["name"], json!("a"));
         assert_eq!(document["marks"][0]["alloc_space"], json!(40));
         assert_eq!(document["now"]["inuse_space"], json!(50));
-        assert!(marks(&history).starts_with("a  1970-01-01T00:00:00Z  ("));
+        let line = marks(&history);
+        assert!(line.starts_with("a  20") && line.ends_with("Z  (0s ago)\n"), "{line}");
         assert!(marks(&History::new(None, 0)).starts_with("no marks"));
     }
 }
