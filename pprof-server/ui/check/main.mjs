@@ -157,7 +157,7 @@ await step('the table sorts, opens a stack, and finds', async () => {
   await tab(page, 'Table');
   await page.getByRole('button', { name: 'Δ objects', exact: true }).click();
   assert.equal(await page.locator('th[aria-sort=descending]').textContent(), 'Δ objects ▼');
-  const values = await page.locator('table.stacks tbody tr td:nth-child(3)').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
+  const values = await page.locator('table.stacks tbody tr td:nth-child(4)').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
   assert.deepEqual(values, values.toSorted((a, b) => b - a));
   await page.getByRole('button', { name: 'Δ in use', exact: true }).click();
   await rows(page, 'stacks').first().getByRole('button').click();

@@ -264,6 +264,6 @@ function named(history: server.History, before: Moment | null, seconds: number |
 function inWordsOf({ before, after, profile }: Shown, isCaptured: boolean, view: View): string {
   const at = clock(after.seconds);
   if (isCaptured) return `What changed in the ${duration(profile.durationSeconds)} until ${at}.`;
-  if (before) return `What changed from ${clock(before.seconds)} to ${at}, ${duration(after.seconds - before.seconds)} later.`;
+  if (before) return `What changed from ${clock(before.seconds)} to ${at}, ${duration(profile.durationSeconds)} later.`;
   return `${view.to === null ? 'As of' : 'At'} ${at}.${view.to === null ? ' Refresh takes it anew.' : ''}`;
 }

@@ -35,6 +35,8 @@ export interface Line {
   readonly inuse: server.Figures | null;
   /** Between the two moments; of a snapshot, as `inuse`. */
   readonly change: server.Figures;
+  /** One standard error of each value of `change`; `null` if unknown. */
+  readonly errors: server.Errors | null;
   /** Of what is in use now; `null` if unknown. */
   readonly age: server.Age | null;
 }
@@ -54,7 +56,8 @@ export async function fetchView(
   ]);
   const table = growth ?? snapshot;
   return {
-    profile: before ? difference(before.profile, after.profile) : after.profile,
+    // The server knows how much time passed: the stamps of profiles are by a clock that may be set.
+    profile: before ? { ...difference(before.profile, after.profile), ...lastingAs(growth) } : after.profile,
     isDifference: before !== null,
     before: before && file('heap', before),
     after: file('heap', after),
@@ -62,6 +65,10 @@ export async function fetchView(
     rest: table.stacks > table.rows.length ? { stacks: table.stacks - table.rows.length, figures: table.other } : null,
     notes: [...after.profile.comments, ...table.notes.filter((note) => !after.profile.comments.includes(note))],
   };
+}
+
+function lastingAs(growth: server.Table | null): { durationSeconds?: number } {
+  return growth?.duration_nanos == null ? {} : { durationSeconds: growth.duration_nanos / 1e9 };
 }
 
 /** Waits so many seconds for what changes in them. */
@@ -92,7 +99,13 @@ export function lines(snapshot: server.Table, growth: server.Table | null): Line
   const at_end = new Map(snapshot.rows.map((row) => [key(row.stack), row]));
   return (growth ?? snapshot).rows.map((row) => {
     const same = at_end.get(key(row.stack));
-    return { stack: row.stack, inuse: same?.values ?? null, change: row.values, age: same?.age ?? null };
+    return {
+      stack: row.stack,
+      inuse: same?.values ?? null,
+      change: row.values,
+      errors: row.errors ?? null,
+      age: same?.age ?? null,
+    };
   });
 }
 
@@ -102,7 +115,7 @@ export function linesOf(profile: Profile, type: SampleType): Line[] {
     const [alloc_objects, alloc_space, inuse_objects, inuse_space] = values;
     const stack = frames.map(({ name, file, line, isInlined }) => ({ function: name, file, line, is_inlined: isInlined }));
     const change = { alloc_objects, alloc_space, inuse_objects, inuse_space, alloc_samples: NaN, inuse_samples: NaN };
-    return { stack, inuse: null, change, age: null };
+    return { stack, inuse: null, change, errors: null, age: null };
   });
   return rows.sort((a, b) => Math.abs(b.change[type]) - Math.abs(a.change[type]));
 }

@@ -126,6 +126,7 @@ function columnsOf(isDifference: boolean, isNarrow: boolean): ColumnDef<Line, un
   const place = { id: 'place', header: 'allocated by', accessorFn: (line: Line) => line.stack[0]?.function ?? '' };
   const numbers = [
     change('inuse_space', isDifference ? 'Δ in use' : 'in use'),
+    number('error', '± std err', ({ errors }) => errors?.inuse_space ?? NaN, (value) => format('inuse_space', value)),
     ...(isDifference
       ? [number('inuse', 'in use', ({ inuse }) => inuse?.inuse_space ?? NaN, (value) => format('inuse_space', value))]
       : []),
