@@ -17,9 +17,11 @@
 use std::alloc::{Layout, alloc, dealloc};
 use std::array;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use alloc_profiler::{
-    SamplingAllocator, Snapshot, Totals, set_sampling_interval, snapshot, testing, unsampled,
+    DEFAULT_SAMPLING_INTERVAL, SamplingAllocator, SizeTotals, Snapshot, Totals, set_sampling_interval,
+    snapshot, testing, unsampled,
 };
 
 #[global_allocator]
@@ -232,8 +234,66 @@ fn figures(
     ]
 }
 
+/// The interval is the process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn notes(snapshot: &Snapshot) -> String {
+    pprof_server::encode::top_table(snapshot, &Default::default()).notes.join("\n")
+}
+
+#[test]
+fn a_large_block_is_exact_at_any_interval() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    set_sampling_interval(DEFAULT_SAMPLING_INTERVAL);
+    let before = snapshot();
+    let block = allocate::<8>(64 << 20);
+    let now = snapshot();
+    let growth = now.since(&before);
+    drop(block);
+    let totals =
+        growth.stacks.iter().flat_map(|stack| &stack.by_size).find(|size| size.size_class == 64 << 20);
+    let totals = totals.expect("sampled with certainty").totals;
+    assert_eq!((totals.inuse_bytes, totals.inuse_samples), (67_108_864.0, 1));
+    assert_eq!(totals.inuse_bytes_standard_error(), Some(0.0));
+    // As the only one.
+    let alone = Snapshot {
+        overflow: vec![SizeTotals { totals, ..SizeTotals::default() }],
+        stacks: Vec::new(),
+        ..now
+    };
+    assert_eq!(alone.inuse_standard_error(), Some(0.0));
+    assert!(
+        notes(&alone).contains("in use: 64.0 MiB ± 0.0 %, from 1 sample taken with certainty"),
+        "{}",
+        notes(&alone)
+    );
+}
+
+#[test]
+fn a_profile_is_as_uncertain_after_a_change_of_the_interval() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    set_sampling_interval(DEFAULT_SAMPLING_INTERVAL);
+    testing::seed(1);
+    let kept: Vec<Block> = unsampled(|| Vec::with_capacity(1 << 20));
+    let kept = (0..200_000).fold(kept, |mut kept, _| {
+        kept.push(allocate::<1>(360));
+        kept
+    });
+    let sampled = snapshot();
+    let error = sampled.inuse_standard_error().expect("some 137 samples");
+    assert!((0.05..0.15).contains(&(error / sampled.totals().inuse_bytes)), "{error}");
+    for interval in [1, 0, 4096] {
+        set_sampling_interval(interval);
+        let now = snapshot();
+        assert_eq!(now.inuse_standard_error().map(f64::round), Some(error.round()), "{interval}");
+        assert!(!notes(&now).contains("every allocation recorded"), "{}", notes(&now));
+    }
+    drop(kept);
+}
+
 #[test]
 fn the_truth_is_within_the_errors_shown_as_often_as_they_say() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let kinds = kinds_by_address();
     let mut shares = [[Shares::default(); FIGURES.len()]; KINDS.len() + 1];
     for seed in 1..=streams() {

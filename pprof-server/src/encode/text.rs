@@ -340,6 +340,24 @@ mod tests {
         assert!(text.ends_with("# MaxRSS = 7\n\nMAPPED_LIBRARIES:\n00-10 r-xp 0 00:00 1 /app\n"), "{text}");
     }
 
+    /// The reader would scale them by the present interval.
+    #[test]
+    fn rows_of_another_interval_are_estimates() {
+        let (as_sampled, estimates) = (
+            text_of(&snapshot(INTERVAL), Symbolize::None),
+            text_of(&snapshot(64 * INTERVAL), Symbolize::None),
+        );
+        assert!(
+            as_sampled.contains(" @ heap/2048\n") && as_sampled.contains("\n7: 448 [14: 896] @"),
+            "{as_sampled}"
+        );
+        // 7 samples of 64 bytes stand for 115.5 blocks.
+        assert!(
+            estimates.contains(" @ heap/2\n") && estimates.contains("\n116: 7394 [231: 14789] @"),
+            "{estimates}"
+        );
+    }
+
     #[test]
     fn names_stand_in_comments() {
         let text = text_of(&snapshot(INTERVAL), Symbolize::Full);
