@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What an unsampled allocation costs, in instructions counted and in machine code read: no clock, so it may fail a
-# build. The bounds: tests/benchmarks/fast-path.txt. Linux on x86-64 alone; elsewhere it says so and passes.
+# Counts the instructions of an unsampled allocation and its free, and reads their machine code. It uses no clock, so it may
+# fail a build. tests/benchmarks/fast-path.txt has the bounds. It runs on Linux on x86-64; elsewhere it says so and passes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

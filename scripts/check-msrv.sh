@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# No dependency may need a newer Rust than we promise, and no code of ours may (clippy's incompatible_msrv,
-# denied in Cargo.toml). This checks the former, by what each package states.
+# Neither a dependency nor our own code may need a newer Rust than we promise. This script checks the dependencies, by what
+# each package states. Clippy checks our own code (incompatible_msrv, denied in Cargo.toml).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

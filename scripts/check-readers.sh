@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Readers of profiles beside Go's own tool, on profiles of the running demo: the standalone pprof of 2021, built from
-# Debian's source package, and speedscope in a browser. Not part of test.sh: it installs a browser. Debian, as root.
-# Results: docs/continuous-profiling.md.
+# Opens profiles of the running demo with readers other than Go's own tool: the standalone pprof of 2021, built from
+# Debian's source package, and speedscope in a browser. It is not part of test.sh, because it installs a browser. It needs
+# Debian, and root. docs/continuous-profiling.md has the results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "check-readers.sh: $*" >&2; exit 1; }

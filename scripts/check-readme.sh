@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Does what README.md says: runs the commands of its ```sh blocks, in order, in an empty folder, with the demo
-# running that they speak of. Fails at the first that fails, and at one that is not provided for here.
+# Runs the commands of README.md's ```sh blocks, in order, in an empty folder, while the demo that they speak of runs.
+# It fails at the first command that fails, and at one that is not provided for here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "check-readme.sh: $*" >&2; exit 1; }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The page at /debug/pprof/: builds it anew from its sources and lock file and compares with what is checked in, tests its
-# parts, and drives it in headless Chromium over the running demo. `--screenshots` also writes those of the documents.
-# Needs Node 20 and npm; fetches Chromium by apt where it is missing, and Go's pprof as test.sh does.
+# Checks the page at /debug/pprof/. It builds the page anew from its sources and lock file, compares the result with what is
+# checked in, tests its parts, and drives it in headless Chromium over the running demo. `--screenshots` also writes the
+# screenshots of the documents. It needs Node 20 and npm. It fetches Chromium by apt where that is missing, and Go's pprof as
+# test.sh does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "check-ui.sh: $*" >&2; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the first names cost in a program with 100 MB of debug information. Takes some minutes to build it, then
-# prints time and memory. Goals: 1 s, 64 MiB at the peak, 8 MiB more than before afterwards.
+# Measures what the first names cost in a program with 100 MB of debug information. It takes some minutes to build that
+# program, and then prints time and memory. The goals are 1 s, 64 MiB at the peak, and afterwards 8 MiB more than before.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What other platforms do about stacks, on this one: the platform's unwinder, as on all of Unix but x86-64 Linux with
-# glibc; then no stacks, as with musl and on Windows. Nowhere else is it known how much stack is left.
+# Runs tests on this platform with what other platforms do about stacks. First they use the platform's unwinder, as on all of
+# Unix except x86-64 Linux with glibc. Then they take no stacks, as with musl and on Windows. On those platforms it is not known
+# how much stack is left.
 #
-# Left out: what tells by stacks of our own unwinder, or by how much stack is left.
+# Tests that rely on stacks of our own unwinder, or on how much stack is left, are left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/elsewhere

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A new user's first five minutes: a clean clone, an axum app of their own, our dependency and our one line, then
-# curl, and go tool pprof, which must name the line that leaks. Fails if it takes longer than that, with everything
-# that the app depends on, unless `one_line_in_a_fresh_crate` has built that already.
+# Does what a new user does in the first five minutes: takes a clean clone and an axum app, adds our dependency and our one
+# line, and then uses curl and go tool pprof, which must name the line that leaks. It fails if that takes longer than five
+# minutes, including the build of everything that the app depends on, unless `one_line_in_a_fresh_crate` has built that already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "first-five-minutes.sh: $*" >&2; exit 1; }

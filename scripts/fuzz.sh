@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The fuzz targets: each for some seconds under libFuzzer with AddressSanitizer, which needs a nightly Rust and a C++
-# compiler. What it finds to be worth keeping goes to pprof-server/fuzz/corpus, and what fails to its artifacts.
-# Or bounded, on stable Rust, in CI: the seeds and some thousand mutations of them, the same each time.
+# Runs each fuzz target for some seconds under libFuzzer with AddressSanitizer, which needs a nightly Rust and a C++
+# compiler. Inputs that are worth keeping go to pprof-server/fuzz/corpus, and inputs that fail to its artifacts.
+# With --bounded it runs on stable Rust, in CI: the seeds and some thousand mutations of them, the same each time.
 #   scripts/fuzz.sh [seconds for each, 20] [target…]
 #   scripts/fuzz.sh --bounded [target…]
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The pure parts in Miri, which finds undefined behaviour that tests do not show: sampler, filter, live table, stacks'
-# rules, libraries, size classes; and the encoder's. Needs `rustup +nightly component add miri`.
+# Runs the tests of the pure parts in Miri, which finds undefined behaviour that tests do not show: sampler, filter, live
+# table, unwinding rules, libraries, size classes, and parts of the encoder. It needs `rustup +nightly component add miri`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The live table and the filter in every order of steps of some threads, by a model checker: tests/model.
+# Has a model checker run the live table and the filter in every order of steps of some threads: tests/model.
 #   scripts/model.sh [seconds for each order of beginning, 4]
 set -euo pipefail
 cd "$(dirname "$0")/.."

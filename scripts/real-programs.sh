@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The test suites of well-known crates, over our allocator at two intervals and without it: the same tests must pass.
-# Their sources are what cargo fetches; results are in target/real-programs. Arguments choose crates.
+# Runs the test suites of well-known crates, over our allocator at two intervals and without it. The same tests must pass.
+# Cargo fetches the sources; results are in target/real-programs. Arguments choose crates.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

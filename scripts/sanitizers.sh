@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# AddressSanitizer and ThreadSanitizer over what runs inside the program. Needs a nightly Rust.
+# Runs the code that works inside the program under AddressSanitizer and ThreadSanitizer. It needs a nightly Rust.
 #   scripts/sanitizers.sh [address] [thread]
 set -euo pipefail
 cd "$(dirname "$0")/.."

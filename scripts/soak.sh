@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Hours of a service in minutes, and what the profiler has grown by at the end: tests/soak.rs. Twice: then with profiling
-# off, to tell growth of the profiler's from the program's.
+# Runs hours of a service in minutes, and tells by how much the profiler has grown at the end: tests/soak.rs. A second run has
+# profiling off, to tell the growth of the profiler from the growth of the program.
 #   scripts/soak.sh [--minutes N, 5]
 set -euo pipefail
 cd "$(dirname "$0")/.."

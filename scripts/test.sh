@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: format, lints, documentation, all tests in debug and in release,
-# and what the documents promise. Needs Rust, Python with pip, Node (and Chromium, which root gets by apt) and 7 GB of disk;
-# installs the rest into this tree.
+# Checks everything that must hold before a change lands: format, lints, documentation, all tests in debug and in release,
+# and what the documents promise. It needs Rust, Python with pip, Node (and Chromium, which root gets by apt) and 7 GB of disk.
+# It installs the rest into this tree.
 #
 # Rust mangles names in two ways, `v0` by default since 1.97 and the old one before. What is built in debug is mangled as the
 # toolchain does by itself, and what is built in release by `v0`; so a toolchain before 1.97 tries both at no further cost.

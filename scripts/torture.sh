@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long versions of the hazard tests (docs/reliability.md), in release. Arguments choose tests.
+# Runs the long versions of the hazard tests (docs/reliability.md), in release. Arguments choose tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export TORTURE=1

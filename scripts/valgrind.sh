@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# memcheck over hazards that are small enough for it: debug builds, one process each. Needs valgrind.
+# Runs the hazards that are small enough for it under memcheck, as debug builds in one process each. It needs valgrind.
 #
-# Left out: hazards of fibers and signals' stacks, of which valgrind would have to be told (it calls any use of such a
-# stack wrong), those of libraries, which take minutes, and those that limit or measure memory, stack or time, which are
-# then valgrind's. What the system is asked on purpose is in valgrind.supp.
+# Three kinds of hazards are left out: those of fibers and signal stacks, which valgrind would have to be told about (it calls
+# any use of such a stack wrong); those of libraries, which take minutes; and those that limit or measure memory, stack or
+# time, which are then valgrind's. valgrind.supp has the one report that is intended.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "valgrind.sh: valgrind is missing: apt-get install valgrind" >&2; exit 2; }
