@@ -32,7 +32,9 @@ mod leak {
         let is_of_once = |&address: &usize| {
             let mut is_of_once = false;
             backtrace::resolve(address as *mut _, |symbol| {
-                is_of_once |= symbol.name().is_some_and(|name| name.to_string().contains("::Once::call"));
+                // By either mangling: `std::sync::once::Once::call_once`, `<std::sync::once::Once>::call_once`.
+                let name = symbol.name().map(|name| name.to_string().replace('>', ""));
+                is_of_once |= name.is_some_and(|name| name.contains("::Once::call"));
             });
             is_of_once
         };
