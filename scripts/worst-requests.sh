@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What requests cost at their worst: 10 000 of them from a seed, good ones, bad ones and those that cost most, by four clients
-# at the same time, to a program with 16 384 stacks of 45 frames and names of 8 and 71 KiB, whose address space is limited to
-# 900 MB. Fails if the program ends, or if an answer is longer than its bound. Prints for each endpoint the longest request
-# and answer and the longest time, and the program's memory. Takes some minutes.
+# Measures what requests cost at their worst. Four clients at the same time send 10 000 requests that follow from a seed: good
+# ones, bad ones, and those that cost most. The program that answers has 16 384 stacks of 45 frames and names of 8 and 71 KiB,
+# and its address space is limited to 900 MB. The script fails if the program ends, or if an answer is longer than its bound.
+# It prints for each endpoint the longest request and answer and the longest time, and the program's memory. It takes some minutes.
 #   scripts/worst-requests.sh [--requests N, 10000] [--seed N, 1]
 set -euo pipefail
 cd "$(dirname "$0")/.."
