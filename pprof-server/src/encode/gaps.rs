@@ -19,6 +19,8 @@ pub(crate) enum Lack {
     Line,
     /// The function has no name.
     Name,
+    /// The lines, and perhaps the name, were not looked up for want of time.
+    Time,
 }
 
 /// The file that an address is in.
@@ -70,7 +72,7 @@ impl Gaps {
             let mapping = mappings.index_of(address);
             let home = mapping.map_or(Home::Nowhere, |index| home(&list[index]));
             let is_code = place >= markers && address >= LOWEST_CODE;
-            Gap { lack: if is_code { lack(&resolved.lines) } else { Lack::Nothing }, home, mapping }
+            Gap { lack: if is_code { lack(resolved) } else { Lack::Nothing }, home, mapping }
         };
         Gaps {
             by_place: addresses.iter().zip(resolved).enumerate().map(gap).collect(),
@@ -94,8 +96,11 @@ impl Gaps {
 }
 
 /// What the function that was called lacks; those inlined into it come from the same information.
-fn lack(lines: &[SourceLine]) -> Lack {
-    let Some(SourceLine { function, .. }) = lines.last() else { return Lack::Name };
+fn lack(resolved: &ResolvedAddress) -> Lack {
+    if resolved.is_provisional {
+        return Lack::Time;
+    }
+    let Some(SourceLine { function, .. }) = resolved.lines.last() else { return Lack::Name };
     match (function.file.is_empty(), function.linkage_name.is_empty()) {
         (true, true) => Lack::Name,
         (true, false) if function.role == Role::User => Lack::Line,
@@ -140,8 +145,15 @@ mod tests {
             (vec![synthetic_line("app+0x10", Role::User)], Lack::Name),
             (Vec::new(), Lack::Name),
         ] {
-            assert_eq!(lack(&lines), expected, "{lines:?}");
+            let resolved = ResolvedAddress { lines: lines.into(), ..ResolvedAddress::default() };
+            assert_eq!(lack(&resolved), expected, "{resolved:?}");
         }
+        let for_now = ResolvedAddress {
+            lines: [line("f", "", Role::User)].into(),
+            is_provisional: true,
+            ..ResolvedAddress::default()
+        };
+        assert_eq!(lack(&for_now), Lack::Time);
     }
 
     #[test]

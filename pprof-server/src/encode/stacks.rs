@@ -135,7 +135,7 @@ impl Names {
     pub(crate) fn fixed(snapshot: &Snapshot, lines: impl Fn(u64) -> Box<[SourceLine]>) -> Names {
         let mut names = Names::unnamed(snapshot, &Mappings::default());
         for &address in &names.addresses[MARKERS.len()..] {
-            let resolved = ResolvedAddress { lines: lines(address), function_offset: 0 };
+            let resolved = ResolvedAddress { lines: lines(address), ..ResolvedAddress::default() };
             names.resolved.push(Arc::new(resolved));
         }
         names
@@ -145,7 +145,7 @@ impl Names {
         let marker = |marker: Marker| {
             Arc::new(ResolvedAddress {
                 lines: [synthetic_line(marker.name, marker.role)].into(),
-                function_offset: 0,
+                ..ResolvedAddress::default()
             })
         };
         let depth = |trace: &StackTrace| trace.return_addresses.len() + 1;

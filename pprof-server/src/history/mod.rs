@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use alloc_profiler::Snapshot;
 
+use crate::encode::Bytes;
 use crate::process::Memory;
 pub(crate) use moment::{Missing, Moment, Now};
 pub(crate) use packed::StackSums;
@@ -48,6 +49,8 @@ pub(crate) struct History {
     records: VecDeque<Record>,
     /// By name.
     marks: Vec<(String, Record)>,
+    /// Records that would still be there if there were room.
+    crowded_out: u64,
 }
 
 /// Why a mark was not set.
@@ -61,7 +64,7 @@ pub(crate) enum MarkError {
 
 impl History {
     pub(crate) fn new(period: Option<Duration>, limit_bytes: usize) -> History {
-        History { period, limit_bytes, records: VecDeque::new(), marks: Vec::new() }
+        History { period, limit_bytes, records: VecDeque::new(), marks: Vec::new(), crowded_out: 0 }
     }
 
     pub(crate) fn period(&self) -> Option<Duration> {
@@ -161,7 +164,21 @@ impl History {
             let least = inner.min_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or(0);
             let Some(record) = self.records.remove(least) else { return };
             held -= record.bytes();
+            self.crowded_out += 1;
         }
+    }
+
+    /// That the past has fewer moments than it could, for want of room, and what to do about it.
+    pub(crate) fn crowded_out(&self) -> Option<String> {
+        (self.crowded_out > 0).then(|| {
+            format!(
+                "the past is full ({} of at most {}), so moments of it were let go before their time: {}; a longer \
+                 PPROF_RECORD, such as 10m, makes it reach further",
+                Bytes(self.held_bytes() as f64),
+                Bytes(self.limit_bytes as f64),
+                self.crowded_out
+            )
+        })
     }
 
     /// The record nearest to a moment.
@@ -250,6 +267,10 @@ mod tests {
         }
         let ages = ages(&history, start + PERIOD * 59);
         assert!(ages.len() >= 9 && ages[0] == 59 && *ages.last().unwrap() == 0, "{ages:?}");
+        assert!(
+            history.crowded_out().unwrap().contains(&format!("time: {};", 60 - ages.len())),
+            "{history:?}"
+        );
         // Denser near now.
         assert!(ages[0] - ages[1] > ages[ages.len() - 2], "{ages:?}");
 

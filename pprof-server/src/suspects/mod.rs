@@ -116,6 +116,7 @@ fn notes(
         )),
         Some(_) => {}
     }
+    notes.extend(history.crowded_out());
     if suspects.iter().any(|suspect| suspect.growth.kind == Kind::Leak) {
         notes.push(
             "what fills steadily looks like a leak until it is full: look again when the history is longer"

@@ -40,6 +40,8 @@ pub(crate) struct ResolvedAddress {
     pub(crate) lines: Box<[SourceLine]>,
     /// Bytes from the start of the outermost function to the address; 0 if unknown.
     pub(crate) function_offset: u64,
+    /// True if time alone was lacking to find out its lines.
+    pub(crate) is_provisional: bool,
 }
 
 /// One function at an address, and the line in it.
@@ -127,7 +129,7 @@ pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<Res
     let mut without_places = |address: Arc<ResolvedAddress>| {
         let lines =
             address.lines.iter().map(|line| SourceLine { function: without_file(&line.function), line: 0 });
-        Arc::new(ResolvedAddress { lines: lines.collect(), function_offset: address.function_offset })
+        Arc::new(ResolvedAddress { lines: lines.collect(), ..ResolvedAddress::clone(&address) })
     };
     resolved.into_iter().map(&mut without_places).collect()
 }
@@ -171,7 +173,7 @@ pub(crate) fn synthetic_line(name: &str, role: Role) -> SourceLine {
 }
 
 fn synthetic(cache: &mut Cache, name: &str) -> ResolvedAddress {
-    ResolvedAddress { lines: [source_line(cache, name, "", "", 0)].into(), function_offset: 0 }
+    ResolvedAddress { lines: [source_line(cache, name, "", "", 0)].into(), ..ResolvedAddress::default() }
 }
 
 /// Addresses of one file that are not in the cache.
@@ -214,7 +216,8 @@ fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_
     if found.functions.is_empty() {
         let Some(symbol) = symbol else { return synthetic(cache, &missing_name()) };
         let line = source_line(cache, symbol.name, symbol.linkage_name, "", 0);
-        return ResolvedAddress { lines: [line].into(), function_offset };
+        let is_provisional = found.is_provisional;
+        return ResolvedAddress { lines: [line].into(), function_offset, is_provisional };
     }
     let outermost = found.functions.len() - 1;
     let mut lines = Vec::with_capacity(found.functions.len());
@@ -233,7 +236,7 @@ fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_
         };
         lines.push(source_line(cache, name, linkage_name, file, line));
     }
-    ResolvedAddress { lines: lines.into(), function_offset }
+    ResolvedAddress { lines: lines.into(), function_offset, is_provisional: found.is_provisional }
 }
 
 fn source_line(cache: &mut Cache, name: &str, linkage_name: &str, file: &str, line: u32) -> SourceLine {

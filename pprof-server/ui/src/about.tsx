@@ -4,21 +4,8 @@ import type { ComponentChildren } from 'preact';
 import type { History } from './server';
 import { bytes, count, duration, percent } from './units';
 
-const DROPPED: Record<keyof History['dropped'], string> = {
-  stacks_full: 'counted as overflow: too many stacks',
-  live_full: 'missing from what is in use: too many live samples',
-  live_busy: 'missing from what is in use: table busy',
-  missed_removals: 'possibly still counted after they were freed',
-  low_stack: 'without a stack: too little of the thread’s own was left',
-  truncated_stacks: 'with a stack too deep to keep whole',
-  cut_stacks: 'with a stack that ends early: code without unwind tables',
-  no_stack: 'without a stack: none could be taken',
-};
-
 export function About({ history, notes }: { history: History; notes: readonly string[] }) {
   const { own_memory: own, sampling_interval_bytes: interval, records, now } = history;
-  const reasons = Object.keys(DROPPED) as (keyof History['dropped'])[];
-  const dropped = reasons.filter((reason) => history.dropped[reason] > 0);
   return (
     <div class="about">
       <dl>
@@ -40,11 +27,6 @@ export function About({ history, notes }: { history: History; notes: readonly st
           {now.inuse_space_error_bytes !== null &&
             `, so that ${bytes(now.inuse_space)} are ± ${bytes(now.inuse_space_error_bytes)} (one standard error)`}
           ; {count(own.live_samples)} held on {count(own.stacks)} stacks.
-        </Item>
-        <Item title="Dropped">
-          {dropped.length === 0
-            ? 'None.'
-            : dropped.map((reason) => `${count(history.dropped[reason])} ${DROPPED[reason]}`).join('; ') + '.'}
         </Item>
         <Item title="Symbols">
           {history.symbols === 'full' ? 'Functions, files, lines and inlined functions.' : history.symbols}

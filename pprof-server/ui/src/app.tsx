@@ -16,6 +16,7 @@ import { Flame } from './flame';
 import { FunctionTable } from './functions';
 import { hide, PLUMBING } from './hide';
 import { useKeys } from './keys';
+import { Losses } from './notes';
 import { inWords, usePoll } from './poll';
 import { SAMPLE_TYPES, format } from './sample_type';
 import * as server from './server';
@@ -59,7 +60,7 @@ export function App() {
 
   const shown = fetched?.shown ?? null;
   // All stacks have rows, mostly; else other ones are the largest in another value.
-  const typeOfRows = shown?.rest ? view.type : null;
+  const typeOfRows = shown && (shown.rest || shown.idleStacks > 0) ? view.type : null;
   const wanted = JSON.stringify([view.from, view.to, typeOfRows, view.hidesStd, turn]);
   // Told by comparison, so that no moment is called done before its profile is there.
   const isLoading = fetched?.wanted !== wanted && failed?.wanted !== wanted;
@@ -196,9 +197,11 @@ export function App() {
               {error}
             </p>
           )}
+          <Losses notes={current?.notes ?? []} />
           {tab === 'suspects' && (
             <Suspects
               leaks={leaks.value}
+              told={current?.notes ?? []}
               isKnown={!isRecorded || leaks.value !== null}
               hidesStd={view.hidesStd}
               onShow={({ stack }, tab) => {

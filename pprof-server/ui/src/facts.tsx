@@ -13,7 +13,7 @@ export function Facts({ history }: { history: History }) {
     <dl class="facts">
       <Fact
         title="In use"
-        value={bytes(now.inuse_space)}
+        value={history.is_installed ? bytes(now.inuse_space) : 'unknown'}
         note={
           now.inuse_space_error_bytes === null
             ? 'no samples'
@@ -29,7 +29,7 @@ export function Facts({ history }: { history: History }) {
       />
       <Fact
         title="Limit"
-        value={now.memory_limit_bytes === null ? 'none' : bytes(now.memory_limit_bytes)}
+        value={now.memory_limit_bytes === null ? 'none known' : bytes(now.memory_limit_bytes)}
         note={
           now.memory_limit_bytes !== null && now.rss_bytes !== null
             ? `resident: ${percent(now.rss_bytes, now.memory_limit_bytes)}`

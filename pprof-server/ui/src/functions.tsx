@@ -10,6 +10,7 @@ import { functions, matches, placesOf, weight, type FunctionTotals, type Node } 
 import { count, percent } from './units';
 
 const FIRST_ROWS = 100;
+const MORE_ROWS = 500;
 const COLUMNS = [
   ['flat', 'itself'],
   ['cum', 'with callees'],
@@ -26,7 +27,7 @@ interface Props {
 
 export function FunctionTable({ root, type, isDifference, search, onFind }: Props) {
   const [order, setOrder] = useState<'flat' | 'cum'>('cum');
-  const [isWhole, setWhole] = useState(false);
+  const [most, setMost] = useState(FIRST_ROWS);
   const all = useMemo(() => functions(root), [root]);
   const rows = useMemo(() => {
     const isMatch = search ? matches(search) : () => true;
@@ -58,7 +59,7 @@ export function FunctionTable({ root, type, isDifference, search, onFind }: Prop
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, isWhole ? undefined : FIRST_ROWS).map((row) => (
+            {rows.slice(0, most).map((row) => (
               <tr key={row.name} data-function={row.name}>
                 {cell(row, 'flat')}
                 {cell(row, 'cum')}
@@ -80,9 +81,9 @@ export function FunctionTable({ root, type, isDifference, search, onFind }: Prop
         </table>
       </div>
       {rows.length === 0 && <p class="empty">{search ? `No function is called “${search}”.` : 'Nothing to show.'}</p>}
-      {!isWhole && rows.length > FIRST_ROWS && (
-        <button type="button" class="all-rows" onClick={() => setWhole(true)}>
-          Show all {count(rows.length)} functions
+      {rows.length > most && (
+        <button type="button" class="more-rows" onClick={() => setMost(most + MORE_ROWS)}>
+          Show {count(Math.min(MORE_ROWS, rows.length - most))} more of {count(rows.length)} functions
         </button>
       )}
     </>

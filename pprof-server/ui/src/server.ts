@@ -75,7 +75,10 @@ export interface Row {
 export interface Table {
   time_nanos: number;
   duration_nanos: number | null;
+  /** All there are. */
   stacks: number;
+  /** Those with nothing of the value that rows are ordered by; they have no row. */
+  idle_stacks: number;
   total: Figures;
   total_errors: Errors;
   rows: Row[];

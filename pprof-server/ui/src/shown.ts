@@ -3,6 +3,7 @@
 // Called when the view's moments change, and when the user asks for it again. Profiles are those files that the user
 // downloads; the table comes from the server, which alone knows samples and ages.
 
+import { merged } from './notes';
 import { difference, type Profile } from './profile';
 import type { SampleType } from './sample_type';
 import * as server from './server';
@@ -16,8 +17,10 @@ export interface Shown {
   readonly after: File;
   /** `null` where the server was not asked for one. */
   readonly rows: readonly Line[] | null;
-  /** Stacks that have no row. */
+  /** Stacks that have no row although they have something to show. */
   readonly rest: { readonly stacks: number; readonly figures: server.Figures } | null;
+  /** Stacks that have no row because they have nothing of the value that was asked for. */
+  readonly idleStacks: number;
   readonly notes: readonly string[];
 }
 
@@ -55,6 +58,7 @@ export async function fetchView(
     from === null ? null : server.table({ ...wanted, since: from }, type, signal),
   ]);
   const table = growth ?? snapshot;
+  const others = table.stacks - table.idle_stacks - table.rows.length;
   return {
     // The server knows how much time passed: the stamps of profiles are by a clock that may be set.
     profile: before ? { ...difference(before.profile, after.profile), ...lastingAs(growth) } : after.profile,
@@ -62,8 +66,9 @@ export async function fetchView(
     before: before && file('heap', before),
     after: file('heap', after),
     rows: lines(snapshot, growth),
-    rest: table.stacks > table.rows.length ? { stacks: table.stacks - table.rows.length, figures: table.other } : null,
-    notes: [...after.profile.comments, ...table.notes.filter((note) => !after.profile.comments.includes(note))],
+    rest: others > 0 ? { stacks: others, figures: table.other } : null,
+    idleStacks: table.idle_stacks,
+    notes: merged(table.notes, after.profile.comments),
   };
 }
 
@@ -86,6 +91,7 @@ export async function capture(
     after: file('heap-delta', fetched),
     rows: linesOf(fetched.profile, type),
     rest: null,
+    idleStacks: 0,
     notes: fetched.profile.comments,
   };
 }

@@ -1,6 +1,7 @@
 // What the server suspects: stacks that grow, the surest first.
 
 import { Frames } from './frames';
+import { others } from './notes';
 import type { Leaks, Suspect } from './server';
 import { bytes, count, duration, signed } from './units';
 
@@ -16,13 +17,15 @@ const CALLERS = 2;
 
 interface Props {
   readonly leaks: Leaks | null;
+  /** Notes that stand above. */
+  readonly told: readonly string[];
   readonly isKnown: boolean;
   readonly hidesStd: boolean;
   /** Shows the stack elsewhere. */
   readonly onShow: (suspect: Suspect, tab: 'flame' | 'table') => void;
 }
 
-export function Suspects({ leaks, isKnown, hidesStd, onShow }: Props) {
+export function Suspects({ leaks, told, isKnown, hidesStd, onShow }: Props) {
   if (!isKnown) return <p class="empty">Asking…</p>;
   if (!leaks) return <p class="empty">This program looks for no suspects: nothing is recorded.</p>;
   return (
@@ -38,7 +41,7 @@ export function Suspects({ leaks, isKnown, hidesStd, onShow }: Props) {
           <Card key={index} suspect={suspect} hidesStd={hidesStd} onShow={onShow} />
         ))}
       </ol>
-      {leaks.notes.map((note) => (
+      {others(leaks.notes, told).map((note) => (
         <p class="note" key={note}>
           {note}
         </p>

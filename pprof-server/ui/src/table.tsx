@@ -18,8 +18,9 @@ import type { Line, Shown } from './shown';
 import { placeOf } from './tree';
 import { count, duration } from './units';
 
-/** More rows are behind a button, so that the page stays quick. */
+/** More rows are behind a button, a step at a time, so that the page stays quick whatever there is. */
 const FIRST_ROWS = 50;
+const MORE_ROWS = 500;
 
 interface Props {
   readonly shown: Shown;
@@ -32,11 +33,14 @@ export function StackTable({ shown, type, search, hidesStd }: Props) {
   const { isDifference } = shown;
   const [sorting, setSorting] = useState<SortingState>([{ id: type, desc: true }]);
   const [opened, setOpened] = useState<ReadonlySet<Line>>(new Set());
-  const [isWhole, setWhole] = useState(false);
-  const lines = shown.rows ?? [];
+  const [most, setMost] = useState(FIRST_ROWS);
+  const all = shown.rows ?? [];
+  // What was freed again does not stand between the rows of what is in use.
+  const lines = useMemo(() => all.filter((line) => line.change[type] !== 0), [all, type]);
+  const idle = shown.idleStacks + all.length - lines.length;
   const isNarrow = useMedia('(max-width: 480px)');
   const columns = useMemo(() => columnsOf(isDifference, isNarrow), [isDifference, isNarrow]);
-  const table = useTable(lines as Line[], columns, sorting, setSorting, search);
+  const table = useTable(lines, columns, sorting, setSorting, search);
   const rows = table.getRowModel().rows;
   const toggle = (line: Line) => {
     const next = new Set(opened);
@@ -68,7 +72,7 @@ export function StackTable({ shown, type, search, hidesStd }: Props) {
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, isWhole ? undefined : FIRST_ROWS).map(({ original: line, getVisibleCells }) => {
+            {rows.slice(0, most).map(({ original: line, getVisibleCells }) => {
               const isOpen = opened.has(line);
               return (
                 <tr key={line} class={isOpen ? 'is-open' : ''}>
@@ -93,9 +97,9 @@ export function StackTable({ shown, type, search, hidesStd }: Props) {
         </table>
       </div>
       {rows.length === 0 && <p class="empty">{search ? `No stack has “${search}” on it.` : 'Nothing to show.'}</p>}
-      {!isWhole && rows.length > FIRST_ROWS && (
-        <button type="button" onClick={() => setWhole(true)}>
-          Show all {count(rows.length)} rows
+      {rows.length > most && (
+        <button type="button" class="more-rows" onClick={() => setMost(most + MORE_ROWS)}>
+          Show {count(Math.min(MORE_ROWS, rows.length - most))} more of {count(rows.length)} rows
         </button>
       )}
       {shown.rest && (
@@ -103,8 +107,19 @@ export function StackTable({ shown, type, search, hidesStd }: Props) {
           {count(shown.rest.stacks)} stacks more have no row: {format(type, shown.rest.figures[type], isDifference)}.
         </p>
       )}
+      {idle > 0 && (
+        <p class="note">
+          {count(idle)} {idle === 1 ? 'stack' : 'stacks'} {idleWords(type, isDifference)}.
+        </p>
+      )}
     </>
   );
+}
+
+/** What is said of stacks that have nothing of `type`. */
+function idleWords(type: SampleType, isDifference: boolean): string {
+  if (type.startsWith('alloc')) return isDifference ? 'on which nothing was allocated meanwhile' : 'on which nothing was allocated';
+  return isDifference ? 'with as much in use as before' : 'with nothing in use';
 }
 
 declare module '@tanstack/table-core' {

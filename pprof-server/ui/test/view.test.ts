@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { command } from '../src/command';
 import { crateOf, shortName, shortPlace } from '../src/names';
+import { losses, merged, others } from '../src/notes';
 import type { Figures, Row, Table } from '../src/server';
 import { lines } from '../src/shown';
 import { bytes, count, duration, percent, signed, stamp } from '../src/units';
@@ -63,7 +64,7 @@ test('rows of a difference know what their stacks hold at its end', () => {
     ...(age !== undefined && { age }),
   });
   const table = (rows: Row[]): Table => ({
-    time_nanos: 0, duration_nanos: null, stacks: rows.length, total: figures(0), rows, other: figures(0), notes: [],
+    time_nanos: 0, duration_nanos: null, stacks: rows.length, idle_stacks: 0, total: figures(0), rows, other: figures(0), notes: [],
   });
   const age = { median_seconds: 4, max_seconds: 9 };
   const snapshot = table([row('a', 100, age), row('b', 50, null)]);
@@ -114,4 +115,18 @@ test('colours go by the crate whose function or type it is', () => {
   ]) {
     assert.equal(crateOf(name!), crate);
   }
+});
+
+test('notes are told once, and what is missing is told apart from what is there', () => {
+  const missing = 'functions only: no lines. This concerns 100.0 % of what is in use (27 samples)';
+  const table = ['in use: 64.4 MiB ± 9.0 %, from 123 samples', missing, 'profiler memory: 128 KiB of at most 64.0 MiB'];
+  const comments = [
+    'in use: 64.9 MiB ± 9.1 %, from 1 sample',
+    'functions only: no lines. This concerns 99.8 % of what is in use (1 sample)',
+    'profile: samples merged under [other] for want of room: 7',
+    'profiler memory: 1.00 MiB of at most 64.0 MiB',
+  ];
+  assert.deepEqual(merged(table, comments), [...table, comments[2]]);
+  assert.deepEqual(losses(merged(table, comments)), [missing, comments[2]]);
+  assert.deepEqual(others(['too early to tell: 2 of 7', missing], table), ['too early to tell: 2 of 7']);
 });

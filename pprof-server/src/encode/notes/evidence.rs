@@ -90,6 +90,8 @@ pub(super) struct Evidence {
     pub(super) unknown_libraries: Extent,
     /// Stacks with an address in no file.
     pub(super) nowhere: Extent,
+    /// Stacks with an address that there was no time to look up.
+    pub(super) out_of_time: Extent,
     /// What lacks of each mapping's names or lines, in bytes.
     by_mapping: HashMap<(Lack, usize), f64>,
 }
@@ -121,6 +123,7 @@ impl Evidence {
         for gap in names.places(index).iter().filter_map(|&place| gaps.at(place)) {
             match (gap.lack, gap.home) {
                 (Lack::Nothing, _) => {}
+                (Lack::Time, _) => found.out_of_time = true,
                 (_, Home::Program) => found.program = true,
                 (_, Home::UnknownLibrary) => found.unknown_library = true,
                 (_, Home::Nowhere) => found.nowhere = true,
@@ -136,7 +139,7 @@ impl Evidence {
             && matches!(gap.home, Home::Library | Home::System)
         {
             match gap.lack {
-                Lack::Nothing => {}
+                Lack::Nothing | Lack::Time => {}
                 Lack::Line => found.without_lines = Some(gap),
                 Lack::Name => found.unnamed = Some(gap),
             }
@@ -151,6 +154,7 @@ impl Evidence {
             (found.without_lines.is_some(), &mut self.without_lines),
             (found.unknown_library, &mut self.unknown_libraries),
             (found.nowhere, &mut self.nowhere),
+            (found.out_of_time, &mut self.out_of_time),
         ];
         for (_, sum) in yes_or_no.into_iter().filter(|(is_so, _)| *is_so) {
             sum.add(extent);
@@ -178,6 +182,7 @@ struct Found {
     program: bool,
     unknown_library: bool,
     nowhere: bool,
+    out_of_time: bool,
     unnamed: Option<Gap>,
     without_lines: Option<Gap>,
     /// Only if it is the first row.

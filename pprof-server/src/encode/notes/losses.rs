@@ -32,6 +32,7 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("library_lines", library_lines),
     ("unknown_library", unknown_library),
     ("code_in_no_file", code_in_no_file),
+    ("out_of_time", out_of_time),
     ("unknown_stack", unknown_stack),
     ("low_stack", low_stack),
     ("truncated_stack", truncated_stack),
@@ -152,6 +153,17 @@ fn code_in_no_file(facts: &Facts<'_>) -> Option<Told> {
     })
 }
 
+fn out_of_time(facts: &Facts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.out_of_time)?;
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "lines and inlined functions are missing for now on the stacks of {share}, because looking them up takes longer \
+             than an answer may: ask again, and those that are found by then are kept"
+        ),
+    })
+}
+
 fn unknown_stack(facts: &Facts<'_>) -> Option<Told> {
     let share = facts.share(facts.evidence.unknown_stacks)?;
     Some(Told {
@@ -232,4 +244,45 @@ fn missed_removals(facts: &Facts<'_>) -> Option<Told> {
              less often (ALLOC_PROFILER_INTERVAL), or look for what stops threads"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::Evidence;
+    use super::*;
+    use alloc_profiler::Snapshot;
+
+    fn told(interval: u64, is_installed: bool, samples: f64, symbols: &'static str) -> Vec<&'static str> {
+        let snapshot = Snapshot { sampling_interval: interval, ..alloc_profiler::snapshot() };
+        let evidence = Evidence::default();
+        let facts = Facts { snapshot: &snapshot, names: None, evidence, samples, is_installed, symbols };
+        let told = LOSSES.iter().filter_map(|(reason, tell)| Some((*reason, tell(&facts)?)));
+        told.map(|(reason, told)| {
+            assert!(!told.text.contains('\n') && (0.0..=1.0).contains(&told.ratio), "{reason}");
+            reason
+        })
+        .collect()
+    }
+
+    #[test]
+    fn nothing_sampled_and_nothing_named_is_told_without_a_single_sample() {
+        const NOTHING: [&str; 0] = [];
+        assert_eq!(told(524_288, true, 0.0, symbols::FULL), NOTHING);
+        assert_eq!(told(524_288, true, 9.0, "functions only: …"), ["symbols"]);
+        assert_eq!(told(0, true, 9.0, symbols::FULL), ["sampling_off"]);
+        assert_eq!(told(524_288, false, 0.0, symbols::FULL), ["not_installed"]);
+        // A snapshot that somebody made.
+        assert_eq!(told(524_288, false, 9.0, symbols::FULL), NOTHING);
+    }
+
+    #[test]
+    fn every_loss_has_a_name_of_its_own() {
+        let mut reasons: Vec<&str> = LOSSES.iter().map(|(reason, _)| *reason).collect();
+        assert!(
+            reasons.iter().all(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        );
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons.len(), LOSSES.len());
+    }
 }
