@@ -14,7 +14,10 @@ use crate::{filter, recorder, sampler, stack, system_allocator};
 /// A global allocator that samples what passes through it to the allocator within.
 ///
 /// Blocks are the inner allocator's own, unchanged in layout, size and address. Its state is one for the whole
-/// process: a second `SamplingAllocator` counts into the same profile.
+/// process: a second `SamplingAllocator` counts into the same profile. One around another counts each block once. One that
+/// hands out parts of another's blocks, as a pool over the global allocator does, counts these bytes a second time, and
+/// takes the record of a block that one of its own begins at: see
+/// [`Dropped::replaced_records`](crate::Dropped::replaced_records).
 ///
 /// ```
 /// use alloc_profiler::SamplingAllocator;
@@ -124,7 +127,7 @@ mod slow {
     #[inline(never)]
     pub(super) unsafe fn alloc<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
         system_allocator::note_inner::<A>();
-        let weight = sampler::decide(layout.size());
+        let weight = decide::<A>(layout.size());
         // SAFETY: the caller's promise, passed on.
         observed(unsafe { inner.alloc(layout) }, layout.size(), weight)
     }
@@ -135,7 +138,7 @@ mod slow {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn alloc_zeroed<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
-        let weight = sampler::decide(layout.size());
+        let weight = decide::<A>(layout.size());
         // SAFETY: the caller's promise, passed on.
         observed(unsafe { inner.alloc_zeroed(layout) }, layout.size(), weight)
     }
@@ -165,7 +168,7 @@ mod slow {
         new_size: usize,
         is_due: bool,
     ) -> *mut u8 {
-        let weight = if is_due { sampler::decide(new_size) } else { None };
+        let weight = if is_due { decide::<A>(new_size) } else { None };
         let forgotten = if filter::may_contain(ptr.addr()) { recorder::take(ptr.addr()) } else { None };
         // SAFETY: the caller's promise, passed on.
         let new_ptr = unsafe { inner.realloc(ptr, layout, new_size) };
@@ -176,6 +179,17 @@ mod slow {
             return new_ptr;
         }
         observed(new_ptr, new_size, weight)
+    }
+
+    /// As [`sampler::decide`], where the allocator within does not decide by itself.
+    fn decide<A>(size: usize) -> Option<f64> {
+        match system_allocator::sampling_levels::<A>() {
+            0 => sampler::decide(size),
+            within => {
+                sampler::leave_to_inner(size, within.saturating_add(1));
+                None
+            }
+        }
     }
 
     /// Records a block if it is sampled and there is one.

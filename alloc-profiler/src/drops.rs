@@ -35,8 +35,8 @@ pub(crate) static LOW_STACK: Counter = Counter::new();
 pub(crate) static TRUNCATED_STACKS: Counter = Counter::new();
 pub(crate) static CUT_STACKS: Counter = Counter::new();
 pub(crate) static NO_STACK: Counter = Counter::new();
-/// A block recorded at an address that already had a record: its free was missed. Not a reason of loss (the old
-/// record is replaced) but a sign of one; tests demand zero.
+/// A block recorded at an address that already had a record, which it replaces: its free was missed, or the block is
+/// part of another one. Tests demand zero.
 pub(crate) static DUPLICATE_INSERTS: Counter = Counter::new();
 
 /// All counts now.
@@ -50,6 +50,7 @@ pub(crate) fn dropped() -> Dropped {
         truncated_stacks: TRUNCATED_STACKS.get(),
         cut_stacks: CUT_STACKS.get(),
         no_stack: NO_STACK.get(),
+        replaced_records: DUPLICATE_INSERTS.get(),
     }
 }
 

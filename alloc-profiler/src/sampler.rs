@@ -203,8 +203,9 @@ fn draw_gap(generator: &mut Option<SmallRng>, interval: u64) -> i64 {
         (1, _) => 0,
         (interval, Some(generator)) => {
             let unit: f64 = Exp1.sample(generator);
+            let mean = interval as f64 * LEVELS.load(Relaxed) as f64;
             // `as` saturates, so no gap is negative or out of range.
-            ((unit * interval as f64) as i64).min(NEVER)
+            ((unit * mean) as i64).min(NEVER)
         }
     }
 }
@@ -249,6 +250,29 @@ impl Drop for Pause {
             thread.go_on(self.found);
         });
     }
+}
+
+/// How many times each allocation is counted down: as many as there are `SamplingAllocator`s around one another.
+static LEVELS: AtomicU64 = AtomicU64::new(1);
+
+/// Leaves the decision on an allocation of `size` bytes, which [`count_down`] pointed out, to the allocator within, which
+/// counts it down too: with it, `levels` do. Gaps are longer by that factor, so that as many samples are taken as by one.
+///
+/// Every thread's first allocation comes by here before it draws its first gap.
+pub(crate) fn leave_to_inner(size: usize, levels: u64) {
+    if LEVELS.load(Relaxed) < levels {
+        LEVELS.store(levels, Relaxed);
+    }
+    let _ = THREAD.try_with(|thread| {
+        let mut countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
+        // In a pause, and in a handler that has interrupted another decision, the one within sees to all.
+        if thread.pauses.get() == 0 && countdown >= 0 {
+            let size_bytes = i64::try_from(size).unwrap_or(NEVER).min(NEVER);
+            let gap = countdown.saturating_add(thread.deferred.get()).saturating_sub(size_bytes);
+            countdown = split(thread, gap.max(0));
+        }
+        thread.bytes_until_sample.set(countdown);
+    });
 }
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);

@@ -9,6 +9,8 @@ use std::alloc::System;
 use std::any::type_name;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::SamplingAllocator;
+
 /// Bytes that glibc's `malloc` has, in all of its arenas. Exact, not estimated; blocks that C code allocated included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemAllocator {
@@ -44,6 +46,22 @@ pub(crate) fn note_inner<A>() {
     if type_name::<A>() == type_name::<System>() && !IS_INNER.load(Relaxed) {
         IS_INNER.store(true, Relaxed);
     }
+}
+
+/// How many `SamplingAllocator`s there are from `A` inwards, each around the next: usually none.
+pub(crate) fn sampling_levels<A>() -> u64 {
+    // `alloc_profiler::allocator::SamplingAllocator`, without what it is of; of `System` the name is that alone.
+    let own = type_name::<SamplingAllocator<()>>().trim_end_matches("<()>");
+    let mut levels: u64 = 0;
+    let mut name = type_name::<A>();
+    while let Some(within) = name.strip_prefix(own) {
+        if !(within.is_empty() || within.starts_with(['<', '>'])) {
+            break;
+        }
+        levels = levels.saturating_add(1);
+        name = within.strip_prefix('<').unwrap_or("");
+    }
+    levels
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -108,6 +126,16 @@ mod glibc {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn allocators_around_one_another_are_counted() {
+        struct Other;
+        assert_eq!(sampling_levels::<System>(), 0);
+        assert_eq!(sampling_levels::<Other>(), 0);
+        assert_eq!(sampling_levels::<SamplingAllocator<Other>>(), 1);
+        assert_eq!(sampling_levels::<SamplingAllocator<System>>(), 1);
+        assert_eq!(sampling_levels::<SamplingAllocator<SamplingAllocator<System>>>(), 2);
+    }
 
     #[test]
     fn only_the_system_s_allocator_is_taken_for_it() {

@@ -122,6 +122,7 @@ impl Dropped {
             truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
             cut_stacks: self.cut_stacks.saturating_sub(earlier.cut_stacks),
             no_stack: self.no_stack.saturating_sub(earlier.no_stack),
+            replaced_records: self.replaced_records.saturating_sub(earlier.replaced_records),
         }
     }
 }

@@ -131,6 +131,10 @@ pub struct Dropped {
     pub cut_stacks: u64,
     /// Counted under the empty stack, because not even the first caller could be told.
     pub no_stack: u64,
+    /// Counted in `alloc_*` but missing from `inuse_*`, because another block was recorded at the same address: one
+    /// [`SamplingAllocator`](crate::SamplingAllocator) hands out memory that is a block of another one, as a pool over the
+    /// global allocator does, or a free was missed.
+    pub replaced_records: u64,
 }
 
 /// Memory that the profiler holds for itself, in bytes. None of it is in the profile.

@@ -143,6 +143,7 @@ fn dropped(dropped: Dropped) -> String {
         (dropped.truncated_stacks, "with a stack too deep to keep whole"),
         (dropped.cut_stacks, "with a stack that ends at a function without unwind tables"),
         (dropped.no_stack, "without a stack: none could be taken"),
+        (dropped.replaced_records, "missing from in-use: another block lies at the same address"),
     ];
     let counted: Vec<String> = reasons
         .iter()

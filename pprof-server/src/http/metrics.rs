@@ -208,11 +208,12 @@ impl Figures {
             truncated_stacks,
             cut_stacks,
             no_stack,
+            replaced_records,
         } = self.dropped;
         to.counters(
             "alloc_profiler_dropped_samples",
             "Samples that a figure misses or has too much. stacks_full, low_stack, no_stack: without their stack, but counted; live_full, \
-             live_busy: missing from what is in use; missed_removals: perhaps still in use although freed",
+             live_busy, replaced_records: missing from what is in use; missed_removals: perhaps still in use although freed",
             "reason",
             &[
                 ("stacks_full", stacks_full),
@@ -221,6 +222,7 @@ impl Figures {
                 ("missed_removals", missed_removals),
                 ("low_stack", low_stack),
                 ("no_stack", no_stack),
+                ("replaced_records", replaced_records),
             ],
         )?;
         to.counter(
@@ -331,6 +333,7 @@ mod tests {
                 truncated_stacks: 5,
                 cut_stacks: 9,
                 no_stack: 10,
+                replaced_records: 11,
             },
             own_memory: OwnMemory { mapped_bytes: 6, limit_bytes: 7, stacks: 8, live_samples: 4 },
             ..alloc_profiler::snapshot()
@@ -355,6 +358,7 @@ mod tests {
             "alloc_profiler_dropped_samples_total{reason=\"missed_removals\"} 4",
             "alloc_profiler_dropped_samples_total{reason=\"low_stack\"} 6",
             "alloc_profiler_dropped_samples_total{reason=\"no_stack\"} 10",
+            "alloc_profiler_dropped_samples_total{reason=\"replaced_records\"} 11",
             "alloc_profiler_truncated_stacks_total 5",
             "alloc_profiler_cut_stacks_total 9",
             "alloc_profiler_own_memory_bytes 6",

@@ -106,6 +106,8 @@ pub(super) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
         truncated_stacks,
         cut_stacks,
         no_stack,
+        // Told by the notes alone.
+        replaced_records: _,
     } = now.dropped;
     let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples } = now.own_memory;
     let clocks = Now::of(now);

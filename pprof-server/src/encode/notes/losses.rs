@@ -41,6 +41,7 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("live_full", live_full),
     ("live_busy", live_busy),
     ("missed_removals", missed_removals),
+    ("replaced_records", replaced_records),
 ];
 
 fn not_installed(facts: &Facts<'_>) -> Option<Told> {
@@ -242,6 +243,16 @@ fn missed_removals(facts: &Facts<'_>) -> Option<Told> {
         format!(
             "{samples} may still count as in use although they were freed, because a lock could not be had in time: sample \
              less often (ALLOC_PROFILER_INTERVAL), or look for what stops threads"
+        )
+    })
+}
+
+fn replaced_records(facts: &Facts<'_>) -> Option<Told> {
+    facts.counted(facts.snapshot.dropped.replaced_records, |samples| {
+        format!(
+            "{samples} are missing from what is in use because another block was recorded at the same address: one \
+             SamplingAllocator hands out parts of another one's blocks (a pool over the global allocator, say), so let only \
+             one of them be a SamplingAllocator"
         )
     })
 }

@@ -186,10 +186,11 @@ mod tests {
             truncated_stacks: 6,
             cut_stacks: 8,
             no_stack: 0,
+            replaced_records: 10,
         };
         let lost = Snapshot { dropped, ..snapshot() };
         let lines = told_of(&lost);
-        assert_eq!(lines.len(), 9, "{lines:?}");
+        assert_eq!(lines.len(), 10, "{lines:?}");
         let start = "1 sample (0.5 % of those taken) stand under [profiler overflow] because the limit on ";
         assert!(lines.iter().any(|line| line.starts_with(start)), "{lines:?}");
         assert!(lines.iter().all(|line| !line.starts_with('#') && !line.contains('\n')));
@@ -204,6 +205,7 @@ mod tests {
                 ("live_full", 0.01),
                 ("live_busy", 0.015),
                 ("missed_removals", 0.02),
+                ("replaced_records", 0.05),
             ]
         );
     }
