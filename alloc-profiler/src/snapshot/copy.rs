@@ -30,8 +30,7 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
         // stack can have more in use than allocated.
         let mut in_use = vec![InUse::default(); stacks::site_id_bound()];
         let mut live_samples = 0;
-        // Of these it matters when they were born.
-        let mut kept = Vec::new();
+        let mut aged = Vec::new();
         live::for_each_shard(|samples| {
             live_samples += samples.len() as u64;
             for sample in samples {
@@ -41,20 +40,21 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
                 }
                 in_use[site].add(sample);
             }
-            kept.extend(samples.iter().filter(|sample| with_ages || sample.is_uncertain()));
+            if with_ages {
+                aged.extend(samples);
+            }
         });
-        let mut ages = if with_ages { ages_by_site(&mut kept) } else { HashMap::new() };
-        let mut births = births_by_site(kept);
+        let mut ages = ages_by_site(&mut aged);
 
         let mut stacks = Vec::with_capacity(stacks::len());
         let mut overflow = Vec::new();
         let mut current: Option<&'static stacks::Stack> = None;
         stacks::for_each(|stack, site| {
-            let in_use = in_use.get(site.id() as usize).copied().unwrap_or_default();
+            let in_use = in_use.get_mut(site.id() as usize).map(std::mem::take).unwrap_or_default();
             let size = SizeTotals {
                 size_class: site.size_class,
                 totals: in_use.totals(site.allocated()),
-                births: births.remove(&site.id()).unwrap_or_default(),
+                births: in_use.births(),
                 ages: ages.remove(&site.id()).unwrap_or_default(),
             };
             let Some(stack) = stack else { return overflow.push(size) };
@@ -106,20 +106,6 @@ fn ages_by_site(samples: &mut [LiveSample]) -> HashMap<u32, Vec<AgeTotals>> {
     })
 }
 
-/// The variances of live samples, by site and by the snapshots between which they were born.
-fn births_by_site(mut samples: Vec<LiveSample>) -> HashMap<u32, Vec<Births>> {
-    samples.retain(LiveSample::is_uncertain);
-    by_site(
-        &mut samples,
-        |sample| sample.after_snapshot,
-        |after_snapshot, same| Births {
-            after_snapshot,
-            objects_variance: same.inuse_objects_variance,
-            bytes_variance: same.inuse_bytes_variance,
-        },
-    )
-}
-
 /// Sums over the samples of each site that have the same key, by ascending key.
 fn by_site<T>(
     samples: &mut [LiveSample],
@@ -130,19 +116,72 @@ fn by_site<T>(
     let mut by_site = HashMap::new();
     for site in samples.chunk_by(|a, b| a.site_id == b.site_id) {
         let sums = site.chunk_by(|a, b| key(a) == key(b)).map(|same| {
-            let mut in_use = InUse::default();
-            same.iter().for_each(|sample| in_use.add(sample));
-            sum(key(&same[0]), in_use.sums())
+            let mut sums = Sums::default();
+            same.iter().for_each(|sample| sums.add(sample));
+            sum(key(&same[0]), sums.totals())
         });
         by_site.insert(site[0].site_id, sums.collect());
     }
     by_site
 }
 
-/// What of one site is in use. Sums are in units of 2^-32, since integers add up to the same whatever the order
-/// in which the table yields its samples: where nothing changed, two snapshots agree to the bit.
-#[derive(Clone, Copy, Default)]
+/// What of one site is in use.
+#[derive(Clone, Default)]
 struct InUse {
+    certain: Sums,
+    /// The uncertain samples, by the last snapshot that had begun before they were taken: ascending.
+    by_birth: Vec<(u32, Sums)>,
+}
+
+impl InUse {
+    fn add(&mut self, sample: &LiveSample) {
+        if !sample.is_uncertain() {
+            return self.certain.add(sample);
+        }
+        let after = sample.after_snapshot;
+        let index = match self.by_birth.last() {
+            // Most are of the latest times, or all of one.
+            Some((latest, _)) if *latest == after => self.by_birth.len() - 1,
+            _ => self.by_birth.binary_search_by_key(&after, |(after, _)| *after).unwrap_or_else(|index| {
+                self.by_birth.insert(index, (after, Sums::default()));
+                index
+            }),
+        };
+        self.by_birth[index].1.add(sample);
+    }
+
+    /// Together with what the site ever allocated. The two sums round differently; never more is in use.
+    fn totals(&self, allocated: Totals) -> Totals {
+        let mut sums = self.certain;
+        self.by_birth.iter().for_each(|(_, of_then)| sums.add_all(of_then));
+        let in_use = sums.totals();
+        Totals {
+            inuse_objects: in_use.inuse_objects.min(allocated.alloc_objects),
+            inuse_bytes: in_use.inuse_bytes.min(allocated.alloc_bytes),
+            inuse_samples: in_use.inuse_samples,
+            inuse_objects_variance: in_use.inuse_objects_variance.min(allocated.alloc_objects_variance),
+            inuse_bytes_variance: in_use.inuse_bytes_variance.min(allocated.alloc_bytes_variance),
+            ..allocated
+        }
+    }
+
+    fn births(&self) -> Vec<Births> {
+        let births = self.by_birth.iter().map(|(after_snapshot, sums)| {
+            let Totals { inuse_objects_variance, inuse_bytes_variance, .. } = sums.totals();
+            Births {
+                after_snapshot: *after_snapshot,
+                objects_variance: inuse_objects_variance,
+                bytes_variance: inuse_bytes_variance,
+            }
+        });
+        births.collect()
+    }
+}
+
+/// Sums in units of 2^-32, since integers add up to the same whatever the order in which the table yields its samples:
+/// where nothing changed, two snapshots agree to the bit.
+#[derive(Clone, Copy, Default)]
+struct Sums {
     objects: u128,
     bytes: u128,
     objects_variance: u128,
@@ -150,23 +189,30 @@ struct InUse {
     samples: u64,
 }
 
-impl InUse {
+impl Sums {
     const UNITS: f64 = (1_u64 << 32) as f64;
 
     fn add(&mut self, sample: &LiveSample) {
         let size = sample.size as u128;
         let (objects, bytes) = times(sample.weight, size);
-        self.objects = self.objects.saturating_add(objects);
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.samples += 1;
+        let mut one = Sums { objects, bytes, samples: 1, ..Sums::default() };
         if sample.is_uncertain() {
             let (objects, bytes) = times(variance::of_objects(sample.weight), size.saturating_mul(size));
-            self.objects_variance = self.objects_variance.saturating_add(objects);
-            self.bytes_variance = self.bytes_variance.saturating_add(bytes);
+            one.objects_variance = objects;
+            one.bytes_variance = bytes;
         }
+        self.add_all(&one);
     }
 
-    fn sums(self) -> Totals {
+    fn add_all(&mut self, other: &Sums) {
+        self.objects = self.objects.saturating_add(other.objects);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.objects_variance = self.objects_variance.saturating_add(other.objects_variance);
+        self.bytes_variance = self.bytes_variance.saturating_add(other.bytes_variance);
+        self.samples += other.samples;
+    }
+
+    fn totals(&self) -> Totals {
         let sum = |units: u128| units as f64 / Self::UNITS;
         Totals {
             inuse_objects: sum(self.objects),
@@ -177,25 +223,12 @@ impl InUse {
             ..Totals::default()
         }
     }
-
-    /// Together with what the site ever allocated. The two sums round differently; never more is in use.
-    fn totals(self, allocated: Totals) -> Totals {
-        let in_use = self.sums();
-        Totals {
-            inuse_objects: in_use.inuse_objects.min(allocated.alloc_objects),
-            inuse_bytes: in_use.inuse_bytes.min(allocated.alloc_bytes),
-            inuse_samples: in_use.inuse_samples,
-            inuse_objects_variance: in_use.inuse_objects_variance.min(allocated.alloc_objects_variance),
-            inuse_bytes_variance: in_use.inuse_bytes_variance.min(allocated.alloc_bytes_variance),
-            ..allocated
-        }
-    }
 }
 
 /// `value`, and `factor` times it, in units of 2^-32.
 #[inline(always)]
 fn times(value: f64, factor: u128) -> (u128, u128) {
-    let units = value * InUse::UNITS;
+    let units = value * Sums::UNITS;
     // All but absurd intervals take the first way: one multiplication, and nothing that could overflow.
     if units < u64::MAX as f64 && factor <= u128::from(u64::MAX) {
         let units = u128::from(units as u64);

@@ -165,7 +165,7 @@ pub struct OwnMemory {
 /// # Cost
 ///
 /// Time and memory in proportion to stacks and live samples: half a microsecond for each stack, 20 ns for each
-/// live sample, and 60 ns for each that was not taken with certainty.
+/// live sample.
 #[must_use]
 pub fn snapshot() -> Snapshot {
     copy::copy(false)
