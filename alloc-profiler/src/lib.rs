@@ -58,6 +58,7 @@ mod snapshot;
 
 mod c_library;
 mod control;
+mod copies;
 #[cfg(unix)]
 mod descriptors;
 mod drops;
@@ -73,6 +74,7 @@ pub use control::{
     DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
     set_limits, set_sampling_interval,
 };
+pub use copies::{ProfilerCopy, other_copies};
 #[cfg(unix)]
 #[doc(hidden)]
 pub use descriptors::{ClosedInChildren, Descriptor};

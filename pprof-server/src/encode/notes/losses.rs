@@ -24,6 +24,7 @@ pub(super) type Tell = fn(&Facts<'_>) -> Option<Told>;
 pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("not_installed", not_installed),
     ("sampling_off", sampling_off),
+    ("second_profiler", second_profiler),
     ("no_mappings", no_mappings),
     ("sandbox", sandbox),
     ("symbols", program_symbols),
@@ -56,6 +57,23 @@ fn sampling_off(facts: &Facts<'_>) -> Option<Told> {
     let text = "sampling is off (interval 0), so what has been allocated since it was turned off is missing: \
                 ALLOC_PROFILER_INTERVAL=524288 in the environment, or alloc_profiler::set_sampling_interval, turns it on";
     is_off.then(|| Told { ratio: 1.0, text: text.to_owned() })
+}
+
+fn second_profiler(_: &Facts<'_>) -> Option<Told> {
+    let copies = alloc_profiler::other_copies();
+    let first = copies.first()?;
+    let file = first.path.file_name().map_or("the program".into(), |name| name.to_string_lossy());
+    let others = match copies.len() - 1 {
+        0 => String::new(),
+        others => format!(", and so have {others} more"),
+    };
+    let text = format!(
+        "{file} has a profiler of its own (alloc-profiler {}){others}: what it allocates is in that one's profile and not \
+         here, and a block that one of the two allocates and the other frees stays in use; let only one of them have a \
+         SamplingAllocator, the program if the plugin uses its allocator",
+        first.version
+    );
+    Some(Told { ratio: 1.0, text })
 }
 
 fn no_mappings(facts: &Facts<'_>) -> Option<Told> {
