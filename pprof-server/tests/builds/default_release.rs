@@ -93,3 +93,19 @@ fn with_the_two_lines_the_inlined_handler_is_there_and_nothing_is_said() {
     assert!(!metrics.text().contains("pprof_loss_ratio"), "{}", metrics.text());
     assert_eq!(all_of(program, errors).lines().count(), 1, "where the page is");
 }
+
+#[test]
+fn debug_information_of_the_standard_library_alone_is_not_taken_for_the_programs() {
+    // As with `strip = "none"` in Cargo.toml, and in releases of cargo that strip nothing by themselves.
+    let file = build("release-unstripped", "service", &["-Copt-level=3", "-Cdebuginfo=0", "-Cstrip=none"]);
+    let (program, errors) = start_service(&file, None);
+    for target in OUTPUTS {
+        let text = get(program.address, &format!("/debug/pprof/{target}")).text().replace("\\\"", "\"");
+        assert!(
+            text.contains("[profile.release]") && text.contains("debug = \"limited\""),
+            "{target}: {text}"
+        );
+        assert!(text.contains("100.0 % of what is in use ("), "{target}: {text}");
+    }
+    drop(all_of(program, errors));
+}
