@@ -63,7 +63,7 @@ pub(super) fn for_pprof(linkage_name: &str) -> Cow<'_, str> {
 }
 
 /// `name` in at most [`MAX_NAME_CHARS`] characters. `hashed`: what tells it from others, if it does not itself.
-fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a, str> {
+pub(super) fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a, str> {
     let is_short = name.len() <= MAX_NAME_CHARS || name.chars().nth(MAX_NAME_CHARS).is_none();
     if is_short && hashed.is_none() {
         return Cow::Borrowed(name);

@@ -27,6 +27,7 @@ use alloc_profiler::untagged;
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::{Found, FoundFunction};
+use function_name::shortened_name;
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
 use std::collections::{HashMap, HashSet};
@@ -212,7 +213,8 @@ impl Unknown<'_> {
 fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_>) -> ResolvedAddress {
     let symbol = found.symbol;
     let function_offset = symbol.map_or(0, |symbol| elf_address.saturating_sub(symbol.start));
-    let missing_name = || format!("{}+0x{elf_address:x}", mapping.file_name());
+    let missing_name =
+        || shortened_name(&format!("{}+0x{elf_address:x}", mapping.file_name()), None).into_owned();
     if found.functions.is_empty() {
         let Some(symbol) = symbol else { return synthetic(cache, &missing_name()) };
         let line = source_line(cache, symbol.name, symbol.linkage_name, "", 0);
@@ -297,6 +299,10 @@ mod tests {
     fn what_has_no_name_gets_one() {
         assert_eq!(named(&[], None).0, [pair("app+0x1010", "")]);
         assert_eq!(named(&[("", "a.c", 3)], None).0, [pair("app+0x1010", "")]);
+        let long = Mapping { path: format!("/opt/{}.so", "x".repeat(200)), ..Mapping::default() };
+        let long = name(&mut Cache::default(), &long, 0x1010, &Found::default());
+        let long = &long.lines[0].function.name;
+        assert!(long.chars().count() == 120 && long.ends_with(".so+0x1010"), "{long}");
         let unmapped = resolve(&Mappings::default(), &[7, 8]);
         assert_eq!(&*unmapped[1].lines[0].function.name, "0x8");
     }
