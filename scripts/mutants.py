@@ -183,6 +183,8 @@ MUTANTS = [
      "        Some(_) => fs::read_to_string(\"/proc/self/status\").ok(),\n", SANDBOXES),
     ("D4 files are opened in a sandbox", SERVER + "/kept_files.rs",
      "!self.opens_in_sandbox && status.text().is_none_or(has_more)", "false && status.text().is_none_or(has_more)", SANDBOXES),
+    ("D4 a port in use is tried again in a sandbox", SERVER + "/install.rs", "if kept_files::is_sandboxed() {", "if false {",
+     SANDBOXES),
     ("D11 where the main thread's stack is stands in a file", "stack/memory.rs",
      "if main_thread.contains(here) { main_thread } else { this_thread() }", "let _ = (main_thread, here); this_thread()",
      SANDBOXES),

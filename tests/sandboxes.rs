@@ -18,7 +18,7 @@ fn main() {
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod on_linux {
     use std::hint::black_box;
-    use std::net::SocketAddr;
+    use std::net::{SocketAddr, TcpListener};
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
     use std::sync::Barrier;
@@ -100,10 +100,14 @@ mod on_linux {
         ("all, at the default interval", ALL, &[("ALLOC_PROFILER_INTERVAL", "524288")]),
         ("all, and no server", ALL, &[("PPROF_ADDR", "off")]),
         (NOTHING_CALLED, &[FILES], &[]),
+        (PORT_IN_USE, ALL, &[]),
     ];
 
     /// The program enters the sandbox first of all.
     const NOTHING_CALLED: &str = "files, before the program calls the profiler";
+
+    /// Somebody else has the port.
+    const PORT_IN_USE: &str = "all, and the port is in use";
 
     /// Enters the sandbox, with all threads: from here on, a forbidden call is the end of the process.
     fn enter(forbidden: impl Iterator<Item = Forbidden>) {
@@ -231,7 +235,12 @@ mod on_linux {
         enter_all.wait();
         (0..2).for_each(|_| leave_all.1.recv().expect("threads go on"));
         if address.is_none() {
-            assert_eq!(env::var("PPROF_ADDR").as_deref(), Ok("off"), "it serves");
+            if name == PORT_IN_USE {
+                // The port would be tried again after a second.
+                thread::sleep(Duration::from_millis(1500));
+            } else {
+                assert_eq!(env::var("PPROF_ADDR").as_deref(), Ok("off"), "it serves");
+            }
             return drop(kept);
         }
         // Turns of the recorder.
@@ -296,7 +305,13 @@ mod on_linux {
         assert_eq!(status.signal(), Some(libc::SIGSYS), "the filter kills: {status}");
         let mut killed = 0;
         for (name, _, variables) in CASES {
-            let status = child(name, variables);
+            let status = match *name {
+                PORT_IN_USE => {
+                    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+                    child(name, &[("PPROF_ADDR", &other.local_addr().expect("bound").to_string())])
+                }
+                _ => child(name, variables),
+            };
             println!("{name}: {status}");
             killed += usize::from(!status.success());
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::http::{Address, Endpoint, Server, ServerBuilder};
+use crate::kept_files;
 use crate::per_process::PerProcess;
 use crate::symbols;
 
@@ -175,6 +176,10 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
         loop {
             std::thread::sleep(pause);
             pause = LONGEST_PAUSE.min(pause * 2);
+            // Which may kill whoever opens a socket.
+            if kept_files::is_sandboxed() {
+                return tell("no heap profiles will be served: the program has entered a sandbox meanwhile");
+            }
             match builder().start(&address) {
                 Ok(server) => {
                     tell_start(&server);
@@ -186,6 +191,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
             }
         }
     };
+    kept_files::keep();
     let unsampled = move || alloc_profiler::unsampled(until_free);
     alloc_profiler::spawn_without_signals("pprof-server", unsampled).map(drop)
 }
