@@ -108,7 +108,7 @@ def judge(address, folder):
     profile.write_bytes(urllib.request.urlopen(f"http://{address}/debug/pprof/heap").read())
     top = run("go", "tool", "pprof", "-top", "-lines", "-unit=mb", "-nodefraction=0", profile)
     comments = run("go", "tool", "pprof", "-comments", profile)
-    symbols = json.load(urllib.request.urlopen(f"http://{address}/debug/pprof/history?format=json"))["symbols"]
+    symbols = json.load(urllib.request.urlopen(f"http://{address}/debug/pprof/history"))["symbols"]
     rows = [re.sub(r"^(\s*\S+){5}\s+", "", line) for line in top.split("flat%")[-1].splitlines()[1:]]
     first = rows[0] if rows else ""
     is_named = first == f"{INLINED} (inline)" and LEAK in rows
@@ -188,7 +188,7 @@ def _(cell):
 
 
 for how in ("zlib", "zlib-gnu", "zstd"):
-    @cell(f"sections compressed, {how}", EXPLAINED if how == "zstd" else NAMED)
+    @cell(f"sections compressed, {how}")
     def _(cell, how=how):
         return [cell.objcopy(cell.copy(), f"--compress-debug-sections={how}")]
 
@@ -308,7 +308,7 @@ def _(cell):
     return [packed(cell, "leak.v2")]
 
 
-@cell("split, packed, stripped, debug file beside it")
+@cell("split, packed, stripped, debug file beside it", EXPLAINED)
 def _(cell):
     program = packed(cell)
     return [cell.apart(program, cell.folder / "leak.debug")]

@@ -182,9 +182,10 @@ impl KeptFile {
         Some(bytes)
     }
 
-    /// As [`bytes`](Self::bytes); `None` too if it is no text.
+    /// As [`bytes`](Self::bytes). What is no text in it is replaced: the program's name may be anything, and is cut after 15
+    /// bytes, maybe within a character.
     pub(crate) fn text(&self) -> Option<String> {
-        String::from_utf8(self.bytes()?).ok()
+        Some(String::from_utf8_lossy(&self.bytes()?).into_owned())
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 pub(crate) fn status() -> Option<String> {
     match kept_files::kept() {
         Some(kept) => kept.status.as_ref()?.text(),
-        None => fs::read_to_string("/proc/self/status").ok(),
+        None => text_of("/proc/self/status"),
     }
 }
 
@@ -50,10 +50,13 @@ pub(crate) fn memory() -> Memory {
 pub(crate) fn age() -> Option<Duration> {
     match kept_files::kept() {
         Some(kept) => age_of(&kept.stat.as_ref()?.text()?, &kept.uptime.as_ref()?.text()?),
-        None => {
-            age_of(&fs::read_to_string("/proc/self/stat").ok()?, &fs::read_to_string("/proc/uptime").ok()?)
-        }
+        None => age_of(&text_of("/proc/self/stat")?, &fs::read_to_string("/proc/uptime").ok()?),
     }
+}
+
+/// The program's name is in it, which may be anything, and is cut after 15 bytes.
+fn text_of(file: &str) -> Option<String> {
+    Some(String::from_utf8_lossy(&fs::read(file).ok()?).into_owned())
 }
 
 fn age_of(stat: &str, uptime: &str) -> Option<Duration> {

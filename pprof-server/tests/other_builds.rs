@@ -17,6 +17,8 @@ use workspace_tests::{check_valid, go_tool_pprof, go_tool_pprof_at, scraper_rule
 
 #[path = "builds/default_release.rs"]
 mod default_release;
+#[path = "builds/matrix.rs"]
+mod matrix;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -47,13 +49,12 @@ struct Program {
 
 impl Program {
     fn start(file: &Path, arguments: &[&str]) -> Program {
-        let mut child = Command::new(file)
-            .args(arguments)
-            .env(IS_CHILD, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Program::start_by(Command::new(file).args(arguments))
+    }
+
+    fn start_by(command: &mut Command) -> Program {
+        let mut child =
+            command.env(IS_CHILD, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let address =
             lines.find_map(|line| line.strip_prefix("served at ")?.parse().ok()).expect("an address");

@@ -11,7 +11,8 @@
 //! Path: *read path*.
 
 use super::images::{CodeRange, Images, MappedImage};
-use super::maps::{self, Line, file_path, to_path};
+pub(crate) use super::maps::to_path;
+use super::maps::{self, Line, file_path};
 use crate::symbols::files;
 use crate::symbols::image::Image;
 use alloc_profiler::{Library, libraries, program_entry, untagged};

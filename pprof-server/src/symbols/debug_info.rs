@@ -11,12 +11,13 @@
 use super::files;
 use super::found::{Found, FoundNames, FoundSymbol};
 use super::function_name::{FunctionName, shortened_linkage};
+use super::shortfall::Shortfall;
+use super::sources::Sources;
 use crate::encode::mappings::Mapping;
 use crate::kept_files;
 use crate::symbols::image::Image;
 use crate::symbols::symbol_table;
 use addr2line::Loader;
-use object::read::{Object, ObjectSection, ReadCache};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 /// Addresses looked up before the reader is opened anew: what it keeps of each unit bounds our peak memory.
 const ADDRESSES_PER_READER: usize = 512;
 /// Compressed debug information is inflated into memory as a whole. Of more than this we take symbols only.
-const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
 /// After this time no further reader is opened for a file, and what is left gets the symbol table's names for now.
 /// The usual scrapers wait for 10 seconds.
 pub(super) const TIME_BUDGET: Duration = Duration::from_secs(4);
@@ -41,23 +42,22 @@ pub(super) fn look_up(
     time_budget: Duration,
     mut found: impl FnMut(u64, Found<'_>),
 ) {
-    let Some(path) = file_behind(mapping) else { return };
     let deadline = Instant::now() + time_budget;
     let mut rest = elf_addresses;
     // A file that is not what it claims to be must not take the host program down with it.
     let result = catch_unwind(AssertUnwindSafe(|| {
+        let sources = Sources::of(mapping);
         // The reader opens files by itself, which a sandbox may forbid: then the symbol table must do.
-        let is_allowed = !kept_files::is_sandboxed();
-        let is_affordable =
-            is_allowed && inflated_bytes(&path).is_some_and(|bytes| bytes <= MAX_INFLATED_BYTES);
+        let debug = sources.debug.as_deref().filter(|_| !kept_files::is_sandboxed());
+        let is_affordable = debug.is_some();
         // What is unaffordable or unreadable now will be so next time.
         let mut is_provisional = is_affordable;
         while is_affordable && !rest.is_empty() && Instant::now() < deadline {
             let (chunk, others) = rest.split_at(rest.len().min(ADDRESSES_PER_READER));
             let Some(names) = on_a_thread_of_its_own(|| {
-                let reader = Loader::new(&path).ok()?;
+                let reader = Loader::new_with_sup(debug?, sources.shared.as_deref()).ok()?;
                 let mut names = FoundNames::new();
-                chunk.iter().for_each(|&address| look_up_one(&reader, address, &mut names));
+                chunk.iter().for_each(|&address| look_up_one(&reader, &sources, address, &mut names));
                 Some(names)
             }) else {
                 is_provisional = false;
@@ -66,8 +66,10 @@ pub(super) fn look_up(
             chunk.iter().zip(names.iter()).for_each(|(&address, names)| found(address, names));
             rest = others;
         }
-        if !rest.is_empty() {
-            look_up_symbols(&path, rest, is_provisional, &mut found);
+        if !rest.is_empty()
+            && let Some(path) = &sources.symbols
+        {
+            look_up_symbols(path, rest, is_provisional, &mut found);
         }
     }));
     // What was not found is given a synthetic name by the caller.
@@ -84,8 +86,8 @@ pub(super) fn read_symbols<T: Default + Send>(
     elf_addresses: &[u64],
     add: impl Fn(&mut T, u64, &str, u64) + Sync,
 ) -> Option<T> {
-    let path = file_behind(mapping)?;
     let read = || {
+        let path = Sources::of(mapping).symbols?;
         let mut all = T::default();
         symbol_table::look_up(&path, elf_addresses, |address, symbol| {
             if let Some((name, start)) = symbol {
@@ -148,21 +150,21 @@ fn look_up_symbols(
     })
 }
 
-/// Bytes that the file's compressed debug information takes when inflated; 0 if none is compressed.
-fn inflated_bytes(path: &Path) -> Option<u64> {
-    let cache = ReadCache::new(files::open(path).ok()?);
-    let object = object::File::parse(&cache).ok()?;
-    let compressed = object.sections().filter_map(|section| section.compressed_file_range().ok());
-    Some(
-        compressed
-            .filter(|range| range.format != object::CompressionFormat::None)
-            .fold(0, |sum, range| sum.saturating_add(range.uncompressed_size)),
-    )
+/// Why functions of the file behind `mapping` cannot be named in full, if they cannot.
+pub(super) fn shortfall(mapping: &Mapping) -> Option<Shortfall> {
+    // As above: the file may be anything.
+    let look = || on_a_thread_of_its_own(|| Some(Sources::of(mapping).shortfall));
+    catch_unwind(AssertUnwindSafe(look)).ok().flatten().unwrap_or_else(|| Some(Shortfall::no_file(mapping)))
 }
 
-fn look_up_one(reader: &Loader, elf_address: u64, names: &mut FoundNames) {
+fn look_up_one(reader: &Loader, sources: &Sources, elf_address: u64, names: &mut FoundNames) {
     if let Ok(mut frames) = reader.find_frames(elf_address) {
         while let Ok(Some(frame)) = frames.next() {
+            // Where the functions of a unit are missing, the line is that of the innermost, and all that has a name is the
+            // outermost.
+            if sources.is_in_parts && frame.function.is_none() {
+                continue;
+            }
             let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             let location = frame.location.as_ref();
             let file = location.and_then(|location| location.file).unwrap_or_default();
@@ -175,7 +177,7 @@ fn look_up_one(reader: &Loader, elf_address: u64, names: &mut FoundNames) {
 }
 
 /// The path under which to open the very file that is mapped.
-fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
+pub(super) fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
     if mapping.is_main && kept_files::is_sandboxed() {
         return Some(files::RUNNING_PROGRAM.into());
     }
@@ -257,6 +259,5 @@ mod tests {
         assert_eq!((full.0, full.1), (false, false), "debug information");
         assert_eq!(quick.2, full.2);
         assert!(quick.2.unwrap().0.contains("out_of_time"));
-        assert_eq!(inflated_bytes(&this), Some(0));
     }
 }

@@ -17,7 +17,10 @@ pub(crate) mod image;
 pub(crate) mod legacy;
 #[cfg(any(feature = "http", test))]
 mod linkage;
+mod shortfall;
+mod sources;
 mod symbol_table;
+mod units;
 mod v0;
 
 use crate::encode::mappings::{Mapping, Mappings};
@@ -30,7 +33,9 @@ use found::{Found, FoundFunction};
 use function_name::shortened_name;
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
+use shortfall::Shortfall;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one address is called.
@@ -139,32 +144,23 @@ pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<Res
 pub(crate) const FULL: &str = "full";
 
 /// What there is to name the program's own functions by: [`FULL`], or a sentence that says what is missing, what
-/// follows from that, and what to do about it. Found out once, from the headers of the program's file.
+/// follows from that, and what to do about it. Found out once, from the headers of the program's file; and whenever a
+/// function of the program's turns out to have no line, that is said from then on.
 pub(crate) fn of_program() -> &'static str {
-    static ANSWER: PerProcess<&str> = PerProcess::new();
-    ANSWER.get(|| {
-        let has = |sections: &[&str]| program_has_section(sections);
-        if has(&[".debug_info", ".zdebug_info", ".gnu_debuglink"]) {
-            FULL
-        } else if has(&[".symtab"]) {
-            "functions only: the program was built without debug information, so files, lines and inlined functions are \
-             missing, and what an inlined function allocates stands on the row of its caller (axum's Handler::call, say, \
-             instead of the handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\""
-        } else {
-            "none: the program was stripped of its symbols, or its file cannot be read, so its functions stand as \
-             file+0xaddress; write three lines in Cargo.toml: [profile.release] and debug = \"limited\" and \
-             strip = \"none\""
-        }
-    })
-}
-
-/// Whether the program's file has one of these sections.
-fn program_has_section(names: &[&str]) -> bool {
-    let Ok(file) = files::open(files::RUNNING_PROGRAM.as_ref()) else { return false };
-    // Reads the headers only.
-    let cache = object::ReadCache::new(file);
-    let Ok(file) = object::File::parse(&cache) else { return false };
-    names.iter().any(|name| object::Object::section_by_name(&file, name).is_some())
+    static ANSWER: PerProcess<Option<String>> = PerProcess::new();
+    let answer = ANSWER.get(|| {
+        let shortfall = alloc_profiler::unsampled(|| {
+            let mappings = Mappings::of_process();
+            let program = mappings.as_slice().first().filter(|mapping| mapping.is_main);
+            program.map_or(Some(Shortfall::NoDebugInformation { has_symbols: false }), debug_info::shortfall)
+        });
+        shortfall.map(|shortfall| shortfall.to_string())
+    });
+    match answer {
+        Some(shortfall) => shortfall,
+        None if IS_IN_PARTS.load(Relaxed) => shortfall::IN_PARTS,
+        None => FULL,
+    }
 }
 
 /// A line that has no name of its own.
@@ -193,6 +189,7 @@ impl Unknown<'_> {
         self.elf_addresses.dedup();
         debug_info::look_up(self.mapping, &self.elf_addresses, TIME_BUDGET, |elf_address, found| {
             let resolved = Arc::new(name(cache, self.mapping, elf_address, &found));
+            note_parts(self.mapping, &resolved, &found);
             if found.is_provisional {
                 provisional.insert((file, elf_address), resolved);
             } else {
@@ -206,6 +203,18 @@ impl Unknown<'_> {
                 cache.insert(file, elf_address, Arc::new(resolved));
             }
         }
+    }
+}
+
+/// Whether a function of the program's was found to have no line, where debug information was read.
+static IS_IN_PARTS: AtomicBool = AtomicBool::new(false);
+
+/// Notes that debug information does not cover a function that somebody wrote: a part of the program was built without.
+fn note_parts(mapping: &Mapping, resolved: &ResolvedAddress, found: &Found<'_>) {
+    let is_lineless = |line: &SourceLine| line.function.file.is_empty() && line.function.role == Role::User;
+    let is_certain = mapping.is_main && found.symbol.is_some() && !found.is_provisional;
+    if is_certain && resolved.lines.last().is_some_and(is_lineless) && !crate::kept_files::is_sandboxed() {
+        IS_IN_PARTS.store(true, Relaxed);
     }
 }
 

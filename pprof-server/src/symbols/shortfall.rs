@@ -1,0 +1,130 @@
+//! Why the functions of a file cannot be named in full, in words.
+//!
+//! Path: *read path*.
+
+use crate::encode::mappings::Mapping;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Some functions turned out to have no lines, in a program that has debug information.
+pub(super) const IN_PARTS: &str = "not everywhere: parts of the program were built without debug information, so their files, lines and inlined functions \
+     are missing; build all of it with debug information ([profile.release] debug = \"limited\" in Cargo.toml, -g for C)";
+
+/// What is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shortfall {
+    /// The file is gone, and what is at its path now, if anything, is of another build.
+    NoFile { path: String, is_replaced: bool },
+    /// It has none, and says of none elsewhere.
+    NoDebugInformation { has_symbols: bool },
+    /// It is said to be in this file, which is not there, or of another build.
+    DebugFile { name: PathBuf, has_symbols: bool },
+    /// Compressed debug information that is too large.
+    Compressed { bytes: u64, has_symbols: bool },
+    /// Of some compilation units all but the lines is in another file.
+    Split { package: PathBuf, missing: usize },
+    /// Names without the path to them, for want of all but lines.
+    LinesOnly,
+    /// What several files share is in this one, which is not there, or another.
+    Shared { name: PathBuf, has_symbols: bool },
+}
+
+impl Shortfall {
+    pub(super) fn no_file(mapping: &Mapping) -> Shortfall {
+        let is_replaced = mapping.file().exists();
+        Shortfall::NoFile { path: mapping.path.clone(), is_replaced }
+    }
+}
+
+/// What there is, and a sentence on what there is not and what to do about it. One line.
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WITHOUT: &str = "files, lines and inlined functions are missing";
+        const NAMELESS: &str = "its functions stand as file+0xaddress";
+        let level = |has_symbols: bool| if has_symbols { "functions only" } else { "none" };
+        let so = |has_symbols: bool| if has_symbols { WITHOUT } else { NAMELESS };
+        match self {
+            Shortfall::NoFile { path, is_replaced: false } => write!(
+                f,
+                "none: the program's file, {path}, is gone, so {NAMELESS}; put it back, or restart the program from where it \
+                 is now"
+            ),
+            Shortfall::NoFile { path, is_replaced: true } => write!(
+                f,
+                "none: what is at {path} now is not what is running, so {NAMELESS}; restart the program"
+            ),
+            Shortfall::NoDebugInformation { has_symbols: true } => f.write_str(
+                "functions only: the program was built without debug information, so files, lines and inlined functions are \
+                 missing, and what an inlined function allocates stands on the row of its caller (axum's Handler::call, say, \
+                 instead of the handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\"",
+            ),
+            Shortfall::NoDebugInformation { has_symbols: false } => f.write_str(
+                "none: the program was stripped of its symbols, or its file cannot be read, so its functions stand as \
+                 file+0xaddress; write three lines in Cargo.toml: [profile.release] and debug = \"limited\" and \
+                 strip = \"none\"",
+            ),
+            Shortfall::DebugFile { name, has_symbols } => write!(
+                f,
+                "{}: the program's debug information was put into a file of its own, {}, which is not there or belongs to \
+                 another build, so {}; put it beside the program, into .debug there, or below /usr/lib/debug, as \
+                 .build-id/…",
+                level(*has_symbols),
+                name.display(),
+                so(*has_symbols)
+            ),
+            Shortfall::Compressed { bytes, has_symbols } => write!(
+                f,
+                "{}: the program's debug information is compressed and takes {} MiB inflated, more than the 64 MiB that are \
+                 spent on it, so {}; run objcopy --decompress-debug-sections on it, or link it without compressing",
+                level(*has_symbols),
+                bytes >> 20,
+                so(*has_symbols)
+            ),
+            Shortfall::Split { package, missing } => write!(
+                f,
+                "functions only: of the program's debug information, {missing} units are in files that are not there or belong \
+                 to another build (split-debuginfo), so files, lines and inlined functions are missing; put {} there, or \
+                 build with split-debuginfo = \"off\"",
+                package.display()
+            ),
+            Shortfall::LinesOnly => f.write_str(
+                "lines, but not all names: the program was built with debug = \"line-tables-only\", so inlined functions stand \
+                 without the path to them; write debug = \"limited\" in Cargo.toml",
+            ),
+            Shortfall::Shared { name, has_symbols } => write!(
+                f,
+                "{}: parts of the program's debug information are in a file that it shares with others, {}, which is not \
+                 there or belongs to another build, so {}; put it there",
+                level(*has_symbols),
+                name.display(),
+                so(*has_symbols)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_one_line_that_is_not_full_and_has_a_remedy() {
+        let name = PathBuf::from("app.debug");
+        let all = [
+            Shortfall::NoFile { path: "/srv/app".into(), is_replaced: false },
+            Shortfall::NoFile { path: "/srv/app".into(), is_replaced: true },
+            Shortfall::NoDebugInformation { has_symbols: true },
+            Shortfall::NoDebugInformation { has_symbols: false },
+            Shortfall::DebugFile { name: name.clone(), has_symbols: true },
+            Shortfall::Compressed { bytes: 80 << 20, has_symbols: false },
+            Shortfall::Split { package: name.clone(), missing: 3 },
+            Shortfall::LinesOnly,
+            Shortfall::Shared { name, has_symbols: true },
+        ];
+        for shortfall in all {
+            let text = shortfall.to_string();
+            assert!(!text.starts_with(crate::symbols::FULL) && !text.contains('\n'), "{text}");
+            assert!(text.contains(": ") && text.contains("; "), "{text}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the names of a mapped file's code are: in the file itself, in one apart from it, in a package beside it; or why
+//! they are nowhere.
+//!
+//! Distributions and many images keep debug information apart. As debuggers do, we look for it below `/usr/lib/debug` by
+//! the build id, and for what `.gnu_debuglink` names beside the program, in `.debug` there, and below `/usr/lib/debug`. A file
+//! that is of another build is not asked.
+//!
+//! Called by `debug_info` for each file that is looked up in, and by `symbols` about the program.
+//!
+//! Path: *read path*. Cost: some headers, and of debug information apart without a build id all of it, once.
+
+use super::debug_info::{MAX_INFLATED_BYTES, file_behind};
+use super::files;
+use super::image::Image;
+use super::shortfall::Shortfall;
+use super::units::Units;
+use crate::encode::mappings::Mapping;
+use crate::kept_files;
+use flate2::Crc;
+use object::read::{Object, ObjectSection, ReadCache};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+const DEBUG_FOLDER: &str = "/usr/lib/debug";
+
+/// Where to look names up.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// What has the symbol table.
+    pub(super) symbols: Option<PathBuf>,
+    /// What has debug information that can be read.
+    pub(super) debug: Option<PathBuf>,
+    /// What the parts of it are in that several files share.
+    pub(super) shared: Option<PathBuf>,
+    /// Parts of the debug information are in files that are not there: what is left has lines, but not the functions that
+    /// they are in.
+    pub(super) is_in_parts: bool,
+    /// Why not everything can be named.
+    pub(super) shortfall: Option<Shortfall>,
+}
+
+/// What the headers of a file say.
+struct Headers {
+    has_debug_information: bool,
+    has_symbols: bool,
+    /// Of all compressed sections, when inflated.
+    inflated_bytes: u64,
+    build_id: String,
+    /// The file that debug information is in, and its checksum.
+    link: Option<(PathBuf, u32)>,
+    /// The file that shared parts of it are in, and its build id.
+    shared: Option<(PathBuf, String)>,
+}
+
+impl Sources {
+    pub(super) fn of(mapping: &Mapping) -> Sources {
+        let file = file_behind(mapping);
+        let headers = file.as_deref().and_then(Headers::of);
+        let Some((file, headers)) = file.zip(headers) else {
+            // Its own file is gone, but what is apart may still be there.
+            let debug = apart_by_build_id(mapping).filter(|path| Headers::of(path).is_some());
+            return match debug {
+                Some(debug) => Sources::with_debug_file(debug, None, true),
+                None => Sources { shortfall: Some(Shortfall::no_file(mapping)), ..Sources::default() },
+            };
+        };
+        if headers.has_debug_information {
+            let has_symbols = headers.has_symbols;
+            return Sources::of_debug_file(file.clone(), &headers, has_symbols.then_some(file), has_symbols);
+        }
+        let symbols = Some(file);
+        let has_symbols = headers.has_symbols;
+        if kept_files::is_sandboxed() {
+            let shortfall = Shortfall::NoDebugInformation { has_symbols };
+            return Sources { symbols, shortfall: Some(shortfall), ..Sources::default() };
+        }
+        match apart(mapping, headers.link.as_ref()) {
+            Ok(Some(debug)) => Sources::with_debug_file(debug, symbols, has_symbols),
+            Ok(None) => {
+                let shortfall = Some(Shortfall::NoDebugInformation { has_symbols });
+                Sources { symbols, shortfall, ..Sources::default() }
+            }
+            Err(link) => {
+                let shortfall = Some(Shortfall::DebugFile { name: link, has_symbols });
+                Sources { symbols, shortfall, ..Sources::default() }
+            }
+        }
+    }
+
+    /// With a debug file apart; `symbols` has a symbol table if `has_symbols`.
+    fn with_debug_file(debug: PathBuf, symbols: Option<PathBuf>, has_symbols: bool) -> Sources {
+        match Headers::of(&debug) {
+            Some(headers) => {
+                let symbols = symbols.filter(|_| has_symbols).unwrap_or_else(|| debug.clone());
+                let has_symbols = has_symbols || headers.has_symbols;
+                Sources::of_debug_file(debug, &headers, Some(symbols), has_symbols)
+            }
+            None => {
+                let shortfall = Some(Shortfall::DebugFile { name: debug, has_symbols });
+                Sources { symbols, shortfall, ..Sources::default() }
+            }
+        }
+    }
+
+    fn of_debug_file(
+        debug: PathBuf,
+        headers: &Headers,
+        symbols: Option<PathBuf>,
+        has_symbols: bool,
+    ) -> Sources {
+        let symbols = symbols.or_else(|| Some(debug.clone()));
+        let bytes = headers.inflated_bytes;
+        if bytes > MAX_INFLATED_BYTES {
+            let shortfall = Some(Shortfall::Compressed { bytes, has_symbols });
+            return Sources { symbols, shortfall, ..Sources::default() };
+        }
+        let shared = headers.shared.as_ref().and_then(|(name, id)| shared_file(&debug, name, id));
+        if let (Some((name, _)), None) = (&headers.shared, &shared) {
+            // Nearly every name is in there.
+            let shortfall = Some(Shortfall::Shared { name: name.clone(), has_symbols });
+            return Sources { symbols, shortfall, ..Sources::default() };
+        }
+        let units = Units::of(&debug);
+        let shortfall = match () {
+            () if units.missing > 0 => {
+                Some(Shortfall::Split { package: Units::package(&debug), missing: units.missing })
+            }
+            () if !units.have_own => Some(Shortfall::NoDebugInformation { has_symbols }),
+            () if !units.have_paths => Some(Shortfall::LinesOnly),
+            () => None,
+        };
+        Sources { symbols, debug: Some(debug), shared, is_in_parts: units.missing > 0, shortfall }
+    }
+}
+
+impl Headers {
+    fn of(path: &Path) -> Option<Headers> {
+        let cache = ReadCache::new(files::open(path).ok()?);
+        let object = object::File::parse(&cache).ok()?;
+        let compressed = object.sections().filter_map(|section| section.compressed_file_range().ok());
+        let inflated = compressed.filter(|range| range.format != object::CompressionFormat::None);
+        // What is left of it in a file whose debug information is apart has no bytes.
+        let has_bytes = |name: &str| {
+            let section = object.section_by_name(name);
+            section.is_some_and(|section| section.file_range().is_some_and(|(_, bytes)| bytes > 0))
+        };
+        let link = object.gnu_debuglink().ok().flatten();
+        let shared = object.gnu_debugaltlink().ok().flatten();
+        let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Some(Headers {
+            has_debug_information: has_bytes(".debug_info"),
+            has_symbols: has_bytes(".symtab"),
+            inflated_bytes: inflated.fold(0, |sum, range| sum.saturating_add(range.uncompressed_size)),
+            build_id: object.build_id().ok().flatten().map(hex).unwrap_or_default(),
+            link: link.map(|(name, crc)| (crate::encode::mappings::to_path(name), crc)),
+            shared: shared.map(|(name, id)| (crate::encode::mappings::to_path(name), hex(id))),
+        })
+    }
+}
+
+/// The debug file of `mapping`, by its build id or by `link`. The error is a name that should be there, and is not, or is
+/// that of another build's.
+fn apart(mapping: &Mapping, link: Option<&(PathBuf, u32)>) -> Result<Option<PathBuf>, PathBuf> {
+    if let Some(path) = apart_by_build_id(mapping) {
+        return Ok(Some(path));
+    }
+    let Some((name, crc)) = link else { return Ok(None) };
+    let folder = mapping.file().parent().unwrap_or(Path::new("/"));
+    let below_debug = Path::new(DEBUG_FOLDER).join(folder.strip_prefix("/").unwrap_or(folder));
+    let candidates = [folder.join(name), folder.join(".debug").join(name), below_debug.join(name)];
+    let is_it = |path: &PathBuf| path != mapping.file() && is_debug_file(path, mapping, *crc);
+    candidates.into_iter().find(is_it).map(Some).ok_or_else(|| name.clone())
+}
+
+fn apart_by_build_id(mapping: &Mapping) -> Option<PathBuf> {
+    let path = by_build_id(&mapping.build_id)?;
+    (Image::in_file(&path, None)?.build_id == mapping.build_id).then_some(path)
+}
+
+fn by_build_id(build_id: &str) -> Option<PathBuf> {
+    let (folder, name) = build_id.split_at_checked(2).filter(|(_, name)| !name.is_empty())?;
+    Some(Path::new(DEBUG_FOLDER).join(".build-id").join(folder).join(format!("{name}.debug")))
+}
+
+/// Whether the file at `path` is of the build that is mapped: by its build id, or by the checksum in the link where there
+/// is none.
+fn is_debug_file(path: &Path, mapping: &Mapping, crc: u32) -> bool {
+    let Some(image) = Image::in_file(path, None) else { return false };
+    match (&mapping.build_id[..], &image.build_id[..]) {
+        ("", _) | (_, "") => checksum(path) == Some(crc),
+        (ours, theirs) => ours == theirs,
+    }
+}
+
+fn checksum(path: &Path) -> Option<u32> {
+    let mut file = files::open(path).ok()?;
+    let mut crc = Crc::new();
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut bytes).ok()? {
+            0 => return Some(crc.sum()),
+            count => crc.update(&bytes[..count]),
+        }
+    }
+}
+
+/// The file that parts of `debug` are in that it shares with others, as `dwz` arranges.
+fn shared_file(debug: &Path, name: &Path, build_id: &str) -> Option<PathBuf> {
+    // A link is followed first: names are relative to where the file itself is.
+    let folder = debug.canonicalize().ok()?;
+    let named = folder.parent()?.join(name);
+    let candidates = [Some(named), by_build_id(build_id)];
+    // It has no program headers, only sections.
+    let is_it = |path: &PathBuf| Headers::of(path).is_some_and(|headers| headers.build_id == build_id);
+    candidates.into_iter().flatten().find(is_it)
+}

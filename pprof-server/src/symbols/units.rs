@@ -1,0 +1,258 @@
+//! What kind of debug information a file has: whether parts of it are in other files, which are there or not, and whether
+//! its names are whole.
+//!
+//! With `split-debuginfo` a program's file has only skeletons of its units, with lines and without functions; the rest is in
+//! a package beside it (`.dwp`) or in files that the compiler left behind (`.dwo`). With `debug = "line-tables-only"` names
+//! lack the path to them. Nothing of this can be told from the names of sections.
+//!
+//! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1.
+
+use super::files;
+use addr2line::gimli::{
+    self, Abbreviations, AttributeValue, DebugAbbrev, DebugCuIndex, DebugInfo, DebugLineStr, DebugStr,
+    DebugStrOffsets, DwarfFileType, Encoding, EndianSlice, RunTimeEndian, UnitHeader, UnitType, constants::*,
+};
+use object::read::{Object, ObjectSection, ReadCache};
+use object::{CompressionFormat, File};
+use std::path::{Path, PathBuf};
+
+type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
+type Entry<'a> = gimli::DebuggingInformationEntry<Slice<'a>>;
+
+/// As much is read of a section where every unit is asked.
+const MOST_BYTES: u64 = 16 << 20;
+/// No name of a file is longer.
+const MOST_STRING_BYTES: usize = 4096;
+/// As much where the first few are enough.
+const FEW_BYTES: u64 = 1 << 20;
+/// What was found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Units {
+    /// Skeletons whose other part is not there.
+    pub(super) missing: usize,
+    /// Names are whole.
+    pub(super) have_paths: bool,
+    /// There are others than the standard library's, which it has in every program.
+    pub(super) have_own: bool,
+}
+
+impl Units {
+    const WHOLE: Units = Units { missing: 0, have_paths: true, have_own: true };
+
+    /// Of the file at `path`; if it cannot be read, nothing is said to be missing.
+    pub(super) fn of(path: &Path) -> Units {
+        let few = Sections::of(path, FEW_BYTES).map(|sections| sections.units(path));
+        match few {
+            // Others may follow.
+            Some(Units { have_own: false, .. }) => {
+                Sections::of(path, MOST_BYTES).map(|sections| sections.units(path))
+            }
+            few => few,
+        }
+        .unwrap_or(Units::WHOLE)
+    }
+
+    /// Where the package of a file is looked for.
+    pub(super) fn package(path: &Path) -> PathBuf {
+        // As `addr2line` does.
+        let extension = path.extension().map_or_else(
+            || "dwp".into(),
+            |extension| {
+                let mut extension = extension.to_os_string();
+                extension.push(".dwp");
+                extension
+            },
+        );
+        path.with_extension(extension)
+    }
+}
+
+/// The beginnings of some sections.
+struct Sections {
+    endian: RunTimeEndian,
+    has_addresses: bool,
+    /// Of all that is known of units, `info` is the whole.
+    is_whole: bool,
+    info: Vec<u8>,
+    abbreviations: Vec<u8>,
+    /// The file that there are strings in, and where.
+    strings: Option<(PathBuf, u64)>,
+    /// The same where they were compressed.
+    inflated_strings: Vec<u8>,
+    line_strings: Vec<u8>,
+    string_offsets: Vec<u8>,
+}
+
+impl Sections {
+    /// With up to `few` bytes of the units, or more if they may be skeletons.
+    fn of(path: &Path, few: u64) -> Option<Sections> {
+        let cache = ReadCache::new(files::open(path).ok()?);
+        let object = File::parse(&cache).ok()?;
+        let read = |name: &str, most: u64| {
+            let section = object.section_by_name(name)?;
+            let range = section.compressed_file_range().ok()?;
+            if range.format != CompressionFormat::None {
+                // What is too large was refused before.
+                return Some(section.uncompressed_data().ok()?.into_owned());
+            }
+            let mut bytes = vec![0; usize::try_from(range.uncompressed_size.min(most)).ok()?];
+            let read = files::open(path).ok()?.read_at(&mut bytes, range.offset).ok()?;
+            bytes.truncate(read);
+            Some(bytes)
+        };
+        // Skeletons have their addresses in a section of its own. Where they are what a program has, it is small.
+        let has_addresses = object.section_by_name(".debug_addr").is_some();
+        let most = if has_addresses { MOST_BYTES } else { few };
+        let strings = |name: &str| read(name, MOST_BYTES).unwrap_or_default();
+        let range =
+            object.section_by_name(".debug_str").and_then(|section| section.compressed_file_range().ok());
+        let plain = range.filter(|range| range.format == CompressionFormat::None);
+        let is_inflated = range.is_some() && plain.is_none();
+        let plain_strings = plain.map(|range| (path.to_owned(), range.offset));
+        Some(Sections {
+            endian: if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big },
+            has_addresses,
+            is_whole: object.section_by_name(".debug_info")?.size() <= most,
+            info: read(".debug_info", most)?,
+            abbreviations: read(".debug_abbrev", MOST_BYTES)?,
+            strings: plain_strings,
+            inflated_strings: if is_inflated {
+                read(".debug_str", 0).unwrap_or_default()
+            } else {
+                Vec::new()
+            },
+            line_strings: strings(".debug_line_str"),
+            string_offsets: strings(".debug_str_offsets"),
+        })
+    }
+
+    fn units(&self, path: &Path) -> Units {
+        let abbreviations = DebugAbbrev::new(&self.abbreviations, self.endian);
+        let package = if self.has_addresses { Package::of(&Units::package(path)) } else { None };
+        let mut missing = 0;
+        // Of the first unit that has functions: those of the program come before those of libraries.
+        let mut have_paths = None;
+        let mut have_own = !self.is_whole;
+        let mut headers = DebugInfo::new(&self.info, self.endian).units();
+        while let Ok(Some(header)) = headers.next() {
+            if !self.has_addresses && have_paths.is_some() && have_own {
+                break;
+            }
+            let Ok(table) = header.abbreviations(&abbreviations) else { continue };
+            have_own = have_own || !self.is_of_standard_library(&header, &table);
+            if let Some(skeleton) = self.skeleton(&header, &table) {
+                let is_there = package.as_ref().is_some_and(|package| package.has(skeleton.id))
+                    || skeleton.file.is_some_and(|file| files::open(&file).is_ok());
+                missing += usize::from(!is_there);
+            } else if have_paths.is_none() {
+                have_paths = has_paths(&table);
+            }
+        }
+        Units { missing, have_paths: have_paths.unwrap_or(true), have_own }
+    }
+
+    /// Whether a unit was compiled where the standard library is, as far as it says.
+    fn is_of_standard_library(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> bool {
+        let mut entries = header.entries(table);
+        let Ok(Some(root)) = entries.next_dfs() else { return true };
+        let folder = root.attr_value(DW_AT_comp_dir);
+        let folder = folder.and_then(|folder| self.string(header.encoding(), root, folder));
+        folder.is_some_and(|folder| folder.starts_with(b"/rustc/"))
+    }
+
+    /// The unit, if it is a skeleton.
+    fn skeleton(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> Option<Skeleton> {
+        let mut entries = header.entries(table);
+        let root = entries.next_dfs().ok().flatten()?;
+        let attribute = |names: [gimli::DwAt; 2]| names.iter().find_map(|name| root.attr_value(*name));
+        let name = attribute([DW_AT_dwo_name, DW_AT_GNU_dwo_name])?;
+        let id = match (header.type_(), root.attr_value(DW_AT_GNU_dwo_id)) {
+            (UnitType::Skeleton(id), _) => id.0,
+            (_, Some(AttributeValue::DwoId(id))) => id.0,
+            (_, Some(AttributeValue::Udata(id) | AttributeValue::Data8(id))) => id,
+            _ => 0,
+        };
+        let path =
+            |value| Some(crate::encode::mappings::to_path(&self.string(header.encoding(), root, value)?));
+        let folder = root.attr_value(DW_AT_comp_dir).and_then(path);
+        let file = path(name).map(|name| folder.unwrap_or_default().join(name));
+        Some(Skeleton { id, file })
+    }
+
+    fn string(
+        &self,
+        encoding: Encoding,
+        root: &Entry<'_>,
+        value: AttributeValue<Slice<'_>>,
+    ) -> Option<Vec<u8>> {
+        let string_at = |offset: gimli::DebugStrOffset| {
+            if let Some((file, start)) = &self.strings {
+                let mut bytes = vec![0; MOST_STRING_BYTES];
+                let read = files::open(file).ok()?.read_at(&mut bytes, start + offset.0 as u64).ok()?;
+                return bytes[..read].split(|&byte| byte == 0).next().map(<[u8]>::to_vec);
+            }
+            let strings = DebugStr::new(&self.inflated_strings, self.endian);
+            Some(strings.get_str(offset).ok()?.slice().to_vec())
+        };
+        let string = match value {
+            AttributeValue::String(string) => string,
+            AttributeValue::DebugStrRef(offset) => return string_at(offset),
+            AttributeValue::DebugLineStrRef(offset) => {
+                DebugLineStr::new(&self.line_strings, self.endian).get_str(offset).ok()?
+            }
+            AttributeValue::DebugStrOffsetsIndex(index) => {
+                let base = match root.attr_value(DW_AT_str_offsets_base) {
+                    Some(AttributeValue::DebugStrOffsetsBase(base)) => base,
+                    _ => gimli::DebugStrOffsetsBase::default_for_encoding_and_file(
+                        encoding,
+                        DwarfFileType::Main,
+                    ),
+                };
+                let offsets = DebugStrOffsets::from(EndianSlice::new(&self.string_offsets, self.endian));
+                return string_at(offsets.get_str_offset(encoding.format, base, index).ok()?);
+            }
+            _ => return None,
+        };
+        Some(string.slice().to_vec())
+    }
+}
+
+/// A unit of which most is elsewhere.
+struct Skeleton {
+    id: u64,
+    /// What the compiler called the file that the rest is in.
+    file: Option<PathBuf>,
+}
+
+/// Whether a unit of Rust, C++ or C gives functions the names that linkers know them by. `None`: it has no functions, or
+/// is too foreign to tell.
+fn has_paths(table: &Abbreviations) -> Option<bool> {
+    let all = || (1..).map_while(|code| table.get(code));
+    all().any(|entry| entry.tag() == DW_TAG_inlined_subroutine).then(|| {
+        all().any(|entry| {
+            let has_linkage_name = |name| [DW_AT_linkage_name, DW_AT_MIPS_linkage_name].contains(&name);
+            entry.attributes().iter().any(|attribute| has_linkage_name(attribute.name()))
+        })
+    })
+}
+
+/// The index of a package of split units.
+struct Package {
+    endian: RunTimeEndian,
+    index: Vec<u8>,
+}
+
+impl Package {
+    fn of(path: &Path) -> Option<Package> {
+        let cache = ReadCache::new(files::open(path).ok()?);
+        let object = File::parse(&cache).ok()?;
+        let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
+        let index = object.section_by_name(".debug_cu_index")?.uncompressed_data().ok()?.into_owned();
+        Some(Package { endian, index })
+    }
+
+    fn has(&self, id: u64) -> bool {
+        let index = DebugCuIndex::new(&self.index, self.endian).index();
+        index.is_ok_and(|index| index.find(id).is_some())
+    }
+}
