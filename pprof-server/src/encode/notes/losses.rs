@@ -314,4 +314,14 @@ mod tests {
         reasons.dedup();
         assert_eq!(reasons.len(), LOSSES.len());
     }
+
+    #[test]
+    fn every_loss_is_in_the_documents() {
+        let endpoints = include_str!("../../../../docs/endpoints.md");
+        let notes = endpoints.split("\n### ").find(|section| section.starts_with("Notes\n")).unwrap();
+        for (reason, _) in LOSSES {
+            let is_row = |line: &str| line.starts_with("| `") && line.contains(&format!("`{reason}`"));
+            assert!(notes.lines().any(is_row), "docs/endpoints.md has no row for {reason}");
+        }
+    }
 }
