@@ -176,6 +176,57 @@ mod tests {
         assert!(bytes < 128 * 24, "{bytes}");
     }
 
+    /// What is in both of two records cancels out; what was born and what died does not.
+    #[test]
+    fn a_difference_of_records_is_as_uncertain_as_that_of_their_snapshots() {
+        // Samples of 64 bytes at the default interval.
+        let weight = -1.0 / (-64.0 / 524_288.0_f64).exp_m1();
+        let (objects_variance, bytes_variance) =
+            (weight * (weight - 1.0), weight * (weight - 1.0) * 64.0 * 64.0);
+        let at = |number: u32, allocated: i64, births: &[(u32, i64)]| {
+            let samples: i64 = births.iter().map(|birth| birth.1).sum();
+            let (allocated_samples, in_use) = (allocated as f64, samples as f64);
+            let totals = Totals {
+                alloc_objects: allocated_samples * weight,
+                alloc_bytes: allocated_samples * weight * 64.0,
+                alloc_samples: allocated,
+                alloc_objects_variance: allocated_samples * objects_variance,
+                alloc_bytes_variance: allocated_samples * bytes_variance,
+                inuse_objects: in_use * weight,
+                inuse_bytes: in_use * weight * 64.0,
+                inuse_samples: samples,
+                inuse_objects_variance: in_use * objects_variance,
+                inuse_bytes_variance: in_use * bytes_variance,
+            };
+            let mut snapshot = snapshot(&[(0, totals)]);
+            snapshot.number = number;
+            let births = births.iter().map(|&(after_snapshot, samples)| Births {
+                after_snapshot,
+                objects_variance: samples as f64 * objects_variance,
+                bytes_variance: samples as f64 * bytes_variance,
+            });
+            snapshot.stacks[0].by_size[0].births = births.collect();
+            snapshot
+        };
+        let (before, after) =
+            (at(5, 1000, &[(2, 300), (4, 200)]), at(9, 1700, &[(2, 250), (4, 100), (5, 30), (8, 7)]));
+        let exact = after.since(&before).totals();
+        // 37 were born and 150 died.
+        assert!((exact.inuse_bytes_variance / bytes_variance - 187.0).abs() < 1e-6);
+        let now = at(12, 1800, &[(2, 1)]);
+        let restored =
+            |snapshot: &Snapshot| Record::of(snapshot, Memory::default(), Instant::now()).restored(&now);
+        let kept = restored(&after).since(&restored(&before)).totals();
+        for (kept, exact) in [
+            (kept.inuse_bytes_standard_error(), exact.inuse_bytes_standard_error()),
+            (kept.inuse_objects_standard_error(), exact.inuse_objects_standard_error()),
+            (kept.alloc_bytes_standard_error(), exact.alloc_bytes_standard_error()),
+        ] {
+            let (kept, exact) = (kept.unwrap(), exact.unwrap());
+            assert!((kept / exact - 1.0).abs() < 0.01, "{kept} for {exact}");
+        }
+    }
+
     #[test]
     fn sizes_are_added_before_they_are_rounded() {
         let half = Totals { inuse_bytes: 10.4, ..Totals::default() };

@@ -347,7 +347,7 @@ fn a_lower_interval_is_no_leak() {
     let mut unlucky = 0;
     for seed in 0..100 {
         let mut generator = SmallRng::seed_from_u64(seed);
-        let blocks: Vec<Block> = (0..(f64::from(MINUTES) / step) as usize)
+        let blocks: Vec<Block> = (0..((f64::from(MINUTES) + LIFE) / step) as usize)
             .map(|n| n as f64 * step - LIFE)
             .map(|born| Block { born: born.max(0.0), dies: born + LIFE, bytes: 1024.0 })
             .collect();
