@@ -36,7 +36,7 @@ impl fmt::Display for TopTable {
             (false, Some(time)) => format!("Allocated in {:.1} s", time.as_secs_f64()),
         };
         let busy = self.stacks.saturating_sub(self.idle_stacks);
-        writeln!(f, "{what}: {total} on {busy} stacks.")?;
+        writeln!(f, "{what}: {total} on {}.", stacks(busy))?;
         let shown = f.precision().unwrap_or(ROWS_SHOWN);
         let rows = &self.rows[..shown.min(self.rows.len())];
         let has_ages = rows.iter().any(|row| row.ages.is_some());
@@ -45,19 +45,24 @@ impl fmt::Display for TopTable {
         rows.iter().try_for_each(|row| row.fmt(f, self.sample_type, self.gross, has_ages))?;
         match busy.saturating_sub(rows.len()) {
             0 => {}
+            1 => writeln!(f, "\n1 more stack not shown.")?,
             hidden => writeln!(f, "\n{hidden} more stacks not shown.")?,
         }
         match (self.idle_stacks, self.sample_type.is_inuse(), self.duration) {
             (0, ..) => {}
-            (idle, true, None) => writeln!(f, "\n{idle} stacks with nothing in use.")?,
-            (idle, true, Some(_)) => writeln!(f, "\n{idle} stacks with as much in use as before.")?,
-            (idle, false, _) => writeln!(f, "\n{idle} stacks with nothing allocated.")?,
+            (idle, true, None) => writeln!(f, "\n{} with nothing in use.", stacks(idle))?,
+            (idle, true, Some(_)) => writeln!(f, "\n{} with as much in use as before.", stacks(idle))?,
+            (idle, false, _) => writeln!(f, "\n{} with nothing allocated.", stacks(idle))?,
         }
         if !self.notes.is_empty() {
             writeln!(f)?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
+}
+
+fn stacks(count: usize) -> String {
+    if count == 1 { "1 stack".to_owned() } else { format!("{count} stacks") }
 }
 
 impl TopRow {
@@ -194,7 +199,7 @@ Growth in 1.5 s: 2.00 KiB ± 1.50 KiB on 3 stacks.
                                                          from serve
   0.0 %         0 B         0 B        1 234        3  [no names]
 
-1 more stacks not shown.
+1 more stack not shown.
 
 4 stacks with as much in use as before.
 
@@ -248,7 +253,7 @@ In use: 4.00 KiB ± 0 B on 2 stacks.
             notes: Vec::new(),
         };
         let expected = "\
-Allocated since the start: 1 500 ± 200 objects on 1 stacks.
+Allocated since the start: 1 500 ± 200 objects on 1 stack.
 
   share       bytes   ± std err      objects  samples  function
  50.0 %    2.93 KiB       400 B        1 500        7  f
