@@ -62,12 +62,14 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
                 current = Some(stack);
                 let return_addresses = stack.return_addresses.iter().rev().copied().collect();
                 let trace = StackTrace { return_addresses, is_truncated: stack.is_truncated };
-                stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::new() });
+                stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::with_capacity(1) });
             }
             stacks.last_mut().expect("pushed with its first site").by_size.push(size);
         });
         for stack in &mut stacks {
             stack.by_size.sort_unstable_by_key(|size| size.size_class);
+            // Most stacks have one size. Who waits for a difference holds this, and room for four of them would be half of it.
+            stack.by_size.shrink_to_fit();
         }
         Snapshot {
             number,
@@ -120,7 +122,9 @@ fn by_site<T>(
             same.iter().for_each(|sample| sums.add(sample));
             sum(key(&same[0]), sums.totals())
         });
-        by_site.insert(site[0].site_id, sums.collect());
+        let mut sums: Vec<T> = sums.collect();
+        sums.shrink_to_fit();
+        by_site.insert(site[0].site_id, sums);
     }
     by_site
 }

@@ -17,20 +17,13 @@ impl Snapshot {
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let before: HashMap<&StackTrace, &[SizeTotals]> =
             earlier.stacks.iter().map(|stack| (&stack.trace, &stack.by_size[..])).collect();
-        let mut stacks: Vec<StackTotals> = self
-            .stacks
-            .iter()
-            .map(|stack| StackTotals {
-                id: stack.id,
-                trace: stack.trace.clone(),
-                by_size: sizes_since(
-                    &stack.by_size,
-                    before.get(&stack.trace).copied().unwrap_or(&[]),
-                    earlier.number,
-                ),
-            })
-            .collect();
-        stacks.retain(|stack| !stack.by_size.is_empty());
+        // In a program at rest nearly all stacks stay as they were: what is not shown is not copied.
+        let changed = |stack: &StackTotals| {
+            let before = before.get(&stack.trace).copied().unwrap_or(&[]);
+            let by_size = sizes_since(&stack.by_size, before, earlier.number);
+            (!by_size.is_empty()).then(|| StackTotals { id: stack.id, trace: stack.trace.clone(), by_size })
+        };
+        let stacks: Vec<StackTotals> = self.stacks.iter().filter_map(changed).collect();
         Snapshot {
             number: self.number,
             taken_at: self.taken_at,

@@ -19,7 +19,15 @@ use std::fmt::{self, Write};
 const MAX_NAME_BYTES: usize = 4096;
 
 /// All names together take little more than this.
-const MAX_COMMENT_BYTES: usize = 32 * 1024 * 1024;
+const MAX_COMMENT_BYTES: usize = 24 * 1024 * 1024;
+
+/// All rows together, without names.
+const MAX_ROW_BYTES: usize = 24 * 1024 * 1024;
+/// What a row takes at most beside its addresses: four numbers, what stands between them, and a line that says that names
+/// are left out.
+const MOST_ROW_BYTES: usize = 4 * 20 + 12 + 44;
+/// A space, `0x`, and 16 digits.
+const MOST_ADDRESS_BYTES: usize = 19;
 
 /// What of the process, not of the profile, goes into the text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +57,8 @@ pub(crate) fn write(
     rows.sort_by(Row::by_inuse_bytes);
     header(text, interval, &rows)?;
     let first_named = first_named(&rows, names, MAX_COMMENT_BYTES);
-    for (index, row) in rows.iter().enumerate() {
+    let first_shown = first_shown(&rows, MAX_ROW_BYTES);
+    for (index, row) in rows.iter().enumerate().skip(first_shown) {
         row.write(text, names)?;
         if index >= first_named {
             row.stack.locations().try_for_each(|location| frame(text, names, location))?;
@@ -59,6 +68,12 @@ pub(crate) fn write(
         text.write_char('\n')?;
     }
     text.write_str("\n# Notes\n")?;
+    if first_shown > 0 {
+        writeln!(
+            text,
+            "# {first_shown} rows, those with the least in use, are left out: the text would be too long"
+        )?;
+    }
     for note in said.iter().chain(&notes(snapshot, names)) {
         writeln!(text, "# {}", one_line(note))?;
     }
@@ -172,6 +187,18 @@ fn header(text: &mut impl Write, interval: u64, rows: &[Row<'_>]) -> fmt::Result
         text,
         "heap profile: {inuse_objects}: {inuse_bytes} [{alloc_objects}: {alloc_bytes}] @ heap/{twice_interval}"
     )
+}
+
+/// The first of `rows` that is shown: the heaviest, which are the last, are, as far as `bytes_left` reaches.
+fn first_shown(rows: &[Row<'_>], mut bytes_left: usize) -> usize {
+    for (index, row) in rows.iter().enumerate().rev() {
+        let bytes = MOST_ROW_BYTES + MOST_ADDRESS_BYTES * row.stack.locations().count();
+        match bytes_left.checked_sub(bytes) {
+            Some(left) => bytes_left = left,
+            None => return index + 1,
+        }
+    }
+    0
 }
 
 /// The first of `rows` that has its functions in a comment, by name. Names repeat for every row, and ten thousand deep
@@ -325,6 +352,9 @@ mod tests {
         // Each of those with two frames takes 18 bytes.
         assert_eq!((rows.len(), first(0), first(1), first(18), first(19)), (4, 4, 3, 3, 2));
         assert_eq!(first(MAX_COMMENT_BYTES), 0);
+        let row = |addresses| MOST_ROW_BYTES + addresses * MOST_ADDRESS_BYTES;
+        let shown = |bytes| first_shown(&rows, bytes);
+        assert_eq!((shown(0), shown(row(2)), shown(2 * row(2) - 1), shown(MAX_ROW_BYTES)), (4, 3, 3, 0));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Path: *read path*.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloc_profiler::Snapshot;
 use hyper::StatusCode;
@@ -110,7 +110,7 @@ impl Profiles {
     /// The profile that is wanted, of a time that is over.
     pub(super) fn profile(&self, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
         if wanted.releases_free_memory {
-            alloc_profiler::release_free_memory();
+            release_free_memory();
         }
         let with_ages = wanted.needs_ages();
         let snapshot = match &wanted.period {
@@ -153,6 +153,31 @@ impl Profiles {
         let now = self.now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
+    }
+}
+
+/// Gives free pages back, unless that was done just now: it stops threads of the program, for up to a second where the heap
+/// is large and fragmented, and whoever asks without pause must not take more than a tenth of their time.
+fn release_free_memory() {
+    static LAST: Mutex<Option<Release>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = Instant::now();
+    if last.is_none_or(|last| last.is_long_ago(started)) {
+        alloc_profiler::release_free_memory();
+        let ended = Instant::now();
+        *last = Some(Release { ended, took: ended - started });
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Release {
+    ended: Instant,
+    took: Duration,
+}
+
+impl Release {
+    fn is_long_ago(self, now: Instant) -> bool {
+        now.saturating_duration_since(self.ended) >= 9 * self.took
     }
 }
 
@@ -214,7 +239,6 @@ fn too_large() -> Refusal {
 mod tests {
     use super::super::executor::Executor;
     use super::*;
-    use std::time::Instant;
 
     #[test]
     fn a_text_that_would_be_too_long_ends_while_it_is_written() {
@@ -222,6 +246,15 @@ mod tests {
         let whole = heap_text_within(MAX_ANSWER_BYTES, &snapshot, &options, &[]).unwrap();
         assert!(whole.contains("MAPPED_LIBRARIES:"));
         assert_eq!(heap_text_within(whole.len() / 2, &snapshot, &options, &[]), None);
+    }
+
+    #[test]
+    fn pages_are_given_back_in_a_tenth_of_the_time_at_most() {
+        let ended = Instant::now();
+        let last = Release { ended, took: Duration::from_millis(800) };
+        assert!(!last.is_long_ago(ended) && !last.is_long_ago(ended + Duration::from_millis(7100)));
+        assert!(last.is_long_ago(ended + Duration::from_millis(7200)));
+        assert!(Release { ended, took: Duration::ZERO }.is_long_ago(ended));
     }
 
     #[test]
