@@ -20,6 +20,8 @@ UNWINDERS = ["-p", "alloc-profiler", "--test", "unwinders_agree", "in_this_build
 ERRORS = ["-p", "workspace-tests", "--test", "errors_hold_the_truth"]
 SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_load"]
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
+# Builds the program that it runs, too.
+LIFE = ["-p", "pprof-server"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
 MODEL = "scripts/model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
@@ -233,6 +235,15 @@ MUTANTS = [
      "if countdown < 0 && thread.nested.get() < MAX_NESTED {", "if false {", "single_step::estimates_stay_right"),
     ("D6 a default release build is not told", SERVER + "/encode/notes/losses.rs", "    (\"symbols\", program_symbols),\n", "",
      ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
+    ("D2 the worker's failure is the program's panic", SERVER + "/http/accept.rs", "        bound.check_room()?;\n", "",
+     [*LIFE, "no_failure_anywhere"]),
+    ("D3 our threads take signals", "threads.rs", "    let _blocked = Blocked::begin();\n", "",
+     ["-p", "alloc-profiler", "--lib", "all_but_those_of_faults"]),
+    ("D8 the parent's sockets stay open", "fork.rs", "    crate::descriptors::begin_anew(alone);\n", "    let _ = crate::descriptors::begin_anew;\n",
+     ["-p", "alloc-profiler", "--lib", "children_close_what"]),
+    ("D15 who waits is cut when the server stops", SERVER + "/http/server.rs",
+     "            self.handler.join();\n            if own", "            if own",
+     [*SERVER_UNITS, "nobody_is_left_without_an_answer"]),
     ("D6 nor at the start", SERVER + "/install.rs", "    tell_what_is_missing();\n", "",
      ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
     ("D6 stacks that could not be taken are not told", SERVER + "/encode/notes/losses.rs",

@@ -27,6 +27,7 @@ edition = "2024"
 
 [dependencies]
 pprof-server = { path = "PPROF_SERVER" }
+libc = "0.2"
 mimalloc = "=0.1.52"
 tikv-jemallocator = "=0.7.0"
 # Not used: `first-five-minutes.sh` builds a crate that does, in the same folder, and what has been built for one need
@@ -92,6 +93,7 @@ fn build() -> PathBuf {
         let program = format!("fn main() {{\n    {line}\n    fresh::run();\n}}\n");
         write(&package.join(format!("src/bin/{name}.rs")), &program);
     }
+    write(&package.join("src/bin/closes.rs"), include_str!("fresh/closes.rs"));
     // The versions that everything else is tested with; cargo adds the allocators to it.
     let lock = fs::read_to_string(workspace.join("Cargo.lock")).unwrap();
     if write(&package.join("Cargo.lock.workspace"), &lock) {
@@ -220,5 +222,28 @@ fn at_the_default_interval_the_estimate_is_within_six_standard_errors() {
         let [allocated, _, in_use, _] = values(&profile, "fresh::churn");
         assert!(within_six_errors(allocated, CHURNED_BLOCKS), "{program}: {allocated} allocated");
         assert_eq!(in_use, 0, "{program}");
+    }
+}
+
+/// A daemon closes all descriptors; what it opens then gets the server's numbers, and is left alone.
+#[test]
+fn what_takes_the_place_of_a_closed_descriptor_is_left_alone() {
+    let programs = ["idle", "at-once", "delta", "stop"].map(|how| {
+        let mut command = Command::new(programs().join("closes"));
+        command.arg(how).env("PPROF_QUIET", "1").env_remove("PPROF_ADDR");
+        (how, command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    });
+    for (how, program) in programs {
+        let output = program.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && output.stdout == b"went on\n",
+            "{how}: {}\n{errors}",
+            output.status
+        );
+        // One line, which names where it served.
+        let line = "no more heap profiles are served on 127.0.0.1:";
+        let told: Vec<&str> = errors.lines().collect();
+        assert!(told.len() == 1 && told[0].contains(line), "{how}: {errors}");
     }
 }

@@ -129,6 +129,10 @@ pub fn start(address: impl Into<Address>) -> Option<SocketAddr> {
     alloc_profiler::init_from_env();
     alloc_profiler::unsampled(|| {
         let mut installed = installed();
+        if installed.server.as_ref().is_some_and(Server::is_lost) {
+            // The program has become a daemon since, or something of that kind.
+            *installed = Installed::default();
+        }
         if !installed.is_decided {
             installed.is_decided = true;
             installed.server = start_from_env(address.into());
@@ -182,8 +186,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
             }
             match builder().start(&address) {
                 Ok(server) => {
-                    tell_start(&server);
-                    installed().server = Some(server);
+                    tell_start(installed().server.insert(server));
                     return;
                 }
                 Err(error) if error.is_in_use() => {}
@@ -191,6 +194,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
             }
         }
     };
+    // By which a sandbox is known.
     kept_files::keep();
     let unsampled = move || alloc_profiler::unsampled(until_free);
     alloc_profiler::spawn_without_signals("pprof-server", unsampled).map(drop)

@@ -10,6 +10,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::Endpoint;
+use super::own_descriptors::OwnDescriptors;
 #[cfg(unix)]
 use super::socket_file::{self, SocketFile};
 use super::waiters::Peer;
@@ -105,6 +106,15 @@ impl Bound {
             Endpoint::Unix(path) => {
                 Err(Error::Socket { path: path.clone(), source: io::ErrorKind::Unsupported.into() })
             }
+        }
+    }
+
+    /// By which the server knows whether what it has is still its own.
+    pub(super) fn own_descriptors(&self) -> OwnDescriptors {
+        match &self.socket {
+            BoundSocket::Tcp(listener) => OwnDescriptors::with(listener),
+            #[cfg(unix)]
+            BoundSocket::Unix(listener, _) => OwnDescriptors::with(listener),
         }
     }
 

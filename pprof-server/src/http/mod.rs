@@ -12,9 +12,11 @@
 //!
 //! Path: *read path*. All work is done on threads whose allocations are left out of the profile.
 
+mod accept;
 mod address;
 mod builder;
 mod listener;
+mod own_descriptors;
 mod places;
 mod server;
 #[cfg(unix)]

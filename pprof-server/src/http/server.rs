@@ -6,47 +6,22 @@
 //!
 //! Path: *read path*.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
 
+use super::accept::Serving;
 use super::address::{Address, Endpoint};
 use super::builder::ServerBuilder;
 use super::handler::Handler;
-use super::listener::{Bound, Client, Listener};
-use super::places::{MAX_CONNECTIONS, Place, Places};
-use super::stream::BoundedStream;
-use super::symbol::MAX_BODY_BYTES;
+use super::listener::Bound;
+use super::own_descriptors::OwnDescriptors;
 use crate::Error;
-
-/// Longest time for a request's head to arrive.
-const MAX_HEAD_TIME: Duration = Duration::from_secs(5);
-/// Largest head of a request; also how much of an answer hyper buffers.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-const MAX_HEADERS: usize = 64;
-/// Longest life of a connection, beside the longest delta: a minute and a half for everything else.
-const MAX_CONNECTION_TIME: Duration = Duration::from_secs(90);
-/// Pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time for the last answers to be made when the server stops: only a machine that is busy needs any.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// Time for the last answers to leave, once they are made.
-const STOP_GRACE: Duration = Duration::from_millis(50);
 
 /// Said once: a program may start and stop servers as it likes.
 const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of this program, so its profiles will be \
@@ -64,9 +39,17 @@ static IS_TOLD: AtomicBool = AtomicBool::new(false);
 pub struct Server {
     endpoint: Endpoint,
     handler: Handler,
-    running: Option<(watch::Sender<()>, JoinHandle<()>)>,
+    running: Option<Running>,
     /// The process that it is of, as [`alloc_profiler::forks`] counts them.
     forks: u64,
+}
+
+/// The server's thread.
+struct Running {
+    /// Dropped, it ends the thread.
+    stop: watch::Sender<()>,
+    thread: JoinHandle<()>,
+    own: OwnDescriptors,
 }
 
 /// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped.
@@ -149,27 +132,25 @@ impl Server {
     /// Starts the thread, which listens on `bound`, at `endpoint`. Everything that can fail does so here, in front of the
     /// caller, who may be anywhere: inside another runtime, or in a destructor. So the runtime begins and ends on the thread.
     pub(super) fn start(bound: Bound, endpoint: Endpoint, handler: Handler) -> Result<Server, Error> {
-        let (sender, stopping) = watch::channel(());
+        let (stop, stopping) = watch::channel(());
         let (started, result) = mpsc::sync_channel(1);
-        let answering = handler.clone();
+        let own = bound.own_descriptors();
+        let serving = Serving { endpoint: endpoint.clone(), own: own.clone(), handler: handler.clone() };
         let thread = alloc_profiler::spawn_without_signals("pprof-server", move || {
-            alloc_profiler::unsampled(move || match register(bound) {
+            alloc_profiler::unsampled(move || match serving.register(bound) {
                 Ok((runtime, listener)) => {
                     let _ = started.send(Ok(()));
-                    runtime.block_on(accept(listener, answering, stopping));
-                    drop(runtime);
+                    serving.run(runtime, listener, stopping);
                 }
                 Err(error) => drop(started.send(Err(error))),
             });
         });
         let is_running = || result.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")));
         match thread.and_then(|thread| is_running().map(|()| thread)) {
-            Ok(thread) => Ok(Server {
-                endpoint,
-                handler,
-                running: Some((sender, thread)),
-                forks: alloc_profiler::forks(),
-            }),
+            Ok(thread) => {
+                let running = Some(Running { stop, thread, own });
+                Ok(Server { endpoint, handler, running, forks: alloc_profiler::forks() })
+            }
             Err(source) => {
                 handler.shutdown();
                 handler.join();
@@ -177,16 +158,11 @@ impl Server {
             }
         }
     }
-}
 
-/// A runtime, and what it listens on.
-fn register(bound: Bound) -> io::Result<(Runtime, Listener)> {
-    bound.check_room()?;
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-    let entered = runtime.enter();
-    let listener = bound.register()?;
-    drop(entered);
-    Ok((runtime, listener))
+    /// Whether the program has closed its socket.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.own.are_lost())
+    }
 }
 
 impl Drop for Server {
@@ -194,12 +170,17 @@ impl Drop for Server {
         if self.forks != alloc_profiler::forks() {
             // The threads are the parent's, and so is a Unix socket's file; the listener has been closed here.
             std::mem::forget(self.running.take());
-        } else if let Some((sender, thread)) = self.running.take() {
+        } else if let Some(Running { stop, thread, own }) = self.running.take() {
             // Who waits gets an answer when the worker has ended, which takes as long as a profile that is being encoded.
             // Until then there must be someone to send it.
             self.handler.shutdown();
             self.handler.join();
-            drop(sender);
+            if own.are_lost() {
+                // To end the thread would be to write into what is not ours. It ends by itself.
+                std::mem::forget(stop);
+                return;
+            }
+            drop(stop);
             // A panic of the server's thread has been printed by the panic hook; it is not the host's.
             let _ = thread.join();
         }
@@ -212,84 +193,6 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Accepts connections until the server stops.
-async fn accept(listener: Listener, handler: Handler, mut stopping: watch::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    let mut places = Places::default();
-    loop {
-        let look_again = places.make_room();
-        tokio::select! {
-            biased;
-            _ = stopping.changed() => break,
-            // Frees the place. What went wrong in a connection stays there.
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok(client) => {
-                    let place = places.place();
-                    let connection = serve_connection(client, handler.clone(), place.clone());
-                    places.take(place, connections.spawn(connection));
-                }
-                Err(_) => {
-                    let _ = timeout(ACCEPT_PAUSE, stopping.changed()).await;
-                }
-            },
-            () = places.hold_more() => {}
-            () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {}
-        }
-    }
-    // The file of a Unix socket goes with it.
-    drop(listener);
-    answer_the_last(&mut connections, &places).await;
-}
-
-/// Lets everyone who waits get an answer, which each of them is given at once since the worker has ended, and gives the
-/// answers some time to leave.
-async fn answer_the_last(connections: &mut JoinSet<()>, places: &Places) {
-    let answered = async {
-        while places.is_anyone_waiting() {
-            tokio::select! {
-                _ = connections.join_next() => {}
-                () = places.hold_more() => {}
-            }
-        }
-    };
-    let _ = timeout(LAST_ANSWERS, answered).await;
-    let _ = timeout(STOP_GRACE, async { while connections.join_next().await.is_some() {} }).await;
-}
-
-/// Serves one request. Connections are not kept alive: each is a place, and clients ask once in many seconds.
-async fn serve_connection(client: Client, handler: Handler, place: Place) {
-    let Client { stream, peer, in_children: _in_children } = client;
-    let max_time = handler.max_delta() + MAX_CONNECTION_TIME;
-    let answering = place.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let (handler, place) = (handler.clone(), answering.clone());
-        async move {
-            request.extensions_mut().insert(peer);
-            if request.body().is_end_stream() {
-                place.waits();
-            } else {
-                let length = request.body().size_hint().upper().unwrap_or(MAX_BODY_BYTES as u64);
-                // Of a longer one, nothing is read.
-                place.sends(usize::try_from(length).unwrap_or(usize::MAX).min(MAX_BODY_BYTES));
-            }
-            let answer = handler.respond(request).await;
-            place.takes(usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX));
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let connection = http1::Builder::new()
-        // Without a timer hyper would silently not apply the timeout.
-        .timer(TokioTimer::new())
-        .header_read_timeout(MAX_HEAD_TIME)
-        .keep_alive(false)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(BoundedStream::new(stream, place)), service);
-    // An error is the client's: it left, was too slow, or did not speak HTTP.
-    let _ = timeout(max_time, connection).await;
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::guard::Guard;
@@ -299,6 +202,7 @@ mod tests {
     use alloc_profiler::Snapshot;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     fn serve(snapshot: fn() -> Snapshot) -> Server {
         let handler = Handler::with(Guard::of_mounted(), Mount::Root, Options::from_env()).of(snapshot);

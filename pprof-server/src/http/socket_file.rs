@@ -12,6 +12,8 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+/// Folders that killed processes may have left beside a socket.
+const MAX_LEFT: usize = 100;
 /// Only the owner may connect.
 const MODE: u32 = 0o600;
 
@@ -26,6 +28,8 @@ pub(super) struct SocketFile {
 /// Listens on a new socket at `path`. One that nobody listens on any more, left by a process that was killed, is
 /// replaced; anything else at `path` is left alone.
 pub(super) fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    // The program may change its folder before the file is removed.
+    let path = &*std::path::absolute(path)?;
     refuse_if_taken(path)?;
     let folder = Folder::create(path)?;
     let inside = folder.0.join("s");
@@ -67,12 +71,20 @@ impl Drop for SocketFile {
 struct Folder(PathBuf);
 
 impl Folder {
+    /// One that a killed process left is passed by: where each start is process 1, it has the same name.
     fn create(beside: &Path) -> io::Result<Folder> {
-        let mut path = beside.as_os_str().to_owned();
-        path.push(format!(".{}", std::process::id()));
-        let path = PathBuf::from(path);
+        let numbered = |number: usize| {
+            let mut path = beside.as_os_str().to_owned();
+            path.push(format!(".{}.{number}", std::process::id()));
+            PathBuf::from(path)
+        };
+        let is_left = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+        let path = (0..MAX_LEFT).map(numbered).find(|path| !is_left(path)).unwrap_or_else(|| numbered(0));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Folder(path))
+        let folder = Folder(path);
+        // Whatever the umask has taken away: we must enter it.
+        fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700))?;
+        Ok(folder)
     }
 }
 
@@ -113,6 +125,13 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         let (_listener, file) = listen(&path).unwrap();
         assert!(UnixStream::connect(&path).is_ok());
+
+        // A process of the same number was killed while it made its socket.
+        fs::create_dir(folder.0.join(format!("pprof.sock.{}.0", std::process::id()))).unwrap();
+        drop(UnixListener::bind(folder.0.join("left.sock")).unwrap());
+        fs::rename(folder.0.join("left.sock"), &path).unwrap();
+        drop(file);
+        let (_listener, file) = listen(&path).unwrap();
 
         // Replaced meanwhile: not ours to remove.
         fs::remove_file(&path).unwrap();

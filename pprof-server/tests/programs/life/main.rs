@@ -1,6 +1,5 @@
 //! What `tests/life.rs` runs: a program that starts and stops servers where, when and how its arguments say, and then goes on.
 
-mod descriptors;
 mod failures;
 mod forks;
 mod places;
@@ -32,7 +31,6 @@ fn main() {
         ["start", place, failure] => places::start_at(place, failure),
         ["signals", how] => signals::take(how),
         ["fork", how] => forks::go_on(how),
-        ["close", how] => descriptors::close(how),
         ["wait"] => {
             println!("{:?}", install());
             let _ = std::io::stdin().read(&mut [0]);
