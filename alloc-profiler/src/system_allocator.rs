@@ -50,16 +50,19 @@ pub(crate) fn note_inner<A>() {
 
 /// How many `SamplingAllocator`s there are from `A` inwards, each around the next: usually none.
 pub(crate) fn sampling_levels<A>() -> u64 {
-    // `alloc_profiler::allocator::SamplingAllocator`, without what it is of; of `System` the name is that alone.
-    let own = type_name::<SamplingAllocator<()>>().trim_end_matches("<()>");
+    // `alloc_profiler::allocator::SamplingAllocator`, without what it is of; of `System` the name is that alone. As bytes,
+    // since functions of text have panics in them.
+    let own = type_name::<SamplingAllocator<()>>().as_bytes().strip_suffix(b"<()>").unwrap_or(b"\0");
     let mut levels: u64 = 0;
-    let mut name = type_name::<A>();
-    while let Some(within) = name.strip_prefix(own) {
-        if !(within.is_empty() || within.starts_with(['<', '>'])) {
-            break;
-        }
+    let mut name = type_name::<A>().as_bytes();
+    while let Some(rest) = name.strip_prefix(own) {
+        name = match rest {
+            [b'<', within @ ..] => within,
+            [] | [b'>', ..] => &[],
+            // Another type, whose name begins alike.
+            _ => return levels,
+        };
         levels = levels.saturating_add(1);
-        name = within.strip_prefix('<').unwrap_or("");
     }
     levels
 }
