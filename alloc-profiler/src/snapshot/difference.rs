@@ -12,15 +12,17 @@ impl Snapshot {
     ///
     /// `alloc_*` becomes what was allocated in between, `inuse_*` the net growth, negative where memory
     /// shrank; variances become those of the changes. Stacks on which nothing changed are left out. `duration` is the time
-    /// between the two by a clock that nobody sets, as long as the machine was awake; zero if `earlier` is the later one.
+    /// between the two by a clock that nobody sets, as long as the machine was awake. If `earlier` is the later one, it is
+    /// zero, and values have the other sign.
     #[must_use]
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
+        let numbers = [self.number, earlier.number];
         let before: HashMap<&StackTrace, &[SizeTotals]> =
             earlier.stacks.iter().map(|stack| (&stack.trace, &stack.by_size[..])).collect();
         // In a program at rest nearly all stacks stay as they were: what is not shown is not copied.
         let changed = |stack: &StackTotals| {
             let before = before.get(&stack.trace).copied().unwrap_or(&[]);
-            let by_size = sizes_since(&stack.by_size, before, earlier.number);
+            let by_size = sizes_since(&stack.by_size, before, numbers);
             (!by_size.is_empty()).then(|| StackTotals { id: stack.id, trace: stack.trace.clone(), by_size })
         };
         let stacks: Vec<StackTotals> = self.stacks.iter().filter_map(changed).collect();
@@ -31,7 +33,7 @@ impl Snapshot {
             duration: Some(self.taken_at_monotonic.saturating_duration_since(earlier.taken_at_monotonic)),
             sampling_interval: self.sampling_interval,
             stacks,
-            overflow: sizes_since(&self.overflow, &earlier.overflow, earlier.number),
+            overflow: sizes_since(&self.overflow, &earlier.overflow, numbers),
             dropped: self.dropped.since(&earlier.dropped),
             own_memory: self.own_memory,
         }
@@ -87,17 +89,24 @@ impl Snapshot {
 
 /// `now` minus `before`, by size class; classes without a change are left out. Stacks never lose a class, so
 /// every class of `before` is in `now`.
-fn sizes_since(now: &[SizeTotals], before: &[SizeTotals], number: u32) -> Vec<SizeTotals> {
+fn sizes_since(
+    now: &[SizeTotals],
+    before: &[SizeTotals],
+    [number, number_before]: [u32; 2],
+) -> Vec<SizeTotals> {
     now.iter()
         .map(|size| {
             let earlier = before.iter().find(|earlier| earlier.size_class == size.size_class);
-            let earlier = earlier.map_or_else(Totals::default, |earlier| earlier.totals);
-            SizeTotals {
-                size_class: size.size_class,
-                totals: size.totals.since(earlier, &size.births, number),
-                births: Vec::new(),
-                ages: size.ages.clone(),
-            }
+            let (earlier, earlier_births) =
+                earlier.map_or((Totals::default(), &[][..]), |earlier| (earlier.totals, &earlier.births));
+            let totals = if number >= number_before {
+                size.totals.since(earlier, &size.births, number_before)
+            } else {
+                // The other way round: the change is as uncertain, and of the other sign.
+                let change = earlier.since(size.totals, earlier_births, number);
+                Totals::default().without(change).with_variances_of(change)
+            };
+            SizeTotals { size_class: size.size_class, totals, births: Vec::new(), ages: size.ages.clone() }
         })
         .filter(|size| size.totals != Totals::default())
         .collect()
@@ -117,5 +126,39 @@ impl Dropped {
             no_stack: self.no_stack.saturating_sub(earlier.no_stack),
             replaced_records: self.replaced_records.saturating_sub(earlier.replaced_records),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Births;
+
+    #[test]
+    fn a_change_is_as_uncertain_in_either_direction() {
+        let snapshot = |number: u32, births: &[(u32, f64)]| {
+            let variance = births.iter().map(|birth| birth.1).sum();
+            let totals = Totals {
+                inuse_bytes: 10.0 * variance,
+                alloc_bytes: 100.0 * f64::from(number),
+                inuse_bytes_variance: variance,
+                alloc_bytes_variance: 100.0 * f64::from(number),
+                ..Totals::default()
+            };
+            let births = births.iter().map(|&(after_snapshot, bytes_variance)| Births {
+                after_snapshot,
+                objects_variance: 0.0,
+                bytes_variance,
+            });
+            let size = SizeTotals { size_class: 8, totals, births: births.collect(), ages: Vec::new() };
+            Snapshot { number, stacks: Vec::new(), overflow: vec![size], ..crate::snapshot() }
+        };
+        let (before, after) =
+            (snapshot(3, &[(0, 5.0), (2, 4.0)]), snapshot(7, &[(0, 5.0), (2, 1.0), (4, 2.0)]));
+        let (forward, backward) = (after.since(&before).totals(), before.since(&after).totals());
+        assert_eq!((forward.inuse_bytes, forward.inuse_bytes_variance), (-10.0, 5.0));
+        assert_eq!((backward.inuse_bytes, backward.inuse_bytes_variance), (10.0, 5.0));
+        assert_eq!((forward.alloc_bytes, forward.alloc_bytes_variance), (400.0, 400.0));
+        assert_eq!((backward.alloc_bytes, backward.alloc_bytes_variance), (-400.0, 400.0));
     }
 }

@@ -94,6 +94,17 @@ impl Totals {
         }
     }
 
+    /// `self`, as uncertain as `other`.
+    pub(super) fn with_variances_of(self, other: Totals) -> Totals {
+        Totals {
+            alloc_objects_variance: other.alloc_objects_variance,
+            alloc_bytes_variance: other.alloc_bytes_variance,
+            inuse_objects_variance: other.inuse_objects_variance,
+            inuse_bytes_variance: other.inuse_bytes_variance,
+            ..self
+        }
+    }
+
     /// What changed since `earlier`, the totals of the same stack and sizes in snapshot `number`. `births` are of `self`.
     ///
     /// Allocations of two stretches of time are sampled independently, so what was allocated in between has the
