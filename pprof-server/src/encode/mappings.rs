@@ -207,6 +207,10 @@ fn joined(ranges: &[CodeRange<'_>], entry: u64) -> Vec<Mapping> {
         }
         last = Some(&range.line);
     }
+    // Viewers take the first for the program.
+    if let Some(index) = list.iter().position(|mapping| (mapping.start..mapping.limit).contains(&entry)) {
+        list[..=index].rotate_right(1);
+    }
     list
 }
 

@@ -151,6 +151,20 @@ fn a_program_is_known_however_it_was_started_and_whatever_became_of_its_file() {
         assert_named(how, &Program::start_by(command.env("LEAK_REMAP", how)));
     }
 
+    let mut command = Command::new(&plain.program);
+    let program_with_many = Program::start_by(command.env("LEAK_MAPPINGS", "60000"));
+    let maps = fs::read_to_string(format!("/proc/{}/maps", program_with_many.child.id())).unwrap();
+    assert!(maps.lines().count() > 60_000, "they are there");
+    assert_named("60 000 mappings", &program_with_many);
+    let profile = scraper_rules(&get(program_with_many.address, "/debug/pprof/heap").body);
+    for mapping in &profile.mapping {
+        assert!(profile.location.iter().any(|location| location.mapping_id == mapping.id), "{mapping:?}");
+    }
+    let text = get(program_with_many.address, "/debug/pprof/heap?debug=1");
+    let (_, maps) = text.text().split_once("MAPPED_LIBRARIES:\n").unwrap();
+    assert_eq!(maps.lines().count(), profile.mapping.len(), "{maps}");
+    drop(program_with_many);
+
     let running = plain.start();
     let by_loader = Program::start(LOADER.as_ref(), &[path]);
     fs::remove_file(&plain.program).unwrap();

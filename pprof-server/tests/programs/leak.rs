@@ -1,7 +1,7 @@
 //! A program for `other_builds` and `scripts/check-binaries.py`: it leaks, serves, tells where, and waits for the end of its
 //! standard input.
 //!
-//! With `LEAK_REMAP` its code is copied to pages of another kind first, as programs do that want it on huge pages.
+//! With `LEAK_MAPPINGS` it has so many more mappings. With `LEAK_REMAP` its code is copied to pages of another kind first, as programs do that want it on huge pages.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::hint::black_box;
@@ -62,10 +62,30 @@ fn remap_code(how: &str) {
     remap(start, end - start, how == "file");
 }
 
+/// Maps the first page of the program's file so many times, every second time as code: none is a neighbour of its kind.
+fn map_pages(count: usize) {
+    use std::os::fd::AsRawFd;
+    let program = std::fs::File::open("/proc/self/exe").unwrap();
+    let (read, read_execute, private, private_fixed, bytes) = (1, 5, 2, 0x12, 4096);
+    // SAFETY: at a place of the system's choice, where all of them go then.
+    unsafe {
+        let file = program.as_raw_fd();
+        let start = mmap(std::ptr::null_mut(), count * bytes, read, private, file, 0);
+        for index in 0..count {
+            let protection = if index % 2 == 0 { read_execute } else { read };
+            let at = start.byte_add(index * bytes);
+            assert_eq!(mmap(at, bytes, protection, private_fixed, file, 0), at);
+        }
+    }
+}
+
 fn main() {
     pprof_server::alloc_profiler::set_sampling_interval(1);
     if let Ok(how) = std::env::var("LEAK_REMAP") {
         remap_code(&how);
+    }
+    if let Ok(count) = std::env::var("LEAK_MAPPINGS") {
+        map_pages(count.parse().unwrap());
     }
     let leaked = leak();
     let server = serve("127.0.0.1:0").unwrap();
