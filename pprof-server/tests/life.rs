@@ -72,7 +72,7 @@ const PLACES: [&str; 17] = [
 /// had before serves the next one. `-`: there is none.
 type Failure<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str);
 
-fn failures<'a>(taken: &'a str, folder: &'a str, taken_socket: &'a str) -> Vec<Failure<'a>> {
+fn failures<'a>(taken: &'a str, [roots, nobodys]: [&'a str; 2], taken_socket: &'a str) -> Vec<Failure<'a>> {
     let at = |address| vec![("PPROF_ADDR", address)];
     vec![
         ("nothing", vec![ANY_PORT], "profiles at http://127.0.0.1:"),
@@ -105,9 +105,9 @@ fn failures<'a>(taken: &'a str, folder: &'a str, taken_socket: &'a str) -> Vec<F
         ("memory:1", vec![ANY_PORT, ("PPROF_QUIET", "1")], ""),
         ("memory:3", vec![ANY_PORT, ("PPROF_QUIET", "1")], ""),
         ("memory:5", vec![ANY_PORT, ("PPROF_QUIET", "1")], ""),
-        ("umask:511", at(folder), "profiles at unix:"),
+        ("umask:511", at(roots), "profiles at unix:"),
         // Says of the program's file that it cannot read it, but for this.
-        ("umask-of-nobody", [at(folder), vec![("PPROF_QUIET", "1")]].concat(), "-"),
+        ("umask-of-nobody", [at(nobodys), vec![("PPROF_QUIET", "1")]].concat(), "-"),
     ]
 }
 
@@ -123,10 +123,12 @@ fn no_failure_anywhere_ends_the_program_or_says_more_than_a_line() {
     let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("taken.sock")).unwrap();
     let taken_socket = path("taken.sock");
     let places: Vec<&str> = PLACES.into_iter().chain(["fork-of-server"]).collect();
-    let sockets: Vec<String> = places.iter().map(|place| path(place)).collect();
+    // Each its own: what root leaves behind, nobody may not replace.
+    let sockets: Vec<[String; 2]> =
+        places.iter().map(|place| [path(place), path(&format!("{place}-nobody"))]).collect();
     let mut cells = Vec::new();
-    for (place, socket) in places.iter().zip(&sockets) {
-        let failures = failures(&taken, socket, &taken_socket).into_iter();
+    for (place, [roots, nobodys]) in places.iter().zip(&sockets) {
+        let failures = failures(&taken, [roots, nobodys], &taken_socket).into_iter();
         // Only root can become nobody.
         let can_be = |(failure, ..): &Failure<'_>| is_root || *failure != "umask-of-nobody";
         cells.extend(failures.filter(can_be).map(|failure| (*place, failure)));
