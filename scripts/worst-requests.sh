@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export REQUESTS=10000 SEED=1 STACK_BITS=14
+export REQUESTS=10000 SEED=1 STACK_BITS=${STACK_BITS:-9}
 while (($#)); do
   case "$1" in
     --requests) REQUESTS=${2:?how many requests?} ;;
