@@ -152,6 +152,10 @@ fn is_standard_file(file: &str) -> bool {
     if let Some(rest) = file.strip_prefix("/rustc/") {
         return rest.split_once('/').is_some_and(|(_hash, path)| path.starts_with("library/"));
     }
+    // Debian's.
+    if let Some(rest) = file.strip_prefix("/usr/src/rustc-") {
+        return rest.split_once('/').is_some_and(|(_version, path)| path.starts_with("library/"));
+    }
     file.starts_with("/rust/deps/") || file.contains("/lib/rustlib/src/rust/library/")
 }
 
@@ -357,6 +361,9 @@ mod tests {
         // Bare names, as line-tables-only leaves of inlined functions.
         assert_eq!(role("to_vec<u8>", STD), Plumbing);
         assert_eq!(role("{closure#0}", LOCAL_STD), Plumbing);
+        let debian = "/usr/src/rustc-1.97.1/library/alloc/src/vec/spec_from_elem.rs";
+        assert_eq!(role("<my::T as alloc::vec::spec_from_elem::SpecFromElem>::from_elem", debian), Plumbing);
+        assert_eq!(role("my::f", "/usr/src/rustc-1.97.1/src/lib.rs"), User);
         assert_eq!(role("insert<K, V>", "/rust/deps/hashbrown-0.15.2/src/map.rs"), Plumbing);
         assert_eq!(role("alloc", "/src/alloc-profiler/src/allocator.rs"), Plumbing);
         assert_eq!(role("to_vec<u8>", "src/main.rs"), User);
