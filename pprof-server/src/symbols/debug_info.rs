@@ -55,7 +55,7 @@ pub(super) fn look_up(
         while is_affordable && !rest.is_empty() && Instant::now() < deadline {
             let (chunk, others) = rest.split_at(rest.len().min(ADDRESSES_PER_READER));
             let Some(names) = on_a_thread_of_its_own(|| {
-                let reader = Loader::new_with_sup(debug?, sources.shared.as_deref()).ok()?;
+                let reader = Loader::new(debug?).ok()?;
                 let mut names = FoundNames::new();
                 chunk.iter().for_each(|&address| look_up_one(&reader, &sources, address, &mut names));
                 Some(names)

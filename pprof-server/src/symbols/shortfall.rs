@@ -25,7 +25,7 @@ pub(super) enum Shortfall {
     Split { package: PathBuf, missing: usize },
     /// Names without the path to them, for want of all but lines.
     LinesOnly,
-    /// What several files share is in this one, which is not there, or another.
+    /// What several files share is in this one (dwz), which is not read.
     Shared { name: PathBuf, has_symbols: bool },
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Shortfall {
             Shortfall::Shared { name, has_symbols } => write!(
                 f,
                 "{}: parts of the program's debug information are in a file that it shares with others, {}, which is not \
-                 there or belongs to another build, so {}; put it there",
+                 read, so {}; build or install it without dwz",
                 level(*has_symbols),
                 name.display(),
                 so(*has_symbols)

@@ -30,8 +30,6 @@ pub(super) struct Sources {
     pub(super) symbols: Option<PathBuf>,
     /// What has debug information that can be read.
     pub(super) debug: Option<PathBuf>,
-    /// What the parts of it are in that several files share.
-    pub(super) shared: Option<PathBuf>,
     /// Parts of the debug information are in files that are not there: what is left has lines, but not the functions that
     /// they are in.
     pub(super) is_in_parts: bool,
@@ -45,11 +43,10 @@ struct Headers {
     has_symbols: bool,
     /// Of all compressed sections, when inflated.
     inflated_bytes: u64,
-    build_id: String,
     /// The file that debug information is in, and its checksum.
     link: Option<(PathBuf, u32)>,
-    /// The file that shared parts of it are in, and its build id.
-    shared: Option<(PathBuf, String)>,
+    /// The file that shared parts of it are in.
+    shared: Option<PathBuf>,
 }
 
 impl Sources {
@@ -114,9 +111,8 @@ impl Sources {
             let shortfall = Some(Shortfall::Compressed { bytes, has_symbols });
             return Sources { symbols, shortfall, ..Sources::default() };
         }
-        let shared = headers.shared.as_ref().and_then(|(name, id)| shared_file(&debug, name, id));
-        if let (Some((name, _)), None) = (&headers.shared, &shared) {
-            // Nearly every name is in there.
+        if let Some(name) = &headers.shared {
+            // Nearly every name is in there, and the reader does not follow all references to it.
             let shortfall = Some(Shortfall::Shared { name: name.clone(), has_symbols });
             return Sources { symbols, shortfall, ..Sources::default() };
         }
@@ -129,7 +125,7 @@ impl Sources {
             () if !units.have_paths => Some(Shortfall::LinesOnly),
             () => None,
         };
-        Sources { symbols, debug: Some(debug), shared, is_in_parts: units.missing > 0, shortfall }
+        Sources { symbols, debug: Some(debug), is_in_parts: units.missing > 0, shortfall }
     }
 }
 
@@ -146,14 +142,12 @@ impl Headers {
         };
         let link = object.gnu_debuglink().ok().flatten();
         let shared = object.gnu_debugaltlink().ok().flatten();
-        let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         Some(Headers {
             has_debug_information: has_bytes(".debug_info"),
             has_symbols: has_bytes(".symtab"),
             inflated_bytes: inflated.fold(0, |sum, range| sum.saturating_add(range.uncompressed_size)),
-            build_id: object.build_id().ok().flatten().map(hex).unwrap_or_default(),
             link: link.map(|(name, crc)| (crate::encode::mappings::to_path(name), crc)),
-            shared: shared.map(|(name, id)| (crate::encode::mappings::to_path(name), hex(id))),
+            shared: shared.map(|(name, _)| crate::encode::mappings::to_path(name)),
         })
     }
 }
@@ -202,15 +196,4 @@ fn checksum(path: &Path) -> Option<u32> {
             count => crc.update(&bytes[..count]),
         }
     }
-}
-
-/// The file that parts of `debug` are in that it shares with others, as `dwz` arranges.
-fn shared_file(debug: &Path, name: &Path, build_id: &str) -> Option<PathBuf> {
-    // A link is followed first: names are relative to where the file itself is.
-    let folder = debug.canonicalize().ok()?;
-    let named = folder.parent()?.join(name);
-    let candidates = [Some(named), by_build_id(build_id)];
-    // It has no program headers, only sections.
-    let is_it = |path: &PathBuf| Headers::of(path).is_some_and(|headers| headers.build_id == build_id);
-    candidates.into_iter().flatten().find(is_it)
 }
