@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use pprof_server::serve;
+use workspace_tests::busy::within;
 use workspace_tests::client::{get, receive, send};
 
 /// Time until the server closes the connection.
@@ -37,9 +38,7 @@ fn a_request_must_arrive_within_five_seconds() {
     });
     let dripping = std::thread::spawn(move || drip(address));
     // Others are served meanwhile.
-    let started = Instant::now();
-    assert_eq!(get(address, "/debug/pprof/heap").status, 200);
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    within(Duration::from_secs(3), "others", || assert_eq!(get(address, "/debug/pprof/heap").status, 200));
     for (what, took) in closed {
         assert_about_five_seconds(took.join().unwrap(), what);
     }
@@ -61,10 +60,7 @@ fn a_crowd_of_silent_clients_keeps_nobody_waiting() {
     let server = serve("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let started = Instant::now();
-    assert_eq!(get(address, "/debug/pprof/heap").status, 200);
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    within(Duration::from_secs(1), "others", || assert_eq!(get(address, "/debug/pprof/heap").status, 200));
     drop(silent);
     assert_eq!(get(address, "/debug/pprof/heap").status, 200);
 }

@@ -4,6 +4,8 @@
 //! [`check_valid`] asks Go itself, [`scraper_rules`] holds a profile against what the strictest of its readers
 //! demand, [`go_tool_pprof`] and [`go_tool_pprof_at`] show what a person would see.
 
+#[cfg(unix)]
+pub mod busy;
 pub mod client;
 mod go;
 pub mod oracle;
