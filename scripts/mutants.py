@@ -22,6 +22,7 @@ SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_l
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
 # Builds the program that it runs, too.
 LIFE = ["-p", "pprof-server"]
+CHANGED_LIBRARY = ["-p", "workspace-tests", "--test", "frames_in_libraries_are_named"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
 MODEL = "scripts/model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
@@ -153,6 +154,16 @@ MUTANTS = [
      "let Some(function) = caller.map(|_| address)", "without_tables::verified_frame_pointers"),
     ("D5 stacks that end early are not counted", "recorder.rs", "        drops::CUT_STACKS.raise();\n", "",
      "without_tables::what_is_not_verified"),
+    ("D5 program headers are in the first page of a library", "stack/segments.rs",
+     "in_page.or_else(|| readable(address, length))?", "in_page?", CHANGED_LIBRARY),
+    ("D5 a build id is as far from the headers as in the file", SERVER + "/encode/images.rs",
+     "|offset| self.address_of(base, offset)", "|offset| start.checked_add(offset).filter(|_| self.address_of(base, 0).is_some())",
+     CHANGED_LIBRARY),
+    ("D5 program headers are in the first page of a file", SERVER + "/symbols/image.rs",
+     "read(program_headers(header, endian)?)?", "program_headers(header, endian).and_then(|_| None::<Vec<u8>>)?",
+     [*SERVER_UNITS, "headers_and_build_id_are_found_anywhere"]),
+    ("D5 a file that cannot be read is called another", SERVER + "/symbols/shortfall.rs",
+     "Some(inode) if inode == mapping.inode", "Some(inode) if inode != inode", [*SERVER_UNITS, "is_still_the_one_that_was_started"]),
     ("D5 unwind tables end where the code does", "stack/segments.rs",
      "if address.wrapping_sub(start) >= length {", "if address.wrapping_sub(start) >= length || header.p_flags & PF_X == 0 {",
      "without_tables::whole_stacks"),

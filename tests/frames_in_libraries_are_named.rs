@@ -1,7 +1,8 @@
 //! A library that calls back into the program stands on the stack between: its functions, inlined ones too, are named
 //! with file and line, in the library's own mapping.
 //!
-//! The library is in C, and in Rust with a C interface, each built here as a user would, and loaded while we run.
+//! The library is in C, and in Rust with a C interface, each built here as a user would, and loaded while we run; and in C
+//! once more, with its headers and its build id where tools put them that change finished files.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::ffi::{CString, c_void};
@@ -12,7 +13,7 @@ use std::{env, fs, mem};
 
 use pprof_server::{SamplingAllocator, serve};
 use workspace_tests::client::get;
-use workspace_tests::{check_valid, go_tool_pprof, scraper_rules};
+use workspace_tests::{check_valid, go_tool_pprof, scraper_rules, with_headers_at_the_end};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -75,14 +76,19 @@ fn load(library: &Path) -> CallBack {
 
 #[test]
 fn frames_in_libraries_are_named() {
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-g", "-O1"]);
+    let [mut cc, mut cc_again] = [(); 2].map(|()| Command::new("cc"));
+    for cc in [&mut cc, &mut cc_again] {
+        cc.args(["-shared", "-fPIC", "-g", "-O1", "-Wl,--build-id"]);
+    }
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()));
     rustc.args(["--crate-type=cdylib", "--edition=2024", "-g", "-Copt-level=1", "-Cpanic=abort"]);
     let libraries = [
         ("caller.c", IN_C, build("caller.c", IN_C, &mut cc), "inlined"),
         ("caller.rs", IN_RUST, build("caller.rs", IN_RUST, &mut rustc), "caller::inlined"),
+        ("changed.c", IN_C, build("changed.c", IN_C, &mut cc_again), "inlined"),
     ];
+    let changed = &libraries[2].2.1;
+    fs::write(changed, with_headers_at_the_end(&fs::read(changed).unwrap())).unwrap();
     let server = serve("127.0.0.1:0").unwrap();
     for (name, source, (source_file, library), inlined) in &libraries {
         pprof_server::alloc_profiler::set_sampling_interval(1);
@@ -113,6 +119,13 @@ fn frames_in_libraries_are_named() {
         let outer = source.lines().find(|line| line.contains("inlined(function);")).unwrap().trim();
         let file = source_file.to_str().unwrap();
         assert_eq!(frames, [(*inlined, file, line_of(inner)), ("call_back", file, line_of(outer))], "{name}");
+        // The stack goes on to who called the library.
+        let sample = decoded.sample.iter().find(|sample| sample.location_id.contains(&location.id)).unwrap();
+        let functions = sample.location_id.iter().flat_map(|&id| &decoded.location[id as usize - 1].line);
+        let mut names =
+            functions.map(|line| text(decoded.function[line.function_id as usize - 1].name_index));
+        let own = "frames_in_libraries_are_named::frames_in_libraries_are_named";
+        assert!(names.any(|name| name == own), "{name}: the stack ends in the library");
 
         // And so Go shows it.
         let focused = format!("-focus={}", library.file_name().unwrap().to_str().unwrap());

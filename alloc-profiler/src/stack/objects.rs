@@ -87,7 +87,8 @@ pub(super) fn prepare() -> bool {
 impl Permanent {
     fn fill(&self, found: &DlFindObject, is_program: bool) {
         let bias = load_bias(found.link_map).unwrap_or(found.map_start);
-        let segments = if is_program { of_program(bias) } else { in_first_page(found.map_start, bias) };
+        let segments =
+            if is_program { of_program(bias) } else { of_library(found.map_start, found.map_end, bias) };
         if let Some(segments) = segments {
             self.load_bias.store(segments.load_bias(), Relaxed);
             self.headers.store(segments.headers().as_ptr().expose_provenance(), Relaxed);
@@ -120,17 +121,31 @@ fn of_program(load_bias: usize) -> Option<Segments> {
     is_usual.then(|| Segments::new(unsafe { std::slice::from_raw_parts(headers, count) }, load_bias))
 }
 
-/// Those of an object that begins at `map_start`, if that can be read.
-fn in_first_page(map_start: usize, load_bias: usize) -> Option<Segments> {
-    first_page(map_start).and_then(|page| Segments::in_page(page, load_bias))
+/// Those of the object from `map_start` to `map_end`, if they can be read.
+fn of_library(map_start: usize, map_end: usize, load_bias: usize) -> Option<Segments> {
+    let is_within = |address: usize, length: usize| {
+        address >= map_start && address.checked_add(length).is_some_and(|end| end <= map_end)
+    };
+    let elsewhere =
+        |address, length| is_within(address, length).then(|| headers_at(address, length)).flatten();
+    Segments::by_page(first_page(map_start)?, load_bias, elsewhere)
 }
 
 fn first_page(map_start: usize) -> Option<&'static [u8]> {
-    // SAFETY: the kernel has just read the page, and the object is not being unloaded, since a function of it is on our
-    // stack, or it stays. The page holds headers, which nobody writes.
-    memory::is_readable(map_start).then(|| unsafe {
-        std::slice::from_raw_parts(std::ptr::with_exposed_provenance(map_start), memory::PAGE_BYTES)
-    })
+    headers_at(map_start, memory::PAGE_BYTES)
+}
+
+/// At most a page's worth of headers of an object, if they can be read.
+fn headers_at(address: usize, length: usize) -> Option<&'static [u8]> {
+    let page_of = |address: usize| address & !(memory::PAGE_BYTES - 1);
+    let (first, last) = (page_of(address), page_of(address.checked_add(length.checked_sub(1)?)?));
+    let can_be_read = length <= memory::PAGE_BYTES
+        && memory::is_readable(first)
+        && (last == first || memory::is_readable(last));
+    // SAFETY: the kernel has just read each of the pages, at most two, and the object is not being unloaded, since a
+    // function of it is on our stack, or it stays. They hold headers, which nobody writes.
+    can_be_read
+        .then(|| unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(address), length) })
 }
 
 fn look_up(address: usize) -> Option<DlFindObject> {
@@ -240,7 +255,7 @@ impl Object {
         }
         match self.permanent.and_then(|index| PERMANENT.get(index)) {
             Some(permanent) => permanent.segments(),
-            None => in_first_page(self.map_start, load_bias(self.link_map)?),
+            None => of_library(self.map_start, self.map_end, load_bias(self.link_map)?),
         }
     }
 }

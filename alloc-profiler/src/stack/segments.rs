@@ -37,8 +37,14 @@ impl Segments {
         self.load_bias
     }
 
-    /// Those of the object whose first page this is, if the page has them: linkers put them there.
-    pub(super) fn in_page(page: &'static [u8], load_bias: usize) -> Option<Segments> {
+    /// Those of the object whose first page this is. Linkers put them there; tools that change a finished file and need more
+    /// of them (BOLT) put them elsewhere, as far behind the page as in the file. `readable` yields so many bytes at an
+    /// address if they can be read.
+    pub(super) fn by_page(
+        page: &'static [u8],
+        load_bias: usize,
+        readable: impl Fn(usize, usize) -> Option<&'static [u8]>,
+    ) -> Option<Segments> {
         const MAGIC: &[u8] = b"\x7fELF\x02\x01\x01";
         if !page.starts_with(MAGIC) || page.len() < size_of::<Elf64_Ehdr>() {
             return None;
@@ -48,14 +54,29 @@ impl Segments {
         let header = unsafe { header.read_unaligned() };
         let count = usize::from(header.e_phnum);
         let offset = usize::try_from(header.e_phoff).ok()?;
-        let end = offset.checked_add(count.checked_mul(size_of::<Elf64_Phdr>())?)?;
+        let length = count.checked_mul(size_of::<Elf64_Phdr>())?;
         let is_usual = usize::from(header.e_phentsize) == size_of::<Elf64_Phdr>();
-        let first = begin.wrapping_add(offset).cast::<Elf64_Phdr>();
-        if !is_usual || end > page.len() || !first.is_aligned() {
+        if !is_usual || length > page.len() {
             return None;
         }
-        // SAFETY: they lie in the page, aligned, and consist of integers.
-        Some(Segments { headers: unsafe { std::slice::from_raw_parts(first, count) }, load_bias })
+        let in_page = page.get(offset..offset.checked_add(length)?);
+        let address = begin.expose_provenance().checked_add(offset)?;
+        let bytes = in_page.or_else(|| readable(address, length))?;
+        let first = bytes.as_ptr().cast::<Elf64_Phdr>();
+        if bytes.len() < length || !first.is_aligned() {
+            return None;
+        }
+        // SAFETY: they lie in these bytes, aligned, and consist of integers.
+        let headers = unsafe { std::slice::from_raw_parts(first, count) };
+        // Elsewhere may be something else, unless they say themselves that this part of the file is there.
+        let is_there = |header: &Elf64_Phdr| {
+            let within = (offset as u64).wrapping_sub(header.p_offset);
+            header.p_type == PT_LOAD
+                && within < header.p_filesz
+                && load_bias.wrapping_add(header.p_vaddr.wrapping_add(within) as usize) == address
+        };
+        let is_them = in_page.is_some() || headers.iter().any(is_there);
+        is_them.then_some(Segments { headers, load_bias })
     }
 
     /// The segment that `address` is in, if it can be read.
@@ -142,7 +163,7 @@ mod tests {
             change(&mut page.0);
             &Box::leak(page).0
         };
-        let count = |page| Segments::in_page(page, 0).map(|segments| segments.headers.len());
+        let count = |page| Segments::by_page(page, 0, |_, _| None).map(|segments| segments.headers.len());
         assert_eq!(count(page(|_| ())), Some(3));
         assert_eq!(count(page(|page| page[0] = 0)), None);
         assert_eq!(count(page(|page| page[54] = 32)), None, "of another size");
@@ -151,5 +172,38 @@ mod tests {
         assert_eq!(count(page(|page| page[32] = 65)), None, "not aligned");
         assert_eq!(count(page(|page| page[56] = 73)), None, "too many");
         assert_eq!(count(&page(|_| ())[..40]), None);
+    }
+
+    #[test]
+    fn headers_beyond_the_page_are_believed_if_they_say_that_they_are_there() {
+        #[repr(align(4096))]
+        struct Pages([u8; 0x3000]);
+        let pages = |change: fn(&mut [u8; 0x3000])| -> Option<usize> {
+            let mut pages = Box::new(Pages([0; 0x3000]));
+            pages.0[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+            // At 0x2040, one of 56 bytes: a segment of the page around it.
+            pages.0[32..34].copy_from_slice(&[0x40, 0x20]);
+            (pages.0[54], pages.0[56]) = (56, 1);
+            pages.0[0x2040] = PT_LOAD as u8;
+            for (field, value) in [(8, 0x20), (16, 0x20), (32, 0x10)] {
+                pages.0[0x2041 + field] = value;
+            }
+            change(&mut pages.0);
+            let pages: &'static [u8] = &Box::leak(pages).0;
+            let base = pages.as_ptr().addr();
+            let readable = |address: usize, length: usize| {
+                let start = address.checked_sub(base)?;
+                pages.get(start..start.checked_add(length)?)
+            };
+            let segments = Segments::by_page(&pages[..4096], base, readable)?;
+            Some(segments.headers.len())
+        };
+        assert_eq!(pages(|_| ()), Some(1));
+        assert_eq!(pages(|pages| pages[0x2040] = 6), None, "none says so");
+        assert_eq!(pages(|pages| pages[0x2049] = 0x10), None, "of another place in the file");
+        assert_eq!(pages(|pages| pages[0x2051] = 0x10), None, "of another address");
+        assert_eq!(pages(|pages| pages[33] = 0x30), None, "beyond what can be read");
+        assert_eq!(pages(|pages| pages[39] = 0xff), None);
+        assert_eq!(pages(|pages| pages[56] = 74), None, "more than a page of them");
     }
 }

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 
 /// How many files before a range are asked whether it is theirs: others may be mapped between a file's segments.
 const CANDIDATES: usize = 16;
+/// How many lines, from where a file begins, are looked through for another part of it.
+const LINES_OF_FILE: usize = 64;
 
 /// A file's image in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +59,9 @@ impl<'a> Images<'a> {
         let mut known = Known::new();
         for (index, line) in self.code() {
             let own = self.base_of(line);
-            if own.is_none_or(|own| see(&mut known, &memory, self.lines[own].start).is_none()) {
+            if own.is_none_or(|own| self.see(&mut known, &memory, own).is_none()) {
                 for candidate in self.candidates(index) {
-                    see(&mut known, &memory, self.lines[candidate].start);
+                    self.see(&mut known, &memory, candidate);
                 }
             }
         }
@@ -135,8 +137,22 @@ impl<'a> Images<'a> {
         let after = self.lines.partition_point(|line| line.start <= address);
         self.lines.get(after.checked_sub(1)?).filter(|line| address < line.limit)
     }
-}
 
-fn see<'k>(known: &'k mut Known, memory: &OpenFile, start: u64) -> Option<&'k Image> {
-    known.entry(start).or_insert_with(|| Image::in_memory(memory, start)).as_ref()
+    /// What begins at the line `base`.
+    fn see<'k>(&self, known: &'k mut Known, memory: &OpenFile, base: usize) -> Option<&'k Image> {
+        let start = self.lines[base].start;
+        let look = || Image::in_memory(memory, start, |offset| self.address_of(base, offset));
+        known.entry(start).or_insert_with(look).as_ref()
+    }
+
+    /// Where the byte at `offset` in the file that begins at the line `base` is mapped: not always as far behind the first
+    /// one as in the file.
+    fn address_of(&self, base: usize, offset: u64) -> Option<u64> {
+        let has_it = |line: &&Line<'_>| {
+            let is_within = offset.wrapping_sub(line.offset) < line.limit.wrapping_sub(line.start);
+            is_within && line.is_readable && line.is_of_same_file(&self.lines[base])
+        };
+        let line = self.lines[base..].iter().take(LINES_OF_FILE).find(has_it)?;
+        Some(line.start.wrapping_add(offset.wrapping_sub(line.offset)))
+    }
 }

@@ -1,7 +1,9 @@
 //! What a mapped ELF file says about itself: its build id, and where it was meant to be loaded.
 //!
 //! Called by `encode::mappings` for each library, on its copy in memory, and by `symbols` to see whether the
-//! file on disk is still the one in memory. Only the program headers are read; a stripped file has them too.
+//! file on disk is still the one in memory. Only the program headers are read; a stripped file has them too. Linkers put
+//! them into the first page, with the build id behind them. Tools that change a finished file need more room, and put
+//! the one (BOLT) or the other (patchelf) at its end.
 //! Everything is bounds-checked: a file that makes no sense yields `None`.
 //!
 //! Path: *read path*.
@@ -10,6 +12,7 @@ use super::files::{self, OpenFile};
 use alloc_profiler::page_fingerprint;
 use object::Endianness;
 use object::elf::{NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
+use object::pod::slice_from_bytes;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 use std::path::Path;
 
@@ -20,8 +23,8 @@ type NativeHeader = object::elf::FileHeader32<Endianness>;
 
 /// Bytes read from the start of an image: program headers follow the file header in all that linkers make.
 const HEAD_BYTES: usize = 4096;
-/// A note segment larger than this is not worth reading.
-const MAX_NOTE_BYTES: u64 = 64 * 1024;
+/// A note segment larger than this is not worth reading, nor are as many program headers elsewhere.
+const MAX_PART_BYTES: usize = 64 * 1024;
 
 /// The program headers of one ELF file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,13 +50,14 @@ struct Segment {
 
 impl Image {
     /// The image whose first byte is mapped at `base`, read through `/proc/self/mem`: reading that fails where
-    /// a pointer would fault.
-    pub(crate) fn in_memory(memory: &OpenFile, base: u64) -> Option<Image> {
+    /// a pointer would fault. `address_of` tells where a byte of the file is mapped, given its offset in the file.
+    pub(crate) fn in_memory(
+        memory: &OpenFile,
+        base: u64,
+        address_of: impl Fn(u64) -> Option<u64>,
+    ) -> Option<Image> {
         let head = read_at(memory, base, HEAD_BYTES)?;
-        Image::parse(&head, |segment| {
-            // The file's byte 0 is at `base`, and notes lie in the same first segment.
-            read_at(memory, base.checked_add(segment.file_offset)?, segment.bytes)
-        })
+        Image::parse(&head, |part| read_at(memory, address_of(part.file_offset)?, part.bytes))
     }
 
     /// The image in the file at `path`; with `inode` only if the file has that inode.
@@ -63,24 +67,31 @@ impl Image {
         if inode.is_some_and(|inode| found_inode != Some(inode)) {
             return None;
         }
-        let image = Image::parse(&read_at(&file, 0, HEAD_BYTES)?, |segment| {
-            read_at(&file, segment.file_offset, segment.bytes)
-        })?;
+        let head = read_at(&file, 0, HEAD_BYTES)?;
+        let image = Image::parse(&head, |part| read_at(&file, part.file_offset, part.bytes))?;
         Some(Image { inode: found_inode.unwrap_or(0), ..image })
     }
 
-    fn parse(head: &[u8], read_note: impl Fn(NoteSegment) -> Option<Vec<u8>>) -> Option<Image> {
-        Image::parse_as::<NativeHeader>(head, read_note)
+    fn parse(head: &[u8], read: impl Fn(Part) -> Option<Vec<u8>>) -> Option<Image> {
+        Image::parse_as::<NativeHeader>(head, read)
     }
 
     fn parse_as<Header: FileHeader<Endian = Endianness>>(
         head: &[u8],
-        read_note: impl Fn(NoteSegment) -> Option<Vec<u8>>,
+        read: impl Fn(Part) -> Option<Vec<u8>>,
     ) -> Option<Image> {
         let header = Header::parse(head).ok()?;
         let endian = header.endian().ok()?;
         let mut image = Image { fingerprint: page_fingerprint(head), ..Image::default() };
-        for segment in header.program_headers(endian, head).ok()? {
+        let elsewhere;
+        let segments = match header.program_headers(endian, head) {
+            Ok(segments) => segments,
+            Err(_) => {
+                elsewhere = read(program_headers(header, endian)?)?;
+                slice_from_bytes(&elsewhere, header.e_phnum(endian).into()).ok()?.0
+            }
+        };
+        for segment in segments {
             let file_offset: u64 = segment.p_offset(endian).into();
             let file_bytes: u64 = segment.p_filesz(endian).into();
             match segment.p_type(endian) {
@@ -90,8 +101,8 @@ impl Image {
                     virtual_address: segment.p_vaddr(endian).into(),
                     is_code: segment.p_flags(endian).contains(PF_X),
                 }),
-                PT_NOTE if image.build_id.is_empty() && file_bytes <= MAX_NOTE_BYTES => {
-                    let notes = read_note(NoteSegment { file_offset, bytes: file_bytes as usize });
+                PT_NOTE if image.build_id.is_empty() && file_bytes <= MAX_PART_BYTES as u64 => {
+                    let notes = read(Part { file_offset, bytes: file_bytes as usize });
                     let id =
                         notes.and_then(|notes| build_id::<Header>(endian, segment.p_align(endian), &notes));
                     image.build_id = id.unwrap_or_default();
@@ -153,11 +164,22 @@ impl Segment {
     }
 }
 
-/// Where to find notes.
+/// A part of a file that lies anywhere in it.
 #[derive(Clone, Copy)]
-struct NoteSegment {
+struct Part {
     file_offset: u64,
     bytes: usize,
+}
+
+/// Where all program headers are; `None` if that makes no sense.
+fn program_headers<Header: FileHeader<Endian = Endianness>>(
+    header: &Header,
+    endian: Endianness,
+) -> Option<Part> {
+    let bytes = usize::from(header.e_phnum(endian)) * size_of::<Header::ProgramHeader>();
+    let is_usual = usize::from(header.e_phentsize(endian)) == size_of::<Header::ProgramHeader>();
+    let file_offset = header.e_phoff(endian).into();
+    (is_usual && bytes <= MAX_PART_BYTES).then_some(Part { file_offset, bytes })
 }
 
 /// The build id among `notes`.
@@ -196,11 +218,11 @@ fn inode_of(_file: &OpenFile) -> Option<u64> {
 /// What must hold of any head of a file.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
-    let note = |segment: NoteSegment| {
-        let start = usize::try_from(segment.file_offset).ok()?;
-        bytes.get(start..start.checked_add(segment.bytes)?).map(<[u8]>::to_vec)
+    let read = |part: Part| {
+        let start = usize::try_from(part.file_offset).ok()?;
+        bytes.get(start..start.checked_add(part.bytes)?).map(<[u8]>::to_vec)
     };
-    if let Some(image) = Image::parse(bytes, note) {
+    if let Some(image) = Image::parse(bytes.get(..HEAD_BYTES).unwrap_or(bytes), read) {
         assert!(image.build_id.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let _ = image.load_bias(0x7000_0000, 0x1000);
     }
@@ -233,6 +255,24 @@ mod tests {
         // Loaded where it was linked.
         assert_eq!(image.load_bias(0x3000, 0x2000), Some(0));
         assert_eq!(image.load_bias(0x3000, 0x9000), None);
+    }
+
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    #[test]
+    fn headers_and_build_id_are_found_anywhere_in_the_file() {
+        let whole = std::fs::read("/proc/self/exe").unwrap();
+        let original = Image::in_file("/proc/self/exe".as_ref(), None).unwrap();
+        let changed = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(changed.path(), workspace_tests::with_headers_at_the_end(&whole)).unwrap();
+        let image = Image::in_file(changed.path(), None).unwrap();
+        assert_eq!(image.build_id, original.build_id);
+        assert!(image.segments.starts_with(&original.segments));
+        assert_eq!(image.segments.len(), original.segments.len() + 2);
+        // A file that ends before its headers is refused.
+        let mut head = whole[..HEAD_BYTES].to_vec();
+        head[33] = 0x20;
+        std::fs::write(changed.path(), &head).unwrap();
+        assert_eq!(Image::in_file(changed.path(), None), None);
     }
 
     #[test]

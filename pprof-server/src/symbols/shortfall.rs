@@ -2,6 +2,7 @@
 //!
 //! Path: *read path*.
 
+use super::files;
 use crate::encode::mappings::Mapping;
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ pub(super) const IN_PARTS: &str = "not everywhere: parts of the program were bui
 pub(super) enum Shortfall {
     /// The file is gone, and what is at its path now, if anything, is of another build.
     NoFile { path: String, is_replaced: bool },
+    /// The file at its path is the one that was started, and yet cannot be used.
+    Unusable { path: String },
     /// It has none, and says of none elsewhere.
     NoDebugInformation { has_symbols: bool },
     /// It is said to be in this file, which is not there, or of another build.
@@ -31,8 +34,11 @@ pub(super) enum Shortfall {
 
 impl Shortfall {
     pub(super) fn no_file(mapping: &Mapping) -> Shortfall {
-        let is_replaced = mapping.file().exists();
-        Shortfall::NoFile { path: mapping.path.clone(), is_replaced }
+        let path = mapping.path.clone();
+        match files::inode(mapping.file()) {
+            Some(inode) if inode == mapping.inode => Shortfall::Unusable { path },
+            _ => Shortfall::NoFile { path, is_replaced: mapping.file().exists() },
+        }
     }
 }
 
@@ -52,6 +58,12 @@ impl fmt::Display for Shortfall {
             Shortfall::NoFile { path, is_replaced: true } => write!(
                 f,
                 "none: what is at {path} now is not what is running, so {NAMELESS}; restart the program"
+            ),
+            // A network's file system may let it be overwritten in place.
+            Shortfall::Unusable { path } => write!(
+                f,
+                "none: the program's file, {path}, cannot be read, or was overwritten while it runs, so {NAMELESS}; let the \
+                 program's user read it, or restart the program"
             ),
             Shortfall::NoDebugInformation { has_symbols: true } => f.write_str(
                 "functions only: the program was built without debug information, so files, lines and inlined functions are \
@@ -113,6 +125,7 @@ mod tests {
         let all = [
             Shortfall::NoFile { path: "/srv/app".into(), is_replaced: false },
             Shortfall::NoFile { path: "/srv/app".into(), is_replaced: true },
+            Shortfall::Unusable { path: "/srv/app".into() },
             Shortfall::NoDebugInformation { has_symbols: true },
             Shortfall::NoDebugInformation { has_symbols: false },
             Shortfall::DebugFile { name: name.clone(), has_symbols: true },
@@ -126,5 +139,19 @@ mod tests {
             assert!(!text.starts_with(crate::symbols::FULL) && !text.contains('\n'), "{text}");
             assert!(text.contains(": ") && text.contains("; "), "{text}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_still_the_one_that_was_started_is_not_called_another() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let inode = files::inode(file.path()).unwrap();
+        let mut mapping = Mapping { path: path.clone(), inode, ..Mapping::default() };
+        assert_eq!(Shortfall::no_file(&mapping), Shortfall::Unusable { path: path.clone() });
+        mapping.inode += 1;
+        assert_eq!(Shortfall::no_file(&mapping), Shortfall::NoFile { path: path.clone(), is_replaced: true });
+        drop(file);
+        assert_eq!(Shortfall::no_file(&mapping), Shortfall::NoFile { path, is_replaced: false });
     }
 }

@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use tempfile::TempDir;
 use workspace_tests::client::get;
-use workspace_tests::{check_valid, scraper_rules};
+use workspace_tests::{check_valid, scraper_rules, with_headers_at_the_end};
 
 use super::{Program, build};
 
@@ -177,6 +177,13 @@ fn a_program_is_known_however_it_was_started_and_whatever_became_of_its_file() {
     fs::rename(other.path("new"), &other.program).unwrap();
     assert_named("replaced", &running);
     assert_explained("replaced, by the loader", "is not what is running", &by_loader);
+}
+
+#[test]
+fn a_program_is_known_wherever_tools_have_put_its_headers_and_its_build_id() {
+    let cell = Cell::of(&build("matrix-headers", "leak", &["-C", "link-arg=-Wl,--build-id"]));
+    fs::write(&cell.program, with_headers_at_the_end(&fs::read(&cell.program).unwrap())).unwrap();
+    assert_named("headers at the end", &cell.start());
 }
 
 #[test]
