@@ -16,7 +16,7 @@ const TYPES = `[&*]*((const|mut|dyn) )*(${PATHS}[^<> ]*(<[^<>]*>)?|[^:<>]+)`;
  * JavaScript and, in the command that the page shows, by Go: nothing in it but what both have.
  */
 export const PLUMBING = [
-  '^/rustc/[0-9a-f]+/library/|/lib/rustlib/src/rust/library/|^/rust/deps/',
+  '^/rustc/[0-9a-f]+/library/|/lib/rustlib/src/rust/library/|^/usr/src/rustc-[^/]+/library/|^/rust/deps/',
   `^${PATHS}|^<${TYPES}( as (${CRATES})::.*)?>::`,
   '/registry/src/[^/]+/(hashbrown-|tokio-)[0-9][^/]*/src/(raw|runtime|task|util|loom)/',
   '^__rust_|^(_start|main|__libc_start_main(_impl)?|__libc_start_call_main|start_thread|(__)?clone3?)$',

@@ -26,6 +26,7 @@ test('plumbing is known by name or file, and nothing else is', () => {
     'hashbrown::map::HashMap::insert',
     '/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/core/src/ops/function.rs',
     '/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/std/src/rt.rs',
+    '/usr/src/rustc-1.97.1/library/std/src/rt.rs',
     '__rust_alloc',
     '_start',
     'main',
