@@ -284,7 +284,8 @@ fn the_table_names_the_leak() {
     let table = top_table(&snapshot(512 * 1024), &ProfileOptions::default());
     assert_eq!(table.rows[0].frames[0].function, "real_stack::leak::remember");
     assert!(table.rows[0].frames[0].is_inlined);
-    assert_eq!(table.rows.len(), 6);
+    // One of the six has freed everything.
+    assert_eq!((table.rows.len(), table.idle_stacks), (5, 1));
     let samples: i64 = table.rows.iter().map(|row| row.totals.inuse_samples).sum();
     assert_eq!(samples, 530);
     println!("{table}");
