@@ -478,14 +478,20 @@ for flags in (["--set-rpath", "/a/path/that/is/longer/than/what/was/there/before
             return [program]
 
 
+def bolted(cell, *flags):
+    program = cell.copy("-C", "link-arg=-Wl,--emit-relocs")
+    run("llvm-bolt-16", program, "-o", cell.folder / "bolted", "-reorder-functions=hfsort", "-lite=0", *flags)
+    return [cell.folder / "bolted"]
+
+
 @cell("llvm-bolt, functions moved", needs="llvm-bolt-16")
 def _(cell):
-    program = cell.copy("-C", "link-arg=-Wl,--emit-relocs")
-    done = subprocess.run(["llvm-bolt-16", program, "-o", cell.folder / "bolted", "-reorder-functions=hfsort", "-update-debug-sections",
-                           "-lite=0", "-use-old-text=0"], capture_output=True, text=True)
-    if done.returncode:
-        raise Impossible(done.stderr)
-    return [cell.folder / "bolted"]
+    return bolted(cell, "-update-debug-sections", "-use-old-text=0")
+
+
+@cell("llvm-bolt, functions moved, debug information left out", EXPLAINED, needs="llvm-bolt-16")
+def _(cell):
+    return bolted(cell, "-use-old-text=0")
 
 
 for how in ("all", "part", "file"):

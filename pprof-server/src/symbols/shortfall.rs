@@ -66,9 +66,10 @@ impl fmt::Display for Shortfall {
                  program's user read it, or restart the program"
             ),
             Shortfall::NoDebugInformation { has_symbols: true } => f.write_str(
-                "functions only: the program was built without debug information, so files, lines and inlined functions are \
-                 missing, and what an inlined function allocates stands on the row of its caller (axum's Handler::call, say, \
-                 instead of the handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\"",
+                "functions only: the program was built without debug information, or a tool has left it out since (strip, or \
+                 llvm-bolt without -update-debug-sections), so files, lines and inlined functions are missing, and what an \
+                 inlined function allocates stands on the row of its caller (axum's Handler::call, say, instead of the \
+                 handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\"",
             ),
             Shortfall::NoDebugInformation { has_symbols: false } => f.write_str(
                 "none: the program was stripped of its symbols, or its file cannot be read, so its functions stand as \
