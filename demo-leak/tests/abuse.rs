@@ -56,6 +56,21 @@ fn assert_prompt(address: SocketAddr) {
     assert_eq!(reply.status, 200);
 }
 
+/// So many places in the program, as words of a `symbol` request.
+fn places(address: SocketAddr, count: u64) -> String {
+    let profile = decode(&get(address, "/debug/pprof/heap?symbolize=none").body);
+    let here = profile.location[0].address;
+    let words: Vec<_> = (here..here + count).map(|address| format!("{address:#x}")).collect();
+    words.join("+")
+}
+
+/// The names of so many places.
+fn symbols(address: SocketAddr, count: u64) -> Vec<u8> {
+    let reply = request(address, "POST", "/debug/pprof/symbol", &places(address, count));
+    assert_eq!(reply.status, 200);
+    reply.body
+}
+
 /// What a crowd does to other clients is measured without another crowd on the same machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -69,6 +84,7 @@ fn withstand(deadline: Duration, join: impl Fn(SocketAddr) -> TcpStream, nag: im
     for target in ["/debug/pprof/heap", "/debug/pprof/heap?debug=1", "/debug/pprof/"] {
         assert_eq!(get(address, target).status, 200);
     }
+    symbols(address, 10_000);
     let profile_kib = memory_kib(process, "VmHWM:") - peak_kib;
     assert!(MAX_GROWTH_KIB < profile_kib, "one profile takes {profile_kib} KiB");
     let before = (settled_descriptors(process), entries(process, "task"));
@@ -154,14 +170,8 @@ fn clients_that_do_not_take_their_answer() {
     let words = OnceLock::new();
     let ask = |address| {
         let words = words.get_or_init(|| {
-            let profile = decode(&get(address, "/debug/pprof/heap?symbolize=none").body);
-            let here = profile.location[0].address;
-            let words = |count: u64| {
-                let words: Vec<_> = (here..here + count).map(|address| format!("{address:#x}")).collect();
-                words.join("+")
-            };
-            let named = request(address, "POST", "/debug/pprof/symbol", &words(10_000)).body.len();
-            words((10_000 * ANSWER_BYTES / named) as u64)
+            let named = symbols(address, 10_000).len();
+            places(address, (10_000 * ANSWER_BYTES / named) as u64)
         });
         let mut client = connect_narrow(address);
         let length = words.len();

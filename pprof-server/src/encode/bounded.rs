@@ -20,6 +20,12 @@ impl BoundedText {
         BoundedText { text: String::new(), max_bytes }
     }
 
+    /// Makes room for `more_bytes` at once, as far as they fit. Text that grows by itself is copied over and over, and leaves
+    /// holes in the memory of the program's allocator. Where there is no memory, the line that needs it will be missing.
+    pub(crate) fn reserve(&mut self, more_bytes: usize) {
+        let _ = self.text.try_reserve_exact(more_bytes.min(self.max_bytes - self.text.len()));
+    }
+
     /// Adds what is written, and the end of the line, or nothing and returns false: if it would be too long, or if there is
     /// no memory.
     #[must_use]

@@ -100,13 +100,13 @@ impl Question {
     pub(super) fn answer(&self, names: &LinkageNames) -> String {
         // The number is a constant: all that pprof asks is whether it is zero.
         let mut lines = BoundedText::new(MAX_ANSWER_BYTES);
+        let named = || self.addresses.iter().filter_map(|&address| Some((address, names.get(address)?)));
+        // An address has 18 characters at most, and a space and the end of the line stand beside it and its name.
+        let length: usize = named().map(|(_, name)| 18 + 2 + name.len()).sum();
+        lines.reserve(length + 32);
         let mut is_whole = lines.push_line(format_args!("num_symbols: 1")) && !names.is_cut;
-        for &address in &self.addresses {
-            if let Some(name) = names.get(address)
-                && !lines.push_line(format_args!("{address:#x} {name}"))
-            {
-                is_whole = false;
-            }
+        for (address, name) in named() {
+            is_whole &= lines.push_line(format_args!("{address:#x} {name}"));
         }
         let mut answer = lines.into_text();
         // Readers pass over lines that do not begin with an address.
