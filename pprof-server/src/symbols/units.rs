@@ -95,7 +95,11 @@ impl Sections {
                 // What is too large was refused before.
                 return Some(section.uncompressed_data().ok()?.into_owned());
             }
-            let mut bytes = vec![0; usize::try_from(range.uncompressed_size.min(most)).ok()?];
+            let length = usize::try_from(range.uncompressed_size.min(most)).ok()?;
+            // Megabytes, and also at the start of a program: where there is no memory for them, they are not looked at.
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(length).ok()?;
+            bytes.resize(length, 0);
             let read = files::open(path).ok()?.read_at(&mut bytes, range.offset).ok()?;
             bytes.truncate(read);
             Some(bytes)
