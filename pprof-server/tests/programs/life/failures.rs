@@ -12,7 +12,10 @@ pub(crate) fn refuse(failure: &str) {
         // As many as are open, and `amount` more.
         "descriptors" => limit(libc::RLIMIT_NOFILE, descriptors() + amount),
         // As many MiB as there are, and `amount` more.
-        "memory" => limit(libc::RLIMIT_AS, address_space_bytes() + (amount << 20)),
+        "memory" => {
+            wait_for_threads();
+            limit(libc::RLIMIT_AS, address_space_bytes() + (amount << 20));
+        }
         // SAFETY: changes what new files may be, and nothing else.
         "umask" => drop(unsafe { libc::umask(amount as libc::mode_t) }),
         // As a user who may not do everything, with the most that a umask can forbid.
@@ -22,6 +25,27 @@ pub(crate) fn refuse(failure: &str) {
             libc::umask(0o777);
         },
         _ => panic!("{failure}"),
+    }
+}
+
+/// Waits until the program's other threads sleep. A runtime's workers may only just begin, and the standard library ends the
+/// program where a thread that begins gets no memory: that would be no fault of the profiler's.
+fn wait_for_threads() {
+    // SAFETY: it takes nothing, and only tells a number.
+    let own = unsafe { libc::gettid() }.to_string();
+    let is_asleep = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        task.file_name() == own.as_str()
+            || stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    };
+    let mut quiet = 0;
+    for _ in 0..2000 {
+        let all = fs::read_dir("/proc/self/task").unwrap().flatten().all(is_asleep);
+        quiet = if all { quiet + 1 } else { 0 };
+        if quiet == 5 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 
