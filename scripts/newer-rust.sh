@@ -22,16 +22,16 @@ fi
 # All crates are there, so that nothing is asked of a registry within.
 cargo fetch --locked --quiet
 
-mkdir -p "$root/src" "$root/target" "$root/go" "$root/root/.cargo/registry"
+mkdir -p "$root/src" "$root/target" "$root/go" "$root/home/.cargo/registry"
 (($#)) || set -- -p alloc-profiler -p pprof-server -p demo-leak
 # In a name space of its own, what is mounted goes when it ends.
 unshare --mount --propagation private bash -euc '
   root=$1 go=$2 registry=$3; shift 3
   mount --bind . "$root/src"
   mount --bind "$go" "$root/go"
-  mount --bind "$registry" "$root/root/.cargo/registry"
+  mount --bind "$registry" "$root/home/.cargo/registry"
   mount --rbind /proc "$root/proc"
   mount --rbind /dev "$root/dev"
-  exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/go/bin:/usr/bin:/usr/sbin CARGO_TARGET_DIR=/target \
+  exec chroot "$root" /usr/bin/env -i HOME=/home PATH=/go/bin:/usr/bin:/usr/sbin CARGO_TARGET_DIR=/target \
     CARGO_NET_OFFLINE=true CARGO_INCREMENTAL=0 sh -euc "cd /src; rustc --version; exec cargo test --locked \"\$@\"" sh "$@"
 ' bash "$root" "$go" "$cargo_home/registry" "$@"
