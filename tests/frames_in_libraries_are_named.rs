@@ -124,8 +124,12 @@ fn frames_in_libraries_are_named() {
         let functions = sample.location_id.iter().flat_map(|&id| &decoded.location[id as usize - 1].line);
         let mut names =
             functions.map(|line| text(decoded.function[line.function_id as usize - 1].name_index));
+        // `#[test]` makes a constant of the function's name too, so `v0` tells the function from it by a number.
         let own = "frames_in_libraries_are_named::frames_in_libraries_are_named";
-        assert!(names.any(|name| name == own), "{name}: the stack ends in the library");
+        assert!(
+            names.any(|name| name.split('#').next() == Some(own)),
+            "{name}: the stack ends in the library"
+        );
 
         // And so Go shows it.
         let focused = format!("-focus={}", library.file_name().unwrap().to_str().unwrap());
