@@ -8,8 +8,9 @@
 //! Path: *allocation path*.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::any::type_name;
 
-use crate::{filter, recorder, sampler, stack, system_allocator};
+use crate::{filter, malloc_stats, recorder, sampler, stack};
 
 /// A global allocator that samples what passes through it to the allocator within.
 ///
@@ -126,7 +127,7 @@ mod slow {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn alloc<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
-        system_allocator::note_inner::<A>();
+        malloc_stats::note_inner::<A>();
         let weight = decide::<A>(layout.size());
         // SAFETY: the caller's promise, passed on.
         observed(unsafe { inner.alloc(layout) }, layout.size(), weight)
@@ -183,7 +184,7 @@ mod slow {
 
     /// As [`sampler::decide`], where the allocator within does not decide by itself.
     fn decide<A>(size: usize) -> Option<f64> {
-        match system_allocator::sampling_levels::<A>() {
+        match sampling_levels::<A>() {
             0 => sampler::decide(size),
             within => {
                 sampler::leave_to_inner(size, within.saturating_add(1));
@@ -201,5 +202,39 @@ mod slow {
             record(ptr.addr(), size, weight);
         }
         ptr
+    }
+}
+
+/// How many `SamplingAllocator`s there are from `A` inwards, each around the next: usually none.
+fn sampling_levels<A>() -> u64 {
+    // `alloc_profiler::allocator::SamplingAllocator`, without what it is of; of `System` the name is that alone. As bytes,
+    // since functions of text have panics in them.
+    let own = type_name::<SamplingAllocator<()>>().as_bytes().strip_suffix(b"<()>").unwrap_or(b"\0");
+    let mut levels: u64 = 0;
+    let mut name = type_name::<A>().as_bytes();
+    while let Some(rest) = name.strip_prefix(own) {
+        name = match rest {
+            [b'<', within @ ..] => within,
+            [] | [b'>', ..] => &[],
+            // Another type, whose name begins alike.
+            _ => return levels,
+        };
+        levels = levels.saturating_add(1);
+    }
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocators_around_one_another_are_counted() {
+        struct Other;
+        assert_eq!(sampling_levels::<System>(), 0);
+        assert_eq!(sampling_levels::<Other>(), 0);
+        assert_eq!(sampling_levels::<SamplingAllocator<Other>>(), 1);
+        assert_eq!(sampling_levels::<SamplingAllocator<System>>(), 1);
+        assert_eq!(sampling_levels::<SamplingAllocator<SamplingAllocator<System>>>(), 2);
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::fork::Alone;
+use crate::alone::Alone;
 
 /// A number, and what it stood for: the device and the file, which for a socket no other has.
 #[doc(hidden)]

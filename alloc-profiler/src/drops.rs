@@ -4,8 +4,51 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::Dropped;
-use crate::fork::Alone;
+use crate::alone::Alone;
+
+/// Samples that were lost or cut short, by reason. All zero in a healthy program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Counted under [`Snapshot::overflow`] because a limit on distinct stacks or on memory was reached. Their
+    /// objects and bytes are in the totals.
+    pub stacks_full: u64,
+    /// Counted in `alloc_*` but missing from `inuse_*`: a limit on live samples or on memory was reached.
+    pub live_full: u64,
+    /// Counted in `alloc_*` but missing from `inuse_*`: the table's lock could not be had in time.
+    pub live_busy: u64,
+    /// Freed blocks whose record could not be removed at once nor noted down: their records may linger.
+    pub missed_removals: u64,
+    /// Counted under the empty stack, because too little of the thread's own was left to find out.
+    pub low_stack: u64,
+    /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
+    pub truncated_stacks: u64,
+    /// Samples whose outermost frames are missing because a function on the way has no unwind tables and no frame pointer
+    /// that could be verified.
+    pub cut_stacks: u64,
+    /// Counted under the empty stack, because not even the first caller could be told.
+    pub no_stack: u64,
+    /// Counted in `alloc_*` but missing from `inuse_*`, because another block was recorded at the same address: one
+    /// [`SamplingAllocator`](crate::SamplingAllocator) hands out memory that is a block of another one, as a pool over the
+    /// global allocator does, or a free was missed.
+    pub replaced_records: u64,
+}
+
+impl Dropped {
+    /// The counts added since `earlier`.
+    pub(crate) fn since(&self, earlier: &Dropped) -> Dropped {
+        Dropped {
+            stacks_full: self.stacks_full.saturating_sub(earlier.stacks_full),
+            live_full: self.live_full.saturating_sub(earlier.live_full),
+            live_busy: self.live_busy.saturating_sub(earlier.live_busy),
+            missed_removals: self.missed_removals.saturating_sub(earlier.missed_removals),
+            low_stack: self.low_stack.saturating_sub(earlier.low_stack),
+            truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
+            cut_stacks: self.cut_stacks.saturating_sub(earlier.cut_stacks),
+            no_stack: self.no_stack.saturating_sub(earlier.no_stack),
+            replaced_records: self.replaced_records.saturating_sub(earlier.replaced_records),
+        }
+    }
+}
 
 pub(crate) struct Counter(AtomicU64);
 

@@ -13,7 +13,7 @@
 //!
 //! Path: *allocation path*; `may_contain` is on every free.
 
-use crate::fork::Alone;
+use crate::alone::Alone;
 use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use crate::sync::is_zero_at;
 

@@ -14,9 +14,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// That this thread is the only one of its process, so that a lock which is held will never be released by its
-/// owner.
-pub(crate) struct Alone(());
+use crate::alone::Alone;
 
 /// How many forks lie between this process and the one that first called us.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -39,7 +37,8 @@ pub(crate) fn prepare() {
         use std::sync::atomic::AtomicBool;
 
         extern "C" fn in_child() {
-            begin_anew(&Alone(()));
+            // SAFETY: the C library calls this in the child before `fork` returns there: no other thread exists yet.
+            begin_anew(&unsafe { Alone::new() });
         }
 
         static IS_REGISTERED: AtomicBool = AtomicBool::new(false);

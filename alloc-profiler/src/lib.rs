@@ -55,7 +55,10 @@ mod variance;
 
 #[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
 mod snapshot;
+#[allow(clippy::arithmetic_side_effects, reason = "read path")]
+mod totals;
 
+mod alone;
 mod c_library;
 mod control;
 mod copies;
@@ -63,34 +66,36 @@ mod copies;
 mod descriptors;
 mod drops;
 mod fork;
+mod interval;
+mod limits;
+mod malloc_stats;
 mod memory;
 mod release;
 mod sync;
-mod system_allocator;
 mod threads;
 
 pub use allocator::SamplingAllocator;
-pub use control::{
-    DEFAULT_SAMPLING_INTERVAL, INTERVAL_VARIABLE, Limits, init_from_env, limits, sampling_interval,
-    set_limits, set_sampling_interval,
-};
+pub use control::{INTERVAL_VARIABLE, init_from_env, set_sampling_interval};
 pub use copies::{ProfilerCopy, other_copies};
 #[cfg(unix)]
 #[doc(hidden)]
 pub use descriptors::{ClosedInChildren, Descriptor};
+pub use drops::Dropped;
 #[doc(hidden)]
 pub use fork::forks;
+pub use interval::{DEFAULT_SAMPLING_INTERVAL, sampling_interval};
 pub use libraries::{Library, libraries, page_fingerprint, program_entry, untagged};
+pub use limits::{Limits, limits, set_limits};
+pub use malloc_stats::{MallocStats, malloc_stats};
 pub use release::release_free_memory;
 pub use size_class::size_class;
 pub use snapshot::{
-    AgeTotals, Births, Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals, snapshot,
-    snapshot_with_ages,
+    AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, snapshot, snapshot_with_ages,
 };
 pub use stack::MAX_STACK_DEPTH;
-pub use system_allocator::{SystemAllocator, system_allocator};
 #[doc(hidden)]
 pub use threads::spawn_without_signals;
+pub use totals::{Births, Totals};
 
 /// True once a `SamplingAllocator` has served an allocation, which in a program that has one as its global
 /// allocator is before `main`.

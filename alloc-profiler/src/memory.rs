@@ -11,7 +11,8 @@ use std::mem::{align_of, size_of};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
-use crate::fork::Alone;
+use crate::alone::Alone;
+use crate::limits;
 
 /// Small objects share chunks of this size; larger ones, and whole pages, are mapped on their own.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -27,7 +28,6 @@ pub(crate) enum Purpose {
     Live,
 }
 
-static LIMIT_BYTES: AtomicUsize = AtomicUsize::new(crate::control::Limits::DEFAULT.memory_bytes);
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// A chunk for each purpose, so that each one's share of the cap is counted in whole mappings. No lock: a thread may be
@@ -97,16 +97,6 @@ pub(crate) fn mapped_bytes() -> usize {
     MAPPED_BYTES.load(Relaxed)
 }
 
-/// The cap in force.
-pub(crate) fn limit_bytes() -> usize {
-    LIMIT_BYTES.load(Relaxed)
-}
-
-/// Sets the cap. What is mapped already stays.
-pub(crate) fn set_limit_bytes(bytes: usize) {
-    LIMIT_BYTES.store(bytes, Relaxed);
-}
-
 /// Address of `bytes` zeroed bytes that nobody else has.
 fn carve(bytes: usize, align: usize, purpose: Purpose) -> Option<usize> {
     if bytes > CHUNK_BYTES / 4 || is_whole_pages(bytes) {
@@ -153,7 +143,7 @@ fn is_whole_pages(bytes: usize) -> bool {
 
 /// Maps `bytes` (a multiple of the page), if the cap allows it.
 fn map(bytes: usize, purpose: Purpose) -> Option<usize> {
-    let limit = limit_bytes();
+    let limit = limits::memory_bytes();
     if !take(&MAPPED_BYTES, bytes, limit) {
         return None;
     }
@@ -202,7 +192,7 @@ pub(crate) fn lend_back(words: &'static [AtomicU64]) -> bool {
 
 /// Counts what was lent back as ours again. False: that would exceed the cap.
 pub(crate) fn take_back(words: &'static [AtomicU64]) -> bool {
-    take(&MAPPED_BYTES, size_of_val(words), limit_bytes())
+    take(&MAPPED_BYTES, size_of_val(words), limits::memory_bytes())
 }
 
 /// Begins with no memory: what the parent had is left alone, and no longer counts.

@@ -25,8 +25,8 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand_distr::{Distribution, Exp1};
 
-use crate::fork::Alone;
-use crate::{c_library, control};
+use crate::alone::Alone;
+use crate::{c_library, interval};
 
 /// The longest a thread goes on before it looks at the interval again.
 const STRETCH_BYTES: i64 = 1 << 20;
@@ -113,7 +113,7 @@ impl Thread {
         // A thread without a generator draws at its first allocation.
         let mut countdown = 0;
         if generator.is_some() {
-            self.interval.set(control::sampling_interval());
+            self.interval.set(interval::sampling_interval());
             countdown = split(self, draw_gap(&mut generator, self.interval.get()));
         }
         self.generator.set(generator);
@@ -156,7 +156,7 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     }
     thread.nested.set(0);
     // Every allocation, as before: nothing to draw.
-    if thread.interval.get() == 1 && control::sampling_interval() == 1 {
+    if thread.interval.get() == 1 && interval::sampling_interval() == 1 {
         thread.go_on(0);
         return Some(1.0);
     }
@@ -165,7 +165,7 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     let mut gap = if generator.is_none() {
         INSTALLED.store(true, Relaxed);
         generator = Some(SmallRng::seed_from_u64(next_seed()));
-        thread.interval.set(control::sampling_interval());
+        thread.interval.set(interval::sampling_interval());
         draw_gap(&mut generator, thread.interval.get())
     } else if countdown < 0 {
         draw_gap(&mut generator, thread.interval.get())
@@ -175,7 +175,7 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     // This allocation is judged whole by the interval that its gap was drawn with, whatever is in force
     // now: only so is its weight the reciprocal of its probability.
     let weight = (gap < size_bytes).then(|| weight(size, thread.interval.get()));
-    let interval = control::sampling_interval();
+    let interval = interval::sampling_interval();
     gap = if weight.is_some() || interval != thread.interval.get() {
         draw_gap(&mut generator, interval)
     } else {

@@ -11,12 +11,11 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::control::Limits;
-use crate::drops;
-use crate::fork::Alone;
+use crate::alone::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
 use crate::stack::{EMPTY_HASH, Frames};
-use crate::{Totals, size_class, variance};
+use crate::totals::Totals;
+use crate::{drops, limits, size_class, variance};
 
 /// Heads of the lists: chains stay short up to some hundred thousand stacks.
 const BUCKETS: usize = 1 << 16;
@@ -24,7 +23,6 @@ const BUCKETS: usize = 1 << 16;
 static STACKS: [AtomicRef<Stack>; BUCKETS] = [const { AtomicRef::none() }; BUCKETS];
 static STACK_COUNT: AtomicUsize = AtomicUsize::new(0);
 static NEXT_STACK_ID: AtomicU32 = AtomicU32::new(0);
-static STACK_LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.stacks);
 
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
 /// What overflowed, by size class. Their ids are the first ones.
@@ -187,9 +185,8 @@ fn find_or_add(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'s
     if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {
         return Some(stack);
     }
-    let counted = STACK_COUNT.fetch_update(Relaxed, Relaxed, |count| {
-        (count < STACK_LIMIT.load(Relaxed)).then(|| count.wrapping_add(1))
-    });
+    let counted = STACK_COUNT
+        .fetch_update(Relaxed, Relaxed, |count| (count < limits::stacks()).then(|| count.wrapping_add(1)));
     counted.ok()?;
     let stack = memory::copy(addresses, Purpose::Stacks).and_then(|return_addresses| {
         let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
@@ -287,14 +284,4 @@ pub(crate) fn site_id_bound() -> usize {
 /// Distinct stacks kept.
 pub(crate) fn len() -> usize {
     STACK_COUNT.load(Relaxed)
-}
-
-/// Limits the number of distinct stacks. What is kept already stays.
-pub(crate) fn set_limit(stacks: usize) {
-    STACK_LIMIT.store(stacks, Relaxed);
-}
-
-/// The limit in force.
-pub(crate) fn limit() -> usize {
-    STACK_LIMIT.load(Relaxed)
 }

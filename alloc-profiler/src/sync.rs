@@ -10,8 +10,8 @@ use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
+use crate::alone::Alone;
 use crate::c_library;
-use crate::fork::Alone;
 
 /// What tables are made of. A model checker has its own in their place: `tests/model`.
 pub(crate) use std::sync::atomic;

@@ -15,12 +15,11 @@
 mod postponed;
 mod table;
 
-use crate::control::Limits;
-use crate::fork::Alone;
+use crate::alone::Alone;
 use crate::memory::{self, AtomicRef};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*, fence};
+use crate::sync::atomic::{AtomicU64, Ordering::*, fence};
 use crate::sync::{Guard, Patience, SpinLock};
-use crate::{drops, filter};
+use crate::{drops, filter, limits};
 use postponed::Postponed;
 use table::{EMPTY, Table, hash};
 pub(crate) use table::{LiveSample, home};
@@ -32,7 +31,7 @@ const MIN_SLOTS: usize = 16;
 const TRIES: u32 = 3;
 
 static LIVE: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
-static LIMIT: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
+
 /// Why a sample could not be recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lost {
@@ -203,16 +202,6 @@ pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Limits the number of records. Those there already stay.
-pub(crate) fn set_limit(live_samples: usize) {
-    LIMIT.store(live_samples, Relaxed);
-}
-
-/// The limit in force.
-pub(crate) fn limit() -> usize {
-    LIMIT.load(Relaxed)
-}
-
 /// Chosen by what the filter counts together, so that a shard's lock is also the lock of its counts.
 #[expect(clippy::indexing_slicing, reason = "eight bits of the hash for 256 shards")]
 fn shard(address: usize) -> &'static Shard {
@@ -261,7 +250,7 @@ impl Shard {
             table.set(slot, sample);
             return Ok(());
         }
-        if used.records >= limit().div_ceil(SHARDS) {
+        if used.records >= limits::live_samples().div_ceil(SHARDS) {
             return Err(Lost::Full);
         }
         let slots = table.map_or(0, |table| table.keys.len());

@@ -6,8 +6,8 @@
 //! Path: *allocation path*, sampled blocks only.
 
 use super::table::EMPTY;
+use crate::alone::Alone;
 use crate::drops;
-use crate::fork::Alone;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// Addresses that found no place with their shard.

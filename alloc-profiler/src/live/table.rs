@@ -10,7 +10,7 @@
 //!
 //! Path: *allocation path*, sampled blocks only.
 
-use crate::fork::Alone;
+use crate::alone::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::{Patience, SpinLock};

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{AgeTotals, Births, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+use super::{AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace};
 use crate::live::LiveSample;
-use crate::{c_library, control, drops, live, memory, stacks, unsampled, variance};
+use crate::totals::{Births, Totals};
+use crate::{c_library, control, drops, interval, limits, live, memory, stacks, unsampled, variance};
 
 /// How many snapshots have begun. Each sample notes it when it is taken, which tells without a clock whether it was
 /// there before a snapshot, however soon the two came one after the other.
@@ -76,13 +77,13 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
             taken_at,
             taken_at_monotonic,
             duration: None,
-            sampling_interval: control::sampling_interval(),
+            sampling_interval: interval::sampling_interval(),
             stacks,
             overflow,
             dropped: drops::dropped(),
             own_memory: OwnMemory {
                 mapped_bytes: memory::mapped_bytes() as u64,
-                limit_bytes: memory::limit_bytes() as u64,
+                limit_bytes: limits::memory_bytes() as u64,
                 stacks: stacks::len() as u64,
                 live_samples,
             },

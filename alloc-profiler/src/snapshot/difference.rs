@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Dropped, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+use super::{SizeTotals, Snapshot, StackTotals, StackTrace};
+use crate::totals::Totals;
 
 impl Snapshot {
     /// What changed between `earlier` and `self`: each value of this snapshot minus its earlier one.
@@ -110,23 +111,6 @@ fn sizes_since(
         })
         .filter(|size| size.totals != Totals::default())
         .collect()
-}
-
-impl Dropped {
-    /// The counts added since `earlier`.
-    fn since(&self, earlier: &Dropped) -> Dropped {
-        Dropped {
-            stacks_full: self.stacks_full.saturating_sub(earlier.stacks_full),
-            live_full: self.live_full.saturating_sub(earlier.live_full),
-            live_busy: self.live_busy.saturating_sub(earlier.live_busy),
-            missed_removals: self.missed_removals.saturating_sub(earlier.missed_removals),
-            low_stack: self.low_stack.saturating_sub(earlier.low_stack),
-            truncated_stacks: self.truncated_stacks.saturating_sub(earlier.truncated_stacks),
-            cut_stacks: self.cut_stacks.saturating_sub(earlier.cut_stacks),
-            no_stack: self.no_stack.saturating_sub(earlier.no_stack),
-            replaced_records: self.replaced_records.saturating_sub(earlier.replaced_records),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@
 
 mod copy;
 mod difference;
-mod totals;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::drops::Dropped;
+use crate::totals::{Births, Totals};
 pub(crate) use copy::begun;
-pub use totals::Totals;
 
 /// What the program has allocated, by stack and size class, at one moment or between two.
 ///
@@ -79,19 +79,6 @@ pub struct SizeTotals {
     pub ages: Vec<AgeTotals>,
 }
 
-/// How uncertain what is in use is, by the snapshots between which it was allocated. It tells which samples are in both
-/// of two snapshots, and so how uncertain their difference is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Births {
-    /// The [`number`](Snapshot::number) of the last snapshot that had begun before; 0: none had.
-    pub after_snapshot: u32,
-    /// What the blocks that were allocated then, or last moved or resized by `realloc`, contribute to
-    /// [`Totals::inuse_objects_variance`].
-    pub objects_variance: f64,
-    /// And to [`Totals::inuse_bytes_variance`].
-    pub bytes_variance: f64,
-}
-
 /// What is in use of one age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AgeTotals {
@@ -108,33 +95,6 @@ pub struct AgeTotals {
     pub objects_variance: f64,
     /// Variance of `bytes`.
     pub bytes_variance: f64,
-}
-
-/// Samples that were lost or cut short, by reason. All zero in a healthy program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Counted under [`Snapshot::overflow`] because a limit on distinct stacks or on memory was reached. Their
-    /// objects and bytes are in the totals.
-    pub stacks_full: u64,
-    /// Counted in `alloc_*` but missing from `inuse_*`: a limit on live samples or on memory was reached.
-    pub live_full: u64,
-    /// Counted in `alloc_*` but missing from `inuse_*`: the table's lock could not be had in time.
-    pub live_busy: u64,
-    /// Freed blocks whose record could not be removed at once nor noted down: their records may linger.
-    pub missed_removals: u64,
-    /// Counted under the empty stack, because too little of the thread's own was left to find out.
-    pub low_stack: u64,
-    /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
-    pub truncated_stacks: u64,
-    /// Samples whose outermost frames are missing because a function on the way has no unwind tables and no frame pointer
-    /// that could be verified.
-    pub cut_stacks: u64,
-    /// Counted under the empty stack, because not even the first caller could be told.
-    pub no_stack: u64,
-    /// Counted in `alloc_*` but missing from `inuse_*`, because another block was recorded at the same address: one
-    /// [`SamplingAllocator`](crate::SamplingAllocator) hands out memory that is a block of another one, as a pool over the
-    /// global allocator does, or a free was missed.
-    pub replaced_records: u64,
 }
 
 /// Memory that the profiler holds for itself, in bytes. None of it is in the profile.

@@ -15,7 +15,7 @@ use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use super::memory::StackMemory;
 use super::recent::{Place, are_there};
 use super::registers::FramePointer;
-use crate::control;
+use crate::interval;
 use crate::stacks::Stack;
 
 /// Frames of the deepest walk that is kept here.
@@ -96,7 +96,7 @@ impl KnownWalks {
     /// known.
     #[inline(always)]
     pub(super) fn pays(&mut self) -> bool {
-        if control::sampling_interval() > FREQUENT_BYTES {
+        if interval::sampling_interval() > FREQUENT_BYTES {
             return false;
         }
         if self.credit > 0 {

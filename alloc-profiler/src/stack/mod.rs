@@ -8,7 +8,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::fork::Alone;
+use crate::alone::Alone;
 use crate::stacks::Stack;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]

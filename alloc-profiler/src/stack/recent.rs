@@ -19,7 +19,7 @@ use super::memory::StackMemory;
 use super::registers::{FramePointer, Registers};
 use super::rules::Quick;
 use super::{EMPTY_HASH, Frames, MAX_STACK_DEPTH, add_to_hash};
-use crate::fork::Alone;
+use crate::alone::Alone;
 use crate::stacks::Stack;
 use crate::sync::{Guard, Patience, SpinLock};
 

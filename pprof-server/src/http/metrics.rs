@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use alloc_profiler::{Dropped, OwnMemory, Snapshot, SystemAllocator, Totals};
+use alloc_profiler::{Dropped, MallocStats, OwnMemory, Snapshot, Totals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -33,7 +33,7 @@ pub(super) fn text(
         sampling_interval: snapshot.sampling_interval,
         dropped: snapshot.dropped,
         own_memory: snapshot.own_memory,
-        malloc: if with_malloc { alloc_profiler::system_allocator() } else { None },
+        malloc: if with_malloc { alloc_profiler::malloc_stats() } else { None },
         resident_bytes: resident_bytes(),
         cgroup: cgroup_memory(),
         losses: losses(snapshot, None),
@@ -63,7 +63,7 @@ struct Figures {
     sampling_interval: u64,
     dropped: Dropped,
     own_memory: OwnMemory,
-    malloc: Option<SystemAllocator>,
+    malloc: Option<MallocStats>,
     resident_bytes: Option<u64>,
     cgroup: CgroupMemory,
     losses: Vec<Loss>,
@@ -116,7 +116,7 @@ impl Figures {
     }
 
     fn held(&self, to: &mut Writer<'_>) -> fmt::Result {
-        if let Some(SystemAllocator { held_bytes, inuse_bytes, free_bytes }) = self.malloc {
+        if let Some(MallocStats { held_bytes, inuse_bytes, free_bytes }) = self.malloc {
             to.bytes(
                 "glibc_malloc_held",
                 "Bytes that glibc's malloc has got from the system: in use and free together. Exact",

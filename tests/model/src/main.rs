@@ -12,9 +12,9 @@ mod filter;
 mod live;
 
 // What these two use of the profiler.
-mod control;
+mod alone;
 mod drops;
-mod fork;
+mod limits;
 mod memory;
 mod sync;
 

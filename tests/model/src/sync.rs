@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use atomic::{AtomicBool, Ordering::*};
 
-use crate::fork::Alone;
+use crate::alone::Alone;
 
 thread_local! {
     /// Loom's, by the address of ours. (All threads of a model are one thread of the system's.)

@@ -2,8 +2,6 @@
 //!
 //! Path: *read path*. Plain numbers.
 
-use super::Births;
-
 /// Estimated objects and bytes, the number of samples they rest on, and how far they may be off.
 ///
 /// In a snapshot nothing is negative, `alloc_*` never falls from one to the next and `inuse_*` is at most
@@ -34,6 +32,19 @@ pub struct Totals {
     pub inuse_objects_variance: f64,
     /// Variance of `inuse_bytes`, in square bytes.
     pub inuse_bytes_variance: f64,
+}
+
+/// How uncertain what is in use is, by the snapshots between which it was allocated. It tells which samples are in both
+/// of two snapshots, and so how uncertain their difference is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Births {
+    /// The [`number`](crate::Snapshot::number) of the last snapshot that had begun before; 0: none had.
+    pub after_snapshot: u32,
+    /// What the blocks that were allocated then, or last moved or resized by `realloc`, contribute to
+    /// [`Totals::inuse_objects_variance`].
+    pub objects_variance: f64,
+    /// And to [`Totals::inuse_bytes_variance`].
+    pub bytes_variance: f64,
 }
 
 impl Totals {
@@ -76,7 +87,7 @@ impl Totals {
     }
 
     /// What is left of `self` without `part`, whose samples must all be among its own. (What changed between two
-    /// snapshots is not this but [`Snapshot::since`](super::Snapshot::since): there, variances add up.)
+    /// snapshots is not this but [`Snapshot::since`](crate::Snapshot::since): there, variances add up.)
     #[must_use]
     pub fn without(self, part: Totals) -> Totals {
         let left = |whole: f64, part: f64| rounded(whole - part, whole);
@@ -95,7 +106,7 @@ impl Totals {
     }
 
     /// `self`, as uncertain as `other`.
-    pub(super) fn with_variances_of(self, other: Totals) -> Totals {
+    pub(crate) fn with_variances_of(self, other: Totals) -> Totals {
         Totals {
             alloc_objects_variance: other.alloc_objects_variance,
             alloc_bytes_variance: other.alloc_bytes_variance,
@@ -110,7 +121,7 @@ impl Totals {
     /// Allocations of two stretches of time are sampled independently, so what was allocated in between has the
     /// difference of the variances. What is in use changed by blocks that were born in between, and by those that died:
     /// both make the change uncertain. Blocks in use at both moments are the same samples in both, and cancel out.
-    pub(super) fn since(self, earlier: Totals, births: &[Births], number: u32) -> Totals {
+    pub(crate) fn since(self, earlier: Totals, births: &[Births], number: u32) -> Totals {
         let born = births.iter().filter(|births| births.after_snapshot >= number);
         let change = |now: f64, before: f64, born: f64| {
             let survived = now - born;

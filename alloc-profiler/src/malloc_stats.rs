@@ -9,11 +9,9 @@ use std::alloc::System;
 use std::any::type_name;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::SamplingAllocator;
-
 /// Bytes that glibc's `malloc` has, in all of its arenas. Exact, not estimated; blocks that C code allocated included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SystemAllocator {
+pub struct MallocStats {
     /// Got from the operating system and not given back: the sum of the other two. Not all of it need be resident.
     pub held_bytes: u64,
     /// In blocks that are allocated, with their headers and padding.
@@ -32,7 +30,7 @@ pub struct SystemAllocator {
 /// for each free block were measured, so 0.5 s over a fragmented heap of 1 GiB with 1.3 million of them. Do not call it
 /// where a pause of that length does harm.
 #[must_use]
-pub fn system_allocator() -> Option<SystemAllocator> {
+pub fn malloc_stats() -> Option<MallocStats> {
     if IS_INNER.load(Relaxed) { glibc::ask() } else { None }
 }
 
@@ -48,32 +46,13 @@ pub(crate) fn note_inner<A>() {
     }
 }
 
-/// How many `SamplingAllocator`s there are from `A` inwards, each around the next: usually none.
-pub(crate) fn sampling_levels<A>() -> u64 {
-    // `alloc_profiler::allocator::SamplingAllocator`, without what it is of; of `System` the name is that alone. As bytes,
-    // since functions of text have panics in them.
-    let own = type_name::<SamplingAllocator<()>>().as_bytes().strip_suffix(b"<()>").unwrap_or(b"\0");
-    let mut levels: u64 = 0;
-    let mut name = type_name::<A>().as_bytes();
-    while let Some(rest) = name.strip_prefix(own) {
-        name = match rest {
-            [b'<', within @ ..] => within,
-            [] | [b'>', ..] => &[],
-            // Another type, whose name begins alike.
-            _ => return levels,
-        };
-        levels = levels.saturating_add(1);
-    }
-    levels
-}
-
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    use super::SystemAllocator;
+    use super::MallocStats;
     use std::ffi::{CStr, c_void};
     use std::mem::MaybeUninit;
 
-    pub(super) fn ask() -> Option<SystemAllocator> {
+    pub(super) fn ask() -> Option<MallocStats> {
         if !is_malloc_of_c_library() {
             return None;
         }
@@ -85,7 +64,7 @@ mod glibc {
         // SAFETY: takes no pointer, and may be called at any time from any thread.
         let info = unsafe { mallinfo2() };
         let mapped = info.hblkhd as u64;
-        let told = SystemAllocator {
+        let told = MallocStats {
             held_bytes: (info.arena as u64).saturating_add(mapped),
             inuse_bytes: (info.uordblks as u64).saturating_add(mapped),
             free_bytes: info.fordblks as u64,
@@ -121,7 +100,7 @@ mod glibc {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod glibc {
-    pub(super) fn ask() -> Option<super::SystemAllocator> {
+    pub(super) fn ask() -> Option<super::MallocStats> {
         None
     }
 }
@@ -131,22 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allocators_around_one_another_are_counted() {
-        struct Other;
-        assert_eq!(sampling_levels::<System>(), 0);
-        assert_eq!(sampling_levels::<Other>(), 0);
-        assert_eq!(sampling_levels::<SamplingAllocator<Other>>(), 1);
-        assert_eq!(sampling_levels::<SamplingAllocator<System>>(), 1);
-        assert_eq!(sampling_levels::<SamplingAllocator<SamplingAllocator<System>>>(), 2);
-    }
-
-    #[test]
     fn only_the_system_s_allocator_is_taken_for_it() {
         struct Other;
         note_inner::<Other>();
         note_inner::<crate::SamplingAllocator<System>>();
-        assert_eq!(system_allocator(), None);
+        assert_eq!(malloc_stats(), None);
         note_inner::<System>();
-        assert_eq!(system_allocator().is_some(), glibc::ask().is_some());
+        assert_eq!(malloc_stats().is_some(), glibc::ask().is_some());
     }
 }

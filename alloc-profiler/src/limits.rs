@@ -1,0 +1,61 @@
+//! The caps on what the profiler keeps, as they are in force.
+//!
+//! Path: *allocation path*, sampled allocations only; [`set_limits`] is called by the program.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+static MEMORY_BYTES: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.memory_bytes);
+static STACKS: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.stacks);
+static LIVE_SAMPLES: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
+
+/// Hard caps on what the profiler keeps. What they keep out is counted: see [`Dropped`](crate::Dropped).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes for stacks, totals and live samples together; stacks and totals take at most half. The filter comes
+    /// on top: two thousandths of the heap's size, at most 8 MiB.
+    pub memory_bytes: usize,
+    /// Distinct stacks. Beyond, samples on new stacks count under one overflow stack.
+    pub stacks: usize,
+    /// Live samples, rounded up to a multiple of 256 and shared out by address. Beyond, samples count as
+    /// allocated but are missing from what is in use.
+    pub live_samples: usize,
+}
+
+impl Limits {
+    /// 64 MiB, 65 536 stacks, 2^20 live samples.
+    pub const DEFAULT: Limits = Limits { memory_bytes: 64 << 20, stacks: 1 << 16, live_samples: 1 << 20 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::DEFAULT
+    }
+}
+
+/// The caps in force.
+#[must_use]
+pub fn limits() -> Limits {
+    Limits { memory_bytes: memory_bytes(), stacks: stacks(), live_samples: live_samples() }
+}
+
+/// Sets the caps, at any time. Lower ones do not undo what is kept already.
+pub fn set_limits(limits: Limits) {
+    MEMORY_BYTES.store(limits.memory_bytes, Relaxed);
+    STACKS.store(limits.stacks, Relaxed);
+    LIVE_SAMPLES.store(limits.live_samples, Relaxed);
+}
+
+/// [`Limits::memory_bytes`] in force.
+pub(crate) fn memory_bytes() -> usize {
+    MEMORY_BYTES.load(Relaxed)
+}
+
+/// [`Limits::stacks`] in force.
+pub(crate) fn stacks() -> usize {
+    STACKS.load(Relaxed)
+}
+
+/// [`Limits::live_samples`] in force.
+pub(crate) fn live_samples() -> usize {
+    LIVE_SAMPLES.load(Relaxed)
+}
