@@ -11,4 +11,4 @@ fi
 # Addresses of the profiler's are made from numbers; clocks and files are the system's.
 export MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation"
 cargo +nightly miri test -p alloc-profiler --lib -- sampler filter live rules libraries size_class
-cargo +nightly miri test -p pprof-server --lib --no-default-features -- encode::builder encode::samples encode::trim encode::limit
+cargo +nightly miri test -p pprof-server --lib --no-default-features -- writers::pprof symbols::role profile::limit

@@ -238,7 +238,7 @@ fn figures(
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn notes(snapshot: &Snapshot) -> String {
-    pprof_server::encode::top_table(snapshot, &Default::default()).notes.join("\n")
+    pprof_server::top_table(snapshot, &Default::default()).notes.join("\n")
 }
 
 #[test]

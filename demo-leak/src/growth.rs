@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::Path;
 
 use alloc_profiler::{Snapshot, Totals};
-use pprof_server::encode::{Ages, Frame, ProfileOptions, TopRow, top_table};
+use pprof_server::{Ages, Frame, ProfileOptions, TopRow, top_table};
 
 use crate::status::BYTES_PER_MIB;
 

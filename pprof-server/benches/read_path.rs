@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pprof_server::alloc_profiler::{
     Limits, SamplingAllocator, Snapshot, set_limits, set_sampling_interval, snapshot, unsampled,
 };
-use pprof_server::encode::phases;
+use pprof_server::phases;
 use pprof_server::{ProfileOptions, SizeLimit, Symbolize};
 
 #[global_allocator]

@@ -1,7 +1,7 @@
 //! Heap profiles of a Rust program, encoded and served as Go does.
 #![forbid(unsafe_code)]
 
-pub mod encode;
+mod encode;
 mod error;
 #[cfg(feature = "http")]
 mod history;
@@ -12,16 +12,20 @@ mod http;
 pub mod install;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
 mod kept_files;
+mod mappings;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
 mod per_process;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
 mod process;
-#[cfg(feature = "http")]
-mod suspects;
+mod profile;
+mod sources;
 mod symbols;
+mod writers;
 
 pub use alloc_profiler;
 pub use alloc_profiler::SamplingAllocator;
+#[doc(hidden)]
+pub use encode::phases;
 pub use encode::{
     Ages, Frame, Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
     TopRow, TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
@@ -32,6 +36,8 @@ pub use error::Error;
 pub use history::phases as history_phases;
 #[cfg(feature = "http")]
 pub use http::{Address, Body, Endpoint, Handler, Peer, Server, ServerBuilder, serve};
+#[doc(hidden)]
+pub use writers::pprof::proto;
 
 /// What the fuzzer calls with bytes of its own.
 #[cfg(all(feature = "http", fuzzing))]
@@ -44,8 +50,8 @@ pub fn fuzz_router(bytes: &[u8]) {
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub fn fuzz_maps(bytes: &[u8]) {
-    encode::mappings::fuzz(bytes);
-    symbols::image::fuzz(bytes);
+    mappings::fuzz(bytes);
+    mappings::elf_image::fuzz(bytes);
 }
 
 // The Rust in README.md compiles.

@@ -1,6 +1,6 @@
 //! What the system says of this process: how old it is, what memory it has, and how much it may have.
 //!
-//! Linux; elsewhere nothing is known. Used by `encode::text`, `http::metrics` and `http::handler`.
+//! Linux; elsewhere nothing is known. Used by `encode`, `http::metrics` and `http::handler`.
 //!
 //! Path: *read path*. A few small files, read anew each time; those of a process that serves have been open since it
 //! began to, see `kept_files`.

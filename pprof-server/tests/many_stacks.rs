@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::process::Command;
 
 use pprof_server::alloc_profiler::{Limits, set_limits, set_sampling_interval, snapshot};
-use pprof_server::encode::proto::Profile;
+use pprof_server::proto::Profile;
 use pprof_server::{SamplingAllocator, serve};
 use prost::Message;
 use workspace_tests::client::get;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::{fs, mem, ptr};
 
 use alloc_profiler::{set_sampling_interval, snapshot};
-use pprof_server::encode::proto::Profile;
+use pprof_server::proto::Profile;
 use pprof_server::{ProfileOptions, Symbolize, heap_profile, heap_text};
 use workspace_tests::scraper_rules;
 

@@ -14,130 +14,30 @@
 //!
 //! Path: *read path*. Nothing here panics or fails, whatever the snapshot holds.
 
-mod age;
-#[cfg(feature = "http")]
-mod bounded;
-mod builder;
-mod folded;
-mod gaps;
-mod images;
-mod json;
-mod limit;
-pub(crate) mod mappings;
-mod maps;
-mod notes;
 #[doc(hidden)]
 pub mod phases;
-#[doc(hidden)]
-pub mod proto;
-mod sample_type;
-mod samples;
-mod stacks;
-mod table;
-mod terminal;
-mod text;
-pub(crate) mod trim;
-mod units;
 
 use crate::Error;
+use crate::mappings::Mappings;
 use crate::process::{self, status_bytes};
-pub use age::Ages;
+use crate::profile::Names;
 #[cfg(feature = "http")]
-pub(crate) use age::Time;
+pub(crate) use crate::profile::Time;
+pub use crate::profile::{Ages, Frames, Labels, ProfileKind, ProfileOptions, SizeLimit, Symbolize};
+#[cfg(feature = "http")]
+pub(crate) use crate::profile::{Bytes, Count};
+pub use crate::sources::heap::SampleType;
+#[cfg(feature = "http")]
+pub(crate) use crate::sources::heap::{Loss, losses};
+use crate::writers::pprof::{self, gzip};
+#[cfg(feature = "http")]
+pub(crate) use crate::writers::{BoundedText, NamedStacks};
+pub use crate::writers::{Frame, MAX_ROWS, TopRow, TopTable};
+use crate::writers::{folded, json, legacy_text, table};
 use alloc_profiler::{Snapshot, unsampled};
-#[cfg(feature = "http")]
-pub(crate) use bounded::BoundedText;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-pub use limit::SizeLimit;
-use mappings::Mappings;
-#[cfg(feature = "http")]
-pub(crate) use notes::{Loss, losses};
-pub use sample_type::SampleType;
-use stacks::Names;
 use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-#[cfg(feature = "http")]
-pub(crate) use table::NamedStacks;
-pub use table::{Frame, MAX_ROWS, TopRow, TopTable};
-#[cfg(feature = "http")]
-pub(crate) use units::{Bytes, Count};
-
-/// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProfileKind {
-    /// In-use bytes first. Go names no default, and viewers take the last sample type.
-    #[default]
-    Heap,
-    /// Allocated bytes first.
-    Allocs,
-}
-
-/// Where names come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Symbolize {
-    /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
-    /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
-    None,
-    /// As [`Full`](Symbolize::Full), but functions only, without files and lines: no path of the machine that built the
-    /// program leaves it, and the profile is smaller. Finding the names costs the same.
-    Names,
-    /// Function, file and line from debug information, inlined functions included; from the symbol table where
-    /// there is none.
-    #[default]
-    Full,
-}
-
-/// Which frames of a stack are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Frames {
-    /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the
-    /// user's own function. A stack of nothing else stays whole.
-    #[default]
-    UserFirst,
-    /// Everything.
-    All,
-}
-
-/// What sets samples of the same stack apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Labels {
-    /// Nothing: one sample for each stack. The profile is smaller.
-    None,
-    /// The label `bytes`, as in Go: the size class, by its upper bound.
-    #[default]
-    Size,
-    /// `bytes`, and of what is in use the label `age` too: in seconds, rounded down to one of 0, 1, 10, 60, 600, 3600,
-    /// 21 600, 86 400 or 604 800. What was allocated and freed again stands apart, without an age. Only for a snapshot
-    /// with ages; see `alloc_profiler::snapshot_with_ages`.
-    SizeAndAge,
-}
-
-/// How a snapshot is encoded. Write `ProfileOptions { kind, ..ProfileOptions::default() }`: there may be more of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProfileOptions {
-    /// What a viewer shows first.
-    pub kind: ProfileKind,
-    /// The same, chosen freely: over what `kind` says. Tables are ordered by it, folded stacks show it.
-    pub sample_type: Option<SampleType>,
-    /// Where names come from.
-    pub symbolize: Symbolize,
-    /// Which frames are kept.
-    pub frames: Frames,
-    /// What sets samples of a pprof profile apart, beside their stack.
-    pub labels: Labels,
-    /// How large a pprof profile may become, and how many folded stacks there may be.
-    pub limit: SizeLimit,
-}
-
-impl ProfileOptions {
-    /// The quantity to show first, or alone.
-    fn shown_type(&self) -> SampleType {
-        self.sample_type.unwrap_or(SampleType::first_of(self.kind))
-    }
-}
 
 /// The pprof profile of `snapshot`, gzipped: what `go tool pprof` reads, and what `/debug/pprof/heap` answers.
 ///
@@ -158,7 +58,7 @@ pub(crate) fn heap_profile_with(snapshot: &Snapshot, options: &ProfileOptions, s
     unsampled(|| {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
-        gzip(builder::build(snapshot, options, &mappings, &names, said))
+        gzip(pprof::build(snapshot, options, &mappings, &names, said))
     })
 }
 
@@ -197,11 +97,11 @@ fn write_heap_text(
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
         let status = process::status().unwrap_or_default();
-        let process = text::Process {
+        let process = legacy_text::Process {
             maps: &mappings.text(names.addresses()),
             max_rss_bytes: status_bytes(&status, "VmHWM"),
         };
-        text::write(text, snapshot, options, &names, process, said)
+        legacy_text::write(text, snapshot, options, &names, process, said)
     })
 }
 
@@ -249,13 +149,4 @@ pub fn heap_folded(snapshot: &Snapshot, options: &ProfileOptions) -> String {
         let names = Names::of(snapshot, &mappings, options.symbolize);
         folded::write(snapshot, options, &names)
     })
-}
-
-/// Fast rather than small, like Go: profiles are full of repetition, and shrink to less than half anyway. The next
-/// level saves a quarter of the bytes and takes twice the time.
-fn gzip(bytes: Vec<u8>) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
-    // Writing to a vector does not fail. Were it to, readers take the plain message just as well.
-    compressed.unwrap_or(bytes)
 }

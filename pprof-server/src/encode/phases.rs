@@ -4,7 +4,7 @@
 //!
 //! Path: *read path*.
 
-use super::{Mappings, Names, ProfileOptions, builder, gzip};
+use super::{Mappings, Names, ProfileOptions, gzip, pprof};
 use alloc_profiler::{Snapshot, unsampled};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Phases {
         let mappings = Mappings::of_process();
         let names = Names::of(snapshot, &mappings, options.symbolize);
         let named = Instant::now();
-        let message = builder::build(snapshot, options, &mappings, &names, &[]);
+        let message = pprof::build(snapshot, options, &mappings, &names, &[]);
         let (built, message_bytes) = (Instant::now(), message.len());
         let gzipped_bytes = gzip(message).len();
         let gzipped = Instant::now();

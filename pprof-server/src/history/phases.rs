@@ -10,7 +10,8 @@ use alloc_profiler::{Snapshot, unsampled};
 
 use super::{DEFAULT_LIMIT_BYTES, DEFAULT_PERIOD, History};
 use crate::encode::NamedStacks;
-use crate::{process, suspects};
+use crate::process;
+use crate::sources::suspects;
 
 /// A history of default size, into which minutes are recorded as fast as they can be.
 #[derive(Debug)]

@@ -21,7 +21,8 @@ use crate::encode::{
     heap_profile_with, heap_text_within, top_json, top_table,
 };
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, collapsed};
-use crate::{process, suspects};
+use crate::process;
+use crate::sources::suspects;
 
 /// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
 const MAX_ANSWER_BYTES: usize = 64 << 20;

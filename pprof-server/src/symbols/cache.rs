@@ -7,7 +7,7 @@
 //! Path: *read path*.
 
 use super::{Function, ResolvedAddress};
-use crate::encode::mappings::Mapping;
+use crate::mappings::Mapping;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

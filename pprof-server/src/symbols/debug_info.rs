@@ -8,14 +8,13 @@
 //!
 //! Path: *read path*.
 
-use super::files;
 use super::found::{Found, FoundNames, FoundSymbol};
 use super::function_name::{FunctionName, shortened_linkage};
 use super::shortfall::Shortfall;
 use super::sources::Sources;
-use crate::encode::mappings::Mapping;
 use crate::kept_files;
-use crate::symbols::image::Image;
+use crate::mappings::elf_image::Image;
+use crate::mappings::{Mapping, files};
 use crate::symbols::symbol_table;
 use addr2line::Loader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -241,7 +240,7 @@ mod tests {
     fn out_of_time_the_symbol_table_must_do_for_now() {
         let this = std::env::current_exe().unwrap();
         let image = Image::in_file(&this, None).unwrap();
-        let running = crate::encode::mappings::Mappings::of_process();
+        let running = crate::mappings::Mappings::of_process();
         let program = &running.as_slice()[0];
         let here = out_of_time_the_symbol_table_must_do_for_now as fn() as usize as u64;
         let elf_address = program.elf_address(here);

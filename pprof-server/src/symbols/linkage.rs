@@ -9,7 +9,7 @@
 
 use super::debug_info;
 use super::function_name::for_pprof;
-use crate::encode::mappings::{Mapping, Mappings};
+use crate::mappings::{Mapping, Mappings};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,30 +1,28 @@
 //! Names for code addresses: function, file and line, with inlined functions.
 //!
-//! `encode` asks for all addresses of a profile at once. (The `symbol` endpoint has `linkage` for those of a request.)
+//! `profile::stacks` asks for all addresses of a profile at once. (The `symbol` endpoint has `linkage` for those of a request.)
 //! Known addresses come from a bounded cache; the others are looked up file by file in ascending order, and the
 //! debug information is closed again, since it would hold hundreds of megabytes. An address without a name gets
 //! a synthetic one, `libc.so.6+0x2724a`: file and virtual address, as `addr2line -e` takes it. Nothing here fails.
 //!
 //! Path: *read path*. One thread at a time; a second one waits and then finds the names in the cache.
 
-pub(crate) mod brackets;
+mod brackets;
 mod cache;
 mod debug_info;
-pub(crate) mod files;
 mod found;
 mod function_name;
-pub(crate) mod image;
-pub(crate) mod legacy;
+mod legacy;
 #[cfg(any(feature = "http", test))]
 mod linkage;
+pub(crate) mod role;
 mod shortfall;
 mod sources;
 mod symbol_table;
 mod units;
 mod v0;
 
-use crate::encode::mappings::{Mapping, Mappings};
-use crate::encode::trim::{Role, role};
+use crate::mappings::{Mapping, Mappings};
 use crate::per_process::PerProcess;
 use alloc_profiler::untagged;
 use cache::{Cache, FileId};
@@ -33,6 +31,7 @@ use found::{Found, FoundFunction};
 use function_name::shortened_name;
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
+use role::{Role, role};
 use shortfall::Shortfall;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

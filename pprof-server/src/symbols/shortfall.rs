@@ -2,8 +2,7 @@
 //!
 //! Path: *read path*.
 
-use super::files;
-use crate::encode::mappings::Mapping;
+use crate::mappings::{Mapping, files};
 use std::fmt;
 use std::path::PathBuf;
 

@@ -10,12 +10,11 @@
 //! Path: *read path*. Cost: some headers, and of debug information apart without a build id all of it, once.
 
 use super::debug_info::{MAX_INFLATED_BYTES, file_behind};
-use super::files;
-use super::image::Image;
 use super::shortfall::Shortfall;
 use super::units::Units;
-use crate::encode::mappings::Mapping;
 use crate::kept_files;
+use crate::mappings::elf_image::Image;
+use crate::mappings::{Mapping, files};
 use flate2::Crc;
 use object::read::{Object, ObjectSection, ReadCache};
 use std::io::Read;
@@ -146,8 +145,8 @@ impl Headers {
             has_debug_information: has_bytes(".debug_info"),
             has_symbols: has_bytes(".symtab"),
             inflated_bytes: inflated.fold(0, |sum, range| sum.saturating_add(range.uncompressed_size)),
-            link: link.map(|(name, crc)| (crate::encode::mappings::to_path(name), crc)),
-            shared: shared.map(|(name, _)| crate::encode::mappings::to_path(name)),
+            link: link.map(|(name, crc)| (crate::mappings::to_path(name), crc)),
+            shared: shared.map(|(name, _)| crate::mappings::to_path(name)),
         })
     }
 }

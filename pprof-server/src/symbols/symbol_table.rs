@@ -5,7 +5,7 @@
 //!
 //! Path: *read path*.
 
-use super::files::{self, OpenFile};
+use crate::mappings::files::{self, OpenFile};
 use object::elf::{FileHeader32, FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_NOTYPE};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
@@ -171,7 +171,7 @@ impl Names {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::encode::mappings::Mappings;
+    use crate::mappings::Mappings;
 
     #[inline(never)]
     fn landmark() -> u64 {

@@ -7,7 +7,7 @@
 //!
 //! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1.
 
-use super::files;
+use crate::mappings::files;
 use addr2line::gimli::{
     self, Abbreviations, AttributeValue, DebugAbbrev, DebugCuIndex, DebugInfo, DebugLineStr, DebugStr,
     DebugStrOffsets, DwarfFileType, Encoding, EndianSlice, RunTimeEndian, UnitHeader, UnitType, constants::*,
@@ -176,8 +176,7 @@ impl Sections {
             (_, Some(AttributeValue::Udata(id) | AttributeValue::Data8(id))) => id,
             _ => 0,
         };
-        let path =
-            |value| Some(crate::encode::mappings::to_path(&self.string(header.encoding(), root, value)?));
+        let path = |value| Some(crate::mappings::to_path(&self.string(header.encoding(), root, value)?));
         let folder = root.attr_value(DW_AT_comp_dir).and_then(path);
         let file = path(name).map(|name| folder.unwrap_or_default().join(name));
         Some(Skeleton { id, file })

@@ -8,9 +8,8 @@
 //!
 //! Path: *read path*.
 
-use super::notes::notes;
-use super::stacks::{AddressMap, Location, Names, ShownStack};
-use super::{Frames, ProfileOptions};
+use crate::profile::{AddressMap, Frames, Location, Names, ProfileOptions, ShownStack};
+use crate::sources::heap::notes;
 use alloc_profiler::{SizeTotals, Snapshot, Totals};
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
@@ -291,8 +290,8 @@ fn memory(text: &mut impl Write, snapshot: &Snapshot, max_rss_bytes: Option<u64>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::mappings::Mappings;
-    use crate::encode::{ProfileOptions, Symbolize};
+    use crate::mappings::Mappings;
+    use crate::profile::Symbolize;
     use alloc_profiler::{StackTotals, StackTrace};
 
     const INTERVAL: u64 = 1024;

@@ -6,9 +6,9 @@
 //!
 //! Called by `mappings`. Path: *read path*.
 
+use super::elf_image::Image;
+use super::files::{self, OpenFile};
 use super::maps::{self, Line};
-use crate::symbols::files::{self, OpenFile};
-use crate::symbols::image::Image;
 use std::collections::HashMap;
 
 /// How many files before a range are asked whether it is theirs: others may be mapped between a file's segments.

@@ -1,6 +1,6 @@
 //! What a mapped ELF file says about itself: its build id, and where it was meant to be loaded.
 //!
-//! Called by `encode::mappings` for each library, on its copy in memory, and by `symbols` to see whether the
+//! Called by `mappings` for each library, on its copy in memory, and by `symbols` to see whether the
 //! file on disk is still the one in memory. Only the program headers are read; a stripped file has them too. Linkers put
 //! them into the first page, with the build id behind them. Tools that change a finished file need more room, and put
 //! the one (BOLT) or the other (patchelf) at its end.
@@ -235,7 +235,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn memory_and_file_agree_about_the_running_program() {
-        let mappings = crate::encode::mappings::Mappings::of_process();
+        let mappings = crate::mappings::Mappings::of_process();
         let program = &mappings.as_slice()[0];
         let on_disk = Image::in_file("/proc/self/exe".as_ref(), None).unwrap();
         assert_eq!(program.build_id, on_disk.build_id);

@@ -4,7 +4,7 @@
 //!
 //! Path: *read path*.
 
-use super::ProfileKind;
+use crate::profile::ProfileKind;
 use alloc_profiler::Totals;
 
 /// One of the four values that a profile has for each stack. Names and order are Go's; readers know them by name.

@@ -10,12 +10,16 @@
 //!
 //! Path: *read path*.
 
-use super::images::{CodeRange, Images, MappedImage};
-pub(crate) use super::maps::to_path;
-use super::maps::{self, Line, file_path};
-use crate::symbols::files;
-use crate::symbols::image::Image;
+pub(crate) mod elf_image;
+pub(crate) mod files;
+mod images;
+mod maps;
+
 use alloc_profiler::{Library, libraries, program_entry, untagged};
+use elf_image::Image;
+use images::{CodeRange, Images, MappedImage};
+pub(crate) use maps::to_path;
+use maps::{Line, file_path};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

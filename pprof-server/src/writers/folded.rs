@@ -5,8 +5,7 @@
 //!
 //! Path: *read path*.
 
-use super::ProfileOptions;
-use super::stacks::{AddressMap, Names, ShownStack};
+use crate::profile::{AddressMap, Names, ProfileOptions, ShownStack};
 use alloc_profiler::{Snapshot, Totals};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -110,8 +109,9 @@ fn separable(name: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::mappings::Mappings;
-    use crate::encode::{SampleType, SizeLimit, Symbolize};
+    use crate::mappings::Mappings;
+    use crate::profile::{SizeLimit, Symbolize};
+    use crate::sources::heap::SampleType;
     use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
 
     fn snapshot(stacks: &[(&[usize], f64)]) -> Snapshot {

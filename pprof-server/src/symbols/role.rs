@@ -7,7 +7,7 @@
 //!
 //! Path: *read path*. Pure functions of names.
 
-use crate::symbols::brackets::{split_as, within_brackets};
+use super::brackets::{split_as, within_brackets};
 
 /// What a function is to somebody who reads a heap profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,23 +33,6 @@ pub(crate) fn role(function: &str, file: &str) -> Role {
     } else {
         Role::User
     }
-}
-
-/// How many of `roles`, leaf first, to leave out.
-///
-/// Nothing is left out of a stack that would have no user function left: something must be shown, and then
-/// all of it.
-pub(crate) fn plumbing_run(roles: impl Iterator<Item = Role>) -> usize {
-    let mut run = 0;
-    let mut run_has_ended = false;
-    for role in roles {
-        match role {
-            Role::User => return run,
-            Role::Plumbing if !run_has_ended => run += 1,
-            _ => run_has_ended = true,
-        }
-    }
-    0
 }
 
 /// Crates that are plumbing as a whole.
@@ -385,17 +368,5 @@ mod tests {
         // Only the toolchain's own paths count.
         assert_eq!(role("my::f", "/rustc/library.rs"), User);
         assert_eq!(role("my::f", "/home/me/library/core/src/lib.rs"), User);
-    }
-
-    #[test]
-    fn only_the_leaf_side_run_is_left_out() {
-        let run = |roles: &[Role]| plumbing_run(roles.iter().copied());
-        assert_eq!(run(&[Plumbing, Plumbing, User, Plumbing, User]), 2);
-        assert_eq!(run(&[User, Plumbing]), 0);
-        assert_eq!(run(&[Plumbing, Entry, Plumbing, User]), 1);
-        // Nothing would remain: everything stays.
-        assert_eq!(run(&[Plumbing, Plumbing]), 0);
-        assert_eq!(run(&[Plumbing, Plumbing, Entry, Entry]), 0);
-        assert_eq!(run(&[]), 0);
     }
 }

@@ -5,16 +5,14 @@
 //!
 //! Path: *read path*.
 
-use super::age::Ages;
 #[cfg(feature = "http")]
-use super::mappings::Mappings;
+use crate::mappings::Mappings;
+use crate::profile::{AddressMap, Ages, Location, Names, ProfileOptions, ShownStack};
 #[cfg(feature = "http")]
-use super::notes::losses;
-use super::notes::notes;
-use super::stacks::{AddressMap, Location, Names, ShownStack};
+use crate::profile::{Frames, Symbolize};
 #[cfg(feature = "http")]
-use super::{Frames, Symbolize};
-use super::{ProfileOptions, SampleType};
+use crate::sources::heap::losses;
+use crate::sources::heap::{SampleType, notes};
 use crate::symbols::SourceLine;
 use alloc_profiler::{AgeTotals, Snapshot, Totals};
 use std::collections::HashMap;
@@ -218,9 +216,9 @@ pub const MAX_ROWS: usize = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::mappings::Mappings;
-    use crate::encode::trim::Role;
-    use crate::encode::{ProfileKind, Symbolize};
+    use crate::mappings::Mappings;
+    use crate::profile::{ProfileKind, Symbolize};
+    use crate::symbols::role::Role;
     use crate::symbols::synthetic_line;
     use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
 

@@ -5,10 +5,9 @@
 //!
 //! Path: *read path*.
 
-use super::ProfileKind;
-use super::age::Ages;
-use super::sample_type::{SampleType, rounded};
 use super::table::{Frame, TopTable};
+use crate::profile::{Ages, ProfileKind};
+use crate::sources::heap::{SampleType, rounded};
 use alloc_profiler::{Snapshot, Totals};
 use serde::Serialize;
 use std::time::UNIX_EPOCH;

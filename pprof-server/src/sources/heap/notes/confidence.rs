@@ -2,7 +2,7 @@
 //!
 //! Path: *read path*.
 
-use crate::encode::units::Bytes;
+use crate::profile::Bytes;
 use alloc_profiler::Snapshot;
 
 /// The error bar of the whole. A part of it rests on fewer samples and is less sure. Nothing if there are no samples: what

@@ -4,8 +4,8 @@
 //!
 //! Path: *read path*.
 
-use super::mappings::{Mapping, Mappings};
-use super::trim::Role;
+use crate::mappings::{Mapping, Mappings};
+use crate::symbols::role::Role;
 use crate::symbols::{ResolvedAddress, SourceLine};
 use std::sync::Arc;
 

@@ -9,9 +9,9 @@
 //! Path: *read path*.
 
 use super::gaps::Gaps;
-use super::mappings::Mappings;
-use super::trim::{Role, plumbing_run};
 use super::{Frames, Symbolize};
+use crate::mappings::Mappings;
+use crate::symbols::role::Role;
 use crate::symbols::{self, ResolvedAddress, SourceLine, synthetic_line};
 use alloc_profiler::{Snapshot, StackTrace};
 use std::collections::HashMap;
@@ -274,6 +274,23 @@ fn call_addresses(trace: &StackTrace, mappings: &Mappings) -> impl Iterator<Item
     trace.return_addresses.iter().map(move |&address| within_call(mappings.place_of(address)))
 }
 
+/// How many of `roles`, leaf first, to leave out.
+///
+/// Nothing is left out of a stack that would have no user function left: something must be shown, and then
+/// all of it.
+fn plumbing_run(roles: impl Iterator<Item = Role>) -> usize {
+    let mut run = 0;
+    let mut run_has_ended = false;
+    for role in roles {
+        match role {
+            Role::User => return run,
+            Role::Plumbing if !run_has_ended => run += 1,
+            _ => run_has_ended = true,
+        }
+    }
+    0
+}
+
 /// A map keyed by addresses or other numbers, or by what is made of them.
 pub(crate) type AddressMap<K, V> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
 
@@ -309,7 +326,7 @@ impl Hasher for AddressHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::trim::role;
+    use crate::symbols::role::role;
     use alloc_profiler::StackTotals;
 
     /// One stack, and names of the given functions at the given call addresses.
@@ -385,5 +402,17 @@ mod tests {
             |stacks| Names::unnamed(&Snapshot { stacks, ..alloc_profiler::snapshot() }, &Mappings::default());
         let (one, other) = (of(vec![stack(&[50, 9]), stack(&[7])]), of(vec![stack(&[7]), stack(&[50, 9])]));
         assert_eq!(one.stack(0, Frames::All), other.stack(1, Frames::All));
+    }
+
+    #[test]
+    fn only_the_leaf_side_run_is_left_out() {
+        let run = |roles: &[Role]| plumbing_run(roles.iter().copied());
+        assert_eq!(run(&[Role::Plumbing, Role::Plumbing, Role::User, Role::Plumbing, Role::User]), 2);
+        assert_eq!(run(&[Role::User, Role::Plumbing]), 0);
+        assert_eq!(run(&[Role::Plumbing, Role::Entry, Role::Plumbing, Role::User]), 1);
+        // Nothing would remain: everything stays.
+        assert_eq!(run(&[Role::Plumbing, Role::Plumbing]), 0);
+        assert_eq!(run(&[Role::Plumbing, Role::Plumbing, Role::Entry, Role::Entry]), 0);
+        assert_eq!(run(&[]), 0);
     }
 }

@@ -12,9 +12,7 @@ mod confidence;
 mod evidence;
 mod losses;
 
-use super::gaps::Lack;
-use super::stacks::Names;
-use super::units::Bytes;
+use crate::profile::{Bytes, Lack, Names};
 use crate::symbols;
 use alloc_profiler::Snapshot;
 use confidence::confidence;
@@ -113,8 +111,8 @@ impl<'a> Facts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::Symbolize;
-    use crate::encode::mappings::{Mapping, Mappings};
+    use crate::mappings::{Mapping, Mappings};
+    use crate::profile::Symbolize;
     use alloc_profiler::{Dropped, OwnMemory, SizeTotals, StackTotals, StackTrace, Totals};
     use std::time::Duration;
 

@@ -2,9 +2,7 @@
 //!
 //! Path: *read path*. Cost: some 2 ns for each address on each stack.
 
-use crate::encode::Frames;
-use crate::encode::gaps::{Gap, Gaps, Home, Lack};
-use crate::encode::stacks::Names;
+use crate::profile::{Frames, Gap, Gaps, Home, Lack, Names};
 use alloc_profiler::{SizeTotals, Snapshot, StackTotals};
 use std::collections::HashMap;
 use std::fmt;

@@ -4,11 +4,10 @@
 //!
 //! Path: *read path*.
 
-use super::SampleType;
-use super::age::{Ages, Time};
 use super::table::{Frame, TopRow, TopTable};
-use super::trim::{Role, role};
-use super::units::{Bytes, Count};
+use crate::profile::{Ages, Bytes, Count, Time};
+use crate::sources::heap::SampleType;
+use crate::symbols::role::{Role, role};
 use std::fmt;
 
 /// Rows printed unless a precision says otherwise.

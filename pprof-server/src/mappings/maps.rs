@@ -2,7 +2,7 @@
 //!
 //! Path: *read path*.
 
-use crate::symbols::files;
+use crate::mappings::files;
 use std::borrow::Cow;
 use std::path::PathBuf;
 

@@ -6,8 +6,8 @@
 //! Path: *read path*.
 
 use super::Facts;
-use crate::encode::gaps::Lack;
 use crate::kept_files;
+use crate::profile::Lack;
 use crate::symbols;
 use alloc_profiler::MAX_STACK_DEPTH;
 
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn every_loss_is_in_the_documents() {
-        let endpoints = include_str!("../../../../docs/endpoints.md");
+        let endpoints = include_str!("../../../../../docs/endpoints.md");
         let notes = endpoints.split("\n### ").find(|section| section.starts_with("Notes\n")).unwrap();
         for (reason, _) in LOSSES {
             let is_row = |line: &str| line.starts_with("| `") && line.contains(&format!("`{reason}`"));

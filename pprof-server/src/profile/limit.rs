@@ -5,7 +5,7 @@
 //!
 //! Path: *read path*.
 
-use super::SampleType;
+use crate::sources::heap::SampleType;
 use alloc_profiler::Totals;
 
 /// The size that a profile may have. What is beyond it is merged into one sample at `[other]`, and a comment says how

@@ -1,0 +1,80 @@
+//! What a profile is to contain, and how it is to be shown.
+//!
+//! Path: *read path*.
+
+use super::limit::SizeLimit;
+use crate::sources::heap::SampleType;
+
+/// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProfileKind {
+    /// In-use bytes first. Go names no default, and viewers take the last sample type.
+    #[default]
+    Heap,
+    /// Allocated bytes first.
+    Allocs,
+}
+
+/// Where names come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symbolize {
+    /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
+    /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
+    None,
+    /// As [`Full`](Symbolize::Full), but functions only, without files and lines: no path of the machine that built the
+    /// program leaves it, and the profile is smaller. Finding the names costs the same.
+    Names,
+    /// Function, file and line from debug information, inlined functions included; from the symbol table where
+    /// there is none.
+    #[default]
+    Full,
+}
+
+/// Which frames of a stack are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Frames {
+    /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the
+    /// user's own function. A stack of nothing else stays whole.
+    #[default]
+    UserFirst,
+    /// Everything.
+    All,
+}
+
+/// What sets samples of the same stack apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Labels {
+    /// Nothing: one sample for each stack. The profile is smaller.
+    None,
+    /// The label `bytes`, as in Go: the size class, by its upper bound.
+    #[default]
+    Size,
+    /// `bytes`, and of what is in use the label `age` too: in seconds, rounded down to one of 0, 1, 10, 60, 600, 3600,
+    /// 21 600, 86 400 or 604 800. What was allocated and freed again stands apart, without an age. Only for a snapshot
+    /// with ages; see `alloc_profiler::snapshot_with_ages`.
+    SizeAndAge,
+}
+
+/// How a snapshot is encoded. Write `ProfileOptions { kind, ..ProfileOptions::default() }`: there may be more of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfileOptions {
+    /// What a viewer shows first.
+    pub kind: ProfileKind,
+    /// The same, chosen freely: over what `kind` says. Tables are ordered by it, folded stacks show it.
+    pub sample_type: Option<SampleType>,
+    /// Where names come from.
+    pub symbolize: Symbolize,
+    /// Which frames are kept.
+    pub frames: Frames,
+    /// What sets samples of a pprof profile apart, beside their stack.
+    pub labels: Labels,
+    /// How large a pprof profile may become, and how many folded stacks there may be.
+    pub limit: SizeLimit,
+}
+
+impl ProfileOptions {
+    /// The quantity to show first, or alone.
+    pub(crate) fn shown_type(&self) -> SampleType {
+        self.sample_type.unwrap_or(SampleType::first_of(self.kind))
+    }
+}
