@@ -5,15 +5,17 @@
 //!
 //! Path: *read path*; runs once.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::Error;
+use crate::environment::variable;
 use crate::http::{Address, Endpoint, Server, ServerBuilder};
 use crate::kept_files;
 use crate::per_process::PerProcess;
+use crate::standard_error::{tell, warn};
 use crate::symbols;
 
 #[doc(hidden)]
@@ -27,8 +29,6 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:6060";
 const VARIABLE: &str = "PPROF_ADDR";
 /// The variable that allows addresses which other machines can reach.
 const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
-/// The variable that silences what is not an error.
-const QUIET_VARIABLE: &str = "PPROF_QUIET";
 
 /// Time until an address in use is tried again, twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -234,23 +234,4 @@ fn tell_what_is_missing() {
     if symbols != symbols::FULL {
         tell(&format!("{symbols} (PPROF_QUIET=1 silences this)"));
     }
-}
-
-/// The value of an environment variable without the space around it, unless it is empty. Secrets kept in files end
-/// in a line break more often than not.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    let value = std::env::var_os(name)?.to_string_lossy().trim().to_owned();
-    (!value.is_empty()).then_some(value)
-}
-
-/// One line on standard error about what is as it should be, unless `PPROF_QUIET=1` says that nobody wants to know.
-pub(crate) fn tell(text: &str) {
-    if variable(QUIET_VARIABLE).is_none_or(|value| value != "1") {
-        warn(text);
-    }
-}
-
-/// One line on standard error about what went wrong. `eprintln!` would panic where standard error is a closed pipe.
-pub(crate) fn warn(text: &str) {
-    let _ = std::io::stderr().write_all(format!("pprof-server: {text}\n").as_bytes());
 }

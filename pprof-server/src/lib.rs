@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod encode;
+#[cfg(feature = "http")]
+mod environment;
 mod error;
 #[cfg(feature = "http")]
 mod history;
@@ -19,6 +21,8 @@ mod per_process;
 mod process;
 mod profile;
 mod sources;
+#[cfg(feature = "http")]
+mod standard_error;
 mod symbols;
 mod writers;
 
@@ -32,10 +36,10 @@ pub use encode::{
 };
 pub use error::Error;
 #[cfg(feature = "http")]
-#[doc(hidden)]
-pub use history::phases as history_phases;
-#[cfg(feature = "http")]
 pub use http::{Address, Body, Endpoint, Handler, Peer, Server, ServerBuilder, serve};
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub use sources::suspects::phases as history_phases;
 #[doc(hidden)]
 pub use writers::pprof::proto;
 

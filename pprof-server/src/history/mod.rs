@@ -11,8 +11,6 @@
 
 mod moment;
 mod packed;
-#[doc(hidden)]
-pub mod phases;
 mod record;
 
 use std::collections::VecDeque;

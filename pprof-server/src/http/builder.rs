@@ -5,19 +5,29 @@
 //!
 //! Path: *read path*; runs once.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::address::{Address, Endpoint, is_loopback};
-use super::guard::Guard;
-use super::handler::{Handler, Mount};
-use super::listener::Bound;
-use super::options::Options;
-use super::server::Server;
-use super::token::Token;
 use crate::Error;
+use crate::environment::variable;
+use crate::http::handler::{Handler, Mount};
+use crate::http::options::Options;
+use crate::http::request::guard::Guard;
+use crate::http::request::token::Token;
+use crate::http::transport::address::{Address, Endpoint, is_loopback};
+use crate::http::transport::listener::Bound;
+use crate::http::transport::server::Server;
+use crate::standard_error::warn;
 
 /// The variable that holds the token, where the code sets none.
 const TOKEN_VARIABLE: &str = "PPROF_TOKEN";
+
+/// Said once: a program may start and stop servers as it likes.
+const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of this program, so its profiles will be \
+     empty; use pprof_server::install!(), or declare `#[global_allocator] static ALLOCATOR: \
+     pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();`";
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
+
 /// How to serve, beyond what [`serve`](crate::serve) does: made by [`Server::builder`].
 ///
 /// ```no_run
@@ -40,8 +50,62 @@ pub struct ServerBuilder {
     options: Options,
 }
 
+/// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped.
+///
+/// The address is `"127.0.0.1:6060"`, `"localhost:6060"`, an address of [`std::net`], or `"unix:/path"`: a Unix
+/// socket that only this user may connect to (`curl --unix-socket`). Port 0 takes any free port: see
+/// [`Server::local_addr`]. Of the addresses a name stands for, one is used, IPv4 first. For other than loopback
+/// addresses, and for other settings, see [`Server::builder`].
+///
+/// If `PPROF_TOKEN` is set, every request must carry that token: see [`ServerBuilder::token`]. Environment
+/// variables of the profiler are read as by `alloc_profiler::init_from_env`. If no
+/// [`SamplingAllocator`](crate::SamplingAllocator) is the global allocator, a line on standard error says that
+/// profiles will be empty.
+///
+/// # Cost
+///
+/// Four threads, `pprof-server` and the three of a [`Handler`](crate::Handler), which sleep between requests and records of the history, and a
+/// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
+/// holds a snapshot; answers that clients have yet to take hold at most 4 MiB, beside one answer of up to 64 MiB.
+///
+/// # Errors
+///
+/// [`Error::Resolve`] and [`Error::NotLoopback`] for an address that cannot be used, [`Error::Bind`] or
+/// [`Error::Socket`] if it is in use, [`Error::Token`] for a token that is too short, [`Error::Start`] if there
+/// are no threads or descriptors left.
+///
+/// # Examples
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();
+///
+/// let server = pprof_server::serve("127.0.0.1:0")?;
+/// println!("http://{}/debug/pprof/", server.local_addr());
+/// server.shutdown();
+/// # Ok::<(), pprof_server::Error>(())
+/// ```
+pub fn serve(address: impl Into<Address>) -> Result<Server, Error> {
+    Server::builder().serve(address)
+}
+
+/// Says once that profiles will be empty, if they will.
+pub(crate) fn warn_if_not_installed() {
+    // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
+    if !alloc_profiler::is_installed() && !IS_TOLD.swap(true, Relaxed) {
+        warn(NOT_INSTALLED);
+    }
+}
+
+impl Server {
+    /// How to serve with a token, for other machines, or with longer deltas.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+}
+
 impl ServerBuilder {
-    pub(super) fn new() -> ServerBuilder {
+    fn new() -> ServerBuilder {
         ServerBuilder {
             token: None,
             is_remote_allowed: false,
@@ -108,7 +172,7 @@ impl ServerBuilder {
         alloc_profiler::init_from_env();
         let address = address.into();
         alloc_profiler::unsampled(|| {
-            super::server::warn_if_not_installed();
+            warn_if_not_installed();
             self.start(&address)
         })
     }
@@ -116,8 +180,7 @@ impl ServerBuilder {
     /// As `serve`, without a word about the allocator.
     pub(crate) fn start(self, address: &Address) -> Result<Server, Error> {
         let endpoint = address.resolve(self.is_remote_allowed)?;
-        let token =
-            self.token.or_else(|| crate::install::variable(TOKEN_VARIABLE)).map(Token::new).transpose()?;
+        let token = self.token.or_else(|| variable(TOKEN_VARIABLE)).map(Token::new).transpose()?;
         if let (Endpoint::Tcp(socket), None) = (&endpoint, &token)
             && !is_loopback(socket)
         {

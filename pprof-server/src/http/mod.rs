@@ -1,58 +1,32 @@
-//! `/debug/pprof/` over HTTP/1, as Go's `net/http/pprof` serves it, on one thread of its own.
+//! `/debug/pprof/` over HTTP/1, as Go's `net/http/pprof` serves it, on threads of its own.
 //!
 //! ```text
-//! server ─▶ guard ──▶ routes ─▶ handler ─▶ worker ─▶ answer
-//! (sockets)  (Host,    (what is   (index, heap, (waits, (headers)
-//!             token)    asked)     symbol)      encodes)
+//! transport ─▶ request ─────────────────▶ handler ─▶ workers ─▶ snapshots ─▶ response
+//! (sockets,    (guard: who may ask;       (one        (threads   (what is     (page, profile, metrics …
+//!  limits)      routes: what is asked)     answer)     that work)  encoded)      and their headers)
 //! ```
 //!
-//! `routes` decides from method, path and query alone (`profile_request`: which profile), and `handler` answers without a
-//! socket (`profile`: with one), so both are tested as functions, and `handler` can be mounted in any server. Only
-//! `server`, `places` and `stream` know about connections.
+//! `request` decides from method, path, query and headers alone, and `handler` answers without a socket. So both are
+//! tested as functions, and the handler can be mounted in any server. Only `transport` knows connections.
+//! `builder` makes a server or a handler from the `options` that its owner sets.
 //!
 //! Path: *read path*. All work is done on threads whose allocations are left out of the profile.
 
-mod accept;
-mod address;
 mod builder;
-mod listener;
-mod own_descriptors;
-mod places;
-mod server;
-#[cfg(unix)]
-mod socket_file;
-mod stream;
-
-mod guard;
-mod options;
-mod parameters;
-mod profile_request;
-mod query;
-mod refusal;
-mod routes;
-mod token;
-mod unknown;
-
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzz;
-
-mod answer;
-mod assets;
-mod clients;
-mod executor;
 mod handler;
-mod index;
-mod metrics;
-mod metrics_format;
-mod profile;
-mod symbol;
-mod timeline;
-mod waiters;
-mod worker;
+mod options;
+mod refusal;
+mod request;
+mod response;
+mod snapshots;
+mod transport;
+mod workers;
 
-pub use address::{Address, Endpoint};
-pub use answer::Body;
-pub use builder::ServerBuilder;
+pub use builder::{ServerBuilder, serve};
 pub use handler::Handler;
-pub use server::{Server, serve};
-pub use waiters::Peer;
+#[cfg(fuzzing)]
+pub(crate) use request::fuzz;
+pub use response::answer::Body;
+pub use transport::address::{Address, Endpoint};
+pub use transport::server::Server;
+pub use workers::waiters::Peer;

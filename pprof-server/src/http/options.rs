@@ -38,13 +38,13 @@ impl Options {
     /// time between two records, or `off`.
     pub(crate) fn from_env() -> Options {
         let cmdline = std::env::var_os(CMDLINE_VARIABLE).is_some_and(|value| value == "1");
-        let record_period = match crate::install::variable(RECORD_VARIABLE) {
+        let record_period = match crate::environment::variable(RECORD_VARIABLE) {
             None => Some(DEFAULT_PERIOD),
             Some(text) => record_period(&text).unwrap_or_else(|| {
                 // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
                 static IS_TOLD: AtomicBool = AtomicBool::new(false);
                 if !IS_TOLD.swap(true, Relaxed) {
-                    crate::install::warn(&format!(
+                    crate::standard_error::warn(&format!(
                         "{RECORD_VARIABLE}={text:?} is not a time from 1s to 1h, such as 60s, nor off; recording \
                          every {} s",
                         DEFAULT_PERIOD.as_secs()

@@ -9,6 +9,8 @@
 //! Path: *read path*. Cost: that of a profile, and some 0.1 µs for each stack and record.
 
 mod method;
+#[doc(hidden)]
+pub mod phases;
 mod report;
 #[cfg(test)]
 mod scenarios;

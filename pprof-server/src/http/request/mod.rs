@@ -1,0 +1,17 @@
+//! What is asked, and whether it may be asked: decided from the head of a request alone.
+//!
+//! Path: *read path*. Nothing here reads a clock, a socket or a profile.
+
+pub(super) mod accept_header;
+pub(super) mod asset;
+pub(super) mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+pub(super) mod guard;
+mod parameters;
+pub(super) mod period;
+pub(super) mod profile_request;
+mod query;
+pub(super) mod routes;
+pub(super) mod token;
+mod unknown;

@@ -1,0 +1,414 @@
+//! The profiler's figures in the text that Prometheus reads.
+//!
+//! Called by `handler`. Made to answer one question first: is it a leak, or memory that the allocator keeps? From what
+//! the program has in use, to what its allocator holds, to what is resident, to what the control group allows.
+//!
+//! Path: *read path*. Everything is read when it is asked for; nothing is kept between.
+
+use std::fmt;
+
+use alloc_profiler::{Dropped, MallocStats, OwnMemory, Snapshot, Totals};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::encode::{Loss, losses};
+use crate::http::request::accept_header::{MetricsFormat, classic};
+use crate::process::{CgroupMemory, cgroup_memory, resident_bytes};
+
+/// The text. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
+pub(crate) fn text(
+    snapshot: &Snapshot,
+    is_installed: bool,
+    with_malloc: bool,
+    format: MetricsFormat,
+) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Figures {
+        is_installed,
+        totals: estimates(snapshot, is_installed),
+        sampling_interval: snapshot.sampling_interval,
+        dropped: snapshot.dropped,
+        own_memory: snapshot.own_memory,
+        malloc: if with_malloc { alloc_profiler::malloc_stats() } else { None },
+        resident_bytes: resident_bytes(),
+        cgroup: cgroup_memory(),
+        losses: losses(snapshot, None),
+    }));
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = encode(&mut text, &registry);
+    match format {
+        MetricsFormat::OpenMetrics => text,
+        MetricsFormat::Classic => classic(&text),
+    }
+}
+
+/// The sums of `snapshot`, unless they are those of a program that nobody has looked at.
+fn estimates(snapshot: &Snapshot, is_installed: bool) -> Option<Totals> {
+    let totals = snapshot.totals();
+    let is_known = totals.alloc_samples > 0 || is_installed && snapshot.sampling_interval > 0;
+    is_known.then_some(totals)
+}
+
+/// All there is to tell, as of one moment.
+#[derive(Debug)]
+struct Figures {
+    is_installed: bool,
+    /// `None`: nothing could be sampled, so that nothing is known.
+    totals: Option<Totals>,
+    sampling_interval: u64,
+    dropped: Dropped,
+    own_memory: OwnMemory,
+    malloc: Option<MallocStats>,
+    resident_bytes: Option<u64>,
+    cgroup: CgroupMemory,
+    losses: Vec<Loss>,
+}
+
+/// Writes one figure after the other.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Collector for Figures {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut to = Writer(encoder);
+        self.in_use(&mut to)?;
+        self.held(&mut to)?;
+        self.allocated(&mut to)?;
+        self.profiler(&mut to)?;
+        self.lost(&mut to)
+    }
+}
+
+impl Figures {
+    fn in_use(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let Some(Totals { inuse_bytes, inuse_objects, inuse_samples, .. }) = self.totals else {
+            return Ok(());
+        };
+        to.bytes(
+            "alloc_profiler_inuse",
+            "Bytes that the program has allocated and not freed. An estimate from alloc_profiler_inuse_samples samples, \
+             with an error of alloc_profiler_inuse_standard_error_bytes. Grows with a leak; stays when the allocator \
+             merely keeps pages",
+            whole(inuse_bytes),
+        )?;
+        if let Some(error) = self.totals.and_then(|totals| totals.inuse_bytes_standard_error()) {
+            to.bytes(
+                "alloc_profiler_inuse_standard_error",
+                "One standard error of alloc_profiler_inuse_bytes: the truth is within one of it in two of three cases, and \
+                 within two in 19 of 20. 0: every sample was taken with certainty. Absent if there are no samples",
+                whole(error),
+            )?;
+        }
+        to.gauge(
+            "alloc_profiler_inuse_objects",
+            "Objects that the program has allocated and not freed. An estimate; it rests on the same samples",
+            whole(inuse_objects),
+        )?;
+        to.gauge(
+            "alloc_profiler_inuse_samples",
+            "Samples in use: what the estimates of memory in use rest on",
+            whole(inuse_samples as f64),
+        )
+    }
+
+    fn held(&self, to: &mut Writer<'_>) -> fmt::Result {
+        if let Some(MallocStats { held_bytes, inuse_bytes, free_bytes }) = self.malloc {
+            to.bytes(
+                "glibc_malloc_held",
+                "Bytes that glibc's malloc has got from the system: in use and free together. Exact",
+                held_bytes,
+            )?;
+            to.bytes(
+                "glibc_malloc_inuse",
+                "Bytes in allocated blocks of glibc's malloc, its headers and blocks of C code included. Exact. Far above \
+                 alloc_profiler_inuse_bytes, memory is held by C code or by padding",
+                inuse_bytes,
+            )?;
+            to.bytes(
+                "glibc_malloc_free",
+                "Bytes that glibc's malloc keeps free for later. Exact. Retention, not a leak: heap?gc=1 gives whole pages \
+                 of it back",
+                free_bytes,
+            )?;
+        }
+        if let Some(bytes) = self.resident_bytes {
+            to.bytes("process_resident_memory", "Resident memory size in bytes", bytes)?;
+        }
+        if let Some(bytes) = self.cgroup.usage_bytes {
+            to.bytes(
+                "cgroup_memory_usage",
+                "Bytes that the process's control group has: page cache and other processes in it included",
+                bytes,
+            )?;
+        }
+        if let Some(bytes) = self.cgroup.limit_bytes {
+            to.bytes(
+                "cgroup_memory_limit",
+                "Bytes that the process's control group may have: the smallest limit of it and those around it. Absent if \
+                 there is none",
+                bytes,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn allocated(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let Some(Totals { alloc_bytes, alloc_objects, alloc_samples, .. }) = self.totals else {
+            return Ok(());
+        };
+        to.counter(
+            "alloc_profiler_allocated",
+            "Bytes that the program has allocated since its start, freed ones included. An estimate from \
+             alloc_profiler_samples_total samples, with an error of alloc_profiler_allocated_standard_error_bytes",
+            Some(&Unit::Bytes),
+            whole(alloc_bytes),
+        )?;
+        if let Some(error) = self.totals.and_then(|totals| totals.alloc_bytes_standard_error()) {
+            to.bytes(
+                "alloc_profiler_allocated_standard_error",
+                "One standard error of alloc_profiler_allocated_bytes_total. Absent if there are no samples",
+                whole(error),
+            )?;
+        }
+        to.counter(
+            "alloc_profiler_allocated_objects",
+            "Objects that the program has allocated since its start, freed ones included. An estimate",
+            None,
+            whole(alloc_objects),
+        )?;
+        to.counter(
+            "alloc_profiler_samples",
+            "Allocations sampled since the start",
+            None,
+            whole(alloc_samples as f64),
+        )
+    }
+
+    fn profiler(&self, to: &mut Writer<'_>) -> fmt::Result {
+        to.gauge(
+            "alloc_profiler_installed",
+            "1 if a SamplingAllocator is the program's global allocator; 0 if not, and then there are no estimates",
+            self.is_installed.into(),
+        )?;
+        to.bytes(
+            "alloc_profiler_sampling_interval",
+            "Mean bytes between two samples. 1: every allocation is recorded from then on; 0: sampling is off",
+            self.sampling_interval,
+        )?;
+        let Dropped {
+            stacks_full,
+            live_full,
+            live_busy,
+            missed_removals,
+            low_stack,
+            truncated_stacks,
+            cut_stacks,
+            no_stack,
+            replaced_records,
+        } = self.dropped;
+        to.counters(
+            "alloc_profiler_dropped_samples",
+            "Samples that a figure misses or has too much. stacks_full, low_stack, no_stack: without their stack, but counted; live_full, \
+             live_busy, replaced_records: missing from what is in use; missed_removals: perhaps still in use although freed",
+            "reason",
+            &[
+                ("stacks_full", stacks_full),
+                ("live_full", live_full),
+                ("live_busy", live_busy),
+                ("missed_removals", missed_removals),
+                ("low_stack", low_stack),
+                ("no_stack", no_stack),
+                ("replaced_records", replaced_records),
+            ],
+        )?;
+        to.counter(
+            "alloc_profiler_truncated_stacks",
+            "Samples whose stack was too deep to be kept whole: outermost frames are missing",
+            None,
+            truncated_stacks,
+        )?;
+        to.counter(
+            "alloc_profiler_cut_stacks",
+            "Samples whose stack ends at a function without unwind tables: outermost frames are missing",
+            None,
+            cut_stacks,
+        )?;
+        let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples: _ } = self.own_memory;
+        to.bytes(
+            "alloc_profiler_own_memory",
+            "Bytes that the profiler has mapped for itself. Exact; in no other alloc_profiler figure",
+            mapped_bytes,
+        )?;
+        to.bytes("alloc_profiler_own_memory_limit", "Bytes that it may map", limit_bytes)?;
+        to.gauge("alloc_profiler_stacks", "Distinct stacks that the profiler keeps", stacks)
+    }
+
+    fn lost(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let values: Vec<(&str, f64)> = self.losses.iter().map(|loss| (loss.reason, loss.ratio)).collect();
+        to.gauges(
+            "pprof_loss_ratio",
+            "What profiles lack, each loss that there is, as the share of the profile that it concerns, from 0 to 1. \
+             Profiles say it in a sentence, with what to do about it",
+            "reason",
+            &values,
+        )
+    }
+}
+
+impl Writer<'_> {
+    fn bytes(&mut self, name: &str, help: &str, bytes: u64) -> fmt::Result {
+        self.gauge_of(name, help, Some(&Unit::Bytes), bytes)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.gauge_of(name, help, None, value)
+    }
+
+    fn gauge_of(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(self.0.encode_descriptor(name, help, unit, gauge.metric_type())?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        let counter = ConstCounter::new(value);
+        counter.encode(self.0.encode_descriptor(name, help, unit, counter.metric_type())?)
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, f64)]) -> fmt::Result {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let metric_type = ConstGauge::new(0.0).metric_type();
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
+        values.iter().try_for_each(|&(reason, value)| {
+            ConstGauge::new(value).encode(family.encode_family(&[(label, reason)])?)
+        })
+    }
+
+    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let metric_type = ConstCounter::new(0_u64).metric_type();
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
+        values.iter().try_for_each(|&(reason, value)| {
+            ConstCounter::new(value).encode(family.encode_family(&[(label, reason)])?)
+        })
+    }
+}
+
+/// Rounded. `as` saturates: nothing is negative.
+fn whole(estimate: f64) -> u64 {
+    estimate.round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc_profiler::SizeTotals;
+
+    fn figures() -> Snapshot {
+        let totals = Totals {
+            alloc_objects: 20.6,
+            alloc_bytes: 2048.5,
+            alloc_samples: 9,
+            inuse_objects: 10.4,
+            inuse_bytes: 1024.4,
+            inuse_samples: 4,
+            alloc_bytes_variance: 50.0 * 50.0,
+            inuse_bytes_variance: 30.0 * 30.0,
+            ..Totals::default()
+        };
+        Snapshot {
+            sampling_interval: 512,
+            stacks: Vec::new(),
+            overflow: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
+            dropped: Dropped {
+                stacks_full: 1,
+                live_full: 2,
+                live_busy: 3,
+                missed_removals: 4,
+                low_stack: 6,
+                truncated_stacks: 5,
+                cut_stacks: 9,
+                no_stack: 10,
+                replaced_records: 11,
+            },
+            own_memory: OwnMemory { mapped_bytes: 6, limit_bytes: 7, stacks: 8, live_samples: 4 },
+            ..alloc_profiler::snapshot()
+        }
+    }
+
+    #[test]
+    fn every_figure_has_its_line() {
+        let text = text(&figures(), true, false, MetricsFormat::OpenMetrics);
+        for line in [
+            "alloc_profiler_inuse_bytes 1024",
+            "alloc_profiler_inuse_objects 10",
+            "alloc_profiler_inuse_samples 4",
+            "alloc_profiler_inuse_standard_error_bytes 30",
+            "alloc_profiler_allocated_standard_error_bytes 50",
+            "alloc_profiler_allocated_bytes_total 2049",
+            "alloc_profiler_allocated_objects_total 21",
+            "alloc_profiler_samples_total 9",
+            "alloc_profiler_installed 1",
+            "alloc_profiler_sampling_interval_bytes 512",
+            "alloc_profiler_dropped_samples_total{reason=\"stacks_full\"} 1",
+            "alloc_profiler_dropped_samples_total{reason=\"missed_removals\"} 4",
+            "alloc_profiler_dropped_samples_total{reason=\"low_stack\"} 6",
+            "alloc_profiler_dropped_samples_total{reason=\"no_stack\"} 10",
+            "alloc_profiler_dropped_samples_total{reason=\"replaced_records\"} 11",
+            "alloc_profiler_truncated_stacks_total 5",
+            "alloc_profiler_cut_stacks_total 9",
+            "alloc_profiler_own_memory_bytes 6",
+            "alloc_profiler_own_memory_limit_bytes 7",
+            "alloc_profiler_stacks 8",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in {text}");
+        }
+        assert!(!text.contains("glibc_malloc"), "{text}");
+        #[cfg(target_os = "linux")]
+        assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_is_left_out() {
+        let nothing = || Snapshot { overflow: Vec::new(), ..figures() };
+        let off = Snapshot { sampling_interval: 0, ..nothing() };
+        for (snapshot, is_installed, is_told) in [
+            (nothing(), false, false),
+            (nothing(), true, true),
+            (off, true, false),
+            // What was sampled before it was turned off is known.
+            (Snapshot { sampling_interval: 0, ..figures() }, true, true),
+            (figures(), false, true),
+        ] {
+            let text = text(&snapshot, is_installed, false, MetricsFormat::Classic);
+            for name in ["alloc_profiler_inuse_bytes", "alloc_profiler_allocated_bytes_total"] {
+                assert_eq!(text.lines().any(|line| line.starts_with(name)), is_told, "{is_installed} {text}");
+            }
+            assert!(text.contains("\nalloc_profiler_own_memory_bytes 6\n"), "{text}");
+        }
+    }
+
+    /// What the format asks for: type, unit and help before the values, help without line ends, `# EOF` last.
+    #[test]
+    fn the_format_is_openmetrics() {
+        let text = text(&figures(), false, true, MetricsFormat::OpenMetrics);
+        let mut described = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                described = rest.split(' ').next().unwrap();
+                assert!(rest.len() > described.len() + 5, "{line}");
+            } else if !line.starts_with('#') {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                let name = name.split('{').next().unwrap();
+                assert_eq!(name.strip_suffix("_total").unwrap_or(name), described, "{line}");
+                assert!(value.parse::<f64>().is_ok_and(|value| value >= 0.0), "{line}");
+            }
+        }
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+    }
+}

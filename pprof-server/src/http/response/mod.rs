@@ -1,0 +1,11 @@
+//! What is answered: the page and its files, profiles, figures, and the headers that go with each.
+//!
+//! Path: *read path*.
+
+pub(super) mod answer;
+mod assets;
+pub(super) mod index;
+pub(super) mod metrics;
+pub(super) mod profile;
+pub(super) mod symbol;
+pub(super) mod timeline;

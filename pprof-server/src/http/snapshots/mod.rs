@@ -1,0 +1,5 @@
+//! What profiles are made from.
+//!
+//! Path: *read path*.
+
+pub(super) mod clients;

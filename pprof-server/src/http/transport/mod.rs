@@ -1,0 +1,13 @@
+//! How requests and answers are carried: sockets, connections and what each may take.
+//!
+//! Path: *read path*. Everything here runs on the server's own thread.
+
+pub(super) mod address;
+mod connections;
+pub(super) mod listener;
+mod own_descriptors;
+pub(super) mod server;
+mod slots;
+#[cfg(unix)]
+mod socket_file;
+mod stream;

@@ -1,0 +1,122 @@
+//! Who waits for a delta: one of a kind for each client, and a bounded number in all.
+//!
+//! Called by `handler`. Each waiter holds a snapshot. `go tool pprof` and scrapers ask for heap and allocs side
+//! by side, from one address, so a client may wait for both, but not twice for one of them.
+//!
+//! Path: *read path*. Pure, but for a lock.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::StatusCode;
+
+use crate::encode::ProfileKind;
+use crate::http::refusal::Refusal;
+
+/// Deltas that may wait at once.
+pub(crate) const MAX_WAITING_DELTAS: usize = 8;
+
+/// Who sent a request: put it into the extensions of a request before it goes to a [`Handler`](crate::Handler),
+/// and each client may wait for one `seconds=N` of a kind at a time.
+///
+/// Without it the handler cannot tell clients apart, and only the number of all that wait is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(Option<IpAddr>);
+
+impl Peer {
+    /// The other end of a Unix socket: one client, whoever it is.
+    pub const UNIX: Peer = Peer(None);
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Peer {
+        Peer(Some(address.to_canonical()))
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer::from(address.ip())
+    }
+}
+
+/// The waiters of one handler.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiters(Arc<Mutex<Vec<Waiter>>>);
+
+type Waiter = (Option<Peer>, ProfileKind);
+
+/// A place among the waiters; dropped, it is free again.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    waiters: Waiters,
+    waiter: Waiter,
+}
+
+impl Waiters {
+    /// A place for `peer`, or 429.
+    pub(crate) fn admit(&self, peer: Option<Peer>, kind: ProfileKind) -> Result<Waiting, Refusal> {
+        let refuse = |text| {
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, text);
+            Err(Refusal { retry_after: Some("10"), ..refusal })
+        };
+        let waiter = (peer, kind);
+        self.with(|waiting| {
+            if peer.is_some() && waiting.contains(&waiter) {
+                return refuse("you are waiting for this profile with seconds already; try again later");
+            }
+            if waiting.len() >= MAX_WAITING_DELTAS {
+                return refuse("too many profiles with seconds are being taken; try again later");
+            }
+            waiting.push(waiter);
+            Ok(Waiting { waiters: self.clone(), waiter })
+        })
+    }
+
+    /// Nothing under the lock can panic half-way.
+    fn with<T>(&self, change: impl FnOnce(&mut Vec<Waiter>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.waiters.with(|waiting| {
+            if let Some(place) = waiting.iter().position(|waiter| *waiter == self.waiter) {
+                waiting.swap_remove(place);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_waits_once_for_each_kind_and_all_are_bounded() {
+        let waiters = Waiters::default();
+        let peer = |last| Some(Peer::from(IpAddr::from([127, 0, 0, last])));
+        let heap = waiters.admit(peer(1), ProfileKind::Heap).unwrap();
+        let _allocs = waiters.admit(peer(1), ProfileKind::Allocs).unwrap();
+        let refusal = waiters.admit(peer(1), ProfileKind::Heap).unwrap_err();
+        assert_eq!((refusal.status, refusal.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some("10")));
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        assert!(waiters.admit(Some(mapped.into()), ProfileKind::Heap).is_err(), "the same machine");
+        assert!(waiters.admit(Some(Peer::UNIX), ProfileKind::Heap).is_ok());
+        drop(heap);
+        drop(waiters.admit(peer(1), ProfileKind::Heap).unwrap());
+
+        let _others: Vec<_> =
+            (2..9).map(|last| waiters.admit(peer(last), ProfileKind::Heap).unwrap()).collect();
+        assert!(waiters.admit(peer(9), ProfileKind::Heap).is_err(), "eight wait");
+    }
+
+    #[test]
+    fn unknown_clients_are_only_counted() {
+        let waiters = Waiters::default();
+        let _waiting: Vec<_> =
+            (0..MAX_WAITING_DELTAS).map(|_| waiters.admit(None, ProfileKind::Heap).unwrap()).collect();
+        assert!(waiters.admit(None, ProfileKind::Heap).is_err());
+    }
+}

@@ -1,0 +1,22 @@
+//! Lines on the host program's standard error: what this crate has to say without being asked.
+//!
+//! Path: *read path*.
+
+use std::io::Write;
+
+use crate::environment::variable;
+
+/// The variable that silences what is not an error.
+const QUIET_VARIABLE: &str = "PPROF_QUIET";
+
+/// Writes one line about what is as it should be, unless `PPROF_QUIET=1` says that nobody wants to know.
+pub(crate) fn tell(text: &str) {
+    if variable(QUIET_VARIABLE).is_none_or(|value| value != "1") {
+        warn(text);
+    }
+}
+
+/// Writes one line about what went wrong. `eprintln!` would panic where standard error is a closed pipe.
+pub(crate) fn warn(text: &str) {
+    let _ = std::io::stderr().write_all(format!("pprof-server: {text}\n").as_bytes());
+}
