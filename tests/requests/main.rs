@@ -4,6 +4,7 @@
 //! `scripts/worst-requests.sh` runs the long version, and prints what each endpoint cost at its worst.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
+mod costs;
 mod generator;
 mod program;
 
@@ -48,9 +49,9 @@ struct Program {
 }
 
 impl Program {
-    fn start() -> Program {
+    fn start(test: &str) -> Program {
         let mut child = Command::new(env::current_exe().expect("it runs"))
-            .args(["no_request_costs_more_than_its_bound", "--exact", "--nocapture", "--test-threads=1"])
+            .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
             .env(IS_PROGRAM, "1")
             .env("PPROF_RECORD", "1s")
             .env("PPROF_CMDLINE", "1")
@@ -69,6 +70,12 @@ impl Program {
         let address = words[0].parse().expect("an address");
         let code = Code { long: [1, 2].map(|index| words[index].parse().expect("an address")) };
         Program { child, _output: output, address, code }
+    }
+
+    /// Fails unless it has lived so far, and ends as it should.
+    fn end(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("it is our child").success());
     }
 
     /// A figure of `/proc/PID/status`, in MiB.
@@ -137,7 +144,7 @@ fn no_request_costs_more_than_its_bound() {
     if env::var_os(IS_PROGRAM).is_some() {
         return program::run(stack_bits(), ADDRESS_SPACE_BYTES);
     }
-    let mut program = Program::start();
+    let program = Program::start("no_request_costs_more_than_its_bound");
     let each = number("REQUESTS", 200).div_ceil(CLIENTS);
     let seed = number("SEED", 1);
     let worst = Mutex::new(BTreeMap::new());
@@ -155,6 +162,16 @@ fn no_request_costs_more_than_its_bound() {
         );
     }
     println!("peak {} MiB, resident {} MiB", program.mebibytes("VmHWM:"), program.mebibytes("VmRSS:"));
-    drop(program.child.stdin.take());
-    assert!(program.child.wait().expect("it is our child").success());
+    program.end();
+}
+
+#[test]
+#[ignore = "measures: scripts/worst-requests.sh runs it"]
+fn what_each_request_costs_alone() {
+    if env::var_os(IS_PROGRAM).is_some() {
+        return program::run(stack_bits(), ADDRESS_SPACE_BYTES);
+    }
+    let program = Program::start("what_each_request_costs_alone");
+    costs::print(&program);
+    program.end();
 }

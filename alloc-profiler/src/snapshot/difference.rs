@@ -116,7 +116,9 @@ fn sizes_since(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Births;
+    use crate::snapshot::OwnMemory;
+    use crate::{Births, Dropped};
+    use std::time::{Instant, SystemTime};
 
     #[test]
     fn a_change_is_as_uncertain_in_either_direction() {
@@ -135,7 +137,19 @@ mod tests {
                 bytes_variance,
             });
             let size = SizeTotals { size_class: 8, totals, births: births.collect(), ages: Vec::new() };
-            Snapshot { number, stacks: Vec::new(), overflow: vec![size], ..crate::snapshot() }
+            // Not by `crate::snapshot()`, which holds locks of the live table for a moment, and that table has a test of its
+            // own in this process.
+            Snapshot {
+                number,
+                taken_at: SystemTime::UNIX_EPOCH,
+                taken_at_monotonic: Instant::now(),
+                duration: None,
+                sampling_interval: 1,
+                stacks: Vec::new(),
+                overflow: vec![size],
+                dropped: Dropped::default(),
+                own_memory: OwnMemory::default(),
+            }
         };
         let (before, after) =
             (snapshot(3, &[(0, 5.0), (2, 4.0)]), snapshot(7, &[(0, 5.0), (2, 1.0), (4, 2.0)]));
