@@ -193,7 +193,7 @@ MUTANTS = [
      "caps::tables_grow_without_a_stall"),
     ("C3 names are kept without end", SERVER + "/symbols/cache.rs", "if self.bytes > MAX_BYTES {",
      "if self.bytes > usize::MAX - 1 {", [*SERVER_UNITS, "the_cache_is_emptied_when_full"]),
-    ("C3 another build's file is asked", SERVER + "/symbols/debug_info.rs",
+    ("C3 another build's file is asked", SERVER + "/mappings/mapped_file.rs",
      "        false => on_disk.build_id == mapping.build_id,\n", "        false => true,\n",
      [*SERVER_UNITS, "a_file_of_another_build"]),
     ("C4 locks are waited for", "sync.rs", "                if elapsed >= NANOS && patience == Patience::Bounded {\n                    return false;\n                }\n",

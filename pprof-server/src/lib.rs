@@ -1,6 +1,8 @@
 //! Heap profiles of a Rust program, encoded and served as Go does.
 #![forbid(unsafe_code)]
 
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
+mod cgroup;
 mod encode;
 #[cfg(feature = "http")]
 mod environment;
@@ -12,6 +14,8 @@ mod http;
 #[cfg(feature = "http")]
 #[doc(hidden)]
 pub mod install;
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
+mod kept_file;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
 mod kept_files;
 mod mappings;

@@ -13,7 +13,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::kept_files::{self, KeptFile, KeptFiles};
+use crate::kept_file::{KeptFile, read_at};
+use crate::kept_files::{self, KeptFiles};
 
 /// Leads to the running program's file even if its name is gone or has become another file's.
 pub(crate) const RUNNING_PROGRAM: &str = "/proc/self/exe";
@@ -106,7 +107,7 @@ impl OpenFile {
 
     /// Up to as many bytes as there is room for, from `offset`.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        kept_files::read_at(self.file()?, bytes, offset)
+        read_at(self.file()?, bytes, offset)
     }
 
     /// What the system says of it.

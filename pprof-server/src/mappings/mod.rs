@@ -13,6 +13,7 @@
 pub(crate) mod elf_image;
 pub(crate) mod files;
 mod images;
+pub(crate) mod mapped_file;
 mod maps;
 
 use alloc_profiler::{Library, libraries, program_entry, untagged};

@@ -13,18 +13,15 @@ use super::function_name::{FunctionName, shortened_linkage};
 use super::shortfall::Shortfall;
 use super::sources::Sources;
 use crate::kept_files;
-use crate::mappings::elf_image::Image;
-use crate::mappings::{Mapping, files};
+use crate::mappings::Mapping;
 use crate::symbols::symbol_table;
 use addr2line::Loader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Addresses looked up before the reader is opened anew: what it keeps of each unit bounds our peak memory.
 const ADDRESSES_PER_READER: usize = 512;
-/// Compressed debug information is inflated into memory as a whole. Of more than this we take symbols only.
-pub(super) const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
 /// After this time no further reader is opened for a file, and what is left gets the symbol table's names for now.
 /// The usual scrapers wait for 10 seconds.
 pub(super) const TIME_BUDGET: Duration = Duration::from_secs(4);
@@ -175,52 +172,13 @@ fn look_up_one(reader: &Loader, sources: &Sources, elf_address: u64, names: &mut
     names.next_address(symbol.map(|symbol| (symbol.name(), symbol.address())));
 }
 
-/// The path under which to open the very file that is mapped.
-pub(super) fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
-    if mapping.is_main && kept_files::is_sandboxed() {
-        return Some(files::RUNNING_PROGRAM.into());
-    }
-    if mapping.path.starts_with('[') {
-        return None;
-    }
-    // The link leads to the running file even if its name is gone or another file's; but to the loader's, if that was
-    // started as a command. The name is better while it is right: split debug information (`.dwp`) is looked for beside
-    // it.
-    let running = mapping.is_main.then_some(Path::new(files::RUNNING_PROGRAM));
-    let candidates = [Some(mapping.file()), running];
-    candidates.into_iter().flatten().find(|path| is_of_build(path, mapping)).map(Path::to_owned)
-}
-
-/// Whether the file at `path` is of the build that is mapped.
-fn is_of_build(path: &Path, mapping: &Mapping) -> bool {
-    let Some(on_disk) = Image::in_file(path, None) else { return false };
-    match mapping.build_id.is_empty() {
-        false => on_disk.build_id == mapping.build_id,
-        // The running file is that of the program or of the loader, whose first pages differ.
-        true if path == Path::new(files::RUNNING_PROGRAM) => on_disk.fingerprint == mapping.fingerprint,
-        // Nothing else tells two builds apart for certain.
-        true => on_disk.inode == mapping.inode && on_disk.build_id.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mappings::elf_image::Image;
 
     fn mapping(path: &Path, build_id: &str) -> Mapping {
         Mapping { path: path.to_str().unwrap().into(), build_id: build_id.into(), ..Mapping::default() }
-    }
-
-    #[test]
-    fn a_file_of_another_build_is_not_asked() {
-        let this = std::env::current_exe().unwrap();
-        let id = Image::in_file(&this, None).unwrap().build_id;
-        assert_eq!(file_behind(&mapping(&this, &id)), Some(this.clone()));
-        assert_eq!(file_behind(&mapping(&this, "0123")), None);
-        // Without a build id, it must be the very file.
-        assert_eq!(file_behind(&mapping(&this, "")), None);
-        assert_eq!(file_behind(&mapping(Path::new("/nonexistent"), "0123")), None);
-        assert_eq!(file_behind(&mapping(Path::new("[vdso]"), "0123")), None);
     }
 
     #[test]

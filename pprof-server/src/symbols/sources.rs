@@ -9,17 +9,19 @@
 //!
 //! Path: *read path*. Cost: some headers, and of debug information apart without a build id all of it, once.
 
-use super::debug_info::{MAX_INFLATED_BYTES, file_behind};
 use super::shortfall::Shortfall;
 use super::units::Units;
 use crate::kept_files;
 use crate::mappings::elf_image::Image;
+use crate::mappings::mapped_file::file_behind;
 use crate::mappings::{Mapping, files};
 use flate2::Crc;
 use object::read::{Object, ObjectSection, ReadCache};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// Compressed debug information is inflated into memory as a whole. Of more than this we take symbols only.
+const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
 const DEBUG_FOLDER: &str = "/usr/lib/debug";
 
 /// Where to look names up.

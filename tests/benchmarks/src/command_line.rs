@@ -4,16 +4,8 @@ use std::process::exit;
 use std::time::Duration;
 
 use crate::clock::Length;
+use crate::request::Request;
 use crate::workloads::{self, Outcome};
-
-/// What the command line asks for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
-    pub(crate) length: Length,
-    pub(crate) threads: usize,
-    /// Frames between `main` and the workload.
-    pub(crate) depth: usize,
-}
 
 /// Runs the workload that the first argument names and prints its line; without arguments, lists them all.
 pub fn main() {

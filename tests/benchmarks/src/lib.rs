@@ -12,6 +12,7 @@
 
 mod clock;
 mod command_line;
+mod request;
 mod workloads;
 
 pub use command_line::main;

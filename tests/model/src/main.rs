@@ -13,6 +13,7 @@ mod live;
 
 // What these two use of the profiler.
 mod alone;
+mod arena;
 mod drops;
 mod limits;
 mod memory;

@@ -1,29 +1,9 @@
 //! As in the profiler: memory that lives as long as the program, which here is one order of steps.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
 
+use crate::arena::carve;
 use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
-
-const ARENA_BYTES: usize = 1 << 16;
-
-thread_local! {
-    static ARENA: &'static [Cell<u128>] = Box::leak(vec![Cell::new(0); ARENA_BYTES / 16].into());
-    static USED: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Nothing is taken, and all is zero.
-pub(crate) fn begin() {
-    ARENA.with(|arena| arena[..USED.get().div_ceil(16)].iter().for_each(|word| word.set(0)));
-    USED.set(0);
-}
-
-fn carve(bytes: usize) -> *mut u8 {
-    let start = USED.get().next_multiple_of(16);
-    assert!(start + bytes <= ARENA_BYTES);
-    USED.set(start + bytes);
-    ARENA.with(|arena| arena.as_ptr().cast::<u8>().cast_mut().wrapping_add(start))
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -37,12 +17,6 @@ pub(crate) fn zeroed_slice(len: usize, _: Purpose) -> Option<&'static [AtomicU64
     // Before others know of them.
     words.iter().for_each(|word| drop(word.stand_in()));
     Some(words)
-}
-
-/// Whether it is none of a static's.
-pub(crate) fn is_carved(address: usize) -> bool {
-    let start = ARENA.with(|arena| arena.as_ptr().addr());
-    (start..start + ARENA_BYTES).contains(&address)
 }
 
 pub(crate) fn place<T: Sync + 'static>(value: T, _: Purpose) -> Option<&'static T> {

@@ -26,7 +26,7 @@ thread_local! {
 /// Begins an order of steps.
 pub(crate) fn begin() {
     STAND_INS.take();
-    crate::memory::begin();
+    crate::arena::begin();
     ORDER.set(ORDER.get() + 1);
     for (address, make) in STATICS.with_borrow(Clone::clone) {
         let made = make();
@@ -47,7 +47,7 @@ fn stand_in<T: 'static>(address: usize, new: impl Fn() -> T + 'static) -> Rc<T> 
     let stand_in = known.unwrap_or_else(|| {
         let make = move || Rc::new(new()) as Rc<dyn Any>;
         let made = make();
-        if IS_LEARNING.get() && !crate::memory::is_carved(address) {
+        if IS_LEARNING.get() && !crate::arena::is_carved(address) {
             STATICS.with_borrow_mut(|statics| statics.push((address, Rc::new(make))));
         }
         STAND_INS.with_borrow_mut(|known| known.entry(address).or_insert(made).clone())

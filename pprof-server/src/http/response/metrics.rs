@@ -15,9 +15,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::cgroup::CgroupMemory;
 use crate::encode::{Loss, losses};
 use crate::http::request::accept_header::{MetricsFormat, classic};
-use crate::process::{CgroupMemory, cgroup_memory, resident_bytes};
+use crate::process::{cgroup_memory, resident_bytes};
 
 /// The text. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
 pub(crate) fn text(

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use super::{Outcome, threads};
 use crate::clock::{Length, nanos_per_operation};
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// 2 000 records with nested arrays and maps, parsed into a tree and dropped.
 pub(super) fn parse(request: &Request) -> Outcome {

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use super::{Outcome, threads};
 use crate::clock::nanos_per_operation;
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// A block of 64 bytes, freed at once. (Not of zeros: that would be `alloc_zeroed`.)
 pub(super) fn alloc_free(request: &Request) -> Outcome {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Outcome;
 use super::loops::Numbers;
 use crate::clock::Length;
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// Blocks live at once, if no number of operations says otherwise: about a gigabyte.
 const BLOCKS: u64 = 8_000_000;

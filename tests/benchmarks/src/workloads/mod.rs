@@ -13,7 +13,7 @@ mod syntax;
 #[cfg(feature = "real")]
 mod text;
 
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// What a workload says when it is done.
 pub(crate) struct Outcome {

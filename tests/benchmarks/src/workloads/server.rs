@@ -22,12 +22,12 @@ use tokio::task::LocalSet;
 
 use super::{Outcome, threads};
 use crate::clock::Length;
-use crate::command_line;
+use crate::request;
 
 const CONNECTIONS: usize = 16;
 
 /// Nanoseconds per request; in one thread also how long the slowest request in a hundred took.
-pub(super) fn serve(request: &command_line::Request) -> Outcome {
+pub(super) fn serve(request: &request::Request) -> Outcome {
     match request.threads {
         0 | 1 => serve_for(request.length),
         _ => threads::in_each(request, |length| serve_for(length).nanos),

@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 
 use super::{Outcome, threads};
 use crate::clock::{Length, nanos_per_operation};
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// 50 times a struct, its methods and a function: 1 500 lines of Rust.
 pub(super) fn parse(request: &Request) -> Outcome {

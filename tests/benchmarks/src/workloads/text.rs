@@ -9,7 +9,7 @@ use regex::Regex;
 use super::loops::Numbers;
 use super::{Outcome, threads};
 use crate::clock::{Length, nanos_per_operation};
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// Which words stand in which lines of 2 000 log lines, and the sum of the numbers in each; then forgotten.
 pub(super) fn index(request: &Request) -> Outcome {

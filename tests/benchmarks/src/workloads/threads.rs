@@ -7,7 +7,7 @@ use std::thread;
 
 use super::Outcome;
 use crate::clock::{Length, nanos_per_operation};
-use crate::command_line::Request;
+use crate::request::Request;
 
 /// Runs `workload` in each of the requested threads, from one start; the mean of what they took.
 ///
