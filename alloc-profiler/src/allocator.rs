@@ -140,6 +140,7 @@ mod slow {
     #[inline(never)]
     pub(super) unsafe fn alloc_zeroed<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
         let weight = decide::<A>(layout.size());
+        // mutant: A12 zeroed memory is not
         // SAFETY: the caller's promise, passed on.
         observed(unsafe { inner.alloc_zeroed(layout) }, layout.size(), weight)
     }
@@ -150,7 +151,9 @@ mod slow {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn dealloc<A: GlobalAlloc>(inner: &A, ptr: *mut u8, layout: Layout) {
+        // mutant: B1 forgotten after the free (1)
         recorder::forget(ptr.addr());
+        // mutant: B1 forgotten after the free (2)
         // SAFETY: the caller's promise, passed on.
         unsafe { inner.dealloc(ptr, layout) }
     }
@@ -175,6 +178,7 @@ mod slow {
         let new_ptr = unsafe { inner.realloc(ptr, layout, new_size) };
         if new_ptr.is_null() {
             if let Some(taken) = forgotten {
+                // mutant: A12 a failed realloc forgets
                 recorder::remember(&taken);
             }
             return new_ptr;
@@ -184,6 +188,7 @@ mod slow {
 
     /// As [`sampler::decide`], where the allocator within does not decide by itself.
     fn decide<A>(size: usize) -> Option<f64> {
+        // mutant: D15 allocators around one another count twice
         match sampling_levels::<A>() {
             0 => sampler::decide(size),
             within => {

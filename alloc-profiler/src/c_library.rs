@@ -12,6 +12,7 @@ pub(crate) fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
     // SAFETY: as long as the thread runs, `errno` is there, and only this thread uses it.
     let before = unsafe { errno.read() };
     let result = call();
+    // mutant: A10 errno is littered
     // SAFETY: as above.
     unsafe { errno.write(before) };
     result

@@ -93,6 +93,7 @@ pub(crate) fn dropped() -> Dropped {
         truncated_stacks: TRUNCATED_STACKS.get(),
         cut_stacks: CUT_STACKS.get(),
         no_stack: NO_STACK.get(),
+        // mutant: D15 records that another block took are not told
         replaced_records: DUPLICATE_INSERTS.get(),
     }
 }

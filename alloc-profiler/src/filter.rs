@@ -55,6 +55,7 @@ pub(crate) fn insert(address: usize) {
     let count = count(address);
     let counted = match count.load(Relaxed) {
         0 => one(address),
+        // mutant: B1 a second block nearby is not counted
         counted if counted & IS_ONE != 0 => 2,
         counted => counted.wrapping_add(1).min(STUCK),
     };
@@ -67,6 +68,7 @@ pub(crate) fn remove(address: usize) {
     let counted = match count.load(Relaxed) {
         STUCK => STUCK,
         counted if counted & IS_ONE != 0 => 0,
+        // mutant: B1 of two nearby, the one that left is taken for the one that stayed
         counted => counted.saturating_sub(1),
     };
     count.store(counted, Relaxed);
@@ -85,6 +87,7 @@ pub(crate) fn begin_anew(_: &Alone) {
 
 /// Keeps the array sparse where the system would like to back it by huge pages. Call once, before inserting.
 pub(crate) fn prepare() {
+    // mutant: A11 tables end with main
     crate::memory::keep_pages_small(&COUNTS);
 }
 

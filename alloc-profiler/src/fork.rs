@@ -42,6 +42,7 @@ pub(crate) fn prepare() {
         }
 
         static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
+        // mutant: A4 no handler in children
         if !IS_REGISTERED.swap(true, Relaxed) {
             // SAFETY: the handler is there for as long as the program, and does nothing that may not be done
             // between `fork` and `exec`.
@@ -63,6 +64,7 @@ unsafe extern "C" {
 #[cfg_attr(not(unix), expect(dead_code, reason = "no fork there"))]
 fn begin_anew(alone: &Alone) {
     FORKS.fetch_add(1, Relaxed);
+    // mutant: D8 the parent's sockets stay open
     #[cfg(unix)]
     crate::descriptors::begin_anew(alone);
 
@@ -70,10 +72,12 @@ fn begin_anew(alone: &Alone) {
 
     // The filter first: from then on, nothing of the parent's is looked for.
     filter::begin_anew(alone);
+    // mutant: A4 locks stay held in children
     live::begin_anew(alone);
     stacks::begin_anew(alone);
     memory::begin_anew(alone);
     stack::begin_anew(alone);
     drops::begin_anew(alone);
+    // mutant: A4 children keep the seed
     sampler::begin_anew(alone);
 }

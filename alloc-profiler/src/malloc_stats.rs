@@ -78,6 +78,7 @@ mod glibc {
     fn is_malloc_of_c_library() -> bool {
         let malloc: unsafe extern "C" fn(usize) -> *mut c_void = libc::malloc;
         let c_library = symbol(c"gnu_get_libc_version").and_then(object_of);
+        // mutant: D12 whatever malloc is there is taken for glibc's
         c_library.is_some() && object_of(malloc as *const c_void) == c_library
     }
 

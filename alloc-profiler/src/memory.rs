@@ -49,6 +49,7 @@ impl Chunk {
             let start = next.checked_next_multiple_of(align)?;
             Some((start, start.checked_add(bytes).filter(|&end| end <= self.end)?))
         };
+        // mutant: C4 memory without a lock is handed out twice
         let taken = self.next.fetch_update(Relaxed, Relaxed, |next| Some(start_and_end(next)?.1));
         Some(start_and_end(taken.ok()?)?.0)
     }
@@ -255,6 +256,8 @@ mod system {
                 0,
             )
         });
+        // mutant: C5 no memory is a crash
+        // mutant: A14 no memory is a crash
         (start != libc::MAP_FAILED).then(|| start.expose_provenance())
     }
 

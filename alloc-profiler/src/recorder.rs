@@ -21,19 +21,23 @@ use crate::{c_library, drops, filter, snapshot};
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
+    // mutant: A2 recording is not paused
     // What an unwinder allocates is not the program's.
     let _pause = Pause::begin();
     let place = Place::of(address);
     place.prefetch();
     let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
     let mut frames = Frames::new(&mut room);
+    // mutant: A1 the loader is asked under a lock
     stack::capture(&mut frames);
     if frames.is_truncated() {
+        // mutant: B8 cut stacks are not told
         drops::TRUNCATED_STACKS.raise();
     }
     if frames.return_addresses().is_empty() {
         drops::NO_STACK.raise();
     } else if frames.is_cut() {
+        // mutant: D5 stacks that end early are not counted
         drops::CUT_STACKS.raise();
     }
     count(place, address, size, weight, stacks::site(&frames, size));
@@ -44,6 +48,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
 #[inline(never)]
 pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weight: f64) {
     let _pause = Pause::begin();
+    // mutant: B8 samples without a stack are not told
     drops::LOW_STACK.raise();
     count(Place::of(address), address, size, weight, stacks::site_without_stack(size));
 }
@@ -66,6 +71,8 @@ fn count(place: Place, address: usize, size: usize, weight: f64, site: &Site) {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn forget(address: usize) {
+    // mutant: A5 a panic can be reached
+    // mutant: A3 frees are not noticed
     live::remove(address);
 }
 
@@ -94,6 +101,7 @@ fn count_lost(result: Result<(), Lost>) {
     match result {
         Ok(()) => {}
         Err(Lost::Full) => drops::LIVE_FULL.raise(),
+        // mutant: B8 samples lost to a busy lock are not told
         Err(Lost::Busy) => drops::LIVE_BUSY.raise(),
     }
 }

@@ -54,6 +54,7 @@ struct Thread {
     nested: Cell<u32>,
 }
 
+// mutant: A6 thread-locals have a destructor
 thread_local! {
     // `const` and without `Drop`: a bare thread-local, usable before and after everything else in a thread's
     // life, and its first use allocates nothing.
@@ -124,6 +125,7 @@ impl Thread {
 /// Counts an allocation of `size` bytes. True: ask [`decide`].
 #[inline(always)]
 pub(crate) fn count_down(size: usize) -> bool {
+    // mutant: A15 allocations share a counter
     THREAD.with(|thread| {
         let left = thread.bytes_until_sample.get().wrapping_sub(size as i64);
         thread.bytes_until_sample.set(left);
@@ -147,6 +149,7 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     }
     // As it was before this allocation.
     let countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
+    // mutant: D15 a handler comes into a decision
     if countdown < 0 && thread.nested.get() < MAX_NESTED {
         // We are in a handler, and the allocation that it interrupted has counted down and is not decided yet. It shall
         // find the countdown as it left it.
@@ -203,6 +206,7 @@ fn draw_gap(generator: &mut Option<SmallRng>, interval: u64) -> i64 {
         (1, _) => 0,
         (interval, Some(generator)) => {
             let unit: f64 = Exp1.sample(generator);
+            // mutant: D15 bytes that are counted twice are half as many
             let mean = interval as f64 * LEVELS.load(Relaxed) as f64;
             // `as` saturates, so no gap is negative or out of range.
             ((unit * mean) as i64).min(NEVER)
@@ -236,7 +240,9 @@ pub(crate) struct Pause {
 impl Pause {
     pub(crate) fn begin() -> Pause {
         THREAD.with(|thread| {
+            // mutant: D15 a pause that a handler comes into has no end (1)
             let found = thread.stop();
+            // mutant: D15 a pause that a handler comes into has no end (2)
             thread.pauses.set(thread.pauses.get().saturating_add(1));
             Pause { found, _of_this_thread: std::marker::PhantomData }
         })
@@ -247,6 +253,7 @@ impl Drop for Pause {
     fn drop(&mut self) {
         THREAD.with(|thread| {
             thread.pauses.set(thread.pauses.get().saturating_sub(1));
+            // mutant: B3 the first block after a pause is sampled
             thread.go_on(self.found);
         });
     }
@@ -297,6 +304,7 @@ fn next_seed() -> u64 {
         let _ = SEED.compare_exchange(0, seed | 1, Relaxed, Relaxed);
     }
     let thread_number = THREADS_SEEDED.fetch_add(1, Relaxed);
+    // mutant: B3 threads are seeded alike
     // Not the constant that `seed_from_u64` itself steps by: neighbours would share most of their state.
     SEED.load(Relaxed).wrapping_add(thread_number.wrapping_mul(0xD6E8_FEB8_6659_FD93))
 }

@@ -90,6 +90,7 @@ impl Site {
     #[inline(always)]
     pub(crate) fn add(&self, size: usize, weight: f64) {
         if weight == 1.0 {
+            // mutant: B4 what is added meanwhile is lost
             self.single_samples.fetch_add(1, Relaxed);
             self.single_bytes.fetch_add(size as u64, Relaxed);
         } else {
@@ -160,6 +161,7 @@ fn site_on(stack: Option<&'static Stack>, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
     let site = stack.and_then(|stack| site_of(stack, class));
     site.unwrap_or_else(|| {
+        // mutant: B8 samples under the overflow stack are not told
         drops::STACKS_FULL.raise();
         overflow_site(class)
     })
@@ -185,6 +187,7 @@ fn find_or_add(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'s
     if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {
         return Some(stack);
     }
+    // mutant: C1 any number of stacks
     let counted = STACK_COUNT
         .fetch_update(Relaxed, Relaxed, |count| (count < limits::stacks()).then(|| count.wrapping_add(1)));
     counted.ok()?;

@@ -111,6 +111,7 @@ impl<T> SpinLock<T> {
             } else if tries <= SPINS + YIELDS {
                 let now = c_library::nanos();
                 let elapsed = now.wrapping_sub(*start.get_or_insert(now));
+                // mutant: C4 locks are waited for
                 if elapsed >= NANOS && patience == Patience::Bounded {
                     return false;
                 }

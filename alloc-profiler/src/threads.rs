@@ -28,6 +28,7 @@ pub fn spawn_without_signals<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
+    // mutant: D3 our threads take signals
     // A new thread blocks what its creator does at that moment: so none can arrive before it has blocked them itself.
     let _blocked = Blocked::begin();
     builder.spawn(work)

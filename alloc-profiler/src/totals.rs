@@ -122,9 +122,11 @@ impl Totals {
     /// difference of the variances. What is in use changed by blocks that were born in between, and by those that died:
     /// both make the change uncertain. Blocks in use at both moments are the same samples in both, and cancel out.
     pub(crate) fn since(self, earlier: Totals, births: &[Births], number: u32) -> Totals {
+        // mutant: D7 what lives on makes a change uncertain
         let born = births.iter().filter(|births| births.after_snapshot >= number);
         let change = |now: f64, before: f64, born: f64| {
             let survived = now - born;
+            // mutant: D7 what died is forgotten
             born + rounded(before - survived, before)
         };
         Totals {

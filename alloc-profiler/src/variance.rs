@@ -19,6 +19,7 @@
 /// variance of a number of bytes. Never negative; 0 if it was sampled with certainty.
 #[inline(always)]
 pub(crate) fn of_objects(weight: f64) -> f64 {
+    // mutant: D7 the error is that of chance alone
     // The difference first: it is exact for weights near 1, where the two squares would cancel out.
     weight * (weight - 1.0)
 }

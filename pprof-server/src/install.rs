@@ -180,6 +180,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
         loop {
             std::thread::sleep(pause);
             pause = LONGEST_PAUSE.min(pause * 2);
+            // mutant: D4 a port in use is tried again in a sandbox
             // Which may kill whoever opens a socket.
             if kept_files::is_sandboxed() {
                 return tell("no heap profiles will be served: the program has entered a sandbox meanwhile");
@@ -211,6 +212,7 @@ fn builder() -> ServerBuilder {
 
 fn tell_start(server: &Server) {
     tell_where(server.endpoint());
+    // mutant: D6 what is missing is not told at the start
     tell_what_is_missing();
 }
 

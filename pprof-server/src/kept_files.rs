@@ -105,6 +105,7 @@ impl KeptFiles {
         let Some(status) = &self.status else { return false };
         // Where the descriptor is no longer ours, nobody knows; then nothing is risked.
         let has_more = |text: String| Filters::of(&text).is_more_than(self.filters);
+        // mutant: D4 files are opened in a sandbox
         !self.opens_in_sandbox && status.text().is_none_or(has_more)
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 /// `/proc/self/status`.
 pub(crate) fn status() -> Option<String> {
     match kept_files::kept() {
+        // mutant: D4 what is recorded is opened anew
         Some(kept) => kept.status.as_ref()?.text(),
         None => text_of("/proc/self/status"),
     }

@@ -24,6 +24,7 @@ use postponed::Postponed;
 use table::{EMPTY, Table, hash};
 pub(crate) use table::{LiveSample, home};
 
+// mutant: C2 one table for all
 const SHARDS: usize = 256;
 /// Slots of a shard's first table: 512 bytes.
 const MIN_SLOTS: usize = 16;
@@ -100,6 +101,7 @@ pub(crate) fn take(address: usize) -> Option<Taken> {
 
 /// Puts back what [`take`] returned: the block was not freed.
 pub(crate) fn put_back(taken: &Taken) -> Result<(), Lost> {
+    // mutant: D15 a removal that was postponed is done although realloc failed
     if taken.is_postponed && shard(taken.address).postponed.cancel(taken.address) {
         return Ok(());
     }
@@ -142,6 +144,7 @@ impl Place {
     /// Records the sampled block whose place it is. A record already there is replaced: its free was missed.
     pub(crate) fn insert(self, sample: &LiveSample) -> Result<(), Lost> {
         let mut used = self.shard.lock.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
+        // mutant: B1 what was postponed comes second
         self.shard.remove_postponed(&mut used);
         self.shard.insert(&mut used, self.home, sample)
     }
@@ -205,6 +208,7 @@ pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
 /// Chosen by what the filter counts together, so that a shard's lock is also the lock of its counts.
 #[expect(clippy::indexing_slicing, reason = "eight bits of the hash for 256 shards")]
 fn shard(address: usize) -> &'static Shard {
+    // mutant: B2 a thread's own frees alone are noticed
     &LIVE[(hash(filter::granule(address)) >> 56) as usize & (SHARDS - 1)]
 }
 
@@ -231,7 +235,9 @@ impl Shard {
         for _ in 0..TRIES {
             let version = self.version.load(Acquire);
             let found = self.table.load().and_then(&look);
+            // mutant: B1 a version is compared too early
             fence(Acquire);
+            // mutant: B1 looks trust what is being moved
             if version.is_multiple_of(2) && version == self.version.load(Relaxed) {
                 return Some(found);
             }
@@ -292,6 +298,7 @@ impl Shard {
         let emptied = table.clear_slot(slot);
         used.records = used.records.saturating_sub(1);
         used.slots = used.slots.saturating_sub(emptied);
+        // mutant: B1 counts stay
         filter::remove(address);
         Some(result)
     }
@@ -312,6 +319,7 @@ impl Shard {
         // Looks that are under way are repeated: the old table may soon be another shard's.
         let version = self.version.load(Relaxed);
         self.version.store(version.wrapping_add(1), Relaxed);
+        // mutant: B1 a move is announced too late
         fence(Release);
         self.table.store(Some(other));
         self.version.store(version.wrapping_add(2), Release);

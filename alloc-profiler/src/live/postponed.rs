@@ -43,12 +43,14 @@ impl Postponed {
     pub(super) fn add(&self, address: usize) -> bool {
         let note = |place: &AtomicUsize| place.compare_exchange(EMPTY, address, AcqRel, Relaxed).is_ok();
         if !self.places.iter().any(note) {
+            // mutant: B1 removals that wait are few
             if !SPILT.iter().any(note) {
                 drops::MISSED_REMOVALS.raise();
                 return false;
             }
             self.has_spilt.swap(true, AcqRel);
         }
+        // mutant: B1 of two that wait, one is seen
         // Not stored: who finds it raised would see the place of the one who raised it last, and perhaps no other.
         self.has_any.swap(true, AcqRel);
         true
@@ -70,6 +72,7 @@ impl Postponed {
     /// `is_ours`.
     pub(super) fn take_each(&self, is_ours: impl Fn(usize) -> bool, mut remove: impl FnMut(usize)) {
         let mut take = |place: &AtomicUsize, address: usize| {
+            // mutant: D15 a removal is done that was put off for good
             // Or its owner has taken it back.
             if place.compare_exchange(address, EMPTY, AcqRel, Relaxed).is_ok() {
                 remove(address);

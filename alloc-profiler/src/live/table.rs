@@ -217,6 +217,7 @@ impl Table {
             }
         };
         if self.key(slot.wrapping_add(1) & mask) != EMPTY {
+            // mutant: B1 searches end where a record was removed
             mark(slot, REMOVED);
             return 0;
         }

@@ -31,6 +31,7 @@ impl Snapshot {
             number: self.number,
             taken_at: self.taken_at,
             taken_at_monotonic: self.taken_at_monotonic,
+            // mutant: D9 time that passed is by the clock that is set
             duration: Some(self.taken_at_monotonic.saturating_duration_since(earlier.taken_at_monotonic)),
             sampling_interval: self.sampling_interval,
             stacks,

@@ -45,6 +45,7 @@ pub(super) fn keeps_frame_pointer(
         return false;
     }
     let caller = memory.read(frame_pointer.wrapping_add(WORD_BYTES));
+    // mutant: D5 any frame pointer is believed
     let Some(function) = caller.and_then(called_function) else { return false };
     let is_ours = function <= address
         && function >= known_until
@@ -54,6 +55,7 @@ pub(super) fn keeps_frame_pointer(
         && (0..frame_bytes / WORD_BYTES).all(|index| {
             let word = memory.read(stack_pointer.wrapping_add(index.wrapping_mul(WORD_BYTES)));
             word.is_some_and(|word| {
+                // mutant: D5 callers are passed by
                 !called_function(word).is_some_and(|called| called > function && called <= address)
             })
         })

@@ -67,6 +67,7 @@ pub(super) fn unwind(frames: &mut Frames<'_>, registers: Registers) {
 fn unwind_beside(recent: &mut Recent, frames: &mut Frames<'_>, registers: Registers, memory: StackMemory) {
     let own_address = frames.room_address();
     let mut position = registers.after_a_call();
+    // mutant: B7 our own frames are shown
     recent.begin();
     if recent.run(frames, &mut position, &memory, own_address) == RunEnd::Whole {
         let kept = recent.next();
@@ -221,6 +222,7 @@ impl Walk {
     #[inline(never)]
     fn step_slowly(&mut self, address: usize) -> Option<Step> {
         let Some(object) = objects::find(address) else {
+            // mutant: A8 code in no object is taken for what lies there
             self.tag = libraries::NOWHERE;
             return None;
         };
@@ -230,7 +232,10 @@ impl Walk {
                 self.last_library = (object.map_start, object.tag());
             }
             let (tag, is_of_one_build) = self.last_library.1;
+            // mutant: A8 addresses do not say in which library
             self.tag = tag;
+            // mutant: A8 frames are where those of another build were
+            // mutant: A8 frames are where those of another library were
             key = libraries::numbered(address, tag).filter(|_| is_of_one_build);
             if let Some(kept) = key.and_then(rules::kept) {
                 let step = self.apply(kept.rule());

@@ -62,7 +62,9 @@ const NEEDED_BYTES: usize = if cfg!(debug_assertions) { 24 << 10 } else { 12 << 
 pub(super) fn has_room(stack_pointer: usize) -> bool {
     let bounds = own_bounds();
     match bounds.contains(stack_pointer) {
+        // mutant: A9 there is always room
         true => stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES,
+        // mutant: A9 there is always room on a fiber
         false => has_room_on_strange_stack(stack_pointer),
     }
 }
@@ -73,6 +75,7 @@ pub(super) fn has_room(stack_pointer: usize) -> bool {
 #[inline(never)]
 fn has_room_on_strange_stack(stack_pointer: usize) -> bool {
     if let Some(bounds) = system::signal_stack().filter(|bounds| bounds.contains(stack_pointer)) {
+        // mutant: A10 signals' stacks have no end
         return stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES;
     }
     let page = stack_pointer & !(PAGE_BYTES - 1);
@@ -138,6 +141,7 @@ impl StackMemory {
     /// The word at `address`, if that is on this stack.
     #[inline(always)]
     pub(super) fn read(&mut self, address: usize) -> Option<usize> {
+        // mutant: A7 stacks are read without bounds
         if address < self.low || address > self.high.wrapping_sub(WORD_BYTES) {
             return self.read_beyond(address);
         }
@@ -216,6 +220,7 @@ mod system {
         let here = std::hint::black_box(0_u8);
         let here = (&raw const here).addr();
         let main_thread = main_thread_once();
+        // mutant: D11 where the main thread's stack is stands in a file
         if main_thread.contains(here) { main_thread } else { this_thread() }
     }
 

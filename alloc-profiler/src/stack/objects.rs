@@ -236,6 +236,7 @@ impl Object {
             start: self.map_start,
             end: self.map_end,
             load_bias: link_map.map_or(self.map_start, |link_map| link_map.load_bias),
+            // mutant: A8 a library is known by its place alone
             fingerprint: page_fingerprint(page),
             path: &[],
         };

@@ -87,8 +87,10 @@ pub(super) fn are_there(
     memory: &StackMemory,
 ) -> bool {
     let is_there = |(&return_address, place): (&usize, &Place)| {
+        // mutant: B7 a walk that was there once is there again
         memory.read_above(place.bytes_above()) == Some(return_address)
     };
+    // mutant: B7 frame pointers are where they were
     return_addresses.iter().zip(places).rev().all(is_there)
         && (framed_end == 0 || lead_there(places, framed_end, frame_pointer, memory))
 }
@@ -412,6 +414,7 @@ impl Recent {
 pub(super) fn begin_anew(alone: &Alone) {
     for slot in &RECENT {
         let mut recent = slot.seize(alone);
+        // mutant: A4 children know the walks of their parent
         recent.known.forget();
         if recent.entry.from != 0 {
             recent.entry.from = 0;

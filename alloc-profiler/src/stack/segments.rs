@@ -61,6 +61,7 @@ impl Segments {
         }
         let in_page = page.get(offset..offset.checked_add(length)?);
         let address = begin.expose_provenance().checked_add(offset)?;
+        // mutant: D5 program headers are in the first page of a library
         let bytes = in_page.or_else(|| readable(address, length))?;
         let first = bytes.as_ptr().cast::<Elf64_Phdr>();
         if bytes.len() < length || !first.is_aligned() {
@@ -88,6 +89,7 @@ impl Segments {
             let start = self.load_bias.wrapping_add(usize::try_from(header.p_vaddr).ok()?);
             let length =
                 usize::try_from(header.p_memsz).ok().filter(|&length| isize::try_from(length).is_ok())?;
+            // mutant: D5 unwind tables end where the code does
             if address.wrapping_sub(start) >= length {
                 return None;
             }

@@ -87,6 +87,7 @@ impl Image {
         let segments = match header.program_headers(endian, head) {
             Ok(segments) => segments,
             Err(_) => {
+                // mutant: D5 program headers are in the first page of a file
                 elsewhere = read(program_headers(header, endian)?)?;
                 slice_from_bytes(&elsewhere, header.e_phnum(endian).into()).ok()?.0
             }

@@ -141,6 +141,7 @@ impl<'a> Images<'a> {
     /// What begins at the line `base`.
     fn see<'k>(&self, known: &'k mut Known, memory: &OpenFile, base: usize) -> Option<&'k Image> {
         let start = self.lines[base].start;
+        // mutant: D5 a build id is as far from the headers as in the file
         let look = || Image::in_memory(memory, start, |offset| self.address_of(base, offset));
         known.entry(start).or_insert_with(look).as_ref()
     }

@@ -27,6 +27,7 @@ pub(crate) fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
 fn is_of_build(path: &Path, mapping: &Mapping) -> bool {
     let Some(on_disk) = Image::in_file(path, None) else { return false };
     match mapping.build_id.is_empty() {
+        // mutant: C3 another build's file is asked
         false => on_disk.build_id == mapping.build_id,
         // The running file is that of the program or of the loader, whose first pages differ.
         true if path == Path::new(files::RUNNING_PROGRAM) => on_disk.fingerprint == mapping.fingerprint,

@@ -74,6 +74,7 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
 pub(super) fn file_path(path: &[u8], inode: u64) -> PathBuf {
     let stripped = path.strip_suffix(b" (deleted)").unwrap_or(path);
     let candidates = [path, stripped];
+    // mutant: D5 a path is what the kernel writes
     if stripped.len() == path.len() && !contains_escape(path) {
         return to_path(path);
     }

@@ -125,6 +125,7 @@ impl Mappings {
         let mut present = Vec::new();
         for library in libraries {
             let image = MappedImage { start: library.start as u64, fingerprint: library.fingerprint };
+            // mutant: A8 whatever is there is taken for the library
             if images.contains(&image) { present.push(library.tag) } else { list.push(absent(&library)) }
         }
         present.sort_unstable();

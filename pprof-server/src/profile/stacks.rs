@@ -270,6 +270,7 @@ impl Names {
 
 /// Addresses within the call instructions of `trace`, leaf first.
 fn call_addresses(trace: &StackTrace, mappings: &Mappings) -> impl Iterator<Item = u64> {
+    // mutant: B7 return addresses are taken for calls
     let within_call = |address: usize| (address as u64).saturating_sub(1).max(LOWEST_ADDRESS);
     trace.return_addresses.iter().map(move |&address| within_call(mappings.place_of(address)))
 }

@@ -44,6 +44,7 @@ struct FileIdentity {
 impl Cache {
     /// Empties the cache if it is full: called before each request. Invalidates every [`FileId`].
     pub(super) fn make_room(&mut self) {
+        // mutant: C3 names are kept without end
         if self.bytes > MAX_BYTES {
             *self = Cache::default();
         }

@@ -38,6 +38,7 @@ pub(super) struct FunctionName<'a> {
 impl<'a> FunctionName<'a> {
     /// Of what a symbol table or debug information call it, `raw`. `file`: its source, as far as it is known.
     pub(super) fn of(raw: &'a str, file: &str) -> FunctionName<'a> {
+        // mutant: D1 names are spelled out, whatever their length
         let (name, is_mangled) = if let Some(demangled) = v0::demangle(raw) {
             let hashed = if demangled.is_whole { None } else { Some(raw) };
             (Cow::Owned(shortened_name(&demangled.text, hashed).into_owned()), true)
@@ -68,6 +69,7 @@ pub(super) fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a,
     if is_short && hashed.is_none() {
         return Cow::Borrowed(name);
     }
+    // mutant: D1 what differs in the middle is one
     let middle = format!("…{:08x}…", hash(hashed.unwrap_or(name)) as u32);
     let kept = MAX_NAME_CHARS - middle.chars().count();
     // The method's name is at the end.

@@ -35,6 +35,7 @@ impl Shortfall {
     pub(super) fn no_file(mapping: &Mapping) -> Shortfall {
         let path = mapping.path.clone();
         match files::inode(mapping.file()) {
+            // mutant: D5 a file that cannot be read is called another
             Some(inode) if inode == mapping.inode => Shortfall::Unusable { path },
             _ => Shortfall::NoFile { path, is_replaced: mapping.file().exists() },
         }

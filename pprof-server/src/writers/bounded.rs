@@ -46,6 +46,7 @@ impl BoundedText {
 
 impl Write for BoundedText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
+        // mutant: D13 a text is measured when it is there
         if part.len() > self.max_bytes - self.text.len() {
             return Err(fmt::Error);
         }

@@ -82,6 +82,7 @@ pub(crate) fn build(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
     let sample_type = options.shown_type();
     let all = by_lines.len();
     let mut stacks: Vec<_> = by_lines.into_iter().collect();
+    // mutant: D12 stacks with nothing in use have rows
     stacks.retain(|(_, (totals, _))| sample_type.of(totals).round() != 0.0);
     stacks.sort_by(|(a_lines, (a, _)), (b_lines, (b, _))| {
         let by_size = sample_type.of(b).total_cmp(&sample_type.of(a));
@@ -161,6 +162,7 @@ impl<'a> DistinctLines<'a> {
 
     fn id(&mut self, frame: Frame) -> u32 {
         let next = self.frames.len() as u32;
+        // mutant: D1 an inlined line is another one
         let id = *self.ids.entry((frame.function.clone(), frame.file.clone(), frame.line)).or_insert(next);
         match self.frames.get_mut(id as usize) {
             Some(known) => known.is_inlined &= frame.is_inlined,

@@ -262,6 +262,7 @@ impl Handler {
     async fn metrics(&self, with_malloc: bool, format: MetricsFormat) -> Result<Answer, Refusal> {
         let (profiles, is_installed) = (self.state().profiles.clone(), self.0.is_installed);
         let text = async move { metrics::text(&profiles.now(), is_installed(), with_malloc, format) };
+        // mutant: D13 figures wait for names
         self.state().worker.run(Lane::Figures, text).await.map(|text| answer::metrics(text, format))
     }
 

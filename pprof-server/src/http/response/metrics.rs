@@ -52,6 +52,7 @@ pub(crate) fn text(
 fn estimates(snapshot: &Snapshot, is_installed: bool) -> Option<Totals> {
     let totals = snapshot.totals();
     let is_known = totals.alloc_samples > 0 || is_installed && snapshot.sampling_interval > 0;
+    // mutant: D12 figures of nothing are told
     is_known.then_some(totals)
 }
 

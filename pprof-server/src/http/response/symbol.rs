@@ -92,12 +92,14 @@ impl Question {
         }
         let mut seen = HashSet::new();
         seen.try_reserve(addresses.len()).map_err(|_| no_memory())?;
+        // mutant: D13 an address is answered each time
         addresses.retain(|address| seen.insert(*address));
         Ok(Question { addresses, is_cut })
     }
 
     /// The answer, of [`MAX_ANSWER_BYTES`] at most.
     pub(crate) fn answer(&self, names: &LinkageNames) -> String {
+        // mutant: D13 an answer to symbol has no bound
         // The number is a constant: all that pprof asks is whether it is zero.
         let mut lines = BoundedText::new(MAX_ANSWER_BYTES);
         let named = || self.addresses.iter().filter_map(|&address| Some((address, names.get(address)?)));

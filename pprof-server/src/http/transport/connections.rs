@@ -53,6 +53,7 @@ pub(crate) struct Serving {
 impl Serving {
     /// A runtime, and what it listens on.
     pub(crate) fn register(&self, bound: Bound) -> io::Result<(Runtime, Listener)> {
+        // mutant: D2 the worker's failure is the program's panic
         bound.check_room()?;
         let own = self.own.clone();
         let runtime = Builder::new_current_thread()

@@ -165,6 +165,7 @@ fn floors(series: &Series) -> Option<[usize; 3]> {
 impl Series {
     /// How much growth between two times may be by chance: the root of what sampling and the program itself make it vary.
     fn chance(&self, from: usize, to: usize) -> f64 {
+        // mutant: D14 suspects forget what samples weighed
         (self.sampling_variance(from, to) + self.program_variance(from, to)).sqrt()
     }
 

@@ -32,6 +32,7 @@ pub(super) fn demangle(mangled: &str) -> Option<Demangled> {
     let mut reader = Reader::new(symbol);
     reader.silently(|reader| {
         reader.path(Arguments::None)?;
+        // mutant: D1 instances of generic code are functions of their own
         reader.is_generic = reader.peek().is_some_and(|byte| byte.is_ascii_uppercase());
         if reader.is_generic {
             reader.path(Arguments::None)?;

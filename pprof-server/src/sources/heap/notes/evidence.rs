@@ -125,6 +125,7 @@ impl Evidence {
                 (_, Home::Program) => found.program = true,
                 (_, Home::UnknownLibrary) => found.unknown_library = true,
                 (_, Home::Nowhere) => found.nowhere = true,
+                // mutant: D6 names that are missing are not told
                 (Lack::Name, Home::Library) => found.unnamed = Some(gap),
                 (Lack::Line, Home::Library) | (_, Home::System) => found.may_be_first = true,
             }

@@ -27,6 +27,7 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("second_profiler", second_profiler),
     ("no_mappings", no_mappings),
     ("sandbox", sandbox),
+    // mutant: D6 a default release build is not told
     ("symbols", program_symbols),
     ("program_names", program_names),
     ("library_names", library_names),
@@ -34,6 +35,7 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("unknown_library", unknown_library),
     ("code_in_no_file", code_in_no_file),
     ("out_of_time", out_of_time),
+    // mutant: D6 stacks that could not be taken are not told
     ("unknown_stack", unknown_stack),
     ("low_stack", low_stack),
     ("truncated_stack", truncated_stack),
