@@ -5,10 +5,11 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use pprof_server::{SamplingAllocator, serve};
@@ -53,8 +54,18 @@ impl Program {
     }
 
     fn start_by(command: &mut Command) -> Program {
-        let mut child =
-            command.env(IS_CHILD, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command.env(IS_CHILD, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        // A file that was written just now is busy for as long as a child of another thread, between its `fork` and its
+        // `exec`, holds the descriptor that it was written by.
+        let given_up = Instant::now() + Duration::from_secs(60);
+        let mut child = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < given_up => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                started => break started.unwrap(),
+            }
+        };
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let address =
             lines.find_map(|line| line.strip_prefix("served at ")?.parse().ok()).expect("an address");
