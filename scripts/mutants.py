@@ -244,6 +244,8 @@ MUTANTS = [
      remove(r"\.join\(\)"), [*SERVER_UNITS, "nobody_is_left_without_an_answer"]),
     ("D6 what is missing is not told at the start",
      remove(r"missing"), ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
+    ("D6 debug information of another crate is taken for the program's",
+     replace(r"== own_crate", r'!= ""'), [*SERVER_UNITS, "debug_information_of_others"]),
     ("D6 stacks that could not be taken are not told",
      remove(r'\("\w+", \w+\),'), [*SERVER_UNITS, "stacks_that_could_not_be_taken"]),
     ("D6 names that are missing are not told", replace(r"=> .+,", r"=> {}"), [*SERVER_UNITS, "names_that_are_missing"]),
@@ -378,7 +380,7 @@ def main():
     environment["RUST_BACKTRACE"] = "0"
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = pathlib.Path(folder) / "copy"
-        shutil.copytree(root, copy, ignore=shutil.ignore_patterns("target", ".git", "node_modules"))
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns("target", ".git", "node_modules", "unstable"))
         survivors = [mutant for mutant in chosen if not is_caught(copy, mutant, environment)]
     sys.exit(f"mutants: {len(survivors)} survived" if survivors else 0)
 

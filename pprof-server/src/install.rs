@@ -103,7 +103,7 @@ macro_rules! install {
         #[global_allocator]
         static PPROF_SERVER_ALLOCATOR: $crate::SamplingAllocator<$inner> =
             $crate::SamplingAllocator::with_allocator($inner);
-        $crate::install::start($address)
+        $crate::install::start($address, ::core::module_path!())
     }};
 }
 
@@ -123,9 +123,10 @@ fn installed() -> MutexGuard<'static, Installed> {
     INSTALLED.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What `install!` does at run time. The first call in a process counts; later ones only tell the address.
+/// What `install!` does at run time, in the module at `module_path`. The first call in a process counts; later ones only
+/// tell the address.
 #[doc(hidden)]
-pub fn start(address: impl Into<Address>) -> Option<SocketAddr> {
+pub fn start(address: impl Into<Address>, module_path: &'static str) -> Option<SocketAddr> {
     alloc_profiler::init_from_env();
     alloc_profiler::unsampled(|| {
         let mut installed = installed();
@@ -135,6 +136,7 @@ pub fn start(address: impl Into<Address>) -> Option<SocketAddr> {
         }
         if !installed.is_decided {
             installed.is_decided = true;
+            symbols::note_own_crate(module_path);
             installed.server = start_from_env(address.into());
         }
         match installed.server.as_ref()?.endpoint() {

@@ -15,6 +15,7 @@ mod function_name;
 mod legacy;
 #[cfg(any(feature = "http", test))]
 mod linkage;
+mod own_crate;
 pub(crate) mod role;
 mod shortfall;
 mod sources;
@@ -31,6 +32,8 @@ use found::{Found, FoundFunction};
 use function_name::shortened_name;
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
+#[cfg(feature = "http")]
+pub(crate) use own_crate::note_own_crate;
 use role::{Role, role};
 use shortfall::Shortfall;
 use std::collections::{HashMap, HashSet};

@@ -131,7 +131,7 @@ fn is_entry(function: &str) -> bool {
 
 /// Whether the standard library's source is in `file`, as spelled by a released toolchain or a local one.
 /// Generic functions of it are compiled into the user's crate; their file gives them away.
-fn is_standard_file(file: &str) -> bool {
+pub(super) fn is_standard_file(file: &str) -> bool {
     if let Some(rest) = file.strip_prefix("/rustc/") {
         return rest.split_once('/').is_some_and(|(_hash, path)| path.starts_with("library/"));
     }

@@ -25,6 +25,8 @@ pub(super) enum Shortfall {
     Compressed { bytes: u64, has_symbols: bool },
     /// Of some compilation units all but the lines is in another file.
     Split { package: PathBuf, missing: usize },
+    /// The program's own crate has none, and others have: said as [`IN_PARTS`].
+    InParts,
     /// Names without the path to them, for want of all but lines.
     LinesOnly,
     /// What several files share is in this one (dwz), which is not read.
@@ -100,6 +102,7 @@ impl fmt::Display for Shortfall {
                  build with split-debuginfo = \"off\"",
                 package.display()
             ),
+            Shortfall::InParts => f.write_str(IN_PARTS),
             Shortfall::LinesOnly => f.write_str(
                 "lines, but not all names: the program was built with debug = \"line-tables-only\", so inlined functions stand \
                  without the path to them; write debug = \"limited\" in Cargo.toml",
@@ -132,6 +135,7 @@ mod tests {
             Shortfall::DebugFile { name: name.clone(), has_symbols: true },
             Shortfall::Compressed { bytes: 80 << 20, has_symbols: false },
             Shortfall::Split { package: name.clone(), missing: 3 },
+            Shortfall::InParts,
             Shortfall::LinesOnly,
             Shortfall::Shared { name, has_symbols: true },
         ];

@@ -9,6 +9,7 @@
 //!
 //! Path: *read path*. Cost: some headers, and of debug information apart without a build id all of it, once.
 
+use super::own_crate::own_crate_in;
 use super::shortfall::Shortfall;
 use super::units::Units;
 use crate::kept_files;
@@ -58,13 +59,14 @@ impl Sources {
             // Its own file is gone, but what is apart may still be there.
             let debug = apart_by_build_id(mapping).filter(|path| Headers::of(path).is_some());
             return match debug {
-                Some(debug) => Sources::with_debug_file(debug, None, true),
+                Some(debug) => Sources::with_debug_file(mapping, debug, None, true),
                 None => Sources { shortfall: Some(Shortfall::no_file(mapping)), ..Sources::default() },
             };
         };
         if headers.has_debug_information {
             let has_symbols = headers.has_symbols;
-            return Sources::of_debug_file(file.clone(), &headers, has_symbols.then_some(file), has_symbols);
+            let symbols = has_symbols.then(|| file.clone());
+            return Sources::of_debug_file(mapping, file, &headers, symbols, has_symbols);
         }
         let symbols = Some(file);
         let has_symbols = headers.has_symbols;
@@ -73,7 +75,7 @@ impl Sources {
             return Sources { symbols, shortfall: Some(shortfall), ..Sources::default() };
         }
         match apart(mapping, headers.link.as_ref()) {
-            Ok(Some(debug)) => Sources::with_debug_file(debug, symbols, has_symbols),
+            Ok(Some(debug)) => Sources::with_debug_file(mapping, debug, symbols, has_symbols),
             Ok(None) => {
                 let shortfall = Some(Shortfall::NoDebugInformation { has_symbols });
                 Sources { symbols, shortfall, ..Sources::default() }
@@ -86,12 +88,17 @@ impl Sources {
     }
 
     /// With a debug file apart; `symbols` has a symbol table if `has_symbols`.
-    fn with_debug_file(debug: PathBuf, symbols: Option<PathBuf>, has_symbols: bool) -> Sources {
+    fn with_debug_file(
+        mapping: &Mapping,
+        debug: PathBuf,
+        symbols: Option<PathBuf>,
+        has_symbols: bool,
+    ) -> Sources {
         match Headers::of(&debug) {
             Some(headers) => {
                 let symbols = symbols.filter(|_| has_symbols).unwrap_or_else(|| debug.clone());
                 let has_symbols = has_symbols || headers.has_symbols;
-                Sources::of_debug_file(debug, &headers, Some(symbols), has_symbols)
+                Sources::of_debug_file(mapping, debug, &headers, Some(symbols), has_symbols)
             }
             None => {
                 let shortfall = Some(Shortfall::DebugFile { name: debug, has_symbols });
@@ -101,6 +108,7 @@ impl Sources {
     }
 
     fn of_debug_file(
+        mapping: &Mapping,
         debug: PathBuf,
         headers: &Headers,
         symbols: Option<PathBuf>,
@@ -117,12 +125,13 @@ impl Sources {
             let shortfall = Some(Shortfall::Shared { name: name.clone(), has_symbols });
             return Sources { symbols, shortfall, ..Sources::default() };
         }
-        let units = Units::of(&debug);
+        let units = Units::of(&debug, own_crate_in(mapping));
         let shortfall = match () {
             () if units.missing > 0 => {
                 Some(Shortfall::Split { package: Units::package(&debug), missing: units.missing })
             }
             () if !units.have_own => Some(Shortfall::NoDebugInformation { has_symbols }),
+            () if !units.have_own_crate => Some(Shortfall::InParts),
             () if !units.have_paths => Some(Shortfall::LinesOnly),
             () => None,
         };

@@ -1,12 +1,14 @@
-//! What kind of debug information a file has: whether parts of it are in other files, which are there or not, and whether
-//! its names are whole.
+//! What kind of debug information a file has: which crates it is of, whether parts of it are in other files, which are
+//! there or not, and whether its names are whole.
 //!
 //! With `split-debuginfo` a program's file has only skeletons of its units, with lines and without functions; the rest is in
 //! a package beside it (`.dwp`) or in files that the compiler left behind (`.dwo`). With `debug = "line-tables-only"` names
-//! lack the path to them. Nothing of this can be told from the names of sections.
+//! lack the path to them. Each package of a program may be built with debug information or without. Nothing of this can be
+//! told from the names of sections.
 //!
 //! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1.
 
+use super::role::is_standard_file;
 use crate::mappings::files;
 use addr2line::gimli::{
     self, Abbreviations, AttributeValue, DebugAbbrev, DebugCuIndex, DebugInfo, DebugLineStr, DebugStr,
@@ -25,6 +27,7 @@ const MOST_BYTES: u64 = 16 << 20;
 const MOST_STRING_BYTES: usize = 4096;
 /// As much where the first few are enough.
 const FEW_BYTES: u64 = 1 << 20;
+
 /// What was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Units {
@@ -34,22 +37,26 @@ pub(super) struct Units {
     pub(super) have_paths: bool,
     /// There are others than the standard library's, which it has in every program.
     pub(super) have_own: bool,
+    /// The program's own crate has one, or may have one.
+    pub(super) have_own_crate: bool,
 }
 
 impl Units {
-    const WHOLE: Units = Units { missing: 0, have_paths: true, have_own: true };
+    const WHOLE: Units = Units { missing: 0, have_paths: true, have_own: true, have_own_crate: true };
 
-    /// Of the file at `path`; if it cannot be read, nothing is said to be missing.
-    pub(super) fn of(path: &Path) -> Units {
-        let few = Sections::of(path, FEW_BYTES).map(|sections| sections.units(path));
-        match few {
-            // Others may follow.
-            Some(Units { have_own: false, .. }) => {
-                Sections::of(path, MOST_BYTES).map(|sections| sections.units(path))
+    /// Of the file at `path`; what cannot be read is not said to be missing. `own_crate` is the name of the program's own
+    /// crate, if that is known.
+    pub(super) fn of(path: &Path, own_crate: Option<&str>) -> Units {
+        let mut found = Units::WHOLE;
+        for most in [FEW_BYTES, MOST_BYTES] {
+            let Some(sections) = Sections::of(path, most) else { return Units::WHOLE };
+            found = sections.units(path, own_crate);
+            if found.have_own && found.have_own_crate || sections.is_whole {
+                return found;
             }
-            few => few,
         }
-        .unwrap_or(Units::WHOLE)
+        // Others follow, and nothing is known of them.
+        Units { have_own: true, have_own_crate: true, ..found }
     }
 
     /// Where the package of a file is looked for.
@@ -71,7 +78,7 @@ impl Units {
 struct Sections {
     endian: RunTimeEndian,
     has_addresses: bool,
-    /// Of all that is known of units, `info` is the whole.
+    /// Whether `info` is all of the units.
     is_whole: bool,
     info: Vec<u8>,
     abbreviations: Vec<u8>,
@@ -130,20 +137,24 @@ impl Sections {
         })
     }
 
-    fn units(&self, path: &Path) -> Units {
+    fn units(&self, path: &Path, own_crate: Option<&str>) -> Units {
         let abbreviations = DebugAbbrev::new(&self.abbreviations, self.endian);
         let package = if self.has_addresses { Package::of(&Units::package(path)) } else { None };
         let mut missing = 0;
         // Of the first unit that has functions: those of the program come before those of libraries.
         let mut have_paths = None;
-        let mut have_own = !self.is_whole;
+        let (mut have_own, mut have_own_crate) = (false, own_crate.is_none());
         let mut headers = DebugInfo::new(&self.info, self.endian).units();
         while let Ok(Some(header)) = headers.next() {
-            if !self.has_addresses && have_paths.is_some() && have_own {
+            if !self.has_addresses && have_paths.is_some() && have_own && have_own_crate {
                 break;
             }
             let Ok(table) = header.abbreviations(&abbreviations) else { continue };
-            have_own = have_own || !self.is_of_standard_library(&header, &table);
+            if !(have_own && have_own_crate) {
+                let name = self.name(&header, &table);
+                have_own = have_own || name.as_deref().is_none_or(|name| !is_standard_file(name));
+                have_own_crate = have_own_crate || may_be_of(name.as_deref(), own_crate);
+            }
             if let Some(skeleton) = self.skeleton(&header, &table) {
                 let is_there = package.as_ref().is_some_and(|package| package.has(skeleton.id))
                     || skeleton.file.is_some_and(|file| files::open(&file).is_ok());
@@ -152,16 +163,15 @@ impl Sections {
                 have_paths = has_paths(&table);
             }
         }
-        Units { missing, have_paths: have_paths.unwrap_or(true), have_own }
+        Units { missing, have_paths: have_paths.unwrap_or(true), have_own, have_own_crate }
     }
 
-    /// Whether a unit was compiled where the standard library is, as far as it says.
-    fn is_of_standard_library(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> bool {
+    /// What a unit calls itself: the path of its source, and for Rust also the name of its crate. A skeleton may have none.
+    fn name(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> Option<String> {
         let mut entries = header.entries(table);
-        let Ok(Some(root)) = entries.next_dfs() else { return true };
-        let folder = root.attr_value(DW_AT_comp_dir);
-        let folder = folder.and_then(|folder| self.string(header.encoding(), root, folder));
-        folder.is_some_and(|folder| folder.starts_with(b"/rustc/"))
+        let root = entries.next_dfs().ok().flatten()?;
+        let name = self.string(header.encoding(), root, root.attr_value(DW_AT_name)?)?;
+        Some(String::from_utf8_lossy(&name).into_owned())
     }
 
     /// The unit, if it is a skeleton.
@@ -220,6 +230,19 @@ impl Sections {
     }
 }
 
+/// Whether the unit that calls itself `name` may be one of `own_crate`.
+///
+/// rustc calls units `src/main.rs/@/demo.68913b8193a21c8f-cgu.0`: the crate's root file, its name, a hash and a number. A
+/// unit of an incremental build has only a hash in the place of the last three, and so may be of any crate.
+fn may_be_of(name: Option<&str>, own_crate: Option<&str>) -> bool {
+    let (Some(name), Some(own_crate)) = (name, own_crate) else { return true };
+    // Of another language.
+    let Some((_, unit)) = name.rsplit_once("/@/") else { return false };
+    let unit_crate = unit.split_once('.').filter(|(_, rest)| rest.contains("-cgu.")).map(|(name, _)| name);
+    // mutant: D6 debug information of another crate is taken for the program's
+    unit_crate.is_none_or(|unit_crate| unit_crate == own_crate)
+}
+
 /// A unit of which most is elsewhere.
 struct Skeleton {
     id: u64,
@@ -257,5 +280,48 @@ impl Package {
     fn has(&self, id: u64) -> bool {
         let index = DebugCuIndex::new(&self.index, self.endian).index();
         index.is_ok_and(|index| index.find(id).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_crate_of_a_unit_is_in_its_name() {
+        for (name, expected) in [
+            (None, true),
+            (Some("demo-leak/src/main.rs/@/demo_leak.68913b8193a21c8f-cgu.00"), true),
+            (Some("src/main.rs/@/0ae42tzctbf91wogdtu4z2e8k"), true),
+            (Some("/registry/lexopt-0.3.2/src/lib.rs/@/lexopt.f7f992caa88bdd8b-cgu.0"), false),
+            (Some("src/lib.rs/@/demo_leak_core.f7f992caa88bdd8b-cgu.0"), false),
+            (Some("../sysdeps/x86_64/start.S"), false),
+        ] {
+            assert_eq!(may_be_of(name, Some("demo_leak")), expected, "{name:?}");
+        }
+        assert!(may_be_of(Some("start.S"), None));
+    }
+
+    /// A program of the crate `app`, compiled with `flags`.
+    fn units_of_program(flags: &[&str]) -> Units {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("app.rs");
+        // It has a megabyte of debug information of the standard library.
+        std::fs::write(&source, "fn main() { std::process::Command::new(\"true\").status().unwrap(); }")
+            .unwrap();
+        let program = folder.path().join("app");
+        let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+        let status = Command::new(rustc).args(flags).arg("-o").args([&program, &source]).status().unwrap();
+        assert!(status.success());
+        Units::of(&program, Some("app"))
+    }
+
+    #[test]
+    fn debug_information_of_others_is_not_the_programs_own() {
+        let with = units_of_program(&["-Copt-level=1", "-Cdebuginfo=limited"]);
+        assert_eq!(with, Units::WHOLE);
+        let without = units_of_program(&["-Copt-level=1", "-Cdebuginfo=0", "-Cstrip=none"]);
+        assert_eq!(without, Units { have_own: false, have_own_crate: false, ..Units::WHOLE });
     }
 }

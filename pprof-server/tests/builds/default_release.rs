@@ -95,17 +95,24 @@ fn with_the_two_lines_the_inlined_handler_is_there_and_nothing_is_said() {
 }
 
 #[test]
-fn debug_information_of_the_standard_library_alone_is_not_taken_for_the_programs() {
-    // As with `strip = "none"` in Cargo.toml, and in releases of cargo that strip nothing by themselves.
+fn debug_information_of_other_crates_alone_is_not_taken_for_the_programs() {
+    // The libraries that this is linked with have some, as with [profile.release.package."*"]; and the standard library.
     let file = build("release-unstripped", "service", &["-Copt-level=3", "-Cdebuginfo=0", "-Cstrip=none"]);
     let (program, errors) = start_service(&file, None);
+    let is_told = |text: &str| {
+        let text = text.replace("\\\"", "\"");
+        text.contains("parts of the program were built without debug information")
+            && text.contains("[profile.release]")
+            && text.contains("debug = \"limited\"")
+    };
+    // It is known from the start, and not only when a profile lacks a line.
+    let history = get(program.address, "/debug/pprof/history").text().to_owned();
+    assert!(is_told(&history), "{history}");
     for target in OUTPUTS {
         let text = get(program.address, &format!("/debug/pprof/{target}")).text().replace("\\\"", "\"");
-        assert!(
-            text.contains("[profile.release]") && text.contains("debug = \"limited\""),
-            "{target}: {text}"
-        );
+        assert!(is_told(&text), "{target}: {text}");
         assert!(text.contains("100.0 % of what is in use ("), "{target}: {text}");
     }
-    drop(all_of(program, errors));
+    let said = all_of(program, errors);
+    assert!(said.lines().count() == 2 && is_told(&said), "{said}");
 }
