@@ -1,9 +1,9 @@
-//! The allocator itself: forward faithfully, observe around, and nothing else on the fast path.
+//! The allocator itself. It forwards every call faithfully, observes around it, and does nothing else on the fast path.
 //!
-//! An unsampled allocation costs a thread-local subtraction and a branch, an unsampled free one load and a
-//! branch, and both end in a jump to the inner allocator. We remember after allocating, before anyone else
-//! knows the address, and forget before freeing: once a block is freed, another thread may get the same
-//! address, and we would erase its record.
+//! An unsampled allocation costs a thread-local subtraction and a branch, and an unsampled free costs one load and a
+//! branch. Both end in a jump to the inner allocator. We record a block after it is allocated, before anyone else knows
+//! its address, and remove the record before the block is freed: once it is freed, another thread may get the same
+//! address, and we would erase that thread's record.
 //!
 //! Path: *allocation path*.
 
@@ -14,10 +14,10 @@ use crate::{filter, malloc_stats, recorder, sampler, stack};
 
 /// A global allocator that samples what passes through it to the allocator within.
 ///
-/// Blocks are the inner allocator's own, unchanged in layout, size and address. Its state is one for the whole
-/// process: a second `SamplingAllocator` counts into the same profile. One around another counts each block once. One that
-/// hands out parts of another's blocks, as a pool over the global allocator does, counts these bytes a second time, and
-/// takes the record of a block that one of its own begins at: see
+/// Blocks are the inner allocator's own, unchanged in layout, size and address. All `SamplingAllocator`s of a process share
+/// one state: a second one counts into the same profile. If one is around another, each block is counted once. If one
+/// hands out parts of another's blocks, as a pool over the global allocator does, these bytes are counted a second time, and
+/// a part that begins where its block begins takes over the block's record: see
 /// [`Dropped::replaced_records`](crate::Dropped::replaced_records).
 ///
 /// ```
@@ -35,19 +35,19 @@ use crate::{filter, malloc_stats, recorder, sampler, stack};
 /// }
 /// ```
 ///
-/// Over another allocator: `SamplingAllocator<MiMalloc> = SamplingAllocator::with_allocator(MiMalloc)`.
+/// To sample over another allocator, write `SamplingAllocator<MiMalloc> = SamplingAllocator::with_allocator(MiMalloc)`.
 ///
 /// # Cost
 ///
-/// A few instructions for an allocation and a free; at the default interval one allocation in 512 KiB also
-/// takes its stack, some microseconds.
+/// An allocation and its free cost a few instructions. At the default interval, one allocation in 512 KiB also takes its
+/// stack, which costs some microseconds.
 #[derive(Debug, Default)]
 pub struct SamplingAllocator<A = System> {
     inner: A,
 }
 
 impl SamplingAllocator<System> {
-    /// Samples over the system's allocator.
+    /// Makes one that samples over the system's allocator.
     #[must_use]
     pub const fn new() -> Self {
         SamplingAllocator { inner: System }
@@ -55,13 +55,13 @@ impl SamplingAllocator<System> {
 }
 
 impl<A> SamplingAllocator<A> {
-    /// Samples over `inner`.
+    /// Makes one that samples over `inner`.
     #[must_use]
     pub const fn with_allocator(inner: A) -> Self {
         SamplingAllocator { inner }
     }
 
-    /// The allocator within.
+    /// Returns the inner allocator.
     #[must_use]
     pub const fn inner(&self) -> &A {
         &self.inner
@@ -117,7 +117,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
     }
 }
 
-/// What the branches of the fast path lead to.
+/// The functions that the branches of the fast path lead to.
 mod slow {
     use super::*;
 
@@ -158,7 +158,7 @@ mod slow {
         unsafe { inner.dealloc(ptr, layout) }
     }
 
-    /// A free and a fresh draw; a failed one changes nothing.
+    /// Treats a `realloc` as a free and a fresh draw. One that fails changes nothing.
     ///
     /// # Safety
     ///
@@ -186,7 +186,7 @@ mod slow {
         observed(new_ptr, new_size, weight)
     }
 
-    /// As [`sampler::decide`], where the allocator within does not decide by itself.
+    /// Decides as [`sampler::decide`] does, unless the inner allocator is a `SamplingAllocator` that decides by itself.
     fn decide<A>(size: usize) -> Option<f64> {
         // mutant: D15 allocators around one another count twice
         match sampling_levels::<A>() {
@@ -198,7 +198,7 @@ mod slow {
         }
     }
 
-    /// Records a block if it is sampled and there is one.
+    /// Records the block at `ptr` if it was sampled and the allocation did not fail.
     fn observed(ptr: *mut u8, size: usize, weight: Option<f64>) -> *mut u8 {
         if let Some(weight) = weight
             && !ptr.is_null()
@@ -210,10 +210,10 @@ mod slow {
     }
 }
 
-/// How many `SamplingAllocator`s there are from `A` inwards, each around the next: usually none.
+/// Returns how many `SamplingAllocator`s there are from `A` inwards, each around the next: usually none.
 fn sampling_levels<A>() -> u64 {
-    // `alloc_profiler::allocator::SamplingAllocator`, without what it is of; of `System` the name is that alone. As bytes,
-    // since functions of text have panics in them.
+    // This is `alloc_profiler::allocator::SamplingAllocator` without its parameter, which the name leaves out where it is the
+    // default, `System`. Names are compared as bytes, because the functions of `str` have panics in them.
     let own = type_name::<SamplingAllocator<()>>().as_bytes().strip_suffix(b"<()>").unwrap_or(b"\0");
     let mut levels: u64 = 0;
     let mut name = type_name::<A>().as_bytes();
@@ -221,7 +221,7 @@ fn sampling_levels<A>() -> u64 {
         name = match rest {
             [b'<', within @ ..] => within,
             [] | [b'>', ..] => &[],
-            // Another type, whose name begins alike.
+            // This is another type, whose name begins alike.
             _ => return levels,
         };
         levels = levels.saturating_add(1);

@@ -7,31 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::{fork, interval, sampler, stack};
 
-/// The environment variable that [`init_from_env`] reads: mean bytes between samples.
+/// The environment variable that [`init_from_env`] reads: the sampling interval in bytes.
 pub const INTERVAL_VARIABLE: &str = "ALLOC_PROFILER_INTERVAL";
 
-/// Sets the mean bytes between samples, in the whole process: 1 = every allocation, 0 = off.
+/// Sets the sampling interval of the whole process: the mean number of bytes between two samples. 1 samples every
+/// allocation, and 0 turns sampling off.
 ///
-/// In the calling thread it counts from the next allocation; any other thread notices within one of its old
-/// gaps or 1 MiB of its own allocations, whichever is smaller. What was sampled before keeps its weight, so
-/// estimates stay right across the change, and blocks sampled before are still noticed when they are freed.
+/// In the calling thread it counts from the next allocation on. Any other thread notices it within one of its old gaps or
+/// 1 MiB of its own allocations, whichever is smaller. What was sampled before keeps its weight, so estimates stay right
+/// across the change, and blocks that were sampled before are still noticed when they are freed.
 ///
 /// # Cost
 ///
-/// One store. At small intervals it is the program that pays: see the crate's documentation.
+/// The call costs one store. At small intervals it is the program that pays: see the crate's documentation.
 pub fn set_sampling_interval(bytes: u64) {
     prepare();
     interval::store(bytes);
     sampler::restart();
 }
 
-/// Takes the sampling interval from `ALLOC_PROFILER_INTERVAL`, if that is set: a whole number of bytes, 1 =
-/// every allocation, 0 = off.
+/// Takes the sampling interval from the environment variable `ALLOC_PROFILER_INTERVAL`, if that is set: a whole number of
+/// bytes, where 1 samples every allocation and 0 turns sampling off.
 ///
-/// A bad value is reported on stderr and changes nothing. Only the first call in a process does anything, so an
-/// interval set later by the program stays. `pprof_server::install!` and `pprof_server::serve` call it.
+/// A bad value is reported on standard error and changes nothing. Only the first call in a process does anything, so an
+/// interval that the program sets later stays. `pprof_server::install!` and `pprof_server::serve` call this function.
 pub fn init_from_env() {
-    // Not a `Once`: a child of a fork would wait for a thread that it does not have.
+    // This is no `Once`: a child of `fork` would wait for a thread that it does not have.
     static IS_DONE: AtomicBool = AtomicBool::new(false);
     if IS_DONE.swap(true, Relaxed) {
         return;
@@ -52,7 +53,8 @@ pub fn init_from_env() {
     }
 }
 
-/// What must be done once and cannot be done by the allocator: called by whatever the program calls of ours.
+/// Does what must be done once and cannot be done by the allocator. Every function that the program calls to set or to read
+/// something calls it.
 pub(crate) fn prepare() {
     stack::prepare();
     fork::prepare();

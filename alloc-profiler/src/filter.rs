@@ -1,15 +1,15 @@
-//! "Surely not sampled", answered by one byte for each 512 bytes of address space: how many sampled blocks begin there,
-//! and if it is one, which.
+//! The filter tells for most blocks that they are surely not sampled. It has one byte for each 512 bytes of address space,
+//! which says how many sampled blocks begin there, and if it is one, which.
 //!
-//! The array is indexed by the lower 32 bits of the address, divided by 512 (no mask: an instruction less on every
-//! free), and touched lazily: a page of it covers 2 MiB of heap, a cache line 32 KiB, so neighbouring blocks share
-//! lines and a look costs no cache miss. A free whose byte is 0 asks no further. Else it is most often that of a
-//! sampled block's neighbour: then seven bits of the address are compared, before the live table is asked.
+//! The array is indexed by the lower 32 bits of the address, divided by 512. (That needs no mask, and so one instruction less
+//! on every free.) Its pages are touched lazily. A page of it covers 2 MiB of heap and a cache line 32 KiB, so neighbouring
+//! blocks share lines and a look costs no cache miss. A free whose byte is 0 asks no further. If the byte is not 0, the block
+//! is most often the neighbour of a sampled one: then seven bits of the address are compared before the live table is asked.
 //!
 //! There are no false negatives. A block is noted before its allocation returns, and every later load
 //! of that byte by a thread that got the address from the allocating one is ordered behind it, so by coherence
-//! it sees the note or a later value. As long as the block is not freed, every later value counts it: as the one,
-//! with its own bits, or as one of several.
+//! it sees the note or a later value. As long as the block is not freed, every later value counts it: either as the only
+//! one, with its own bits, or as one of several.
 //!
 //! Path: *allocation path*; `may_contain` is on every free.
 
@@ -18,39 +18,40 @@ use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use crate::sync::is_zero_at;
 
 const GRANULE_SHIFT: u32 = 9;
-/// 8 MiB, for 4 GiB before addresses share a byte: at 64 GiB of heap and the default interval a byte in 64 is in use.
+/// The number of bytes: 8 MiB, which cover 4 GiB before two addresses share a byte. At 64 GiB of heap and the default
+/// interval, one byte in 64 is in use.
 const LEN: usize = 1 << (u32::BITS - GRANULE_SHIFT);
 
-// A byte is 0 for no block; this bit and seven bits of its address for the only one ([`one`]); else how many there are.
-// (1: what is left of several.)
+/// A byte is 0 if no block begins there. If one does, the byte is this bit with seven bits of the block's address ([`one`]).
+/// If several do, the byte is their count. (1 is what is left when all of several but one have gone.)
 const IS_ONE: u8 = 0x80;
-/// So many that the true count is no longer known: it stays, and frees always ask the live table, which is slower but
-/// right.
+/// This count is so high that the true one is no longer known. It stays, and frees always ask the live table, which is slower
+/// but right.
 const STUCK: u8 = 0x7f;
 
 static COUNTS: [AtomicU8; LEN] = [const { AtomicU8::new(0) }; LEN];
 
-/// False: no block near `address` is in the live table. True: ask [`rules_out`].
+/// Returns whether any block near `address` may be in the live table. If so, [`rules_out`] tells more.
 #[inline(always)]
 pub(crate) fn may_contain(address: usize) -> bool {
     !is_zero_at(&COUNTS, granule(address))
 }
 
-/// True: no block at `address` is in the live table. False: ask the live table.
+/// Returns whether no block at `address` is in the live table. If it cannot rule that out, the live table must be asked.
 #[inline(always)]
 pub(crate) fn rules_out(address: usize) -> bool {
     let counted = count(address).load(Relaxed);
     counted == 0 || counted & IS_ONE != 0 && counted != one(address)
 }
 
-/// Which byte `address` belongs to. What changes a byte must hold a lock that is chosen by this: then no change
-/// is lost, and none needs an atomic instruction of its own.
+/// Returns the index of the byte that `address` belongs to. Whoever changes a byte must hold a lock that is chosen by this
+/// index: then no change is lost, and none needs an atomic instruction of its own.
 #[inline(always)]
 pub(crate) fn granule(address: usize) -> usize {
     (address as u32 >> GRANULE_SHIFT) as usize
 }
 
-/// Counts up. Under the lock of the [`granule`].
+/// Counts a block at `address`. The caller holds the lock of the [`granule`].
 pub(crate) fn insert(address: usize) {
     let count = count(address);
     let counted = match count.load(Relaxed) {
@@ -62,7 +63,7 @@ pub(crate) fn insert(address: usize) {
     count.store(counted, Relaxed);
 }
 
-/// Counts down. Under the lock of the [`granule`].
+/// No longer counts a block at `address`. The caller holds the lock of the [`granule`].
 pub(crate) fn remove(address: usize) {
     let count = count(address);
     let counted = match count.load(Relaxed) {
@@ -74,18 +75,20 @@ pub(crate) fn remove(address: usize) {
     count.store(counted, Relaxed);
 }
 
-/// The byte of a single block: bits that tell it from its neighbours, and from blocks 4 GiB away and more.
+/// Returns the byte of a single block. Its bits tell the block from its neighbours, and from blocks that are 4 GiB away and
+/// more.
 #[inline(always)]
 fn one(address: usize) -> u8 {
     IS_ONE | ((address >> 4) as u8 ^ (address as u64 >> u32::BITS) as u8)
 }
 
-/// Counts nothing of what the parent sampled.
+/// Forgets what the parent of a fork sampled.
 pub(crate) fn begin_anew(_: &Alone) {
     crate::memory::zero(&COUNTS);
 }
 
-/// Keeps the array sparse where the system would like to back it by huge pages. Call once, before inserting.
+/// Keeps the array sparse where the system would like to back it by huge pages. It is called once, before the first block is
+/// counted.
 pub(crate) fn prepare() {
     // mutant: A11 tables end with main
     crate::memory::keep_pages_small(&COUNTS);
@@ -137,11 +140,11 @@ mod tests {
                 assert!(may_contain(other));
                 assert_eq!(rules_out(other), other != block, "{other:#x} beside {block:#x}");
             }
-            // Far away, at the same byte.
+            // These are far away, at the same byte.
             for distance in 1..128 {
                 assert!(rules_out(block + (distance << 32)));
             }
-            // Beside another one, and after that has gone, nothing may be ruled out.
+            // Beside another block, and after that one has gone, nothing may be ruled out.
             insert(granule ^ 0x80);
             assert!((granule..granule + 512).all(|other| !rules_out(other)));
             remove(granule ^ 0x80);

@@ -1,16 +1,16 @@
-//! What a child of `fork` begins with: nothing of its parent's profile, and no lock held.
+//! How a child of `fork` begins: with nothing of its parent's profile, and with no lock held.
 //!
 //! Only the forking thread lives on in the child. A lock that another thread held stays held for ever there, and
-//! what it was changing stays half changed; so the child gives up all that its parent had recorded, and its
-//! counts start at zero. What the parent's tables were mapped for stays mapped, shared with the parent and never
-//! written again: a signal's handler may have forked out of our own code, which would go on reading it.
+//! what that thread was changing stays half changed. So the child gives up all that its parent had recorded, and its
+//! counts start at zero. The memory of the parent's tables stays mapped in the child; it is shared with the parent and
+//! never written again, because a signal handler may have forked out of our own code, which would go on reading it.
 //!
-//! Settings stay. Blocks of the parent's are freed in the child unnoticed, as if never sampled.
+//! Settings stay. When the child frees a block of its parent's, nothing notices, as if the block had never been sampled.
 //!
 //! `vfork` and `posix_spawn`, and with them most of `Command`, run no handlers and need none: their child shares
 //! the parent's memory until it is another program.
 //!
-//! Path: *after a fork*; no allocation, no lock, no system call that a signal's handler could not make.
+//! Path: *after a fork*; nothing here allocates, takes a lock, or makes a system call that a signal handler may not make.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -19,18 +19,17 @@ use crate::alone::Alone;
 /// How many forks lie between this process and the one that first called us.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// How many forks lie between this process and its ancestor that first called into this crate: what was made at another
-/// count is a parent's, whose threads are not here. Forks by system call, past the C library, are not counted.
-///
-/// Cost: a load.
+/// Returns how many forks lie between this process and its ancestor that first called into this crate. What was made at
+/// another count is a parent's, whose threads are not in this process. Forks by a bare system call, which the C library does
+/// not see, are not counted. The cost is one load.
 #[doc(hidden)]
 #[must_use]
 pub fn forks() -> u64 {
     FORKS.load(Relaxed)
 }
 
-/// Has children of `fork` begin anew. Allocates with C's `malloc`, so it is called by the program's own calls
-/// into us, never by the allocator.
+/// Has children of `fork` begin anew. It allocates with C's `malloc`, so the program's own calls into this crate make it,
+/// and never the allocator.
 pub(crate) fn prepare() {
     #[cfg(unix)]
     {
@@ -44,8 +43,8 @@ pub(crate) fn prepare() {
         static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
         // mutant: A4 no handler in children
         if !IS_REGISTERED.swap(true, Relaxed) {
-            // SAFETY: the handler is there for as long as the program, and does nothing that may not be done
-            // between `fork` and `exec`.
+            // SAFETY: the handler exists as long as the program, and does nothing that is forbidden between `fork` and
+            // `exec`.
             let refused = unsafe { pthread_atfork(None, None, Some(in_child)) } != 0;
             IS_REGISTERED.store(!refused, Relaxed);
         }
@@ -70,7 +69,7 @@ fn begin_anew(alone: &Alone) {
 
     use crate::{drops, filter, live, memory, sampler, stack, stacks};
 
-    // The filter first: from then on, nothing of the parent's is looked for.
+    // The filter is the first: from then on, no record of the parent's is looked for.
     filter::begin_anew(alone);
     // mutant: A4 locks stay held in children
     live::begin_anew(alone);

@@ -1,20 +1,20 @@
-//! Gives memory that is free already back to the system, where somebody asks for it.
+//! Gives memory that is free already back to the operating system, when somebody asks for that.
 //!
 //! An allocator keeps freed pages for the next allocation, so the resident size of a program says little about what
-//! it holds. Whoever wants to know, or needs the pages elsewhere, can ask; nothing of ours does so by itself.
+//! it holds. Whoever wants to know, or needs the pages elsewhere, can ask. Nothing of ours does so by itself.
 //!
 //! Path: *read path*, on request only.
 
-/// Asks the system's allocator for the pages that hold nothing, and returns whether it gave any back.
+/// Has the system's allocator give back the pages that hold nothing, and returns whether it gave any back.
 ///
 /// On glibc this is `malloc_trim(0)`; elsewhere nothing happens. It concerns the system's allocator alone: under
 /// another one (mimalloc, jemalloc) there is nothing to win.
 ///
 /// # Cost
 ///
-/// glibc walks each of its arenas under that arena's lock, and threads that allocate from it wait: 160 to 840 ms
-/// were measured over a fragmented heap of 1 GiB, and the longest wait was as long as the whole. Do not call it
-/// where a pause of that length does harm.
+/// glibc walks each of its arenas under that arena's lock, and threads that allocate from it wait. Over a fragmented heap of
+/// 1 GiB this took 160 to 840 ms, and the longest wait was as long as the whole. Do not call it where a pause of that length
+/// does harm.
 pub fn release_free_memory() -> bool {
     system::trim()
 }
@@ -22,7 +22,7 @@ pub fn release_free_memory() -> bool {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod system {
     pub(super) fn trim() -> bool {
-        // SAFETY: takes no pointer, may be called at any time from any thread, and moves no live block.
+        // SAFETY: the function takes no pointer, may be called at any time from any thread, and moves no live block.
         unsafe { libc::malloc_trim(0) != 0 }
     }
 }
@@ -36,7 +36,7 @@ mod system {
 
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {
-    /// Bytes of this process that are in memory.
+    /// The bytes of this process that are in memory.
     fn resident_bytes() -> usize {
         let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
         let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn freed_pages_go_back() {
-        // Small blocks, so that they lie in the heap; a live one on top, so that freeing gives nothing back.
+        // The blocks are small, so that they lie in the heap, and one at its top stays live, so that freeing the others gives
+        // nothing back by itself.
         let mut blocks: Vec<Vec<u8>> = (0..64 * 1024).map(|_| vec![1; 1000]).collect();
         let top = blocks.pop();
         drop(blocks);

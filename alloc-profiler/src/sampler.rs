@@ -2,19 +2,19 @@
 //!
 //! The gap to the next sampled byte is `floor(X)` with `X` exponential of mean `sampling_interval`, so that a
 //! block of `size` bytes is sampled with probability `1 - exp(-size / interval)` wherever it stands (the
-//! geometric distribution has no memory), and weighs the reciprocal: summed weights are unbiased for any mix
-//! of sizes. At 512 KiB, a block of 64 bytes is sampled once in 8192.5 and stands for 8192.5 objects, one of
-//! 1 MiB with probability 0.865 for 1.157 objects.
+//! geometric distribution has no memory). A sample weighs the reciprocal of this probability, so summed weights are
+//! unbiased for any mix of sizes. At 512 KiB, a block of 64 bytes is sampled once in 8192.5 times and stands for 8192.5
+//! objects; one of 1 MiB is sampled with probability 0.865 and stands for 1.157 objects.
 //!
 //! Everything slow hides behind the same branch: a thread's first use, an interval changed elsewhere, "off"
 //! and re-entrancy are all expressed by what the countdown is set to. It never runs for more than
 //! [`STRETCH_BYTES`] without a look at the interval; the rest of a longer gap waits in `deferred`.
 //!
 //! A signal's handler may interrupt its thread at any instruction of this file, and may itself allocate, pause, or set
-//! another interval. So the countdown is also what keeps it out: while the rest of [`Thread`] is changed, the countdown
-//! is negative, as it was for the allocation that is being decided, or that of a paused thread. In both states a handler's
-//! own allocations are not sampled, and it leaves the countdown as it found it. One store at the end makes all of the
-//! change valid at once.
+//! another interval. So the countdown also keeps the handler out: while the rest of [`Thread`] is changed, the countdown
+//! is negative, as it was for the allocation that is being decided, or it is that of a paused thread. In both states a
+//! handler's own allocations are not sampled, and it leaves the countdown as it found it. One store at the end makes all of
+//! the change valid at once.
 //!
 //! Path: *allocation path*; `count_down` is on every allocation.
 
@@ -28,35 +28,36 @@ use rand_distr::{Distribution, Exp1};
 use crate::alone::Alone;
 use crate::{c_library, interval};
 
-/// The longest a thread goes on before it looks at the interval again.
+/// How many bytes a thread allocates at most before it looks at the interval again.
 const STRETCH_BYTES: i64 = 1 << 20;
-/// Farther than any thread will ever allocate: the gap when sampling is off, and an upper clamp of all gaps.
+/// The gap in bytes when sampling is off, and the upper clamp of all gaps: more than any thread will ever allocate.
 const NEVER: i64 = i64::MAX / 4;
-/// The countdown of a thread that is paused. What it allocates meanwhile does not bring it down to [`NEVER`].
+/// The countdown of a thread that is paused. What the thread allocates meanwhile does not bring it down to [`NEVER`].
 const PAUSED: i64 = i64::MAX;
-/// How many allocations of handlers may come between an allocation's countdown and the end of its decision. That never
-/// comes where a handler left by `longjmp`; then the thread goes on with a fresh gap after as many.
+/// How many allocations of handlers may come between an allocation's countdown and the end of its decision. Where a handler
+/// left by `longjmp`, that end never comes; then the thread goes on with a fresh gap after as many.
 const MAX_NESTED: u32 = 1024;
 
 struct Thread {
-    /// Negative: this allocation must take the slow path. About [`PAUSED`] while the thread is paused.
+    /// The countdown. When it is negative, the present allocation must take the slow path. It is about [`PAUSED`] while the
+    /// thread is paused.
     bytes_until_sample: Cell<i64>,
-    /// What of the gap lies beyond the countdown.
+    /// The bytes of the gap that lie beyond the countdown.
     deferred: Cell<i64>,
-    /// The interval that the present gap was drawn with.
+    /// The interval, in bytes, that the present gap was drawn with.
     interval: Cell<u64>,
     generator: Cell<Option<SmallRng>>,
-    /// How many `Pause`s are open. Above 0 only while the countdown is that of a paused thread.
+    /// How many `Pause`s are open. It is above 0 only while the countdown is that of a paused thread.
     pauses: Cell<u32>,
-    /// A fresh gap was asked for where none could be drawn. It is drawn when the thread goes on.
+    /// Whether a fresh gap was asked for where none could be drawn. It is drawn when the thread goes on.
     is_fresh_gap_due: Cell<bool>,
-    /// Allocations of handlers while another one is being decided.
+    /// How many allocations of handlers have come while another one is being decided.
     nested: Cell<u32>,
 }
 
 // mutant: A6 thread-locals have a destructor
 thread_local! {
-    // `const` and without `Drop`: a bare thread-local, usable before and after everything else in a thread's
+    // `const` and without `Drop`, this is a bare thread-local: it can be used before and after everything else in a thread's
     // life, and its first use allocates nothing.
     static THREAD: Thread = const {
         Thread {
@@ -72,7 +73,7 @@ thread_local! {
 }
 
 impl Thread {
-    /// Whether the countdown does not count: in a `Pause`, and while a gap is being drawn. (After two allocations of
+    /// Whether the countdown does not count, as in a `Pause` and while a gap is being drawn. (After two allocations of
     /// `isize::MAX` bytes within a pause, only `pauses` tells.)
     fn is_paused(&self) -> bool {
         self.bytes_until_sample.get() > NEVER || self.pauses.get() > 0
@@ -83,26 +84,27 @@ impl Thread {
     #[inline(always)]
     fn stop(&self) -> i64 {
         let countdown = self.bytes_until_sample.replace(PAUSED);
-        // What follows must not be moved before: a handler would find the thread half changed and not paused.
+        // The compiler must not move what follows before the store: a handler would find the thread half changed and not
+        // paused.
         compiler_fence(SeqCst);
         countdown
     }
 
-    /// Goes on with what `stop` returned, or another countdown: in one store, so that a handler finds the thread
+    /// Goes on with what `stop` returned or with another countdown. This is one store, so that a handler finds the thread
     /// either paused or complete.
     #[inline(always)]
     fn go_on(&self, countdown: i64) {
         compiler_fence(SeqCst);
         self.bytes_until_sample.set(countdown);
         compiler_fence(SeqCst);
-        // Within another pause it stays due. A handler that asks from here on draws by itself.
+        // Within another pause the fresh gap stays due. A handler that asks for one from here on draws it by itself.
         if self.is_fresh_gap_due.get() && !self.is_paused() {
             self.draw_afresh();
         }
     }
 
-    /// Draws a fresh gap, of the interval in force; later, if the thread is paused, or if an allocation is about to be
-    /// decided by the gap that there is.
+    /// Draws a fresh gap of the interval in force. If the thread is paused, or if an allocation is about to be decided by the
+    /// gap that there is, the gap is drawn later.
     #[cold]
     fn draw_afresh(&self) {
         if self.is_paused() || self.bytes_until_sample.get() < 0 {
@@ -122,7 +124,7 @@ impl Thread {
     }
 }
 
-/// Counts an allocation of `size` bytes. True: ask [`decide`].
+/// Counts an allocation of `size` bytes, and returns whether [`decide`] must be asked about it.
 #[inline(always)]
 pub(crate) fn count_down(size: usize) -> bool {
     // mutant: A15 allocations share a counter
@@ -133,11 +135,12 @@ pub(crate) fn count_down(size: usize) -> bool {
     })
 }
 
-/// Whether the allocation of `size` bytes that [`count_down`] pointed out is sampled, and if so the number of
-/// objects that it stands for. Sets the countdown to what follows it.
+/// Decides whether the allocation of `size` bytes that [`count_down`] pointed out is sampled, and returns the number of
+/// objects that it stands for if it is. Sets the countdown to what follows the allocation.
 #[cold]
 pub(crate) fn decide(size: usize) -> Option<f64> {
-    // It is always there; but `with`, which panics where it is not, is not always seen through.
+    // The thread-local is always there. But `with` panics where it is not, and the compiler does not always see that this
+    // cannot happen.
     THREAD.try_with(|thread| decide_in(thread, size)).ok().flatten()
 }
 
@@ -147,18 +150,18 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
         thread.bytes_until_sample.set(PAUSED);
         return None;
     }
-    // As it was before this allocation.
+    // This is the countdown as it was before this allocation.
     let countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
     // mutant: D15 a handler comes into a decision
     if countdown < 0 && thread.nested.get() < MAX_NESTED {
-        // We are in a handler, and the allocation that it interrupted has counted down and is not decided yet. It shall
-        // find the countdown as it left it.
+        // We are in a handler. The allocation that it interrupted has counted down and is not decided yet, so it must find the
+        // countdown as it left it.
         thread.nested.set(thread.nested.get().saturating_add(1));
         thread.bytes_until_sample.set(countdown);
         return None;
     }
     thread.nested.set(0);
-    // Every allocation, as before: nothing to draw.
+    // Every allocation is sampled and was before, so there is nothing to draw.
     if thread.interval.get() == 1 && interval::sampling_interval() == 1 {
         thread.go_on(0);
         return Some(1.0);
@@ -175,8 +178,8 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     } else {
         countdown.saturating_add(thread.deferred.get())
     };
-    // This allocation is judged whole by the interval that its gap was drawn with, whatever is in force
-    // now: only so is its weight the reciprocal of its probability.
+    // All of this allocation is judged by the interval that its gap was drawn with, whatever interval is in force now. Only
+    // so is its weight the reciprocal of its probability.
     let weight = (gap < size_bytes).then(|| weight(size, thread.interval.get()));
     let interval = interval::sampling_interval();
     gap = if weight.is_some() || interval != thread.interval.get() {
@@ -191,15 +194,15 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     weight
 }
 
-/// Objects that a sampled block of `size` bytes stands for: the reciprocal of its probability.
+/// Returns the number of objects that a sampled block of `size` bytes stands for: the reciprocal of its probability.
 ///
-/// `1 / (1 - exp(-size / interval))`, at least 1; exactly 1 for intervals of 0 (a sample from before sampling
-/// was switched off cannot occur) and 1.
+/// It is `1 / (1 - exp(-size / interval))`, which is at least 1. It is exactly 1 at the intervals 1 and 0 (at 0 nothing is
+/// sampled, so its weight is never asked for).
 fn weight(size: usize, interval: u64) -> f64 {
     if interval <= 1 { 1.0 } else { -1.0 / (-(size.max(1) as f64) / interval as f64).exp_m1() }
 }
 
-/// Bytes to let pass before the next sampled one.
+/// Draws the number of bytes to let pass before the next sampled one.
 fn draw_gap(generator: &mut Option<SmallRng>, interval: u64) -> i64 {
     match (interval, generator) {
         (0, _) | (_, None) => NEVER,
@@ -214,25 +217,25 @@ fn draw_gap(generator: &mut Option<SmallRng>, interval: u64) -> i64 {
     }
 }
 
-/// Defers what of `gap` is beyond one stretch and returns the rest, the countdown.
+/// Defers the part of `gap` that is beyond one stretch, and returns the rest: the countdown.
 fn split(thread: &Thread, gap: i64) -> i64 {
     let countdown = gap.min(STRETCH_BYTES);
     thread.deferred.set(gap.saturating_sub(countdown));
     countdown
 }
 
-/// Draws the calling thread a fresh gap, so that a new interval counts from its very next allocation. (Other
-/// threads notice at the end of their gap or stretch.)
+/// Draws a fresh gap for the calling thread, so that a new interval counts from its very next allocation on. (Other
+/// threads notice the interval at the end of their gap or stretch.)
 pub(crate) fn restart() {
     THREAD.with(Thread::draw_afresh);
 }
 
-/// While it exists, this thread's allocations are neither sampled nor counted. Frees are as ever.
+/// While it exists, this thread's allocations are neither sampled nor counted. Frees are noticed as ever.
 ///
-/// Not `Send`, and never handed out: across an `await` it could resume on another thread. Where they are nested, in a
-/// handler too, the last to begin is the first to end, so each can put back what it found.
+/// It is not `Send` and never handed out, because after an `await` another thread may go on with it. Where pauses are
+/// nested, in a handler too, the last to begin is the first to end, so each can put back what it found.
 pub(crate) struct Pause {
-    /// The countdown to go on with; that of a paused thread, if this is not the first.
+    /// The countdown to go on with. It is that of a paused thread if this pause is not the first.
     found: i64,
     _of_this_thread: std::marker::PhantomData<*const ()>,
 }
@@ -259,20 +262,21 @@ impl Drop for Pause {
     }
 }
 
-/// How many times each allocation is counted down: as many as there are `SamplingAllocator`s around one another.
+/// How many times each allocation is counted down: once by each of the `SamplingAllocator`s that are around one another.
 static LEVELS: AtomicU64 = AtomicU64::new(1);
 
-/// Leaves the decision on an allocation of `size` bytes, which [`count_down`] pointed out, to the allocator within, which
-/// counts it down too: with it, `levels` do. Gaps are longer by that factor, so that as many samples are taken as by one.
+/// Leaves the decision on an allocation of `size` bytes, which [`count_down`] pointed out, to the inner allocator, which
+/// counts it down too. In all, `levels` allocators count it. Gaps are longer by that factor, so that they take together as
+/// many samples as one would.
 ///
-/// Every thread's first allocation comes by here before it draws its first gap.
+/// Every thread's first allocation comes by here before the thread draws its first gap.
 pub(crate) fn leave_to_inner(size: usize, levels: u64) {
     if LEVELS.load(Relaxed) < levels {
         LEVELS.store(levels, Relaxed);
     }
     let _ = THREAD.try_with(|thread| {
         let mut countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
-        // In a pause, and in a handler that has interrupted another decision, the one within sees to all.
+        // In a pause, and in a handler that has interrupted another decision, the inner allocator sees to everything.
         if thread.pauses.get() == 0 && countdown >= 0 {
             let size_bytes = i64::try_from(size).unwrap_or(NEVER).min(NEVER);
             let gap = countdown.saturating_add(thread.deferred.get()).saturating_sub(size_bytes);
@@ -284,16 +288,16 @@ pub(crate) fn leave_to_inner(size: usize, levels: u64) {
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// True once a thread has come through [`decide`].
+/// Whether any thread has come through [`decide`].
 pub(crate) fn is_installed() -> bool {
     INSTALLED.load(Relaxed)
 }
 
-/// The process's own seed; 0 = none yet.
+/// The process's own seed, or 0 if there is none yet.
 static SEED: AtomicU64 = AtomicU64::new(0);
 static THREADS_SEEDED: AtomicU64 = AtomicU64::new(0);
 
-/// A seed for each thread. No randomness from the system: that may block or be forbidden, and nobody's
+/// Returns a seed for each thread. It takes no randomness from the system, which may block or forbid that; nobody's
 /// secret depends on which allocations are sampled.
 fn next_seed() -> u64 {
     if SEED.load(Relaxed) == 0 {
@@ -305,11 +309,12 @@ fn next_seed() -> u64 {
     }
     let thread_number = THREADS_SEEDED.fetch_add(1, Relaxed);
     // mutant: B3 threads are seeded alike
-    // Not the constant that `seed_from_u64` itself steps by: neighbours would share most of their state.
+    // This is not the constant that `seed_from_u64` itself steps by: with that one, neighbours would share most of their
+    // state.
     SEED.load(Relaxed).wrapping_add(thread_number.wrapping_mul(0xD6E8_FEB8_6659_FD93))
 }
 
-/// Draws gaps of the child's own, from its next allocation on.
+/// Has the child draw gaps of its own, from its next allocation on.
 pub(crate) fn begin_anew(_: &Alone) {
     SEED.store(0, Relaxed);
     THREAD.with(|thread| {
@@ -321,8 +326,8 @@ pub(crate) fn begin_anew(_: &Alone) {
     });
 }
 
-/// Fixes the gaps of the calling thread, and of threads that begin to allocate after this call in the order
-/// in which they do.
+/// Fixes the gaps of the calling thread, and of the threads that begin to allocate after this call, in the order in which
+/// they begin.
 pub(crate) fn seed(seed: u64) {
     SEED.store(seed.wrapping_shl(1) | 1, Relaxed);
     THREADS_SEEDED.store(0, Relaxed);

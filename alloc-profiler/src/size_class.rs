@@ -1,17 +1,17 @@
-//! Size classes: what blocks of about one size are gathered under.
+//! Size classes, under which blocks of about one size are gathered.
 //!
-//! Multiples of 16 up to 64, then four to a doubling, as allocators space them: a block is at most a quarter
-//! larger than its class's lower neighbour. A class is named by its largest size.
+//! They are the multiples of 16 up to 64, and then four to a doubling, as allocators space them: a block is at most a
+//! quarter larger than the next lower class. A class is named by its largest size in bytes.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
-/// Number of classes for blocks of up to `isize::MAX` bytes.
+/// The number of classes for blocks of up to `isize::MAX` bytes.
 pub(crate) const COUNT: usize = 234;
 
-/// The largest size in bytes that shares a class with blocks of `size` bytes.
+/// Returns the largest size in bytes that shares a class with blocks of `size` bytes.
 ///
-/// 1 to 8 → 8; up to 64 the next multiple of 16; above, the next of 1.25, 1.5, 1.75 or 2 times a power of two:
-/// 65 → 80, 100 → 112, 4097 → 5120.
+/// It is 8 for blocks of up to 8 bytes, the next multiple of 16 for those of up to 64, and above that the next of 1.25, 1.5,
+/// 1.75 or 2 times a power of two: 65 → 80, 100 → 112, 4097 → 5120.
 #[must_use]
 pub const fn size_class(size: usize) -> u64 {
     let size = size as u64;
@@ -30,8 +30,8 @@ pub const fn size_class(size: usize) -> u64 {
     }
 }
 
-/// The place of a class (as [`size_class`] returns it) in the order of all: less than [`COUNT`] for blocks of up to
-/// `isize::MAX` bytes.
+/// Returns the index of a class (as [`size_class`] returns it) in the ascending order of all classes. It is less than
+/// [`COUNT`] for blocks of up to `isize::MAX` bytes.
 pub(crate) const fn index(class: u64) -> usize {
     if class <= 8 {
         0
@@ -45,7 +45,7 @@ pub(crate) const fn index(class: u64) -> usize {
     }
 }
 
-/// The class at a place: the inverse of [`index`]. For constants and tests.
+/// Returns the class that has an index: the inverse of [`index`]. It is meant for constants and tests.
 #[allow(clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
 pub(crate) const fn at(index: usize) -> u64 {
     match index {

@@ -1,8 +1,8 @@
-//! The one lock used on the allocation path, and why it is our own: it must not allocate, must not park a
-//! thread inside its allocator, and must give up after a while, for its owner may be stopped for good.
+//! The one lock that is used on the allocation path. It is our own, because it must not allocate, must not park a
+//! thread inside its allocator, and must give up after a while, since its owner may be stopped for good.
 //!
-//! It is held for some dozen instructions, or one small table's growth, and never across unwinding, the
-//! inner allocator, the loader or encoding; but for those of `stack::recent`, which nobody waits for.
+//! It is held for some dozen instructions or while one small table grows, and never across unwinding, the
+//! inner allocator, the loader or encoding. (Only the locks of `stack::recent` are, and nobody waits for those.)
 //!
 //! Path: *allocation path*, sampled blocks only.
 
@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 use crate::alone::Alone;
 use crate::c_library;
 
-/// What tables are made of. A model checker has its own in their place: `tests/model`.
+/// The atomics that tables are made of. The model checker has its own in their place: see `tests/model`.
 pub(crate) use std::sync::atomic;
 
-/// Whether a byte is zero, as a relaxed load finds it. (Here, since the model checker's bytes are others.)
+/// Whether a byte is zero, as a relaxed load finds it. (The function is in this file because the model checker has bytes of
+/// its own.)
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "the only caller's index is in range, which the compiler sees")]
 pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], index: usize) -> bool {
@@ -24,8 +25,8 @@ pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], inde
     #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, elsewhere))))]
     {
         let _ = byte;
-        // Compilers load an atomic byte before they compare it: an instruction more on every free.
-        // SAFETY: `index` is that of an element, which is read, no more; and an aligned byte is always read whole.
+        // Compilers load an atomic byte before they compare it, which is an instruction more on every free.
+        // SAFETY: `index` is that of an element, which is only read, and a byte is always read whole.
         unsafe {
             std::arch::asm!(
                 "cmp byte ptr [{bytes} + {index}], 0",
@@ -47,21 +48,24 @@ pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], inde
 /// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// One try: for what one can do without.
+    /// The lock is tried once. This is for what one can do without.
     None,
-    /// About a millisecond, then give up: for the allocation path, which can do without.
+    /// The thread gives up after about a millisecond. This is for the allocation path, which can do without the lock.
     Bounded,
-    /// About a second: for readers.
+    /// The thread gives up after about a second. This is for readers.
     Long,
 }
 
-/// Tries before the first yield: several times the usual hold.
+/// How often the lock is tried before the first yield: several times as long as it is usually held.
 const SPINS: u32 = 100;
-/// Yields before giving up, and the time before which: on a busy machine, one yield can take as long as many.
+/// How often a thread yields at most.
 const YIELDS: u32 = 1000;
+/// After how many nanoseconds a thread on the allocation path gives up even if it has yielded less often: on a busy machine,
+/// one yield can take as long as many.
 const NANOS: u64 = 1_000_000;
-/// Naps of a millisecond before readers give up too, and the time: on a busy machine, a nap takes longer.
+/// How many naps of a millisecond a reader takes at most.
 const NAPS: u32 = 1000;
+/// After how many nanoseconds a reader gives up even if it has napped less often: on a busy machine, a nap takes longer.
 const LONG_NANOS: u64 = 1_000_000_000;
 
 pub(crate) struct SpinLock<T> {
@@ -77,7 +81,7 @@ impl<T> SpinLock<T> {
         SpinLock { is_held: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
-    /// `None` when patience ends first.
+    /// Takes the lock, or returns `None` when patience ends first.
     #[inline]
     pub(crate) fn try_lock(&self, patience: Patience) -> Option<Guard<'_, T>> {
         if self.is_held.compare_exchange(false, true, Acquire, Relaxed).is_err() && !self.wait(patience) {
@@ -86,7 +90,7 @@ impl<T> SpinLock<T> {
         Some(Guard { lock: self })
     }
 
-    /// The lock, whoever holds it: its owner is not in this process.
+    /// Takes the lock from whoever holds it: that thread is not in this process.
     pub(crate) fn seize(&self, _: &Alone) -> Guard<'_, T> {
         self.is_held.store(true, Relaxed);
         Guard { lock: self }

@@ -9,18 +9,19 @@
 //! ```
 //!
 //! is an unbiased estimate, as each block is among the samples with probability `p`. It takes nothing but what each
-//! sample knows of itself: the weight it was given when it was taken, whatever the interval is now. A block that is
+//! sample knows of itself: the weight that it was given when it was taken, whatever the interval is now. A block that is
 //! sampled with certainty has `w = 1` and adds nothing. The standard error is the square root of the sum.
 //! docs/sampling.md has the derivation for sums, parts and differences, and how it was held against the truth.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
-/// What one sample of this weight adds to the variance of a number of objects; times the square of its size, to the
-/// variance of a number of bytes. Never negative; 0 if it was sampled with certainty.
+/// Returns what one sample of this weight adds to the variance of a number of objects. Multiplied by the square of the
+/// sample's size in bytes, it is what the sample adds to the variance of a number of bytes. It is never negative, and 0 if
+/// the sample was taken with certainty.
 #[inline(always)]
 pub(crate) fn of_objects(weight: f64) -> f64 {
     // mutant: D7 the error is that of chance alone
-    // The difference first: it is exact for weights near 1, where the two squares would cancel out.
+    // The difference is taken first: it is exact for weights near 1, where `weight * weight - weight` would cancel out.
     weight * (weight - 1.0)
 }
 
