@@ -10,7 +10,7 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::live::{self, LiveSample, Lost, Place, Taken};
+use crate::live::{self, HomeSlot, LiveSample, Lost, Taken};
 use crate::sampler::Pause;
 use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::stacks::{self, Site};
@@ -24,8 +24,8 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     // mutant: A2 recording is not paused
     // What an unwinder allocates is not the program's.
     let _pause = Pause::begin();
-    let place = Place::of(address);
-    place.prefetch();
+    let home = HomeSlot::of(address);
+    home.prefetch();
     let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
     let mut frames = Frames::new(&mut room);
     // mutant: A1 the loader is asked under a lock
@@ -40,7 +40,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
         // mutant: D5 stacks that end early are not counted
         drops::CUT_STACKS.raise();
     }
-    count(place, address, size, weight, stacks::site(&frames, size));
+    count(home, address, size, weight, stacks::site(&frames, size));
 }
 
 /// As [`record`], where too little of the stack is left to find out what is on it: a frame of some hundred bytes.
@@ -50,11 +50,11 @@ pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weigh
     let _pause = Pause::begin();
     // mutant: B8 samples without a stack are not told
     drops::LOW_STACK.raise();
-    count(Place::of(address), address, size, weight, stacks::site_without_stack(size));
+    count(HomeSlot::of(address), address, size, weight, stacks::site_without_stack(size));
 }
 
 #[inline(always)]
-fn count(place: Place, address: usize, size: usize, weight: f64, site: &Site) {
+fn count(home: HomeSlot, address: usize, size: usize, weight: f64, site: &Site) {
     static IS_PREPARED: AtomicBool = AtomicBool::new(false);
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
@@ -64,7 +64,7 @@ fn count(place: Place, address: usize, size: usize, weight: f64, site: &Site) {
     let weight = f64::from(weight as f32);
     site.add(size, weight);
     let (born, after_snapshot) = (c_library::ticks(), snapshot::begun());
-    insert(place, &LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot });
+    insert(home, &LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot });
 }
 
 /// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.
@@ -92,8 +92,8 @@ pub(crate) extern "C" fn remember(taken: &Taken) {
 }
 
 #[inline(always)]
-fn insert(place: Place, sample: &LiveSample) {
-    count_lost(place.insert(sample));
+fn insert(home: HomeSlot, sample: &LiveSample) {
+    count_lost(home.insert(sample));
 }
 
 #[inline(always)]

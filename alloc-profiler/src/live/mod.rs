@@ -1,67 +1,30 @@
-//! The live table: which sampled blocks have not been freed, by address.
+//! The live table holds the records of the sampled blocks that have not been freed, by address.
 //!
-//! 256 shards, chosen by a hash of the address, each with a [`Table`] of its own. Three quarters full, a shard gets
-//! another, twice as large if that is for its records: even with a million of them that moves some thousand entries.
+//! It has 256 shards, which are chosen by a hash of the address. Each has a lock and a [`Table`] of its own.
 //!
-//! A free that the filter could not rule out looks first without the lock (`version` tells whether the table was
-//! replaced) and is done if the address is not there; it can trust that, since nobody else may touch the
-//! record of a block that it still owns. A late reader of a table that was replaced finds that its version is another.
+//! A free that the filter could not rule out looks first without the lock, and is done if the address is not there. It can
+//! trust what it finds, because nobody else may touch the record of a block that it still owns.
 //!
-//! A lock that cannot be had in time costs a sample, never a stall: an insertion is dropped and counted, a
-//! removal is postponed: the next owner of the lock does it first.
+//! A lock that cannot be had in time costs a sample, but never a stall: an insertion is dropped and counted, and a
+//! removal is postponed until the next owner of the lock does it first.
 //!
-//! Path: *allocation path*, sampled blocks only; `copy_shard` is on the read path.
+//! Path: *allocation path*, sampled blocks only; `for_each_shard` is on the read path.
 
 mod postponed;
+mod shard;
 mod table;
 
 use crate::alone::Alone;
-use crate::memory::{self, AtomicRef};
-use crate::sync::atomic::{AtomicU64, Ordering::*, fence};
-use crate::sync::{Guard, Patience, SpinLock};
-use crate::{drops, filter, limits};
-use postponed::Postponed;
-use table::{EMPTY, Table, hash};
+use crate::sync::Patience;
+use crate::sync::atomic::Ordering::*;
+use crate::{filter, memory};
+pub(crate) use shard::Lost;
+use shard::{LIVE, SHARDS, Shard, Used, shard};
+use table::Table;
 pub(crate) use table::{LiveSample, home};
 
-// mutant: C2 one table for all
-const SHARDS: usize = 256;
-/// Slots of a shard's first table: 512 bytes.
-const MIN_SLOTS: usize = 16;
-/// Looks without the lock before taking it.
-const TRIES: u32 = 3;
-
-static LIVE: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
-
-/// Why a sample could not be recorded.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Lost {
-    Full,
-    Busy,
-}
-
-/// On two cache lines of its own, so that shards do not slow each other; what is used all the time is on the
-/// first.
-#[repr(C, align(128))]
-struct Shard {
-    /// Odd while the table is replaced.
-    version: AtomicU64,
-    table: AtomicRef<Table>,
-    lock: SpinLock<Used>,
-    postponed: Postponed,
-}
-
-/// Of a shard's table. Under its lock, as is every change of the table.
-#[derive(Clone, Copy, Default)]
-struct Used {
-    /// Records.
-    records: usize,
-    /// Slots that are not empty: of records, and of those that were removed.
-    slots: usize,
-}
-
-/// Removes the record of the block at `address`, if there is one. Call before the block is freed: afterwards the
-/// address may be another thread's.
+/// Removes the record of the block at `address`, if there is one. It must be called before the block is freed: afterwards
+/// the address may be another thread's.
 pub(crate) fn remove(address: usize) {
     let Some((shard, expected_slot)) = look(address) else { return };
     match shard.lock.try_lock(Patience::Bounded) {
@@ -75,17 +38,17 @@ pub(crate) fn remove(address: usize) {
     }
 }
 
-/// The record of a block that may be freed, or not after all: see [`put_back`].
+/// The record of a block that will perhaps be freed and perhaps not: see [`put_back`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Taken {
     address: usize,
-    /// `None`: it could not be read.
+    /// The sample, or `None` if it could not be read.
     pub(crate) sample: Option<LiveSample>,
-    /// It is to be removed by the next owner of the lock.
+    /// Whether the next owner of the lock is to remove the record.
     pub(crate) is_postponed: bool,
 }
 
-/// As [`remove`], and returns what [`put_back`] needs.
+/// Removes the record as [`remove`] does, and returns what [`put_back`] needs.
 pub(crate) fn take(address: usize) -> Option<Taken> {
     let (shard, expected_slot) = look(address)?;
     if let Some(mut used) = shard.lock.try_lock(Patience::Bounded) {
@@ -93,22 +56,22 @@ pub(crate) fn take(address: usize) -> Option<Taken> {
         let sample = shard.remove(&mut used, address, expected_slot, Table::sample)?;
         return Some(Taken { address, sample, is_postponed: false });
     }
-    // If that is noted already, the record is of an earlier block, and ours has none.
+    // If a removal is noted already, the record is that of an earlier block, and ours has none.
     let sample = shard.copy(address);
     let is_postponed = !shard.postponed.contains(address) && shard.postponed.add(address);
     is_postponed.then_some(Taken { address, sample, is_postponed })
 }
 
-/// Puts back what [`take`] returned: the block was not freed.
+/// Puts back what [`take`] returned, because the block was not freed.
 pub(crate) fn put_back(taken: &Taken) -> Result<(), Lost> {
     // mutant: D15 a removal that was postponed is done although realloc failed
     if taken.is_postponed && shard(taken.address).postponed.cancel(taken.address) {
         return Ok(());
     }
-    taken.sample.map_or(Err(Lost::Busy), |sample| Place::of(taken.address).insert(&sample))
+    taken.sample.map_or(Err(Lost::Busy), |sample| HomeSlot::of(taken.address).insert(&sample))
 }
 
-/// Where the record of `address` must be, if there is one.
+/// Returns the shard and the slot in which the record of `address` must be, if there is one.
 #[inline(always)]
 fn look(address: usize) -> Option<(&'static Shard, usize)> {
     if filter::rules_out(address) {
@@ -118,20 +81,20 @@ fn look(address: usize) -> Option<(&'static Shard, usize)> {
     Some((shard, shard.look(address)?))
 }
 
-/// Where the record of a block is to go.
+/// Where the search for a free slot begins that the record of a block will have.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct HomeSlot {
     shard: &'static Shard,
     home: usize,
 }
 
-impl Place {
+impl HomeSlot {
     #[inline(always)]
-    pub(crate) fn of(address: usize) -> Place {
-        Place { shard: shard(address), home: home(address) }
+    pub(crate) fn of(address: usize) -> HomeSlot {
+        HomeSlot { shard: shard(address), home: home(address) }
     }
 
-    /// Brings what [`insert`](Self::insert) will look at into the cache, without waiting for it.
+    /// Asks for the cache lines that [`insert`](Self::insert) will look at, without waiting for them.
     #[inline(always)]
     pub(crate) fn prefetch(self) {
         if let Some(table) = self.shard.table.load() {
@@ -141,7 +104,7 @@ impl Place {
         }
     }
 
-    /// Records the sampled block whose place it is. A record already there is replaced: its free was missed.
+    /// Records the sampled block that this is the home slot of. A record of the same address is replaced: its free was missed.
     pub(crate) fn insert(self, sample: &LiveSample) -> Result<(), Lost> {
         let mut used = self.shard.lock.try_lock(Patience::Bounded).ok_or(Lost::Busy)?;
         // mutant: B1 what was postponed comes second
@@ -150,12 +113,12 @@ impl Place {
     }
 }
 
-/// Appends the records of one of [`SHARDS`] shards to `copies`. Allocates only while it holds no lock.
+/// Appends the records of a shard to `copies`. It allocates only while it holds no lock.
 fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>, patience: &mut Patience) {
     loop {
         let Some(mut used) = shard.lock.try_lock(*patience) else {
-            // Its owner was stopped, perhaps for good. All that is read is atomic, so at worst the one record
-            // that was being written is copied in part, or not at all. Nobody waits that long a second time.
+            // The owner of the lock was stopped, perhaps for good. All that is read is atomic, so at worst the one record
+            // that was being written is copied in part or not at all. Nobody waits that long a second time.
             *patience = Patience::Bounded;
             return copies.extend(shard.table.load().into_iter().flat_map(Table::samples));
         };
@@ -173,7 +136,7 @@ fn copy_shard(shard: &Shard, copies: &mut Vec<LiveSample>, patience: &mut Patien
     }
 }
 
-/// Calls `visit` with the records of each shard in turn, copied out.
+/// Calls `visit` with a copy of the records of each shard in turn.
 pub(crate) fn for_each_shard(mut visit: impl FnMut(&[LiveSample])) {
     let mut copies = Vec::new();
     let mut patience = Patience::Long;
@@ -184,7 +147,7 @@ pub(crate) fn for_each_shard(mut visit: impl FnMut(&[LiveSample])) {
     }
 }
 
-/// Forgets what the parent recorded.
+/// Forgets what the parent of a fork recorded.
 pub(crate) fn begin_anew(alone: &Alone) {
     for shard in &LIVE {
         let mut used = shard.lock.seize(alone);
@@ -197,7 +160,7 @@ pub(crate) fn begin_anew(alone: &Alone) {
     table::begin_anew(alone);
 }
 
-/// For tests: runs `work` while this thread holds every lock of the table.
+/// Runs `work` while this thread holds every lock of the table. This is for tests.
 pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
     let shards = LIVE.iter().map(|shard| shard.lock.try_lock(Patience::Long));
     let mut guards = Vec::with_capacity(SHARDS);
@@ -205,163 +168,16 @@ pub(crate) fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Chosen by what the filter counts together, so that a shard's lock is also the lock of its counts.
-#[expect(clippy::indexing_slicing, reason = "eight bits of the hash for 256 shards")]
-fn shard(address: usize) -> &'static Shard {
-    // mutant: B2 a thread's own frees alone are noticed
-    &LIVE[(hash(filter::granule(address)) >> 56) as usize & (SHARDS - 1)]
-}
-
-impl Shard {
-    const fn new() -> Self {
-        Shard {
-            version: AtomicU64::new(0),
-            table: AtomicRef::none(),
-            lock: SpinLock::new(Used { records: 0, slots: 0 }),
-            postponed: Postponed::new(),
-        }
-    }
-
-    /// The slot of `address`, if it is still there when the lock is held; `None`: surely not in the table. Takes
-    /// no lock.
-    #[inline(always)]
-    fn look(&self, address: usize) -> Option<usize> {
-        self.look_without_lock(|table| table.find(address)).unwrap_or(Some(0))
-    }
-
-    /// What `look` finds in a table that is not replaced meanwhile. `None`: it was, again and again.
-    #[inline(always)]
-    fn look_without_lock<R>(&self, look: impl Fn(&Table) -> Option<R>) -> Option<Option<R>> {
-        for _ in 0..TRIES {
-            let version = self.version.load(Acquire);
-            let found = self.table.load().and_then(&look);
-            // mutant: B1 a version is compared too early
-            fence(Acquire);
-            // mutant: B1 looks trust what is being moved
-            if version.is_multiple_of(2) && version == self.version.load(Relaxed) {
-                return Some(found);
-            }
-            std::hint::spin_loop();
-        }
-        None
-    }
-
-    fn insert(&self, used: &mut Guard<'_, Used>, home: usize, sample: &LiveSample) -> Result<(), Lost> {
-        let mut table = self.table.load();
-        let mut slot = table.and_then(|table| table.search(sample.address, home));
-        if let (Some(table), Some(slot)) = (table, slot)
-            && table.key(slot) == sample.address
-        {
-            drops::DUPLICATE_INSERTS.raise();
-            table.set(slot, sample);
-            return Ok(());
-        }
-        if used.records >= limits::live_samples().div_ceil(SHARDS) {
-            return Err(Lost::Full);
-        }
-        let slots = table.map_or(0, |table| table.keys.len());
-        let fills_slot = slot.is_none_or(|slot| table.is_none_or(|table| table.key(slot) == EMPTY));
-        if fills_slot && used.slots.wrapping_add(1) > slots.wrapping_sub(slots >> 2) {
-            // If there is no room for another table, fill this one further: an eighth always stays empty, so searches
-            // end.
-            match self.replace_table(used, slots) {
-                Some(other) => {
-                    table = Some(other);
-                    slot = other.search(sample.address, home);
-                }
-                None if used.slots.wrapping_add(1) > slots.wrapping_sub(slots >> 3) => {
-                    return Err(Lost::Full);
-                }
-                None => {}
-            }
-        }
-        let (table, slot) = table.zip(slot).ok_or(Lost::Full)?;
-        filter::insert(sample.address);
-        table.set(slot, sample);
-        used.records = used.records.wrapping_add(1);
-        used.slots = used.slots.wrapping_add(usize::from(fills_slot));
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn remove<R>(
-        &self,
-        used: &mut Guard<'_, Used>,
-        address: usize,
-        expected_slot: usize,
-        read: impl FnOnce(&Table, usize) -> R,
-    ) -> Option<R> {
-        let table = self.table.load()?;
-        let is_as_expected = table.key(expected_slot) == address;
-        let slot = if is_as_expected { expected_slot } else { table.find(address)? };
-        let result = read(table, slot);
-        let emptied = table.clear_slot(slot);
-        used.records = used.records.saturating_sub(1);
-        used.slots = used.slots.saturating_sub(emptied);
-        // mutant: B1 counts stay
-        filter::remove(address);
-        Some(result)
-    }
-
-    /// Another table in place of the one with `slots`, without marks of what was removed; a larger one, if there are
-    /// not more of those than of records.
-    #[cold]
-    fn replace_table(&self, used: &mut Guard<'_, Used>, slots: usize) -> Option<&'static Table> {
-        let is_for_records = used.records >= slots.wrapping_sub(slots >> 2) >> 1;
-        let slots = if is_for_records { slots.checked_mul(2)? } else { slots };
-        let other = Table::with_slots(slots.max(MIN_SLOTS))?;
-        let old = self.table.load();
-        if let Some(old) = old {
-            for sample in old.samples() {
-                other.set(other.search(sample.address, home(sample.address))?, &sample);
-            }
-        }
-        // Looks that are under way are repeated: the old table may soon be another shard's.
-        let version = self.version.load(Relaxed);
-        self.version.store(version.wrapping_add(1), Relaxed);
-        // mutant: B1 a move is announced too late
-        fence(Release);
-        self.table.store(Some(other));
-        self.version.store(version.wrapping_add(2), Release);
-        used.slots = used.records;
-        if let Some(old) = old {
-            old.spare();
-        }
-        Some(other)
-    }
-
-    #[inline(always)]
-    fn remove_postponed(&self, used: &mut Guard<'_, Used>) {
-        if self.postponed.may_be_some() {
-            self.remove_each_postponed(used);
-        }
-    }
-
-    #[cold]
-    fn remove_each_postponed(&self, used: &mut Guard<'_, Used>) {
-        self.postponed.take_each(
-            |address| std::ptr::eq(shard(address), self),
-            |address| {
-                let _ = self.remove(used, address, 0, |_, _| ());
-            },
-        );
-    }
-
-    /// A copy of the record of `address`, which the caller owns. Takes no lock; `None` too where that does not do.
-    fn copy(&self, address: usize) -> Option<LiveSample> {
-        self.look_without_lock(|table| table.sample(table.find(address)?)).flatten()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drops;
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
     use std::collections::HashMap;
 
     fn insert(sample: &LiveSample) -> Result<(), Lost> {
-        Place::of(sample.address).insert(sample)
+        HomeSlot::of(sample.address).insert(sample)
     }
 
     /// What is out of the table already.

@@ -1,12 +1,12 @@
-//! A table of live samples, by address: open-addressed, with linear probing.
+//! A table of live samples, by address. It is open-addressed, with linear probing.
 //!
-//! A removal leaves a mark where a search must go on, for the next record that comes by; marks before an empty slot go
-//! with it. When every allocation is sampled, what counts is how many cache lines are waited for: the keys lie by
-//! themselves, eight to a line, a free looks at nothing else, and an allocation asks for them in advance, while its
-//! stack is taken.
+//! A removal leaves a mark in its slot if searches must go on there; the next record that comes by takes the slot. Marks
+//! before an empty slot are removed with it. When every allocation is sampled, what counts is how many cache lines are waited
+//! for. So the keys lie by themselves, eight to a line, and a free looks at nothing else. An allocation asks for them in
+//! advance, while its stack is taken.
 //!
-//! Tables outgrown are kept for other shards, their pages lent back to the system, but never unmapped: a late reader
-//! reads stale keys or zeros at worst.
+//! Tables that were outgrown are kept for other shards. Their pages are lent back to the system but never unmapped, so a late
+//! reader reads stale keys or zeros at worst.
 //!
 //! Path: *allocation path*, sampled blocks only.
 
@@ -15,12 +15,12 @@ use crate::memory::{self, AtomicRef, Purpose};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::{Patience, SpinLock};
 
-/// No block starts here, so it marks an empty slot: where searches end.
+/// No block starts at this address, so it marks an empty slot, where searches end.
 pub(super) const EMPTY: usize = 0;
-/// Nor here: a slot whose record was removed, where searches go on.
+/// No block starts here either. It marks a slot whose record was removed, where searches go on.
 const REMOVED: usize = 1;
 
-/// Tables that were outgrown, by the binary logarithm of their size.
+/// Tables that were outgrown, by the binary logarithm of their number of slots.
 static SPARES: [SpinLock<Option<&'static Table>>; usize::BITS as usize] =
     [const { SpinLock::new(None) }; usize::BITS as usize];
 
@@ -29,35 +29,35 @@ static SPARES: [SpinLock<Option<&'static Table>>; usize::BITS as usize] =
 pub(crate) struct LiveSample {
     pub(crate) address: usize,
     pub(crate) size: usize,
-    /// Objects that it stands for. Kept with the 24 bits of an `f32`.
+    /// The number of objects that it stands for, with the 24 significant bits of an `f32`.
     pub(crate) weight: f64,
     pub(crate) site_id: u32,
-    /// When it was allocated, by [`c_library::ticks`](crate::c_library::ticks).
+    /// The time at which it was allocated, by [`c_library::ticks`](crate::c_library::ticks).
     pub(crate) born: u32,
     /// The number of the last snapshot that had begun by then.
     pub(crate) after_snapshot: u32,
 }
 
 impl LiveSample {
-    /// Whether it might as well not have been sampled.
+    /// Whether it was sampled by chance, and not with certainty.
     pub(crate) fn is_uncertain(&self) -> bool {
         self.weight > 1.0
     }
 }
 
-/// Changed under the lock of the shard that has it.
+/// A table. It is changed under the lock of the shard that has it.
 pub(super) struct Table {
     /// All of the table's memory: the keys, then the values.
     words: &'static [AtomicU64],
     pub(super) keys: &'static [AtomicU64],
-    /// For each key: size, weight and number of the last snapshot, site and birth.
+    /// For each key the size, the weight with the number of the last snapshot, and the site with the birth.
     pub(super) values: &'static [[AtomicU64; 3]],
     next_spare: AtomicRef<Table>,
-    /// Its pages are the system's at present.
+    /// Whether its pages are lent back to the system at present.
     is_lent: AtomicBool,
 }
 
-/// Forgets the parent's.
+/// Forgets the spare tables of the parent of a fork.
 pub(super) fn begin_anew(alone: &Alone) {
     for spares in &SPARES {
         *spares.seize(alone) = None;
@@ -68,9 +68,9 @@ pub(super) const fn hash(number: usize) -> u64 {
     (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Where searches for `address` begin, in a table as large as can be. Blocks allocated one after the other often lie side
-/// by side: those of the same 128 bytes have their keys on the same cache line, each in a slot of its own, since no two
-/// are nearer than 16 bytes.
+/// Returns the slot at which searches for `address` begin, in a table as large as can be. Blocks that are allocated one after
+/// the other often lie side by side. Those of the same 128 bytes have their keys on the same cache line, each in a slot of
+/// its own, since no two are nearer than 16 bytes.
 #[inline(always)]
 pub(crate) const fn home(address: usize) -> usize {
     let hash = hash(address >> 7);
@@ -83,7 +83,7 @@ fn is_address(key: usize) -> bool {
     key > REMOVED
 }
 
-/// The record in a slot, if there is one.
+/// Reads the record in a slot, if there is one.
 fn sample(
     address: usize,
     [size, weight_and_snapshot, site_and_birth]: &[AtomicU64; 3],
@@ -103,7 +103,7 @@ fn sample(
 }
 
 impl Table {
-    /// An empty table of `slots`, a power of two: a spare one or a new one.
+    /// Returns an empty table with `slots` slots, a power of two. It is a spare table or a new one.
     pub(super) fn with_slots(slots: usize) -> Option<&'static Table> {
         let spare = SPARES.get(slots.checked_ilog2()? as usize).and_then(|spares| {
             let mut spares = spares.try_lock(Patience::Bounded)?;
@@ -155,7 +155,7 @@ impl Table {
         self.keys.get(slot).map_or(EMPTY, |key| key.load(Relaxed) as usize)
     }
 
-    /// The slot of `address`, or else the one to put it: the first that a search for it comes by.
+    /// Returns the slot of `address`, or else the one to put it in: the first free slot that a search for it comes by.
     #[inline(always)]
     pub(super) fn search(&self, address: usize, home: usize) -> Option<usize> {
         let mask = self.mask();
@@ -172,7 +172,7 @@ impl Table {
         free
     }
 
-    /// The slot of `address`, if it is there.
+    /// Returns the slot of `address`, if the table has a record of it.
     #[inline(always)]
     pub(super) fn find(&self, address: usize) -> Option<usize> {
         let (home, mask) = (home(address), self.mask());
@@ -185,7 +185,7 @@ impl Table {
         sample(self.key(slot), self.values.get(slot)?)
     }
 
-    /// All records. In step through both slices: nothing is left to check for each slot.
+    /// Returns all records. It goes through both slices in step, so that no bound is left to check for each slot.
     pub(super) fn samples(&self) -> impl Iterator<Item = LiveSample> {
         self.keys
             .iter()
@@ -206,8 +206,8 @@ impl Table {
         }
     }
 
-    /// Takes a record out, and returns how many slots are empty now that were not: none where searches for others may
-    /// come by; else this one, and those before it which were kept for that alone.
+    /// Takes a record out, and returns how many slots have become empty. It is none where searches for other records may come
+    /// by. Otherwise it is this one and the marks right before it, which were kept for such searches alone.
     #[inline(always)]
     pub(super) fn clear_slot(&self, slot: usize) -> usize {
         let mask = self.mask();

@@ -22,7 +22,7 @@ mod sync;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use live::{LiveSample, Lost, Place};
+use live::{HomeSlot, LiveSample, Lost};
 use loom::thread;
 
 /// Of the same 512 bytes, so of one shard and one count. The first two have the same home in a table of 16 slots, the others are
@@ -60,7 +60,7 @@ fn sample(address: usize, size: usize) -> LiveSample {
 }
 
 fn insert(sample: &LiveSample) -> Result<(), Lost> {
-    Place::of(sample.address).insert(sample)
+    HomeSlot::of(sample.address).insert(sample)
 }
 
 fn insert_all(addresses: &[usize]) {
