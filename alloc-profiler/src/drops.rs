@@ -9,8 +9,8 @@ use crate::alone::Alone;
 /// Samples that were lost or cut short, by reason. All zero in a healthy program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Counted under [`Snapshot::overflow`] because a limit on distinct stacks or on memory was reached. Their
-    /// objects and bytes are in the totals.
+    /// Counted under [`Snapshot::overflow`](crate::Snapshot::overflow), because a limit on distinct stacks or on memory was
+    /// reached. Their objects and bytes are in the totals.
     pub stacks_full: u64,
     /// Counted in `alloc_*` but missing from `inuse_*`: a limit on live samples or on memory was reached.
     pub live_full: u64,

@@ -1,32 +1,74 @@
-//! A sampling global allocator: which stack allocated what, and what of it is still live.
+//! A sampling global allocator: it tells which stack allocated what, and what of that is still in use.
 //!
-//! [`SamplingAllocator`] wraps any allocator, takes the stack of one allocation in 512 KiB on average, and
-//! keeps it while the block lives. [`snapshot`] tells at any time what the program has allocated and what is
-//! in use, by stack and size class, scaled up to the whole program. `pprof-server` turns that into profiles
-//! for `go tool pprof` and serves them.
+//! [`SamplingAllocator`] wraps any allocator. It takes the stack of one allocation in 512 KiB of allocated bytes on average, and
+//! keeps it while the block lives. [`snapshot`] tells at any time what the program has allocated and what is in use, by
+//! stack and size class, as estimates for the whole program. `pprof-server` makes profiles for `go tool pprof` of that, and
+//! serves them; use that crate unless you want the figures themselves.
+//!
+//! # Quick start
+//!
+//! ```
+//! use alloc_profiler::SamplingAllocator;
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: SamplingAllocator = SamplingAllocator::new(); // or `with_allocator(MiMalloc)`
+//!
+//! fn main() {
+//!     alloc_profiler::init_from_env();
+//!     let kept: Vec<Vec<u8>> = (0..64).map(|_| vec![0; 1 << 20]).collect();
+//!     let snapshot = alloc_profiler::snapshot();
+//!     let totals = snapshot.totals();
+//!     println!("{:.0} bytes in use on {} stacks", totals.inuse_bytes, snapshot.stacks.len());
+//!     # assert!(totals.inuse_bytes > 32.0 * 1048576.0 && totals.inuse_bytes < 128.0 * 1048576.0);
+//!     drop(kept);
+//! }
+//! ```
 //!
 //! ```text
 //! GlobalAlloc call ─▶ sampler ─▶ stack ─▶ stacks, live ─▶ snapshot
 //! (every call)        (1 in 512 KiB on average)           (on request)
 //! ```
 //!
+//! | you want | call |
+//! |---|---|
+//! | another interval, also while the program runs | [`set_sampling_interval`]; 1 samples every allocation, 0 turns sampling off |
+//! | the interval from the environment (`ALLOC_PROFILER_INTERVAL`) | [`init_from_env`] |
+//! | what changed between two moments | [`Snapshot::since`] |
+//! | what is in use and at least so old | [`snapshot_with_ages`] and [`Snapshot::older_than`] |
+//! | a cap on the profiler's own memory | [`set_limits`] |
+//! | code whose allocations are left out | [`unsampled`] |
+//! | free pages given back to the system | [`release_free_memory`] |
+//!
 //! # What it costs
 //!
-//! An unsampled allocation pays a thread-local subtraction and a branch, an unsampled free one load and a
-//! branch. A sampled allocation pays for its stack, a few microseconds. Memory is capped
-//! ([`Limits`]), mapped straight from the system, and reported in every snapshot.
+//! An allocation that is not sampled pays for a thread-local subtraction and a branch, and its free for a load and a branch.
+//! Together these are 6 instructions, counted in a loop. They make no call, take no lock and write no memory that threads share.
+//! A sampled allocation 40 frames deep and its free take 63 ns more in a loop on an AMD EPYC, where its stack repeats.
+//! Memory is capped ([`Limits`], 64 MiB by default), mapped straight from the system, and reported in every snapshot.
 //!
 //! # How exact it is
 //!
-//! Estimates are unbiased for any mix of block sizes: each sample is weighed with the reciprocal of its
-//! probability when it is taken. How far an estimate may be off follows from these weights too, and stands beside it
-//! ([`Totals`]): 100 samples of small blocks (some 50 MiB at the default interval) mean ±10 %, a block much larger than
-//! the interval is sampled with certainty and has no error, and at an interval of 1 every allocation is.
+//! Estimates are unbiased for any mix of block sizes, because each sample is weighed with the reciprocal of its probability when it is
+//! taken. How far an estimate may be off follows from these weights too, and stands beside it ([`Totals`]). For small blocks,
+//! 100 samples (some 50 MiB at the default interval) have a standard error of 10 %. A block much larger than the interval is
+//! sampled with certainty and has no error. At an interval of 1 every allocation is sampled, and all figures are exact.
 //!
 //! # What it cannot see
 //!
-//! Memory that does not pass through the global allocator: `malloc` called by C code, `mmap`, thread stacks,
-//! and what the allocator itself wastes. Allocations of a thread inside [`unsampled`].
+//! It does not see memory that does not pass through the global allocator: `malloc` called by C code, `mmap`, thread stacks,
+//! and what the allocator itself wastes. It leaves out what a thread allocates inside [`unsampled`]. A stack of more than
+//! [`MAX_STACK_DEPTH`] frames is cut. Each loss is counted by its reason ([`Dropped`]).
+//!
+//! # Safety
+//!
+//! Blocks have the addresses, sizes and alignment that the inner allocator gives them, and fail where it fails. No call of the
+//! allocator panics, and none waits for a lock of this crate for more than about a millisecond and one turn of the
+//! scheduler. A thread may allocate in destructors, before and after `main`, and in signal handlers if the inner allocator
+//! allows that. A child of `fork` begins with an empty profile. The page `docs/reliability.md` of the repository has all
+//! promises, the tests that hold them, and the limits.
+//!
+//! It is built, tested and measured on Linux x86-64 with glibc. Elsewhere it was not run: on Linux aarch64 and macOS it takes
+//! stacks by the platform's unwinder, and on musl and Windows it counts totals and takes no stacks.
 
 // No panic may start on the allocation path, so what could start one is not written there.
 #![cfg_attr(
@@ -97,18 +139,18 @@ pub use stack::MAX_STACK_DEPTH;
 pub use threads::spawn_without_signals;
 pub use totals::{Births, Totals};
 
-/// True once a `SamplingAllocator` has served an allocation, which in a program that has one as its global
-/// allocator is before `main`.
+/// Whether a `SamplingAllocator` has served an allocation. In a program that has one as its global allocator, that is so
+/// before `main`.
 #[must_use]
 pub fn is_installed() -> bool {
     sampler::is_installed()
 }
 
-/// Runs `f` with what this thread allocates left out of the profile. Frees are noticed as ever.
+/// Runs `f` and leaves what this thread allocates meanwhile out of the profile. Frees are noticed as ever.
 ///
-/// For code whose memory is not the program's own, such as the profiler's server. Calls nest, and a panic in
-/// `f` ends the pause too. The pause is over where `f` returns, so that none can be held across an `await`, after
-/// which another thread may go on:
+/// This is for code whose memory is not the program's own, such as the profiler's server. Calls nest, and a panic in
+/// `f` ends the pause too. The pause ends when `f` returns. So it cannot be held across an `await`, after which the task may go
+/// on in another thread:
 ///
 /// ```compile_fail,E0728
 /// # async fn answer(request: impl Future<Output = String>) {
