@@ -1,9 +1,9 @@
 //! Other copies of this crate in the process: a plugin's own, or another version's.
 //!
-//! Each copy has tables of its own. What one of them allocates is in its own profile alone, and a block that is freed by
-//! the other stays in use in the first one's. They could not share a table: each version has another one. So each carries
-//! an ELF note, which the linker puts among those of the program or library that the copy is part of, and readers are told
-//! of the others.
+//! Each copy has tables of its own. What is allocated through one copy is in the profile of that copy alone, and a block that
+//! is freed through another one stays in use there. Copies could not share a table, because each version has another one. So
+//! each copy carries an ELF note, which the linker puts among those of the program or library that the copy is part of, and
+//! readers are told of the others.
 //!
 //! Path: *read path*.
 
@@ -11,17 +11,17 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProfilerCopy {
-    /// The file that it is part of, as the loader calls it; empty for the program itself.
+    /// The path of the file that it is part of, as the loader calls it. It is empty for the program itself.
     pub path: std::path::PathBuf,
-    /// Its version, such as `0.1.0`.
+    /// The version of the copy, such as `0.1.0`.
     pub version: String,
 }
 
-/// All other copies, in the order in which the loader knows them; none where there are no ELF files.
+/// Returns all other copies, in the order in which the loader knows them. It finds none on systems without ELF files.
 ///
 /// # Cost
 ///
-/// A microsecond for each library. Takes the loader's lock, as exceptions of C++ do.
+/// It takes a microsecond for each library, and the loader's lock, as exceptions of C++ do.
 #[must_use]
 pub fn other_copies() -> Vec<ProfilerCopy> {
     crate::unsampled(|| {
@@ -45,7 +45,7 @@ mod elf {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     const VERSION_BYTES: usize = 16;
 
-    /// As ELF has it: sizes, kind, and both texts, each of which begins at a multiple of four.
+    /// A note as ELF has it: sizes, kind, and both texts, each of which begins at a multiple of four.
     #[repr(C, align(4))]
     struct Note {
         name_bytes: u32,
@@ -72,7 +72,7 @@ mod elf {
         },
     };
 
-    /// Calls `found` with the file and the version of each copy but this one.
+    /// Calls `found` with the path and the version of each copy but this one.
     pub(super) fn for_each_other<F: FnMut(&[u8], &[u8])>(mut found: F) {
         // SAFETY: `visit` is called with what is passed here, before this returns, and `found` is of the type that it
         // takes it for.
@@ -80,21 +80,21 @@ mod elf {
     }
 
     unsafe extern "C" fn visit<F: FnMut(&[u8], &[u8])>(
-        object: *mut libc::dl_phdr_info,
+        image: *mut libc::dl_phdr_info,
         _bytes: usize,
         found: *mut c_void,
     ) -> c_int {
         // SAFETY: the loader passes a record that is valid for this call, and what `for_each_other` gave it.
-        let (object, found) = unsafe { (&*object, &mut *found.cast::<F>()) };
-        if object.dlpi_phdr.is_null() {
+        let (image, found) = unsafe { (&*image, &mut *found.cast::<F>()) };
+        if image.dlpi_phdr.is_null() {
             return 0;
         }
         // SAFETY: the loader's own copy of the program headers, as many as it says.
-        let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
-        let path: &[u8] = match object.dlpi_name.is_null() {
+        let headers = unsafe { std::slice::from_raw_parts(image.dlpi_phdr, image.dlpi_phnum.into()) };
+        let path: &[u8] = match image.dlpi_name.is_null() {
             true => &[],
-            // SAFETY: a terminated name, which is there as long as the object.
-            false => unsafe { CStr::from_ptr(object.dlpi_name) }.to_bytes(),
+            // SAFETY: the name is terminated, and is there as long as the image.
+            false => unsafe { CStr::from_ptr(image.dlpi_name) }.to_bytes(),
         };
         for header in headers.iter().filter(|header| header.p_type == libc::PT_NOTE) {
             #[allow(clippy::useless_conversion, reason = "the types differ where addresses have 32 bits")]
@@ -103,8 +103,8 @@ mod elf {
                 continue;
             };
             let start =
-                std::ptr::with_exposed_provenance::<u8>((object.dlpi_addr as usize).wrapping_add(address));
-            // SAFETY: notes are part of what is loaded, to be read, and nobody writes them; the object is not unloaded
+                std::ptr::with_exposed_provenance::<u8>((image.dlpi_addr as usize).wrapping_add(address));
+            // SAFETY: notes are part of what is loaded, may be read, and nobody writes them; the image is not unloaded
             // while the loader shows it to us.
             let notes = unsafe { std::slice::from_raw_parts(start, bytes) };
             versions(notes, header.p_align as usize, |note, version| {
@@ -116,7 +116,7 @@ mod elf {
         0
     }
 
-    /// Calls `found` with the place and the version of each note of ours.
+    /// Calls `found` with the address and the version of each note of ours.
     fn versions(mut notes: &[u8], align: usize, mut found: impl FnMut(*const u8, &[u8])) {
         const HEAD_BYTES: usize = 12;
         let align = if align == 8 { 8 } else { 4 };
@@ -125,7 +125,7 @@ mod elf {
             let &[name_bytes, text_bytes, kind] = words else { return };
             let [name_bytes, text_bytes] =
                 [name_bytes, text_bytes].map(|word| u32::from_ne_bytes(word) as usize);
-            // Paddings count from the beginning of the note.
+            // Both texts are padded to multiples that count from the beginning of the note.
             let text_start = HEAD_BYTES.saturating_add(name_bytes).next_multiple_of(align);
             let end = text_start.saturating_add(text_bytes);
             let name = rest.get(..name_bytes);

@@ -1,10 +1,11 @@
-//! File descriptors of ours: whether a number still stands for what it stood for, and which ones a child of `fork` closes.
+//! Our own file descriptors: whether a number still stands for what it stood for, and which of them a child of `fork` closes.
 //!
-//! Called by `pprof-server`, for its sockets. A descriptor is a number, and the program may close any: daemons close all
-//! numbers there are, and the next file that is opened gets one of ours. A child of `fork` inherits the numbers, and a
+//! `pprof-server` uses this for its sockets. A descriptor is a number, and the program may close any number: daemons close
+//! all there are, and the next file that is opened gets one of ours. A child of `fork` inherits the numbers, and a
 //! listening socket that it keeps takes connections which nobody will ever answer.
 //!
-//! Path: *read path*, and *after a fork*: no allocation, no lock, nothing that a signal's handler could not do.
+//! Path: *read path*, and *after a fork*: [`begin_anew`] does not allocate, takes no lock, and does nothing that a signal
+//! handler may not do.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Acquire, Ordering::Relax
 
 use crate::alone::Alone;
 
-/// A number, and what it stood for: the device and the file, which for a socket no other has.
+/// A descriptor's number, and what it stood for: the device and the file number, which no other socket has.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptor {
@@ -21,27 +22,27 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// What `descriptor` stands for now.
+    /// Notes what `descriptor` stands for now.
     ///
     /// # Errors
     ///
-    /// If it stands for nothing, or the system does not tell.
+    /// It fails if the number stands for nothing, or if the system does not tell.
     pub fn of(descriptor: impl AsFd) -> io::Result<Descriptor> {
         let number = descriptor.as_fd().as_raw_fd();
         let file = file_behind(number).ok_or_else(io::Error::last_os_error)?;
         Ok(Descriptor { number, file })
     }
 
-    /// Whether the number still stands for the same. Another thread may close it right after this.
-    ///
-    /// Cost: a system call.
+    /// Returns whether the number still stands for the same. Another thread may close it right afterwards. The cost is one
+    /// system call.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         file_behind(self.number) == Some(self.file)
     }
 
-    /// Has children of `fork` close it, until the value returned is dropped, which must be before the descriptor is
-    /// closed. `None` if 128 are closed already: then children keep it, as they keep any other.
+    /// Has children of `fork` close the descriptor, until the value that is returned is dropped, which must be before the
+    /// descriptor is closed. It returns `None` if children close 128 descriptors already: then they keep this one, as they
+    /// keep any other.
     #[must_use]
     pub fn close_in_children(self) -> Option<ClosedInChildren> {
         let slot = SLOTS
@@ -54,17 +55,17 @@ impl Descriptor {
     }
 }
 
-/// Device and number of the file that a descriptor stands for.
+/// Returns the device and the number of the file that a descriptor stands for.
 fn file_behind(number: RawFd) -> Option<(u64, u64)> {
     let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: fills the status in if it returns 0, and then it is read.
+    // SAFETY: `fstat` fills the status in if it returns 0, and only then is it read.
     let status = unsafe {
         if libc::fstat(number, status.as_mut_ptr()) != 0 {
             return None;
         }
         status.assume_init()
     };
-    // As wide as each system has them.
+    // Systems differ in how wide these fields are.
     #[allow(clippy::unnecessary_cast, reason = "narrower elsewhere")]
     Some((status.st_dev as u64, status.st_ino as u64))
 }
@@ -80,9 +81,9 @@ impl Drop for ClosedInChildren {
     }
 }
 
-/// No descriptor.
+/// The number in a slot that holds no descriptor.
 const FREE: RawFd = -1;
-/// A descriptor that is not written down yet.
+/// The number in a slot whose descriptor is being written down.
 const CHANGING: RawFd = -2;
 
 #[derive(Debug)]
@@ -96,7 +97,7 @@ static SLOTS: [Slot; 128] =
     [const { Slot { number: AtomicI32::new(FREE), device: AtomicU64::new(0), file: AtomicU64::new(0) } };
         128];
 
-/// Closes what was the parent's. One that is being written down at this moment stays open.
+/// Closes the descriptors that were the parent's. One that is being written down at this moment stays open.
 pub(crate) fn begin_anew(_: &Alone) {
     for slot in &SLOTS {
         let number = slot.number.swap(FREE, Acquire);
@@ -135,18 +136,18 @@ mod tests {
         // SAFETY: both are open, and `replaced` is dropped as what it has become.
         unsafe { libc::dup2(other.as_raw_fd(), replaced.as_raw_fd()) };
         crate::fork::prepare();
-        // SAFETY: the child makes three system calls, and ends.
+        // SAFETY: the child makes three system calls and ends.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let is_open = |number| file_behind(number).is_some();
             let seen = [&given_up, &replaced, &kept].map(|listener| is_open(listener.as_raw_fd()));
-            // SAFETY: ends the process at once.
+            // SAFETY: the call ends the process at once.
             unsafe { libc::_exit(i32::from(seen != [false, true, true])) }
         }
         let mut status = 0;
-        // SAFETY: our own child.
+        // SAFETY: the process is our own child, and the status is there to be written.
         unsafe { libc::waitpid(child, &raw mut status, 0) };
         assert_eq!(status, 0);
-        assert!(TcpStream::connect(given_up.local_addr().unwrap()).is_ok(), "the parent's is its own");
+        assert!(TcpStream::connect(given_up.local_addr().unwrap()).is_ok(), "the parent's socket stays open");
     }
 }

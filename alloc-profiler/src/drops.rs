@@ -1,4 +1,4 @@
-//! What was lost or cut, by reason: raised where it happens, read by snapshots.
+//! Counters of what was lost or cut, by reason. They are raised where it happens, and snapshots read them.
 //!
 //! Path: *allocation path*, exceptional cases only.
 
@@ -6,35 +6,36 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::alone::Alone;
 
-/// Samples that were lost or cut short, by reason. All zero in a healthy program.
+/// How many samples were lost or cut short, by reason. In a healthy program all counts are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Counted under [`Snapshot::overflow`](crate::Snapshot::overflow), because a limit on distinct stacks or on memory was
-    /// reached. Their objects and bytes are in the totals.
+    /// Samples that are counted under [`Snapshot::overflow`](crate::Snapshot::overflow) because a limit on distinct stacks
+    /// or on memory was reached. Their objects and bytes are in the totals.
     pub stacks_full: u64,
-    /// Counted in `alloc_*` but missing from `inuse_*`: a limit on live samples or on memory was reached.
+    /// Samples that are counted in `alloc_*` but missing from `inuse_*`, because a limit on live samples or on memory was
+    /// reached.
     pub live_full: u64,
-    /// Counted in `alloc_*` but missing from `inuse_*`: the table's lock could not be had in time.
+    /// Samples that are counted in `alloc_*` but missing from `inuse_*`, because the table's lock could not be had in time.
     pub live_busy: u64,
-    /// Freed blocks whose record could not be removed at once nor noted down: their records may linger.
+    /// Freed blocks whose record could be neither removed at once nor noted down, so that it may linger.
     pub missed_removals: u64,
-    /// Counted under the empty stack, because too little of the thread's own was left to find out.
+    /// Samples that are counted under the empty stack, because too little of the thread's own stack was left to unwind it.
     pub low_stack: u64,
-    /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
+    /// Samples whose stack was deeper than [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH) frames.
     pub truncated_stacks: u64,
-    /// Samples whose outermost frames are missing because a function on the way has no unwind tables and no frame pointer
+    /// Samples whose outermost frames are missing, because a function on the way has no unwind tables and no frame pointer
     /// that could be verified.
     pub cut_stacks: u64,
-    /// Counted under the empty stack, because not even the first caller could be told.
+    /// Samples that are counted under the empty stack, because not even the first caller could be told.
     pub no_stack: u64,
-    /// Counted in `alloc_*` but missing from `inuse_*`, because another block was recorded at the same address: one
-    /// [`SamplingAllocator`](crate::SamplingAllocator) hands out memory that is a block of another one, as a pool over the
-    /// global allocator does, or a free was missed.
+    /// Samples that are counted in `alloc_*` but missing from `inuse_*`, because another block was recorded at the same
+    /// address. Either one [`SamplingAllocator`](crate::SamplingAllocator) hands out memory that is a block of another one, as
+    /// a pool over the global allocator does, or a free was missed.
     pub replaced_records: u64,
 }
 
 impl Dropped {
-    /// The counts added since `earlier`.
+    /// Returns what was added to each count since `earlier`.
     pub(crate) fn since(&self, earlier: &Dropped) -> Dropped {
         Dropped {
             stacks_full: self.stacks_full.saturating_sub(earlier.stacks_full),
@@ -78,11 +79,11 @@ pub(crate) static LOW_STACK: Counter = Counter::new();
 pub(crate) static TRUNCATED_STACKS: Counter = Counter::new();
 pub(crate) static CUT_STACKS: Counter = Counter::new();
 pub(crate) static NO_STACK: Counter = Counter::new();
-/// A block recorded at an address that already had a record, which it replaces: its free was missed, or the block is
-/// part of another one. Tests demand zero.
+/// Counts blocks that were recorded at an address which already had a record. The new record replaces the old one, whose free
+/// was missed or whose block the new one is a part of. Tests demand that it is 0.
 pub(crate) static DUPLICATE_INSERTS: Counter = Counter::new();
 
-/// All counts now.
+/// Reads all counts.
 pub(crate) fn dropped() -> Dropped {
     Dropped {
         stacks_full: STACKS_FULL.get(),
@@ -98,7 +99,7 @@ pub(crate) fn dropped() -> Dropped {
     }
 }
 
-/// Counts nothing of what the parent lost.
+/// Forgets what the parent of a fork lost.
 pub(crate) fn begin_anew(_: &Alone) {
     let counters = [
         &STACKS_FULL,

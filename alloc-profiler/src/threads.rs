@@ -1,27 +1,28 @@
 //! Threads that take none of the program's signals.
 //!
-//! Called by `pprof-server` for each of its threads. The kernel gives a signal that is sent to the process to any
+//! `pprof-server` starts each of its threads this way. The kernel gives a signal that is sent to the process to any
 //! thread that does not block it. A program which blocks SIGTERM to read it from a `signalfd` would be killed by it
-//! as soon as one thread of ours let it through, and a handler would run on our thread while the program's own hold it off.
+//! as soon as one thread of ours let it through. And a handler would run on our thread while the program's own threads hold
+//! it off.
 //!
 //! Path: *read path*.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread called `name` on which every signal is blocked, but for those that a fault in the thread's own code
-/// raises: SIGSEGV, SIGBUS, SIGFPE, SIGILL, and SIGSYS. The kernel ends the process when one of these is raised where
-/// it is blocked, whatever handler there is; and a sandbox that answers forbidden system calls by SIGSYS has one.
+/// Starts a thread called `name` on which every signal is blocked except those that a fault in the thread's own code
+/// raises: SIGSEGV, SIGBUS, SIGFPE, SIGILL, and SIGSYS. When one of these is raised where it is blocked, the kernel ends the
+/// process, whatever handler there is; and a sandbox that answers forbidden system calls by SIGSYS has a handler for it.
 ///
-/// Signals that are sent to the calling thread meanwhile are delivered when this returns.
+/// Signals that are sent to the calling thread meanwhile are delivered when this function returns.
 ///
 /// # Errors
 ///
-/// Those of [`Builder::spawn`]: the system has no threads or no memory left.
+/// The errors are those of [`Builder::spawn`]: the system has no threads or no memory left.
 ///
 /// # Cost
 ///
-/// A thread, and two system calls.
+/// It costs a thread and two system calls.
 #[doc(hidden)]
 pub fn spawn_without_signals<T: Send + 'static>(
     name: &str,
@@ -29,7 +30,7 @@ pub fn spawn_without_signals<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
     // mutant: D3 our threads take signals
-    // A new thread blocks what its creator does at that moment: so none can arrive before it has blocked them itself.
+    // A new thread blocks what its creator blocks at that moment. So no signal can arrive before the thread blocks it.
     let _blocked = Blocked::begin();
     builder.spawn(work)
 }
@@ -42,11 +43,11 @@ mod unix {
     use std::mem::MaybeUninit;
     use std::ptr::null_mut;
 
-    /// What the code of a thread itself raises.
+    /// The signals that a fault in a thread's own code raises.
     const OF_FAULTS: [libc::c_int; 5] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSYS];
 
-    /// While it is there, the calling thread blocks signals; then it blocks again what it did before.
+    /// While it exists, the calling thread blocks signals. Afterwards the thread blocks again what it blocked before.
     pub(super) struct Blocked {
         before: libc::sigset_t,
     }
@@ -70,7 +71,7 @@ mod unix {
 
     impl Drop for Blocked {
         fn drop(&mut self) {
-            // SAFETY: reads the mask that `begin` was given.
+            // SAFETY: the call reads the mask that `begin` was given.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, null_mut()) };
         }
     }

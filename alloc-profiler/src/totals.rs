@@ -1,36 +1,36 @@
-//! Estimated sums, how far each may be off, and their arithmetic.
+//! Estimated sums, with how far each may be off and how they are added and subtracted.
 //!
 //! Path: *read path*. Plain numbers.
 
-/// Estimated objects and bytes, the number of samples they rest on, and how far they may be off.
+/// Estimated objects and bytes, the number of samples that they rest on, and how far they may be off.
 ///
-/// In a snapshot nothing is negative, `alloc_*` never falls from one to the next and `inuse_*` is at most
+/// In a snapshot nothing is negative, `alloc_*` never falls from one snapshot to the next, and `inuse_*` is at most
 /// `alloc_*`. In a difference `inuse_*` may be negative; variances never are.
 ///
-/// Each variance is that of the estimate beside it, from the weights of its samples: in a snapshot, of the sum; in a
-/// difference, of the change. It is 0 where every sample was taken with certainty. The methods give its square root, the
-/// standard error. docs/sampling.md derives them.
+/// Each variance is that of the estimate beside it and follows from the weights of its samples. In a snapshot it is the
+/// variance of the sum, and in a difference that of the change. It is 0 where every sample was taken with certainty. The
+/// methods return its square root, the standard error. docs/sampling.md derives the formulas.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
-    /// Objects ever allocated, freed ones included.
+    /// How many objects were ever allocated, whether they have been freed or not.
     pub alloc_objects: f64,
-    /// Bytes ever allocated, freed ones included.
+    /// How many bytes were ever allocated, whether they have been freed or not.
     pub alloc_bytes: f64,
-    /// Samples behind `alloc_*`.
+    /// How many samples `alloc_*` rests on.
     pub alloc_samples: i64,
-    /// Objects allocated and not freed.
+    /// How many objects were allocated and have not been freed.
     pub inuse_objects: f64,
-    /// Bytes allocated and not freed.
+    /// How many bytes were allocated and have not been freed.
     pub inuse_bytes: f64,
-    /// Samples behind `inuse_*`.
+    /// How many samples `inuse_*` rests on.
     pub inuse_samples: i64,
-    /// Variance of `alloc_objects`.
+    /// The variance of `alloc_objects`.
     pub alloc_objects_variance: f64,
-    /// Variance of `alloc_bytes`, in square bytes.
+    /// The variance of `alloc_bytes`, in square bytes.
     pub alloc_bytes_variance: f64,
-    /// Variance of `inuse_objects`.
+    /// The variance of `inuse_objects`.
     pub inuse_objects_variance: f64,
-    /// Variance of `inuse_bytes`, in square bytes.
+    /// The variance of `inuse_bytes`, in square bytes.
     pub inuse_bytes_variance: f64,
 }
 
@@ -38,56 +38,56 @@ pub struct Totals {
 /// of two snapshots, and so how uncertain their difference is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Births {
-    /// The [`number`](crate::Snapshot::number) of the last snapshot that had begun before; 0: none had.
+    /// The [`number`](crate::Snapshot::number) of the last snapshot that had begun before, or 0 if none had.
     pub after_snapshot: u32,
     /// What the blocks that were allocated then, or last moved or resized by `realloc`, contribute to
     /// [`Totals::inuse_objects_variance`].
     pub objects_variance: f64,
-    /// And to [`Totals::inuse_bytes_variance`].
+    /// What the same blocks contribute to [`Totals::inuse_bytes_variance`].
     pub bytes_variance: f64,
 }
 
 impl Totals {
-    /// One standard error of `alloc_objects`; `None` where no sample says anything of them.
+    /// Returns one standard error of `alloc_objects`, or `None` where no sample says anything about them.
     #[must_use]
     pub fn alloc_objects_standard_error(&self) -> Option<f64> {
         self.has_allocated().then(|| self.alloc_objects_variance.max(0.0).sqrt())
     }
 
-    /// One standard error of `alloc_bytes`, in bytes; `None` where no sample says anything of them.
+    /// Returns one standard error of `alloc_bytes`, in bytes, or `None` where no sample says anything about them.
     #[must_use]
     pub fn alloc_bytes_standard_error(&self) -> Option<f64> {
         self.has_allocated().then(|| self.alloc_bytes_variance.max(0.0).sqrt())
     }
 
-    /// One standard error of `inuse_objects`; `None` where no sample says anything of them.
+    /// Returns one standard error of `inuse_objects`, or `None` where no sample says anything about them.
     #[must_use]
     pub fn inuse_objects_standard_error(&self) -> Option<f64> {
         self.has_in_use().then(|| self.inuse_objects_variance.max(0.0).sqrt())
     }
 
-    /// One standard error of `inuse_bytes`, in bytes; `None` where no sample says anything of them.
+    /// Returns one standard error of `inuse_bytes`, in bytes, or `None` where no sample says anything about them.
     ///
-    /// `Some(0.0)`: each sample behind the figure was taken with certainty, as all are at a sampling interval of 1,
-    /// and blocks much larger than the interval at any. `None` is no certainty: memory of which no block happened to be
-    /// sampled may be in use, usually less than one sampling interval of it.
+    /// `Some(0.0)` means that each sample behind the figure was taken with certainty. That is so for all samples at a sampling
+    /// interval of 1, and at any interval for blocks that are much larger than it. `None` is no certainty: memory of which no
+    /// block happened to be sampled may be in use, usually less than one sampling interval of it.
     #[must_use]
     pub fn inuse_bytes_standard_error(&self) -> Option<f64> {
         self.has_in_use().then(|| self.inuse_bytes_variance.max(0.0).sqrt())
     }
 
-    /// Any sample behind `alloc_*`.
+    /// Whether `alloc_*` rests on any sample.
     fn has_allocated(&self) -> bool {
         self.alloc_samples != 0 || self.alloc_bytes_variance > 0.0
     }
 
-    /// Any sample behind `inuse_*`. In a difference the numbers of samples may cancel out.
+    /// Whether `inuse_*` rests on any sample. In a difference the numbers of samples may cancel out.
     fn has_in_use(&self) -> bool {
         self.inuse_samples != 0 || self.inuse_bytes != 0.0 || self.inuse_bytes_variance > 0.0
     }
 
-    /// What is left of `self` without `part`, whose samples must all be among its own. (What changed between two
-    /// snapshots is not this but [`Snapshot::since`](crate::Snapshot::since): there, variances add up.)
+    /// Returns what is left of `self` without `part`, whose samples must all be among its own. (This is not what changed
+    /// between two snapshots, where variances add up: see [`Snapshot::since`](crate::Snapshot::since).)
     #[must_use]
     pub fn without(self, part: Totals) -> Totals {
         let left = |whole: f64, part: f64| rounded(whole - part, whole);
@@ -105,7 +105,7 @@ impl Totals {
         }
     }
 
-    /// `self`, as uncertain as `other`.
+    /// Returns the figures of `self` with the variances of `other`.
     pub(crate) fn with_variances_of(self, other: Totals) -> Totals {
         Totals {
             alloc_objects_variance: other.alloc_objects_variance,
@@ -116,11 +116,13 @@ impl Totals {
         }
     }
 
-    /// What changed since `earlier`, the totals of the same stack and sizes in snapshot `number`. `births` are of `self`.
+    /// Returns what changed since `earlier`, the totals of the same stack and sizes in snapshot `number`. `births` are those
+    /// of `self`.
     ///
     /// Allocations of two stretches of time are sampled independently, so what was allocated in between has the
-    /// difference of the variances. What is in use changed by blocks that were born in between, and by those that died:
-    /// both make the change uncertain. Blocks in use at both moments are the same samples in both, and cancel out.
+    /// difference of the variances. What is in use changed by the blocks that were allocated in between and by those that
+    /// were freed. Both make the change uncertain. Blocks that were in use at both moments are the same samples in both, and
+    /// cancel out.
     pub(crate) fn since(self, earlier: Totals, births: &[Births], number: u32) -> Totals {
         // mutant: D7 what lives on makes a change uncertain
         let born = births.iter().filter(|births| births.after_snapshot >= number);
@@ -145,13 +147,14 @@ impl Totals {
     }
 }
 
-/// A difference of two sums that round differently: never negative, and nothing where it is a rounding error of `whole`.
+/// Rounds a difference of two sums, which were rounded differently themselves. It becomes 0 where it is negative or no more
+/// than a rounding error of `whole`.
 fn rounded(difference: f64, whole: f64) -> f64 {
     if difference <= whole.abs() * 1e-9 { 0.0 } else { difference }
 }
 
 impl std::ops::AddAssign for Totals {
-    /// Of different blocks, which are sampled independently: variances add up.
+    /// Adds the totals of other blocks. They are sampled independently of these, so variances add up.
     fn add_assign(&mut self, other: Totals) {
         self.alloc_objects += other.alloc_objects;
         self.alloc_bytes += other.alloc_bytes;

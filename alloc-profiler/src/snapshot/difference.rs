@@ -1,4 +1,4 @@
-//! What changed between two snapshots, and what of one is old.
+//! What changed between two snapshots, and which part of a snapshot is old.
 //!
 //! Path: *read path*. Plain owned data.
 
@@ -9,18 +9,18 @@ use super::{SizeTotals, Snapshot, StackTotals, StackTrace};
 use crate::totals::Totals;
 
 impl Snapshot {
-    /// What changed between `earlier` and `self`: each value of this snapshot minus its earlier one.
+    /// Returns what changed between `earlier` and `self`: each value of this snapshot minus its earlier one.
     ///
-    /// `alloc_*` becomes what was allocated in between, `inuse_*` the net growth, negative where memory
-    /// shrank; variances become those of the changes. Stacks on which nothing changed are left out. `duration` is the time
-    /// between the two by a clock that nobody sets, as long as the machine was awake. If `earlier` is the later one, it is
-    /// zero, and values have the other sign.
+    /// `alloc_*` becomes what was allocated in between, and `inuse_*` the net growth, which is negative where memory
+    /// shrank. Variances become those of the changes. Stacks on which nothing changed are left out. `duration` is the time
+    /// between the two by a clock that nobody sets and that stands still while the machine sleeps. If `earlier` is the later
+    /// one, `duration` is zero, and values have the other sign.
     #[must_use]
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let numbers = [self.number, earlier.number];
         let before: HashMap<&StackTrace, &[SizeTotals]> =
             earlier.stacks.iter().map(|stack| (&stack.trace, &stack.by_size[..])).collect();
-        // In a program at rest nearly all stacks stay as they were: what is not shown is not copied.
+        // In a program at rest nearly all stacks stay as they were. So only what is shown is copied.
         let changed = |stack: &StackTotals| {
             let before = before.get(&stack.trace).copied().unwrap_or(&[]);
             let by_size = sizes_since(&stack.by_size, before, numbers);
@@ -41,9 +41,9 @@ impl Snapshot {
         }
     }
 
-    /// Counts as in use only what is at least `min_age` old; `alloc_*` stays.
+    /// Returns a snapshot in which only what is at least `min_age` old counts as in use. `alloc_*` stays.
     ///
-    /// `self` must be of [`snapshot_with_ages`](crate::snapshot_with_ages): without ages, nothing is old.
+    /// `self` must come from [`snapshot_with_ages`](crate::snapshot_with_ages): without ages, nothing is old.
     #[must_use]
     pub fn older_than(mut self, min_age: Duration) -> Snapshot {
         for size in self.stacks.iter_mut().flat_map(|stack| &mut stack.by_size).chain(&mut self.overflow) {
@@ -70,7 +70,7 @@ impl Snapshot {
         self
     }
 
-    /// The sum over all stacks and size classes, overflow included.
+    /// Returns the sum over all stacks and size classes, which includes the overflow.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut sum = Totals::default();
@@ -80,7 +80,7 @@ impl Snapshot {
         sum
     }
 
-    /// One standard error of all bytes in use, or of their change in a difference: see
+    /// Returns one standard error of all bytes in use, or of their change in a difference: see
     /// [`Totals::inuse_bytes_standard_error`]. In about two of three snapshots the truth is no farther than this from
     /// the estimate, and in 19 of 20 no farther than twice this, if the estimate rests on some ten samples or more.
     #[must_use]
@@ -89,8 +89,8 @@ impl Snapshot {
     }
 }
 
-/// `now` minus `before`, by size class; classes without a change are left out. Stacks never lose a class, so
-/// every class of `before` is in `now`.
+/// Returns `now` minus `before`, by size class. Classes without a change are left out. Stacks never lose a class, so every
+/// class of `before` is in `now`.
 fn sizes_since(
     now: &[SizeTotals],
     before: &[SizeTotals],
@@ -104,7 +104,7 @@ fn sizes_since(
             let totals = if number >= number_before {
                 size.totals.since(earlier, &size.births, number_before)
             } else {
-                // The other way round: the change is as uncertain, and of the other sign.
+                // `before` is the later one. The change is as uncertain as the other way round, and has the other sign.
                 let change = earlier.since(size.totals, earlier_births, number);
                 Totals::default().without(change).with_variances_of(change)
             };
