@@ -27,7 +27,9 @@ pub struct MallocStats {
 ///
 /// The answer is `None` where it would tell of another heap than the program's, or of nothing: if the inner allocator of
 /// the `SamplingAllocator` is not [`System`](std::alloc::System), if `malloc` is not glibc's (jemalloc or tcmalloc may be
-/// preloaded or linked under that name), before glibc 2.33, and on other systems.
+/// preloaded or linked under that name), before glibc 2.33, and on other systems. It is `None` as well in a program at
+/// fixed addresses (`-C relocation-model=static`), where the address of `malloc` is one within the program and so does not
+/// tell whose `malloc` it is.
 ///
 /// # Cost
 ///

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs};
 use workspace_tests::client::{Reply, get, receive, request, send};
@@ -156,35 +157,6 @@ fn prometheus_itself_finds_nothing_wrong_with_either_format() {
     assert!(!promtool(&import, "").unwrap().0, "an end that is missing is a fault");
 }
 
-/// Another `malloc`, as jemalloc or tcmalloc are put in the place of glibc's: it hands memory out and never takes it back.
-const OTHER_MALLOC: &str = r#"
-#include <stddef.h>
-#include <string.h>
-#include <sys/mman.h>
-static char *next; static size_t left;
-static void *take(size_t align, size_t size) {
-    static char lock;
-    while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE)) {}
-    if (!next) { left = 1UL << 36; next = mmap(0, left, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); }
-    char *block = (char *)(((size_t)next + 16 + align - 1) / align * align);
-    ((size_t *)block)[-1] = size;
-    next = block + size;
-    __atomic_clear(&lock, __ATOMIC_RELEASE);
-    return block;
-}
-void *malloc(size_t size) { return take(16, size); }
-void *calloc(size_t n, size_t size) { return take(16, n * size); }
-void *memalign(size_t align, size_t size) { return take(align < 16 ? 16 : align, size); }
-void *aligned_alloc(size_t align, size_t size) { return memalign(align, size); }
-int posix_memalign(void **to, size_t align, size_t size) { *to = memalign(align, size); return 0; }
-void free(void *block) {}
-void *realloc(void *block, size_t size) {
-    void *moved = take(16, size);
-    if (block) { size_t old = ((size_t *)block)[-1]; memcpy(moved, block, old < size ? old : size); }
-    return moved;
-}
-"#;
-
 #[test]
 fn another_malloc_is_not_taken_for_glibc_s() {
     const TEST: &str = "another_malloc_is_not_taken_for_glibc_s";
@@ -204,8 +176,8 @@ fn another_malloc_is_not_taken_for_glibc_s() {
         return drop(kept);
     }
     let folder = tempfile::tempdir().unwrap();
-    let (source, library) = (folder.path().join("other.c"), folder.path().join("libother.so"));
-    fs::write(&source, OTHER_MALLOC).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/other_malloc.c");
+    let library = folder.path().join("libother.so");
     let mut compile = Command::new("cc");
     compile.args(["-O1", "-fno-builtin", "-shared", "-fPIC", "-o"]).args([&library, &source]);
     assert!(compile.status().expect("there is a C compiler").success());

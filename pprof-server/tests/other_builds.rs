@@ -242,6 +242,24 @@ fn a_statically_linked_program_is_named_in_full() {
     assert_eq!(profile.string_table[program.filename_index as usize], file.to_str().unwrap());
 }
 
+/// As with jemalloc under its feature `unprefixed_malloc_on_supported_platforms`.
+#[test]
+fn a_malloc_that_is_linked_in_is_not_taken_for_glibc_s() {
+    let object = ScratchFile(Path::new(env!("CARGO_TARGET_TMPDIR")).join("other_malloc.o"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/other_malloc.c");
+    let mut compile = Command::new("cc");
+    compile.args(["-O1", "-fno-builtin", "-fPIC", "-c", "-o"]).args([&object.0, &source]);
+    assert!(compile.status().expect("there is a C compiler").success());
+    let link = format!("-Clink-arg={}", object.0.display());
+    for (name, flags, expected) in [("glibc-malloc", &[][..], 3), ("linked-malloc", &[link.as_str()][..], 0)]
+    {
+        let program = Program::start(&build(name, "mallocs", flags), &[]);
+        let metrics = get(program.address, "/metrics?malloc=1");
+        let of_glibc = metrics.text().lines().filter(|line| line.starts_with("glibc_malloc_")).count();
+        assert_eq!(of_glibc, expected, "{name}: {}", metrics.text());
+    }
+}
+
 #[test]
 fn debug_information_in_a_package_beside_it_is_read() {
     let file = build("packaged", "leak", &["-C", "split-debuginfo=packed"]);
