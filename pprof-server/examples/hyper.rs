@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -39,5 +38,5 @@ async fn respond(pprof: Handler, request: Request<Incoming>) -> Result<Response<
     {
         return Ok(pprof.respond(request).await);
     }
-    Ok(Response::new(Full::from("hello")))
+    Ok(Response::new(Body::from("hello")))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::environment::variable;
-use crate::http::{Address, Endpoint, Server, ServerBuilder};
+use crate::http::{Address, Builder, Endpoint, Server};
 use crate::kept_files;
 use crate::per_process::PerProcess;
 use crate::standard_error::{tell, warn};
@@ -204,7 +204,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
 }
 
 /// What the environment says beside the address.
-fn builder() -> ServerBuilder {
+fn builder() -> Builder {
     let builder = Server::builder();
     match variable(REMOTE_VARIABLE) {
         Some(value) if value == "1" => builder.allow_remote(),

@@ -178,7 +178,7 @@ pub use encode::{
 };
 pub use error::Error;
 #[cfg(feature = "http")]
-pub use http::{Address, Body, Endpoint, Handler, Peer, Server, ServerBuilder, serve};
+pub use http::{Address, Body, Builder, Endpoint, Handler, Peer, Server, serve};
 #[cfg(feature = "http")]
 #[doc(hidden)]
 pub use sources::suspects::phases as history_phases;

@@ -3,6 +3,7 @@
 //! Path: *read path*.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::environment::variable;
 
@@ -19,4 +20,12 @@ pub(crate) fn tell(text: &str) {
 /// Writes one line about what went wrong. `eprintln!` would panic where standard error is a closed pipe.
 pub(crate) fn warn(text: &str) {
     let _ = std::io::stderr().write_all(format!("pprof-server: {text}\n").as_bytes());
+}
+
+/// Writes one line about what went wrong, unless `is_told` says that this was done before.
+pub(crate) fn warn_once(is_told: &AtomicBool, text: &str) {
+    // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
+    if !is_told.swap(true, Relaxed) {
+        warn(text);
+    }
 }

@@ -1,54 +1,32 @@
-//! What a server is told before it starts: who may reach it, and how long a delta may be.
+//! What a server or a handler is told before it starts: who may ask, how long a delta may be, and what is kept.
 //!
-//! Called by the host program. Reaching a server from another machine takes three steps that nobody takes by
+//! The host program calls this. To reach a server from another machine takes three steps that nobody takes by
 //! accident: an address, permission, and a secret.
 //!
-//! Path: *read path*; runs once.
+//! Path: *read path*; runs once for each server and handler.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::handler::Handler;
+use super::options::Options;
+use super::request::guard::Guard;
+use super::request::path::Mount;
+use super::request::token::Token;
+use super::transport::address::{Address, Endpoint, is_loopback};
+use super::transport::listener::Bound;
+use super::transport::server::Server;
 use crate::Error;
 use crate::environment::variable;
-use crate::http::handler::{Handler, Mount};
-use crate::http::options::Options;
-use crate::http::request::guard::Guard;
-use crate::http::request::token::Token;
-use crate::http::transport::address::{Address, Endpoint, is_loopback};
-use crate::http::transport::listener::Bound;
-use crate::http::transport::server::Server;
-use crate::standard_error::warn;
+use crate::standard_error::warn_once;
 
-/// The variable that holds the token, where the code sets none.
+/// The variable that holds the token of a server, where the code sets none.
 const TOKEN_VARIABLE: &str = "PPROF_TOKEN";
 
-/// Said once: a program may start and stop servers as it likes.
 const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of this program, so its profiles will be \
      empty; use pprof_server::install!(), or declare `#[global_allocator] static ALLOCATOR: \
      pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();`";
-static IS_TOLD: AtomicBool = AtomicBool::new(false);
-
-/// How to serve, beyond what [`serve`](crate::serve) does: made by [`Server::builder`].
-///
-/// ```no_run
-/// # fn main() -> Result<(), pprof_server::Error> {
-/// let server = pprof_server::Server::builder()
-///     .allow_remote()
-///     .token(std::fs::read_to_string("/run/secrets/pprof-token").expect("mounted").trim())
-///     .allow_host("profiles.example.org")
-///     .serve("0.0.0.0:6060")?;
-/// # drop(server);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-#[must_use = "a builder serves nothing until `serve` is called"]
-pub struct ServerBuilder {
-    token: Option<String>,
-    is_remote_allowed: bool,
-    hosts: Vec<String>,
-    options: Options,
-}
 
 /// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped.
 ///
@@ -57,7 +35,7 @@ pub struct ServerBuilder {
 /// [`Server::local_addr`]. Of the addresses a name stands for, one is used, IPv4 first. For other than loopback
 /// addresses, and for other settings, see [`Server::builder`].
 ///
-/// If `PPROF_TOKEN` is set, every request must carry that token: see [`ServerBuilder::token`]. Environment
+/// If `PPROF_TOKEN` is set, every request must carry that token: see [`Builder::token`]. Environment
 /// variables of the profiler are read as by `alloc_profiler::init_from_env`. If no
 /// [`SamplingAllocator`](crate::SamplingAllocator) is the global allocator, a line on standard error says that
 /// profiles will be empty.
@@ -89,74 +67,98 @@ pub fn serve(address: impl Into<Address>) -> Result<Server, Error> {
     Server::builder().serve(address)
 }
 
-/// Says once that profiles will be empty, if they will.
-pub(crate) fn warn_if_not_installed() {
-    // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
-    if !alloc_profiler::is_installed() && !IS_TOLD.swap(true, Relaxed) {
-        warn(NOT_INSTALLED);
-    }
+/// Settings of a [`Server`] or a [`Handler`], beyond what [`serve`](crate::serve) and [`Handler::new`] do.
+///
+/// # Examples
+///
+/// A server that other machines can reach, and a handler for a server of your own:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let server = pprof_server::Server::builder()
+///     .allow_remote()
+///     .token(std::fs::read_to_string("/run/secrets/pprof-token").expect("mounted").trim())
+///     .allow_host("profiles.example.org")
+///     .serve("0.0.0.0:6060")?;
+///
+/// let handler = pprof_server::Handler::builder().max_delta(Duration::from_secs(30)).handler()?;
+/// # Ok::<(), pprof_server::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `serve` or `handler` is called"]
+pub struct Builder {
+    token: Option<String>,
+    is_remote_allowed: bool,
+    hosts: Vec<String>,
+    options: Options,
 }
 
 impl Server {
-    /// How to serve with a token, for other machines, or with longer deltas.
-    pub fn builder() -> ServerBuilder {
-        ServerBuilder::new()
+    /// Settings for a server: a token, other machines, longer deltas.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 }
 
-impl ServerBuilder {
-    fn new() -> ServerBuilder {
-        ServerBuilder {
-            token: None,
-            is_remote_allowed: false,
-            hosts: Vec::new(),
-            options: Options::from_env(),
-        }
+impl Handler {
+    /// Settings for a handler: longer deltas, another history.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    fn new() -> Builder {
+        Builder { token: None, is_remote_allowed: false, hosts: Vec::new(), options: Options::from_env() }
     }
 
-    /// Every request must carry this token, on loopback too: as `Authorization: Bearer TOKEN`, or as the password
-    /// of HTTP Basic (`http://pprof:TOKEN@HOST:PORT/` for `go tool pprof`). At least 16 visible ASCII
-    /// characters, such as `openssl rand -hex 16` prints.
+    /// Demands this token of every request, on loopback too: as `Authorization: Bearer TOKEN`, or as the password of HTTP
+    /// Basic (`http://pprof:TOKEN@HOST:PORT/` for `go tool pprof`). It has at least 16 visible ASCII characters, such as
+    /// `openssl rand -hex 16` prints.
     ///
-    /// Without this the environment's `PPROF_TOKEN` is the token, unless it is empty.
-    pub fn token(mut self, token: impl Into<String>) -> ServerBuilder {
+    /// Without this, the token of a server is the environment's `PPROF_TOKEN`, unless that is empty, and a handler demands
+    /// none.
+    pub fn token(mut self, token: impl Into<String>) -> Builder {
         self.token = Some(token.into());
         self
     }
 
-    /// Allows addresses that other machines can reach. A token is then required: profiles show function names, file
-    /// paths and addresses of code. The connection is not encrypted; where others can listen in, put a proxy
-    /// that speaks TLS in front.
-    pub fn allow_remote(mut self) -> ServerBuilder {
+    /// Allows [`serve`](Builder::serve) addresses that other machines can reach. A token is then required: profiles show
+    /// function names, file paths and addresses of code. The connection is not encrypted; where others can listen in, put a
+    /// proxy that speaks TLS in front.
+    pub fn allow_remote(mut self) -> Builder {
         self.is_remote_allowed = true;
         self
     }
 
-    /// Allows requests whose `Host` is this name, without a port, beside `localhost` and IP addresses. Other names
-    /// are refused: a web page could have given them to this machine (DNS rebinding).
-    pub fn allow_host(mut self, host: impl Into<String>) -> ServerBuilder {
+    /// Allows requests whose `Host` is this name, without a port, beside `localhost` and IP addresses. Other names are
+    /// refused: a web page could have given them to this machine (DNS rebinding).
+    ///
+    /// A handler takes any `Host` unless this is called.
+    pub fn allow_host(mut self, host: impl Into<String>) -> Builder {
         self.hosts.push(host.into());
         self
     }
 
-    /// The largest `seconds=N`: 300 s unless changed, from 1 s to 24 hours, in whole seconds. Each client that waits
+    /// Sets the largest `seconds=N`: 300 s unless changed, from 1 s to 24 hours, in whole seconds. Each client that waits
     /// holds a snapshot in memory as long.
-    pub fn max_delta(mut self, time: Duration) -> ServerBuilder {
+    pub fn max_delta(mut self, time: Duration) -> Builder {
         self.options.max_delta = time;
         self
     }
 
-    /// Time between two snapshots that the server keeps by itself, for `heap?ago=10m` and for the page: 60 s unless this
-    /// or the environment's `PPROF_RECORD` says otherwise, from 1 s to 1 hour; `None` keeps none. One for each of 60
-    /// periods is kept, then one for 15, for 1440 periods in all, in at most 8 MiB.
-    pub fn record_every(mut self, period: impl Into<Option<Duration>>) -> ServerBuilder {
+    /// Sets the time between two snapshots that are kept by themselves, for `heap?ago=10m` and for the page. It is 60 s
+    /// unless this or the environment's `PPROF_RECORD` says otherwise, and may be 1 s to 1 hour; `None` keeps none. One for
+    /// each of 60 periods is kept, then one for 15, for 1440 periods in all, in at most 8 MiB.
+    pub fn record_every(mut self, period: impl Into<Option<Duration>>) -> Builder {
         self.options.record_period = period.into();
         self
     }
 
-    /// Has `/debug/pprof/cmdline` tell the program's arguments, as Go's does: off unless this or the environment's
+    /// Has `/debug/pprof/cmdline` tell the program's arguments, as Go's does. That is off unless this or the environment's
     /// `PPROF_CMDLINE=1` says otherwise, since arguments may hold secrets.
-    pub fn show_arguments(mut self) -> ServerBuilder {
+    pub fn show_arguments(mut self) -> Builder {
         self.options.cmdline = true;
         self
     }
@@ -172,7 +174,11 @@ impl ServerBuilder {
         alloc_profiler::init_from_env();
         let address = address.into();
         alloc_profiler::unsampled(|| {
-            warn_if_not_installed();
+            // A program may start and stop servers as it likes, and is told once.
+            static IS_TOLD: AtomicBool = AtomicBool::new(false);
+            if !alloc_profiler::is_installed() {
+                warn_once(&IS_TOLD, NOT_INSTALLED);
+            }
             self.start(&address)
         })
     }
@@ -188,17 +194,33 @@ impl ServerBuilder {
         }
         let guard = Guard::of_server(token, self.hosts)?;
         self.options.check()?;
-        // Before any thread is started: a port in use is the most frequent failure.
+        // This comes before any thread is started, since a port in use is the most frequent failure.
         let (bound, endpoint) = Bound::to(&endpoint)?;
         let handler = Handler::with(guard, Mount::Root, self.options);
         handler.record();
         Server::start(bound, endpoint, handler)
     }
+
+    /// A handler for a server of your own, which begins to record the history: see [`Handler`]. [`allow_remote`] has no
+    /// meaning for it, since your server has the address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Token`], [`Error::Host`], [`Error::MaxDelta`] and [`Error::RecordPeriod`] for settings that will not do.
+    ///
+    /// [`allow_remote`]: Builder::allow_remote
+    pub fn handler(self) -> Result<Handler, Error> {
+        alloc_profiler::init_from_env();
+        let token = self.token.map(Token::new).transpose()?;
+        let guard = Guard::of_mounted(token, self.hosts)?;
+        self.options.check()?;
+        Ok(Handler::recording(guard, self.options))
+    }
 }
 
-impl std::fmt::Debug for ServerBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerBuilder")
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
             .field("has_token", &self.token.is_some())
             .field("is_remote_allowed", &self.is_remote_allowed)
             .field("hosts", &self.hosts)

@@ -22,7 +22,7 @@ mod snapshots;
 mod transport;
 mod workers;
 
-pub use builder::{ServerBuilder, serve};
+pub use builder::{Builder, serve};
 pub use handler::Handler;
 #[cfg(fuzzing)]
 pub(crate) use request::fuzz;

@@ -1,25 +1,26 @@
 //! What the owner of a server or handler may choose about its answers.
 //!
-//! Path: *read path*; read once for each of them.
+//! Path: *read path*; read once for each server and handler.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::Error;
+use crate::environment::variable;
 use crate::history::DEFAULT_PERIOD;
+use crate::standard_error::warn_once;
 
-/// The longest delta unless told otherwise. A forgotten `seconds=100000` would hold a snapshot in memory for a
-/// day.
-pub(super) const DEFAULT_MAX_DELTA: Duration = Duration::from_secs(300);
-/// The longest that can be allowed.
+/// The longest delta unless the owner chooses another. A forgotten `seconds=100000` would hold a snapshot in memory for
+/// a day.
+const DEFAULT_MAX_DELTA: Duration = Duration::from_secs(300);
+/// The longest delta that an owner may choose.
 const LONGEST_MAX_DELTA: Duration = Duration::from_secs(24 * 60 * 60);
 /// The variable that turns `cmdline` on.
 const CMDLINE_VARIABLE: &str = "PPROF_CMDLINE";
-
 /// The variable that says how often to record.
 const RECORD_VARIABLE: &str = "PPROF_RECORD";
-/// How often one may record.
+/// The times that may lie between two records.
 const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// Choices with careful defaults.
@@ -34,29 +35,33 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// As the environment says: `PPROF_CMDLINE=1` turns `cmdline` on, everything else leaves it off; `PPROF_RECORD` is the
-    /// time between two records, or `off`.
+    /// The defaults, as the environment changes them: `PPROF_CMDLINE=1` turns `cmdline` on, and any other value leaves it
+    /// off; `PPROF_RECORD` is the time between two records, or `off`.
     pub(crate) fn from_env() -> Options {
         let cmdline = std::env::var_os(CMDLINE_VARIABLE).is_some_and(|value| value == "1");
-        let record_period = match crate::environment::variable(RECORD_VARIABLE) {
+        let record_period = match variable(RECORD_VARIABLE) {
             None => Some(DEFAULT_PERIOD),
             Some(text) => record_period(&text).unwrap_or_else(|| {
-                // Not a `Once`: a child of `fork` might wait for a thread that it does not have.
                 static IS_TOLD: AtomicBool = AtomicBool::new(false);
-                if !IS_TOLD.swap(true, Relaxed) {
-                    crate::standard_error::warn(&format!(
+                let seconds = DEFAULT_PERIOD.as_secs();
+                warn_once(
+                    &IS_TOLD,
+                    &format!(
                         "{RECORD_VARIABLE}={text:?} is not a time from 1s to 1h, such as 60s, nor off; recording \
-                         every {} s",
-                        DEFAULT_PERIOD.as_secs()
-                    ));
-                }
+                         every {seconds} s"
+                    ),
+                );
                 Some(DEFAULT_PERIOD)
             }),
         };
         Options { cmdline, max_delta: DEFAULT_MAX_DELTA, record_period }
     }
 
-    /// Refuses what cannot be.
+    /// Refuses times out of range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MaxDelta`] and [`Error::RecordPeriod`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         if !(Duration::from_secs(1)..=LONGEST_MAX_DELTA).contains(&self.max_delta) {
             return Err(Error::MaxDelta { time: self.max_delta });
@@ -68,7 +73,7 @@ impl Options {
     }
 }
 
-/// `None` if `text` is neither a period nor `off`.
+/// The time between two records that `text` names, `Some(None)` for `off`, and `None` if it names neither.
 fn record_period(text: &str) -> Option<Option<Duration>> {
     match text {
         "off" => Some(None),

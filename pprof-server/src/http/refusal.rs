@@ -1,6 +1,6 @@
 //! An error answer, before it is one of HTTP.
 //!
-//! Made wherever a request is found wrong or cannot be answered; `answer` writes it.
+//! It is made wherever a request is found wrong or cannot be answered; `response::answer` writes it.
 //!
 //! Path: *read path*.
 
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use hyper::StatusCode;
 
-/// An error answer. Nothing of the request comes back in its text.
+/// An error answer. Its text holds nothing of the request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -24,12 +24,22 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// An error of a handler.
-    pub(crate) const fn new(status: StatusCode, text: &'static str) -> Refusal {
-        Refusal { status, text: Cow::Borrowed(text), is_for_pprof: true, allow: None, retry_after: None }
+    pub(crate) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { status, text: text.into(), is_for_pprof: true, allow: None, retry_after: None }
+    }
+
+    /// 400, of a handler: the query is wrong, and `text` names what it may be.
+    pub(crate) fn bad_request(text: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, text)
     }
 
     /// An error of the router, worded like Go's.
-    pub(crate) const fn of_router(status: StatusCode, text: &'static str) -> Refusal {
-        Refusal { status, text: Cow::Borrowed(text), is_for_pprof: false, allow: None, retry_after: None }
+    pub(crate) fn of_router(status: StatusCode, text: &'static str) -> Refusal {
+        Refusal { is_for_pprof: false, ..Refusal::new(status, text) }
+    }
+
+    /// The same error, which tells the client to ask again in so many seconds.
+    pub(crate) fn with_retry_after(self, seconds: &'static str) -> Refusal {
+        Refusal { retry_after: Some(seconds), ..self }
     }
 }

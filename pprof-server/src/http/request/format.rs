@@ -1,18 +1,29 @@
-//! How what is asked for is written.
+//! How what is asked for is written: each type lists the formats that its routes offer.
 //!
 //! Path: *read path*.
 
-/// How a profile is written.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+/// A format of `heap` and `allocs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProfileFormat {
     /// Gzipped protobuf.
     Pprof,
     /// Go's legacy text.
     Legacy,
     /// A table for a terminal.
     Table { rows: usize },
-    /// The same for a program.
+    /// The same rows for a program.
     Json { rows: usize },
-    /// For flame graph tools.
+    /// A line for each stack, for flame graph tools.
     Folded,
+}
+
+/// A format of the report on suspects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportFormat {
+    /// Gzipped protobuf: the profile of the suspects alone.
+    Pprof,
+    /// A table for a terminal.
+    Table { rows: usize },
+    /// The same rows for a program.
+    Json { rows: usize },
 }

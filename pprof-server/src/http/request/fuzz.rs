@@ -10,8 +10,9 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Uri, Version};
 
 use super::guard::Guard;
+use super::path::{Mount, with_query};
 use super::period::Period;
-use super::routes::{Decision, Mount, Rules, decide, with_query};
+use super::routes::{Decision, Rules, decide};
 use super::token::Token;
 
 const MAX_DELTA: Duration = Duration::from_secs(300);
@@ -104,15 +105,16 @@ fn check(decision: &Decision) {
             assert!(!location.contains('\\') || location.contains('?'), "{location:?} leads to another host");
         }
         Decision::Profile(wanted) => {
-            let is_line = |note: &String| note.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-            assert!(wanted.notes.iter().all(is_line), "{:?}", wanted.notes);
+            check_notes(&wanted.notes);
             if let Period::Next(time) = wanted.period {
                 assert!((Duration::from_secs(1)..=MAX_DELTA).contains(&time), "{time:?}");
             }
         }
-        Decision::SetMark { name, .. } => {
-            assert!(name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
+        Decision::DeltaHeap(wanted) => {
+            check_notes(&wanted.notes);
+            check_name(&wanted.client);
         }
+        Decision::SetMark { name, .. } => check_name(name),
         Decision::Index
         | Decision::Asset(_)
         | Decision::Symbol
@@ -120,8 +122,17 @@ fn check(decision: &Decision) {
         | Decision::Metrics { .. }
         | Decision::History
         | Decision::Marks
-        | Decision::Leaks(_) => {}
+        | Decision::Suspects(_) => {}
     }
+}
+
+fn check_notes(notes: &[String]) {
+    let is_line = |note: &String| note.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    assert!(notes.iter().all(is_line), "{notes:?}");
+}
+
+fn check_name(name: &str) {
+    assert!(name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
 }
 
 /// Whether this says that a parameter is unknown, and names it only if its name is a word.

@@ -30,19 +30,27 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Of a server of our own.
-    pub(crate) fn of_server(token: Option<Token>, mut hosts: Vec<String>) -> Result<Guard, Error> {
-        for host in &mut hosts {
-            host.make_ascii_lowercase();
-            if !host.parse::<Authority>().is_ok_and(|authority| authority.host() == *host) {
-                return Err(Error::Host { host: std::mem::take(host) });
-            }
-        }
-        Ok(Guard { token, hosts: Some(hosts) })
+    /// The guard of a server of our own: beside the names of this machine, it admits `hosts`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Host`] for a name that is none.
+    pub(crate) fn of_server(token: Option<Token>, hosts: Vec<String>) -> Result<Guard, Error> {
+        Ok(Guard { token, hosts: Some(checked(hosts)?) })
     }
 
-    /// Inside a server of the host program, which asks for what it wants.
-    pub(crate) const fn of_mounted() -> Guard {
+    /// The guard inside a server of the host program, which asks for what it wants: without `hosts`, it admits all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Host`] for a name that is none.
+    pub(crate) fn of_mounted(token: Option<Token>, hosts: Vec<String>) -> Result<Guard, Error> {
+        let hosts = if hosts.is_empty() { None } else { Some(checked(hosts)?) };
+        Ok(Guard { token, hosts })
+    }
+
+    /// A guard that admits any host without a token, and still refuses what a web page of another origin sends.
+    pub(crate) const fn open() -> Guard {
         Guard { token: None, hosts: None }
     }
 
@@ -66,6 +74,17 @@ impl Guard {
             _ => Ok(()),
         }
     }
+}
+
+/// The names in lower case, if each of them is one.
+fn checked(mut hosts: Vec<String>) -> Result<Vec<String>, Error> {
+    for host in &mut hosts {
+        host.make_ascii_lowercase();
+        if !host.parse::<Authority>().is_ok_and(|authority| authority.host() == *host) {
+            return Err(Error::Host { host: std::mem::take(host) });
+        }
+    }
+    Ok(hosts)
 }
 
 /// True if no page sent this, or our own: one whose origin is the very host it asks, port included. Which of the two
@@ -238,10 +257,22 @@ mod tests {
 
     #[test]
     fn mounted_only_pages_of_other_origins_are_refused() {
-        let guard = Guard::of_mounted();
+        let guard = Guard::open();
         assert_eq!(status_of(&guard, "/", Version::HTTP_11, &[("host", "app.example.org")]), 200);
         assert_eq!(status_of(&guard, "/", Version::HTTP_2, &[]), 200);
         let page = [("host", "app.example.org"), ("origin", "http://evil.example")];
         assert_eq!(status_of(&guard, "/", Version::HTTP_11, &page), 403);
+        // A host program may ask for more.
+        let token = Token::new("0123456789abcdef".to_owned()).unwrap();
+        let strict = Guard::of_mounted(Some(token), vec!["app.example.org".to_owned()]).unwrap();
+        let right = ("authorization", "Bearer 0123456789abcdef");
+        for (headers, expected) in [
+            (&[("host", "app.example.org"), right][..], 200),
+            (&[("host", "app.example.org")], 401),
+            (&[("host", "other.example.org"), right], 403),
+        ] {
+            assert_eq!(status_of(&strict, "/", Version::HTTP_11, headers), expected, "{headers:?}");
+        }
+        assert!(Guard::of_mounted(None, vec!["a b".to_owned()]).is_err());
     }
 }

@@ -3,12 +3,12 @@
 //! Path: *read path*. Nothing here reads a clock, a socket or a profile.
 
 pub(super) mod accept_header;
-pub(super) mod asset;
 pub(super) mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub(super) mod guard;
 mod parameters;
+pub(super) mod path;
 pub(super) mod period;
 pub(super) mod profile_request;
 mod query;

@@ -7,9 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use hyper::StatusCode;
-
-use super::format::Format;
+use super::format::{ProfileFormat, ReportFormat};
 use super::period::Period;
 use super::query::given;
 use crate::encode::{
@@ -24,14 +22,11 @@ pub(crate) const TEXT_ROWS: usize = 10;
 pub(crate) const JSON_ROWS: usize = 100;
 /// Most samples that `limit` takes as a number: more than a profiler with default limits can have.
 const MAX_LIMIT: usize = 1_000_000;
+const UNKNOWN_FORMAT: &str = r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#;
 /// Longest name of a client, and of a mark.
 const MAX_NAME_BYTES: usize = 64;
 /// Longest time that a parameter takes: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-fn bad(text: &'static str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, text)
-}
 
 /// How a profile of this kind is to be encoded.
 pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, Refusal> {
@@ -40,31 +35,43 @@ pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, 
         Some("names") => Symbolize::Names,
         Some("none") => Symbolize::None,
         Some(_) => {
-            return Err(bad(r#"invalid value for "symbolize" - must be "none", "names" or "full""#));
+            return Err(Refusal::bad_request(
+                r#"invalid value for "symbolize" - must be "none", "names" or "full""#,
+            ));
         }
     };
     let frames = match given(query, "frames").as_deref() {
         None => Frames::UserFirst,
         Some("all") => Frames::All,
-        Some(_) => return Err(bad(r#"invalid value for "frames" - must be "all", or left out"#)),
+        Some(_) => {
+            return Err(Refusal::bad_request(r#"invalid value for "frames" - must be "all", or left out"#));
+        }
     };
     let labels = match given(query, "labels").as_deref() {
         None => Labels::Size,
         Some("none") => Labels::None,
         Some("age") => Labels::SizeAndAge,
-        Some(_) => return Err(bad(r#"invalid value for "labels" - must be "age" or "none", or left out"#)),
+        Some(_) => {
+            return Err(Refusal::bad_request(
+                r#"invalid value for "labels" - must be "age" or "none", or left out"#,
+            ));
+        }
     };
     let limit = match given(query, "limit").as_deref() {
         None => SizeLimit::SCRAPERS,
         Some("none") => SizeLimit::NONE,
         Some(samples) => match samples.parse() {
             Ok(samples @ 1..=MAX_LIMIT) => SizeLimit { samples, ..SizeLimit::SCRAPERS },
-            _ => return Err(bad(r#"invalid value for "limit" - must be 1 to 1000000 samples, or "none""#)),
+            _ => {
+                return Err(Refusal::bad_request(
+                    r#"invalid value for "limit" - must be 1 to 1000000 samples, or "none""#,
+                ));
+            }
         },
     };
     let sample_type = match given(query, "sample_index").or(given(query, "sample")).as_deref() {
         None => None,
-        Some(wanted) => Some(sample_type(wanted).ok_or(bad(
+        Some(wanted) => Some(sample_type(wanted).ok_or(Refusal::bad_request(
             r#"invalid value for "sample_index" - must be "alloc_objects", "alloc_space", "inuse_objects" or "inuse_space""#,
         ))?),
     };
@@ -82,20 +89,20 @@ fn rows(query: &str, default: usize) -> Result<usize, Refusal> {
     match given(query, "top").as_deref().map(str::parse) {
         None => Ok(default),
         Some(Ok(rows @ 1..=MAX_ROWS)) => Ok(rows),
-        Some(_) => Err(bad(r#"invalid value for "top" - must be 1 to 1000 rows"#)),
+        Some(_) => Err(Refusal::bad_request(r#"invalid value for "top" - must be 1 to 1000 rows"#)),
     }
 }
 
 /// Which format; `None` if the query does not say.
-pub(crate) fn format(query: &str) -> Result<Option<Format>, Refusal> {
+pub(crate) fn format(query: &str) -> Result<Option<ProfileFormat>, Refusal> {
     Ok(Some(match given(query, "format").as_deref() {
         None => return Ok(None),
-        Some("pprof") => Format::Pprof,
-        Some("text") => Format::Table { rows: rows(query, TEXT_ROWS)? },
-        Some("json") => Format::Json { rows: rows(query, JSON_ROWS)? },
-        Some("folded") => Format::Folded,
+        Some("pprof") => ProfileFormat::Pprof,
+        Some("text") => ProfileFormat::Table { rows: rows(query, TEXT_ROWS)? },
+        Some("json") => ProfileFormat::Json { rows: rows(query, JSON_ROWS)? },
+        Some("folded") => ProfileFormat::Folded,
         Some(_) => {
-            return Err(bad(r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#));
+            return Err(Refusal::bad_request(UNKNOWN_FORMAT));
         }
     }))
 }
@@ -105,9 +112,9 @@ pub(crate) fn client(query: &str) -> Result<String, Refusal> {
     match given(query, "client").as_deref() {
         None => Ok("default".to_owned()),
         Some(name) if is_name(name) => Ok(name.to_owned()),
-        Some(_) => {
-            Err(bad(r#"invalid value for "client" - must be 1 to 64 letters, digits, '.', '_' or '-'"#))
-        }
+        Some(_) => Err(Refusal::bad_request(
+            r#"invalid value for "client" - must be 1 to 64 letters, digits, '.', '_' or '-'"#,
+        )),
     }
 }
 
@@ -126,44 +133,49 @@ pub(crate) fn mark(query: &str) -> Result<(String, bool), Refusal> {
     let replaces = match given(query, "replace").as_deref() {
         None => false,
         Some("1") => true,
-        Some(_) => return Err(bad(r#"invalid value for "replace" - must be "1", or left out"#)),
+        Some(_) => {
+            return Err(Refusal::bad_request(r#"invalid value for "replace" - must be "1", or left out"#));
+        }
     };
     match given(query, "name").as_deref() {
         Some(name) if is_mark(name) => Ok((name.to_owned(), replaces)),
-        Some(_) => Err(bad(
+        Some(_) => Err(Refusal::bad_request(
             r#"invalid value for "name" - must be a letter and up to 63 letters, digits, '.', '_' or '-'"#,
         )),
-        None => Err(bad(r#"a mark needs a "name", such as before-deploy"#)),
+        None => Err(Refusal::bad_request(r#"a mark needs a "name", such as before-deploy"#)),
     }
 }
 
-/// The format of a report on leaks.
-pub(crate) fn leaks_format(query: &str) -> Result<Format, Refusal> {
-    match format(query)? {
-        None => Ok(Format::Table { rows: rows(query, TEXT_ROWS)? }),
-        Some(format @ (Format::Pprof | Format::Table { .. } | Format::Json { .. })) => Ok(format),
-        Some(_) => Err(bad(r#"invalid value for "format" - must be "text", "json" or "pprof" here"#)),
+/// The format of the report on suspects.
+pub(crate) fn report_format(query: &str) -> Result<ReportFormat, Refusal> {
+    match given(query, "format").as_deref() {
+        Some("pprof") => Ok(ReportFormat::Pprof),
+        None | Some("text") => Ok(ReportFormat::Table { rows: rows(query, TEXT_ROWS)? }),
+        Some("json") => Ok(ReportFormat::Json { rows: rows(query, JSON_ROWS)? }),
+        Some("folded") => Err(Refusal::bad_request(
+            r#"invalid value for "format" - must be "text", "json" or "pprof" here"#,
+        )),
+        Some(_) => Err(Refusal::bad_request(UNKNOWN_FORMAT)),
     }
 }
 
 /// Which recorded moment or moments; `None` if the query does not say.
 pub(crate) fn past(query: &str) -> Result<Option<Period>, Refusal> {
-    let at = moment(query, "at").ok_or(bad(
+    let at = moment(query, "at").ok_or(Refusal::bad_request(
         r#"invalid value for "at" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
     ))?;
-    let since = moment(query, "since").ok_or(bad(
+    let since = moment(query, "since").ok_or(Refusal::bad_request(
         r#"invalid value for "since" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
     ))?;
     let ago = match given(query, "ago").as_deref() {
         None => None,
-        Some(text) => Some(Moment::Ago(
-            duration(text)
-                .ok_or(bad(r#"invalid value for "ago" - must be a time such as 90s, 10m or 1h30m"#))?,
-        )),
+        Some(text) => Some(Moment::Ago(duration(text).ok_or(Refusal::bad_request(
+            r#"invalid value for "ago" - must be a time such as 90s, 10m or 1h30m"#,
+        ))?)),
     };
     match (since, ago, at) {
         (Some(_), Some(_), _) => {
-            Err(bad("since and ago are incompatible: both say where a difference begins"))
+            Err(Refusal::bad_request("since and ago are incompatible: both say where a difference begins"))
         }
         (None, None, None) => Ok(None),
         (None, None, Some(at)) => Ok(Some(Period::Until(at))),
@@ -183,7 +195,9 @@ fn moment(query: &str, name: &str) -> Option<Option<Moment>> {
 pub(crate) fn min_age(query: &str) -> Result<Option<Duration>, Refusal> {
     let Some(text) = given(query, "min_age") else { return Ok(None) };
     let age = duration(&text);
-    age.map(Some).ok_or(bad(r#"invalid value for "min_age" - must be a time such as 90s, 10m or 1h30m"#))
+    age.map(Some).ok_or(Refusal::bad_request(
+        r#"invalid value for "min_age" - must be a time such as 90s, 10m or 1h30m"#,
+    ))
 }
 
 /// `90`, `90s`, `1h30m`.
@@ -211,13 +225,14 @@ pub(crate) fn with_malloc(query: &str) -> Result<bool, Refusal> {
     match given(query, "malloc").as_deref() {
         None => Ok(false),
         Some("1") => Ok(true),
-        Some(_) => Err(bad(r#"invalid value for "malloc" - must be "1", or left out"#)),
+        Some(_) => Err(Refusal::bad_request(r#"invalid value for "malloc" - must be "1", or left out"#)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::StatusCode;
 
     #[test]
     fn nothing_said_is_go_s_profile() {
@@ -246,10 +261,10 @@ mod tests {
         let limit = |query| options(query, ProfileKind::Heap).unwrap().limit;
         assert_eq!(limit("limit=none"), SizeLimit::NONE);
         assert_eq!(limit("limit=1000000").samples, 1_000_000);
-        assert_eq!(format("format=pprof"), Ok(Some(Format::Pprof)));
-        assert_eq!(format("format=text"), Ok(Some(Format::Table { rows: 10 })));
-        assert_eq!(format("format=json&top=1000"), Ok(Some(Format::Json { rows: 1000 })));
-        assert_eq!(format("format=folded"), Ok(Some(Format::Folded)));
+        assert_eq!(format("format=pprof"), Ok(Some(ProfileFormat::Pprof)));
+        assert_eq!(format("format=text"), Ok(Some(ProfileFormat::Table { rows: 10 })));
+        assert_eq!(format("format=json&top=1000"), Ok(Some(ProfileFormat::Json { rows: 1000 })));
+        assert_eq!(format("format=folded"), Ok(Some(ProfileFormat::Folded)));
         assert_eq!(client("client=alloy-0.eu_1").unwrap(), "alloy-0.eu_1");
     }
 
@@ -298,9 +313,9 @@ mod tests {
         for query in ["", "name=1", "name=a+b", "name=a&replace=yes", "name=%C3%BC"] {
             assert_eq!(mark(query).unwrap_err().status, StatusCode::BAD_REQUEST, "{query}");
         }
-        assert_eq!(leaks_format("top=3"), Ok(Format::Table { rows: 3 }));
-        assert_eq!(leaks_format("format=pprof"), Ok(Format::Pprof));
-        assert!(leaks_format("format=folded").is_err());
+        assert_eq!(report_format("top=3"), Ok(ReportFormat::Table { rows: 3 }));
+        assert_eq!(report_format("format=pprof"), Ok(ReportFormat::Pprof));
+        assert!(report_format("format=folded").is_err());
     }
 
     #[test]

@@ -6,21 +6,20 @@ use std::time::Duration;
 
 use crate::history::Moment;
 
-/// Of what time a profile is.
-#[derive(Debug, PartialEq, Eq)]
+/// The time that a profile is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Period {
-    /// Everything since the start.
-    SinceStart,
-    /// What changes from now on in this time.
-    Next(Duration),
-    /// What was allocated since the last call of this client; what is in use, as it is.
-    SinceLastCall {
-        client: String,
-        /// The call does not count: it asks for headers only.
-        is_peek: bool,
+    /// Everything from the program's start to now.
+    SinceStart {
+        /// Blocks that are younger do not count as in use.
+        min_age: Option<Duration>,
+        /// Free pages go back to the system first.
+        releases_free_memory: bool,
     },
-    /// Everything from the start to a moment that was recorded.
+    /// What changes in this time from now on.
+    Next(Duration),
+    /// Everything from the program's start to a moment that was recorded.
     Until(Moment),
-    /// What changed from a recorded moment on, until another or until now.
+    /// What changed from a recorded moment on, until another one or until now.
     Between { from: Moment, to: Option<Moment> },
 }

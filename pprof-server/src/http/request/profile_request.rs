@@ -1,16 +1,13 @@
 //! Which profile a request asks for, decided from its name and query.
 //!
-//! Called by `routes`. Order and texts are Go's: the profile's name, then `seconds`, then `debug`; our own `parameters`
+//! `routes` calls this. Order and texts are Go's: the profile's name, then `seconds`, then `debug`; our own `parameters`
 //! come last.
 //!
 //! Path: *read path*. Pure.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
-
-use super::format::Format;
+use super::format::ProfileFormat;
 use super::parameters;
 use super::period::Period;
 use super::query::{atoi, given};
@@ -18,14 +15,24 @@ use super::unknown;
 use crate::encode::{Labels, ProfileKind, ProfileOptions};
 use crate::http::refusal::Refusal;
 
-/// Which profile, and how.
+/// What a request for `heap` or `allocs` wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ProfileRequest {
     pub(crate) options: ProfileOptions,
     pub(crate) period: Period,
-    /// What is younger does not count as in use.
-    pub(crate) min_age: Option<Duration>,
-    pub(crate) format: Format,
+    pub(crate) format: ProfileFormat,
+    /// What of the query is ignored, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a request for `delta_heap` wants: a `pprof` profile of what was allocated since this client's last call, and of
+/// what is in use.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DeltaHeapRequest {
+    pub(crate) options: ProfileOptions,
+    pub(crate) client: String,
+    /// The request asks for headers only, so it does not count as a call.
+    pub(crate) is_peek: bool,
     /// Free pages go back to the system first.
     pub(crate) releases_free_memory: bool,
     /// What of the query is ignored, a sentence each.
@@ -33,100 +40,103 @@ pub(crate) struct ProfileRequest {
 }
 
 impl ProfileRequest {
-    /// Whether it takes a snapshot with ages.
+    /// Reads the query of a request for the profile of this `kind`. `seconds` may be `max_delta` at most.
+    ///
+    /// # Errors
+    ///
+    /// 400, with a text that names the parameter and the values it may have.
+    pub(crate) fn read(
+        kind: ProfileKind,
+        query: &str,
+        max_delta: Duration,
+    ) -> Result<ProfileRequest, Refusal> {
+        let is_legacy = is_legacy(query);
+        let next = seconds(query, max_delta)?;
+        if next.is_some() && is_legacy {
+            return Err(Refusal::bad_request("seconds and debug params are incompatible"));
+        }
+        let options = parameters::options(query, kind)?;
+        let format = match parameters::format(query)? {
+            Some(_) if is_legacy => {
+                return Err(Refusal::bad_request("format and debug params are incompatible"));
+            }
+            None if is_legacy => ProfileFormat::Legacy,
+            format => format.unwrap_or(ProfileFormat::Pprof),
+        };
+        let past = parameters::past(query)?;
+        if past.is_some() && next.is_some() {
+            return Err(Refusal::bad_request("seconds goes with none of at, since and ago"));
+        }
+        if past.is_some() && is_legacy {
+            return Err(Refusal::bad_request("debug goes with none of at, since and ago"));
+        }
+        let min_age = parameters::min_age(query)?;
+        let period = match next.map(Period::Next).or(past) {
+            None => {
+                // Go collects garbage, for `heap` alone and not for a difference. We have none, but free pages to give back.
+                let releases_free_memory = kind == ProfileKind::Heap && is_gc(query);
+                Period::SinceStart { min_age, releases_free_memory }
+            }
+            Some(_) if min_age.is_some() => {
+                return Err(Refusal::bad_request(
+                    "min_age is of what is in use now: it goes with none of seconds, at, since and ago",
+                ));
+            }
+            Some(_) if options.labels == Labels::SizeAndAge => {
+                return Err(Refusal::bad_request(
+                    "labels=age is of what is in use now: it goes with none of seconds, at, since and ago",
+                ));
+            }
+            Some(period) => period,
+        };
+        let notes = unknown::ignored(query, unknown::OF_PROFILES)?;
+        Ok(ProfileRequest { options, period, format, notes })
+    }
+
+    /// Whether the snapshot must tell ages.
     pub(crate) fn needs_ages(&self) -> bool {
-        let shows_them = matches!(self.format, Format::Table { .. } | Format::Json { .. });
-        shows_them || self.min_age.is_some() || self.options.labels == Labels::SizeAndAge
+        let shows_them = matches!(self.format, ProfileFormat::Table { .. } | ProfileFormat::Json { .. });
+        let counts_by_them = matches!(self.period, Period::SinceStart { min_age: Some(_), .. });
+        shows_them || counts_by_them || self.options.labels == Labels::SizeAndAge
     }
 }
 
-/// The profile called `name`, as the query wants it.
-pub(crate) fn decide(
-    method: &Method,
-    name: &str,
-    query: &str,
-    max_delta: Duration,
-) -> Result<ProfileRequest, Refusal> {
-    let bad_request = |text| Refusal::new(StatusCode::BAD_REQUEST, text);
-    let kind = match name {
-        "heap" => ProfileKind::Heap,
-        "allocs" => ProfileKind::Allocs,
-        "delta_heap" => return delta_heap_request(method, query),
-        // What Go serves and we do not. `profile` matters most: it is what `go tool pprof HOST:PORT` asks for.
-        "profile" | "trace" | "goroutine" | "goroutineleak" | "block" | "mutex" | "threadcreate" => {
-            return Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and /debug/pprof/allocs",
+impl DeltaHeapRequest {
+    /// Reads the query of a request for `delta_heap`, as the package godeltaprof serves it to Go programs.
+    ///
+    /// # Errors
+    ///
+    /// 400, with a text that names the parameter and the values it may have.
+    pub(crate) fn read(query: &str, is_peek: bool) -> Result<DeltaHeapRequest, Refusal> {
+        if seconds(query, Duration::MAX)?.is_some() {
+            return Err(Refusal::bad_request(
+                r#""seconds" parameter is not supported for this profile type"#,
             ));
         }
-        _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "Unknown profile")),
-    };
-    let is_legacy = is_legacy(query);
-    let period = match seconds(query, max_delta)? {
-        None => Period::SinceStart,
-        Some(_) if is_legacy => return Err(bad_request("seconds and debug params are incompatible")),
-        Some(time) => Period::Next(time),
-    };
-    let options = parameters::options(query, kind)?;
-    let format = match parameters::format(query)? {
-        Some(_) if is_legacy => return Err(bad_request("format and debug params are incompatible")),
-        None if is_legacy => Format::Legacy,
-        format => format.unwrap_or(Format::Pprof),
-    };
-    let period = match parameters::past(query)? {
-        None => period,
-        Some(_) if period != Period::SinceStart => {
-            return Err(bad_request("seconds goes with none of at, since and ago"));
+        if is_legacy(query) {
+            return Err(Refusal::bad_request(r#""debug" parameter is not supported for this profile type"#));
         }
-        Some(_) if is_legacy => return Err(bad_request("debug goes with none of at, since and ago")),
-        Some(past) => past,
-    };
-    let min_age = parameters::min_age(query)?;
-    if period != Period::SinceStart {
-        if min_age.is_some() {
-            return Err(bad_request(
-                "min_age is of what is in use now: it goes with none of seconds, at, since and ago",
+        if parameters::past(query)?.is_some() || parameters::min_age(query)?.is_some() {
+            return Err(Refusal::bad_request(
+                r#""at", "since", "ago" and "min_age" are not supported for this profile type"#,
             ));
         }
+        let options = parameters::options(query, ProfileKind::Heap)?;
         if options.labels == Labels::SizeAndAge {
-            return Err(bad_request(
-                "labels=age is of what is in use now: it goes with none of seconds, at, since and ago",
+            return Err(Refusal::bad_request(
+                r#"invalid value for "labels" - must be "none" for this profile type, or left out"#,
             ));
         }
+        // The other formats would call growth what is in use, or the other way round.
+        if !matches!(parameters::format(query)?, None | Some(ProfileFormat::Pprof)) {
+            return Err(Refusal::bad_request(
+                r#"invalid value for "format" - must be "pprof" for this profile type"#,
+            ));
+        }
+        let client = parameters::client(query)?;
+        let notes = unknown::ignored(query, unknown::OF_DELTA_HEAP)?;
+        Ok(DeltaHeapRequest { options, client, is_peek, releases_free_memory: is_gc(query), notes })
     }
-    // Go collects garbage, for `heap` alone and not for a difference. We have none, but free pages to give back.
-    let releases_free_memory = kind == ProfileKind::Heap && period == Period::SinceStart && is_gc(query);
-    let notes = unknown::ignored(query, unknown::OF_PROFILES)?;
-    Ok(ProfileRequest { options, period, min_age, format, releases_free_memory, notes })
-}
-
-/// `delta_heap`, as the package godeltaprof serves it to Go programs.
-fn delta_heap_request(method: &Method, query: &str) -> Result<ProfileRequest, Refusal> {
-    let bad_request = |text| Err(Refusal::new(StatusCode::BAD_REQUEST, text));
-    if seconds(query, Duration::MAX)?.is_some() {
-        return bad_request(r#""seconds" parameter is not supported for this profile type"#);
-    }
-    if is_legacy(query) {
-        return bad_request(r#""debug" parameter is not supported for this profile type"#);
-    }
-    if parameters::past(query)?.is_some() || parameters::min_age(query)?.is_some() {
-        return bad_request(r#""at", "since", "ago" and "min_age" are not supported for this profile type"#);
-    }
-    let options = parameters::options(query, ProfileKind::Heap)?;
-    if options.labels == Labels::SizeAndAge {
-        return bad_request(
-            r#"invalid value for "labels" - must be "none" for this profile type, or left out"#,
-        );
-    }
-    // The others would call growth what is in use, or the other way round.
-    if !matches!(parameters::format(query)?, None | Some(Format::Pprof)) {
-        return bad_request(r#"invalid value for "format" - must be "pprof" for this profile type"#);
-    }
-    let period =
-        Period::SinceLastCall { client: parameters::client(query)?, is_peek: method == Method::HEAD };
-    let releases_free_memory = is_gc(query);
-    let notes = unknown::ignored(query, unknown::OF_DELTA_HEAP)?;
-    Ok(ProfileRequest { options, period, min_age: None, format: Format::Pprof, releases_free_memory, notes })
 }
 
 /// Whether `debug` asks for Go's text.
@@ -138,18 +148,19 @@ fn is_gc(query: &str) -> bool {
     given(query, "gc").is_some_and(|value| atoi(&value) > 0)
 }
 
-/// How long to wait, if at all.
+/// The time to wait, if `seconds` is given.
 fn seconds(query: &str, max_delta: Duration) -> Result<Option<Duration>, Refusal> {
     let Some(value) = given(query, "seconds") else { return Ok(None) };
     let most = max_delta.as_secs();
-    let text: Cow<'static, str> = match value.parse::<i64>() {
+    match value.parse::<i64>() {
         Ok(seconds @ 1..) if seconds.unsigned_abs() <= most => {
-            return Ok(Some(Duration::from_secs(seconds.unsigned_abs())));
+            Ok(Some(Duration::from_secs(seconds.unsigned_abs())))
         }
-        Ok(1..) => format!(r#"invalid value for "seconds" - must be at most {most}"#).into(),
-        _ => r#"invalid value for "seconds" - must be a positive integer"#.into(),
-    };
-    Err(Refusal { text, ..Refusal::new(StatusCode::BAD_REQUEST, "") })
+        Ok(1..) => {
+            Err(Refusal::bad_request(format!(r#"invalid value for "seconds" - must be at most {most}"#)))
+        }
+        _ => Err(Refusal::bad_request(r#"invalid value for "seconds" - must be a positive integer"#)),
+    }
 }
 
 #[cfg(test)]
@@ -158,32 +169,30 @@ mod tests {
 
     const MAX_DELTA: Duration = Duration::from_secs(300);
 
-    fn asked(method: Method, target: &str, max_delta: Duration) -> Result<ProfileRequest, Refusal> {
-        let (name, query) = target.split_once('?').unwrap_or((target, ""));
-        decide(&method, name, query, max_delta)
+    const SINCE_START: Period = Period::SinceStart { min_age: None, releases_free_memory: false };
+
+    fn heap(query: &str) -> Result<ProfileRequest, Refusal> {
+        ProfileRequest::read(ProfileKind::Heap, query, MAX_DELTA)
     }
 
-    fn request(target: &str) -> ProfileRequest {
-        asked(Method::GET, target, MAX_DELTA).unwrap()
-    }
-
-    fn refusal(target: &str) -> Refusal {
-        asked(Method::GET, target, MAX_DELTA).unwrap_err()
+    fn delta_heap(query: &str) -> Result<DeltaHeapRequest, Refusal> {
+        DeltaHeapRequest::read(query, false)
     }
 
     #[test]
     fn forms_of_a_profile() {
-        let delta = |seconds| (Period::Next(Duration::from_secs(seconds)), Format::Pprof);
-        let snapshot = || (Period::SinceStart, Format::Pprof);
-        let text = || (Period::SinceStart, Format::Legacy);
+        let delta = |seconds| (Period::Next(Duration::from_secs(seconds)), ProfileFormat::Pprof);
+        let snapshot = || (SINCE_START, ProfileFormat::Pprof);
+        let collected = Period::SinceStart { min_age: None, releases_free_memory: true };
+        let text = || (SINCE_START, ProfileFormat::Legacy);
         for (query, form) in [
             ("", snapshot()),
-            ("gc=1", snapshot()),
+            ("gc=1", (collected.clone(), ProfileFormat::Pprof)),
             ("debug=", snapshot()),
             ("debug=0", snapshot()),
             ("debug=x", snapshot()),
             ("debug=1", text()),
-            ("debug=-2&gc=1", text()),
+            ("debug=-2&gc=1", (collected, ProfileFormat::Legacy)),
             ("debug=99999999999999999999", text()),
             ("seconds=", snapshot()),
             ("seconds=&debug=1", text()),
@@ -195,53 +204,70 @@ mod tests {
             ("seconds=%2B3", delta(3)),
             ("seconds=007", delta(7)),
             ("seconds=300", delta(300)),
-            ("format=json&debug=0", (Period::SinceStart, Format::Json { rows: 100 })),
-            ("format=folded", (Period::SinceStart, Format::Folded)),
+            ("format=json&debug=0", (SINCE_START, ProfileFormat::Json { rows: 100 })),
+            ("format=folded", (SINCE_START, ProfileFormat::Folded)),
             (
                 "format=text&top=3&seconds=9",
-                (Period::Next(Duration::from_secs(9)), Format::Table { rows: 3 }),
+                (Period::Next(Duration::from_secs(9)), ProfileFormat::Table { rows: 3 }),
             ),
         ] {
-            let request = request(&format!("heap?{query}"));
+            let request = heap(query).unwrap();
             assert_eq!((request.period, request.format), form, "{query}");
         }
     }
 
     #[test]
     fn gc_is_go_s_for_heap_alone_and_not_for_a_difference() {
-        for (target, expected) in [
-            ("heap?gc=1", true),
-            ("heap?gc=2&debug=1", true),
-            ("heap?gc=%2B1&format=text", true),
-            ("heap?gc=99999999999999999999", true),
-            ("heap?seconds=&gc=1", true),
-            ("delta_heap?gc=1", true),
-            ("heap", false),
-            ("heap?gc=0", false),
-            ("heap?gc=-1", false),
-            ("heap?gc=+1", false),
-            ("heap?gc=true", false),
-            ("heap?gc=1&seconds=1", false),
-            ("allocs?gc=1", false),
+        for (query, expected) in [
+            ("gc=1", true),
+            ("gc=2&debug=1", true),
+            ("gc=%2B1&format=text", true),
+            ("gc=99999999999999999999", true),
+            ("seconds=&gc=1", true),
+            ("", false),
+            ("gc=0", false),
+            ("gc=-1", false),
+            ("gc=+1", false),
+            ("gc=true", false),
         ] {
-            let request = request(target);
-            assert_eq!(request.releases_free_memory, expected, "{target}");
+            let period = Period::SinceStart { min_age: None, releases_free_memory: expected };
+            assert_eq!(heap(query).unwrap().period, period, "{query}");
+            let allocs = ProfileRequest::read(ProfileKind::Allocs, query, MAX_DELTA).unwrap();
+            assert_eq!(allocs.period, SINCE_START, "{query}");
+        }
+        assert_eq!(heap("gc=1&seconds=1").unwrap().period, Period::Next(Duration::from_secs(1)));
+        assert!(delta_heap("gc=1").unwrap().releases_free_memory);
+        assert!(!delta_heap("gc=0").unwrap().releases_free_memory);
+    }
+
+    #[test]
+    fn ages_are_of_what_is_in_use_now() {
+        let old = Period::SinceStart { min_age: Some(Duration::from_secs(60)), releases_free_memory: false };
+        assert_eq!(heap("min_age=60").unwrap().period, old);
+        for other in ["seconds=1", "ago=1m", "at=7", "since=7"] {
+            for age in ["min_age=60", "labels=age"] {
+                let text = heap(&format!("{other}&{age}")).unwrap_err().text;
+                assert!(text.contains("is of what is in use now"), "{other}&{age}: {text}");
+            }
+        }
+        for (query, expected) in [
+            ("", false),
+            ("format=text", true),
+            ("format=json", true),
+            ("min_age=1", true),
+            ("labels=age", true),
+        ] {
+            assert_eq!(heap(query).unwrap().needs_ages(), expected, "{query}");
         }
     }
 
     #[test]
     fn delta_heap_knows_its_client() {
-        let period = |method, query| {
-            let request = asked(method, &format!("delta_heap?{query}"), MAX_DELTA).unwrap();
-            (request.period, request.format)
-        };
-        let since = |client: &str, is_peek| {
-            (Period::SinceLastCall { client: client.to_owned(), is_peek }, Format::Pprof)
-        };
-        assert_eq!(period(Method::GET, ""), since("default", false));
-        assert_eq!(period(Method::GET, "client=&debug=0&seconds=&format=pprof"), since("default", false));
-        assert_eq!(period(Method::GET, "client=alloy"), since("alloy", false));
-        assert_eq!(period(Method::HEAD, "client=alloy"), since("alloy", true));
+        for (query, client) in
+            [("", "default"), ("client=&debug=0&seconds=&format=pprof", "default"), ("client=alloy", "alloy")]
+        {
+            assert_eq!(delta_heap(query).unwrap().client, client, "{query}");
+        }
         for (query, text) in [
             ("seconds=0", r#"invalid value for "seconds" - must be a positive integer"#),
             ("seconds=5", r#""seconds" parameter is not supported for this profile type"#),
@@ -252,8 +278,7 @@ mod tests {
                 r#"invalid value for "client" - must be 1 to 64 letters, digits, '.', '_' or '-'"#,
             ),
         ] {
-            let refusal = refusal(&format!("delta_heap?{query}"));
-            assert_eq!(refusal, Refusal::new(StatusCode::BAD_REQUEST, text), "{query}");
+            assert_eq!(delta_heap(query).unwrap_err(), Refusal::bad_request(text), "{query}");
         }
     }
 
@@ -282,16 +307,16 @@ mod tests {
             ("debug=1&format=pprof", "format and debug params are incompatible"),
             ("format=xml", r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#),
         ] {
-            let refusal = refusal(&format!("allocs?{query}"));
-            assert_eq!(refusal, Refusal::new(StatusCode::BAD_REQUEST, text), "{query}");
+            let refusal = ProfileRequest::read(ProfileKind::Allocs, query, MAX_DELTA).unwrap_err();
+            assert_eq!(refusal, Refusal::bad_request(text), "{query}");
         }
     }
 
     #[test]
     fn the_longest_delta_is_the_owners_choice() {
-        let asked = |target| asked(Method::GET, target, Duration::from_secs(600));
-        assert_eq!(asked("heap?seconds=600").unwrap().period, Period::Next(Duration::from_secs(600)));
-        let refusal = asked("heap?seconds=601").unwrap_err();
+        let read = |query| ProfileRequest::read(ProfileKind::Heap, query, Duration::from_secs(600));
+        assert_eq!(read("seconds=600").unwrap().period, Period::Next(Duration::from_secs(600)));
+        let refusal = read("seconds=601").unwrap_err();
         assert_eq!(refusal.text, r#"invalid value for "seconds" - must be at most 600"#);
     }
 }

@@ -1,27 +1,23 @@
 //! What a request asks for, decided from its method, path and query alone.
 //!
-//! Called by `handler` for every request. Order and texts are Go's: clean the path, then the method, then the
-//! profile's name, then what `profile_request` finds in the query; our own parameters come last so that a mistake Go
-//! knows gets Go's answer.
+//! `handler` calls this for every request. Order and texts are Go's: clean the path, then the method, then the page's
+//! name, then the query, in which our own parameters come last, so that a mistake that Go knows gets Go's answer.
+//!
+//! The table [`ROUTES`] has a row for each page. A new kind of profile is one more row.
 //!
 //! Path: *read path*. Pure: no clock, no socket, no profile.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
-use percent_encoding::percent_decode_str;
 
-use super::asset::Asset;
-use super::format::Format;
+use super::format::ReportFormat;
 use super::parameters;
-use super::profile_request::{self, ProfileRequest};
-use super::query::escapes_are_whole;
+use super::path::{Destination, Mount, destination};
+use super::profile_request::{DeltaHeapRequest, ProfileRequest};
 use super::unknown;
+use crate::encode::ProfileKind;
 use crate::http::refusal::Refusal;
-
-const GET_AND_HEAD: &str = "GET, HEAD";
-const GET_HEAD_AND_POST: &str = "GET, HEAD, POST";
 
 /// What the owner of a server decides about its routes.
 #[derive(Clone, Copy, Debug)]
@@ -31,197 +27,202 @@ pub(crate) struct Rules {
     pub(crate) max_delta: Duration,
 }
 
-/// Where the profiles are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mount {
-    /// At `/debug/pprof/`, and nothing elsewhere: a server of our own.
-    Root,
-    /// Below whatever prefix another server's router sends us, which may have been stripped from the path. Such a
-    /// router has cleaned the path in its own way, so only its end counts.
-    AnyPrefix,
-}
-
 /// What to do about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The page that lists the profiles, and shows them.
+    /// Show the page that lists the profiles.
     Index,
-    /// A file of that page.
+    /// Send a file of that page.
     Asset(Asset),
-    /// A profile.
+    /// Make a profile.
     Profile(ProfileRequest),
-    /// Names for the addresses in the query or the body.
+    /// Make a profile of what this client has not had yet.
+    DeltaHeap(DeltaHeapRequest),
+    /// Name the addresses in the query or the body.
     Symbol,
-    /// The program's arguments, if they may be told.
+    /// Tell the program's arguments, if they may be told.
     Cmdline,
-    /// The time line of what was recorded.
+    /// Tell the time line of what was recorded.
     History,
-    /// Which marks there are.
+    /// List the marks.
     Marks,
-    /// A mark at this moment.
+    /// Set a mark at this moment.
     SetMark {
         name: String,
-        /// One of that name may be there.
+        /// A mark of that name may be there.
         replaces: bool,
     },
-    /// The stacks that may leak.
-    Leaks(Format),
-    /// The profiler's figures, for Prometheus.
+    /// Report the suspects: the sites that grow.
+    Suspects(ReportFormat),
+    /// Tell the profiler's figures, for Prometheus.
     Metrics {
         /// Those of the system's allocator too, which holds up other threads.
         with_malloc: bool,
     },
-    /// Look there instead (307). It is relative to the path that was asked for, of which a proxy may have stripped a prefix.
+    /// Send the client to this location (307). It is relative to the path that was asked for, of which a proxy may have
+    /// stripped a prefix.
     Redirect(String),
-    /// An error.
+    /// Answer with an error.
     Refuse(Refusal),
+}
+
+/// A file of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asset {
+    Script,
+    Style,
+}
+
+/// A page below `/debug/pprof/`.
+struct Route {
+    name: &'static str,
+    /// The methods that it takes, as the header `Allow` lists them.
+    methods: &'static str,
+    /// What the index says of it, as HTML.
+    description: Option<&'static str>,
+    decide: Decide,
+}
+
+type Decide = fn(&Asked<'_>) -> Result<Decision, Refusal>;
+
+/// A request for a page, by a method that the page takes.
+struct Asked<'a> {
+    method: &'a Method,
+    query: &'a str,
+    /// The longest delta, in whole seconds.
+    max_delta: Duration,
+}
+
+/// All pages; those with a description are in the order of the index.
+const ROUTES: &[Route] = &[
+    Route::get("", |_| Ok(Decision::Index)),
+    Route::get("ui.js", |_| Ok(Decision::Asset(Asset::Script))),
+    Route::get("ui.css", |_| Ok(Decision::Asset(Asset::Style))),
+    Route::get("allocs", |asked| profile(ProfileKind::Allocs, asked))
+        .described("A sampling of all past memory allocations"),
+    Route::get("heap", |asked| profile(ProfileKind::Heap, asked)).described(
+        "A sampling of memory allocations of live objects. Set seconds=N to see what changes in the next N seconds \
+         instead, gc=1 to give free pages back to the system first, min_age=10m to see what is older and still there, \
+         format=text, folded or json for a table, a flame graph or a program.",
+    ),
+    Route::get("leaks", suspects).described(
+        "Which stacks leak, the surest first, told from caches, bursts and queues. Set format=json, or format=pprof for \
+         a profile of these stacks.",
+    ),
+    Route::get("history", history).described(
+        "What was recorded once in a while, as JSON: heap?ago=10m, heap?since=TIME and heap?at=TIME look back at it.",
+    ),
+    Route::get("mark", mark)
+        .and_post()
+        .described("Marks set; POST mark?name=NAME sets one, and heap?since=NAME looks back at it."),
+    Route::get("delta_heap", delta_heap).described(
+        "What was allocated since this client's last call, and what is in use. Set client=NAME to keep several readers \
+         apart.",
+    ),
+    Route::get("metrics", metrics).described(
+        "The profiler's figures and the process's, for Prometheus; also at /metrics. Set malloc=1 to tell a leak from \
+         what the allocator keeps.",
+    ),
+    Route::get("symbol", |_| Ok(Decision::Symbol)).and_post().described(
+        "Maps given program counters to function names. Counters can be specified in a GET raw query or POST body, \
+         multiple counters are separated by '+'.",
+    ),
+    Route::get("cmdline", |_| Ok(Decision::Cmdline)),
+    // What Go serves and we do not. `profile` matters most: it is what `go tool pprof HOST:PORT` asks for.
+    Route::get("profile", not_served),
+    Route::get("trace", not_served),
+    Route::get("goroutine", not_served),
+    Route::get("goroutineleak", not_served),
+    Route::get("block", not_served),
+    Route::get("mutex", not_served),
+    Route::get("threadcreate", not_served),
+];
+
+const GET_AND_HEAD: &str = "GET, HEAD";
+const GET_HEAD_AND_POST: &str = "GET, HEAD, POST";
+
+impl Route {
+    const fn get(name: &'static str, decide: Decide) -> Route {
+        Route { name, methods: GET_AND_HEAD, description: None, decide }
+    }
+
+    const fn and_post(self) -> Route {
+        Route { methods: GET_HEAD_AND_POST, ..self }
+    }
+
+    const fn described(self, description: &'static str) -> Route {
+        Route { description: Some(description), ..self }
+    }
 }
 
 /// Decides about one request. `path` is as it was sent, percent escapes and all.
 pub(crate) fn decide(rules: Rules, method: &Method, path: &str, query: Option<&str>) -> Decision {
-    let not_found = Refusal::of_router(StatusCode::NOT_FOUND, "404 page not found");
-    if !escapes_are_whole(path) {
-        return Decision::Refuse(Refusal::of_router(StatusCode::BAD_REQUEST, "400 Bad Request"));
-    }
-    if rules.mount == Mount::AnyPrefix {
-        return match name_below_any_prefix(path) {
-            Some(name) => decide_name(rules, method, &name, query),
-            None => Decision::Redirect(with_query("pprof/", query)),
-        };
-    }
-    if !path.starts_with('/') {
-        return Decision::Refuse(not_found);
-    }
-    let clean = clean_path(path);
-    let location = |to: &str| with_query(&relative(path, to), query);
-    let name = name_below_debug_pprof(&clean);
-    if name == Some(None) && is_allowed(method, GET_AND_HEAD) {
-        return Decision::Redirect(location(&format!("{clean}/")));
-    }
-    if clean != path && *method != Method::CONNECT {
-        return Decision::Redirect(location(&clean));
-    }
-    match name {
-        // Without a slash it was redirected above, or its method is refused here.
-        Some(name) => decide_name(rules, method, &name.unwrap_or_default(), query),
-        None if clean == "/metrics" => decide_name(rules, method, "metrics", query),
-        None => Decision::Refuse(not_found),
-    }
+    let decided = destination(rules.mount, method, path, query).and_then(|destination| match destination {
+        Destination::Page(name) => decide_page(rules, method, &name, query.unwrap_or_default()),
+        Destination::Redirect(location) => Ok(Decision::Redirect(location)),
+    });
+    decided.unwrap_or_else(Decision::Refuse)
 }
 
-/// Decides about the page called `name`.
-fn decide_name(rules: Rules, method: &Method, name: &str, query: Option<&str>) -> Decision {
-    let allow = if matches!(name, "symbol" | "mark") { GET_HEAD_AND_POST } else { GET_AND_HEAD };
-    if !is_allowed(method, allow) {
+/// Names and descriptions of the pages that the index describes, in its order.
+pub(crate) fn described() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().filter_map(|route| Some((route.name, route.description?)))
+}
+
+fn decide_page(rules: Rules, method: &Method, name: &str, query: &str) -> Result<Decision, Refusal> {
+    let route = ROUTES.iter().find(|route| route.name == name);
+    let methods = route.map_or(GET_AND_HEAD, |route| route.methods);
+    if !methods.split(", ").any(|allowed| allowed == method.as_str()) {
         let refusal = Refusal::of_router(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        return Decision::Refuse(Refusal { allow: Some(allow), ..refusal });
+        return Err(Refusal { allow: Some(methods), ..refusal });
     }
-    let query = query.unwrap_or_default();
-    if let Some(asset) = Asset::named(name) {
-        return Decision::Asset(asset);
-    }
-    match name {
-        "" => Decision::Index,
-        "symbol" => Decision::Symbol,
-        "cmdline" => Decision::Cmdline,
-        "history" | "mark" | "leaks" | "metrics" => {
-            our_own_page(method, name, query).unwrap_or_else(Decision::Refuse)
-        }
-        name => match profile_request::decide(method, name, query, rules.max_delta) {
-            Ok(request) => Decision::Profile(request),
-            Err(refusal) => Decision::Refuse(refusal),
-        },
+    match route {
+        Some(route) => (route.decide)(&Asked { method, query, max_delta: rules.max_delta }),
+        None => Err(Refusal::new(StatusCode::NOT_FOUND, "Unknown profile")),
     }
 }
 
-/// Decides about a page that Go does not have.
-fn our_own_page(method: &Method, name: &str, query: &str) -> Result<Decision, Refusal> {
-    let (decision, known): (Decision, &[&str]) = match name {
-        "mark" if method != Method::POST => (Decision::Marks, &[]),
-        "mark" => {
-            let (name, replaces) = parameters::mark(query)?;
-            (Decision::SetMark { name, replaces }, &["name", "replace"])
-        }
-        "leaks" => (Decision::Leaks(parameters::leaks_format(query)?), &["format", "top"]),
-        "metrics" => (Decision::Metrics { with_malloc: parameters::with_malloc(query)? }, &["malloc"]),
-        _ => (Decision::History, &[]),
-    };
-    unknown::refuse(query, known)?;
-    Ok(decision)
+fn profile(kind: ProfileKind, asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    ProfileRequest::read(kind, asked.query, asked.max_delta).map(Decision::Profile)
 }
 
-fn is_allowed(method: &Method, allow: &str) -> bool {
-    allow.split(", ").any(|allowed| allowed == method.as_str())
+fn delta_heap(asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    let is_peek = *asked.method == Method::HEAD;
+    DeltaHeapRequest::read(asked.query, is_peek).map(Decision::DeltaHeap)
 }
 
-/// What follows `/debug/pprof/`, decoded; `Some(None)` if the slash is missing; `None` for a path elsewhere.
-/// Folders are compared one by one after decoding, so an escaped slash does not make a folder.
-fn name_below_debug_pprof(path: &str) -> Option<Option<Cow<'_, str>>> {
-    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
-    let mut parts = path.splitn(4, '/').skip(1);
-    if decoded(parts.next()?) != "debug" || decoded(parts.next()?) != "pprof" {
-        return None;
+fn suspects(asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    let format = parameters::report_format(asked.query)?;
+    unknown::refuse(asked.query, &["format", "top"])?;
+    Ok(Decision::Suspects(format))
+}
+
+fn history(asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    unknown::refuse(asked.query, &[])?;
+    Ok(Decision::History)
+}
+
+fn mark(asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    if *asked.method != Method::POST {
+        unknown::refuse(asked.query, &[])?;
+        return Ok(Decision::Marks);
     }
-    Some(parts.next().map(decoded))
+    let (name, replaces) = parameters::mark(asked.query)?;
+    unknown::refuse(asked.query, &["name", "replace"])?;
+    Ok(Decision::SetMark { name, replaces })
 }
 
-/// The name at the end of a path below a prefix that may have been stripped, decoded: what follows the last
-/// `/debug/pprof/`, or the last slash. `None` if the path ends in `/debug/pprof`, whose slash is missing.
-fn name_below_any_prefix(path: &str) -> Option<Cow<'_, str>> {
-    const FOLDERS: &str = "/debug/pprof";
-    let name = match path.rsplit_once("/debug/pprof/") {
-        Some((_, name)) => name,
-        None if path.ends_with(FOLDERS) => return None,
-        None => path.rsplit('/').next().unwrap_or_default(),
-    };
-    Some(percent_decode_str(name).decode_utf8_lossy())
+fn metrics(asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    let with_malloc = parameters::with_malloc(asked.query)?;
+    unknown::refuse(asked.query, &["malloc"])?;
+    Ok(Decision::Metrics { with_malloc })
 }
 
-/// The path without empty folders, `.` and `..`; a slash at its end stays.
-fn clean_path(path: &str) -> String {
-    let mut folders = Vec::new();
-    for folder in path.split('/') {
-        match folder {
-            "" | "." => {}
-            ".." => drop(folders.pop()),
-            _ => folders.push(folder),
-        }
-    }
-    // Browsers take a backslash for a slash, and `//` at the front of a location for another host.
-    let mut clean = format!("/{}", folders.join("/")).replace('\\', "%5C");
-    if path.ends_with('/') && !clean.ends_with('/') {
-        clean.push('/');
-    }
-    clean
-}
-
-/// The way from the path `from`, as it was sent, to the clean path `to`: a client takes the folder that `from` is in, an
-/// empty name in it being a folder as well, and goes on from there (RFC 3986, 5.2).
-fn relative(from: &str, to: &str) -> String {
-    let mut folders: Vec<&str> = Vec::new();
-    let (folder, _) = from.rsplit_once('/').unwrap_or_default();
-    for name in folder.split('/').skip(1) {
-        match name {
-            "." => {}
-            ".." => drop(folders.pop()),
-            _ => folders.push(name),
-        }
-    }
-    let names: Vec<&str> = to.split('/').skip(1).collect();
-    let (_, folders_to) = names.split_last().unwrap_or((&"", &[]));
-    let shared = folders.iter().zip(folders_to).take_while(|(one, other)| one == other).count();
-    let up = "../".repeat(folders.len() - shared);
-    let down = names[shared..].join("/");
-    // Without it, nothing at all would be the same path again, and a colon the end of a protocol's name.
-    let here = if up.is_empty() && (down.is_empty() || down.contains(':')) { "./" } else { "" };
-    format!("{here}{up}{down}")
-}
-
-pub(crate) fn with_query(path: &str, query: Option<&str>) -> String {
-    match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    }
+fn not_served(_: &Asked<'_>) -> Result<Decision, Refusal> {
+    Err(Refusal::new(
+        StatusCode::NOT_FOUND,
+        "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and /debug/pprof/allocs",
+    ))
 }
 
 #[cfg(test)]

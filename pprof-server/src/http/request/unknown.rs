@@ -7,8 +7,6 @@
 //!
 //! Path: *read path*. Pure.
 
-use hyper::StatusCode;
-
 use super::query::{escapes_are_whole, given};
 use crate::http::refusal::Refusal;
 
@@ -93,7 +91,7 @@ fn refusal(name: &str, known: &[&str]) -> Refusal {
         [] => format!("{name} is unknown - there are none here"),
         known => format!("{name} is unknown - there are {}", listed(known)),
     };
-    Refusal { text: text.into(), ..Refusal::new(StatusCode::BAD_REQUEST, "") }
+    Refusal::bad_request(text)
 }
 
 fn listed(known: &[&str]) -> String {
@@ -109,6 +107,7 @@ fn is_number(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::StatusCode;
 
     fn notes(query: &str) -> Vec<String> {
         ignored(query, OF_PROFILES).unwrap()

@@ -6,8 +6,12 @@
 //!
 //! Path: *read path*.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
     HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -17,10 +21,52 @@ use hyper::{Response, StatusCode};
 
 use crate::http::refusal::Refusal;
 use crate::http::request::accept_header::MetricsFormat;
-use crate::http::request::asset::Asset;
+use crate::http::request::routes::Asset;
 
 /// The body of every answer: bytes in memory.
-pub type Body = Full<Bytes>;
+///
+/// It implements [`http_body::Body`](hyper::body::Body), as frameworks take it, and never fails. A host program makes one
+/// of its own by `Body::from`, for answers beside those of a [`Handler`](crate::Handler).
+#[derive(Clone, Debug, Default)]
+pub struct Body(Full<Bytes>);
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Body {
+        Body(Full::from(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Body {
+        Body(Full::from(text))
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Body {
+        Body(Full::from(text))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
 
 /// An answer whose body is in memory.
 pub(crate) type Answer = Response<Body>;
@@ -124,7 +170,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> Answer {
 fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
     let body = Bytes::from(body.into().into_boxed_slice());
     let length = HeaderValue::from(body.len());
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(Body(Full::new(body)));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

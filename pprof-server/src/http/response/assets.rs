@@ -8,7 +8,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::http::request::asset::Asset;
+use crate::http::request::routes::Asset;
 
 impl Asset {
     pub(crate) fn content_type(self) -> &'static str {

@@ -10,6 +10,9 @@ use std::fmt::Write;
 
 use alloc_profiler::{Dropped, Snapshot};
 
+use super::drops;
+use crate::http::request::routes::described;
+
 const HEAD: &str = "<!DOCTYPE html>
 <html lang=\"en\">
 <head>
@@ -59,26 +62,13 @@ const POLICY_WITH_ADD_SLASH: &str = "default-src 'none'; \
     style-src 'self' 'sha256-4u6BBeXxRCRArzqSeV5R272AFCwrrcJBI17QR6C2p10='; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const TAIL: &str = "<br>
+const DESCRIPTIONS: &str = "<br>
 <p>
 Profile Descriptions:
 <ul>
-<li><div class=profile-name>allocs: </div> A sampling of all past memory allocations</li>
-<li><div class=profile-name>heap: </div> A sampling of memory allocations of live objects. \
-Set seconds=N to see what changes in the next N seconds instead, gc=1 to give free pages back to the system first, \
-min_age=10m to see what is older and still there, format=text, folded or json for a table, a flame graph or a program.</li>
-<li><div class=profile-name>leaks: </div> Which stacks leak, the surest first, told from caches, bursts and queues. \
-Set format=json, or format=pprof for a profile of these stacks.</li>
-<li><div class=profile-name>history: </div> What was recorded once in a while, as JSON: heap?ago=10m, heap?since=TIME and \
-heap?at=TIME look back at it.</li>
-<li><div class=profile-name>mark: </div> Marks set; POST mark?name=NAME sets one, and heap?since=NAME looks back at it.</li>
-<li><div class=profile-name>delta_heap: </div> What was allocated since this client's last call, and what is in use. \
-Set client=NAME to keep several readers apart.</li>
-<li><div class=profile-name>metrics: </div> The profiler's figures and the process's, for Prometheus; also at /metrics. \
-Set malloc=1 to tell a leak from what the allocator keeps.</li>
-<li><div class=profile-name>symbol: </div> Maps given program counters to function names. Counters can be \
-specified in a GET raw query or POST body, multiple counters are separated by '+'.</li>
-</ul>
+";
+
+const TAIL: &str = "</ul>
 </p>
 </details>
 </footer>
@@ -86,14 +76,14 @@ specified in a GET raw query or POST body, multiple counters are separated by '+
 </html>";
 
 /// What the browser is told that the page may do.
-pub(crate) fn policy(is_place_unknown: bool) -> &'static str {
-    if is_place_unknown { POLICY_WITH_ADD_SLASH } else { POLICY }
+pub(crate) fn policy(may_lack_slash: bool) -> &'static str {
+    if may_lack_slash { POLICY_WITH_ADD_SLASH } else { POLICY }
 }
 
 /// The page. Nothing in it comes from a request.
-pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, is_place_unknown: bool) -> String {
+pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, may_lack_slash: bool) -> String {
     // Before the page asks for its files at the wrong place.
-    let mut page = if is_place_unknown {
+    let mut page = if may_lack_slash {
         HEAD.replacen("<link", &format!("{ADD_SLASH}<link"), 1)
     } else {
         HEAD.to_owned()
@@ -128,27 +118,20 @@ pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, is_place_unknown: bo
         own.limit_bytes,
         dropped(snapshot.dropped),
     );
+    page.push_str(DESCRIPTIONS);
+    for (name, description) in described() {
+        let _ = writeln!(page, "<li><div class=profile-name>{name}: </div> {description}</li>");
+    }
     page.push_str(TAIL);
     page
 }
 
-/// Which samples were lost or cut, if any were.
+/// Which samples were dropped or cut, if any were.
 fn dropped(dropped: Dropped) -> String {
-    let reasons = [
-        (dropped.stacks_full, "counted as overflow: too many stacks"),
-        (dropped.live_full, "missing from in-use: too many live samples"),
-        (dropped.live_busy, "missing from in-use: table busy"),
-        (dropped.missed_removals, "possibly still counted after free"),
-        (dropped.low_stack, "without a stack: too little of the thread's own was left"),
-        (dropped.truncated_stacks, "with a stack too deep to keep whole"),
-        (dropped.cut_stacks, "with a stack that ends at a function without unwind tables"),
-        (dropped.no_stack, "without a stack: none could be taken"),
-        (dropped.replaced_records, "missing from in-use: another block lies at the same address"),
-    ];
-    let counted: Vec<String> = reasons
+    let counted: Vec<String> = drops::by_reason(dropped)
         .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{count} {reason}"))
+        .filter(|drops| drops.count > 0)
+        .map(|drops| format!("{} {}", drops.count, drops.meaning))
         .collect();
     if counted.is_empty() {
         "Samples dropped: none.".to_owned()
@@ -191,9 +174,9 @@ mod tests {
     /// A policy that forbids what the page has would leave it bare, and only browsers would notice.
     #[test]
     fn the_policy_allows_what_stands_in_the_page_and_no_more() {
-        for is_place_unknown in [false, true] {
-            let html = page(&alloc_profiler::snapshot(), true, is_place_unknown);
-            let policy = policy(is_place_unknown);
+        for may_lack_slash in [false, true] {
+            let html = page(&alloc_profiler::snapshot(), true, may_lack_slash);
+            let policy = policy(may_lack_slash);
             let mut digests = 0;
             for tag in ["style", "script"] {
                 for inline in html.split(&format!("<{tag}>")).skip(1) {
@@ -209,7 +192,7 @@ mod tests {
                 }
             }
             assert_eq!(policy.matches("sha256-").count(), digests, "{policy}");
-            assert_eq!(digests, if is_place_unknown { 2 } else { 1 });
+            assert_eq!(digests, if may_lack_slash { 2 } else { 1 });
             assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
         }
     }

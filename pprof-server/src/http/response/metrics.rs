@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::drops;
 use crate::cgroup::CgroupMemory;
 use crate::encode::{Loss, losses};
 use crate::http::request::accept_header::{MetricsFormat, classic};
@@ -201,31 +202,19 @@ impl Figures {
             "Mean bytes between two samples. 1: every allocation is recorded from then on; 0: sampling is off",
             self.sampling_interval,
         )?;
-        let Dropped {
-            stacks_full,
-            live_full,
-            live_busy,
-            missed_removals,
-            low_stack,
-            truncated_stacks,
-            cut_stacks,
-            no_stack,
-            replaced_records,
-        } = self.dropped;
+        // Samples whose stack is not whole are not dropped, and are counted apart.
+        let Dropped { truncated_stacks, cut_stacks, .. } = self.dropped;
+        let dropped: Vec<(&str, u64)> = drops::by_reason(self.dropped)
+            .iter()
+            .filter(|drops| !["truncated_stacks", "cut_stacks"].contains(&drops.reason))
+            .map(|drops| (drops.reason, drops.count))
+            .collect();
         to.counters(
             "alloc_profiler_dropped_samples",
             "Samples that a figure misses or has too much. stacks_full, low_stack, no_stack: without their stack, but counted; live_full, \
              live_busy, replaced_records: missing from what is in use; missed_removals: perhaps still in use although freed",
             "reason",
-            &[
-                ("stacks_full", stacks_full),
-                ("live_full", live_full),
-                ("live_busy", live_busy),
-                ("missed_removals", missed_removals),
-                ("low_stack", low_stack),
-                ("no_stack", no_stack),
-                ("replaced_records", replaced_records),
-            ],
+            &dropped,
         )?;
         to.counter(
             "alloc_profiler_truncated_stacks",

@@ -4,8 +4,10 @@
 
 pub(super) mod answer;
 mod assets;
+mod drops;
 pub(super) mod index;
 pub(super) mod metrics;
 pub(super) mod profile;
+pub(super) mod suspects;
 pub(super) mod symbol;
 pub(super) mod timeline;

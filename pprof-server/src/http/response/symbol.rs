@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::encode::BoundedText;
 use crate::http::refusal::Refusal;
 use crate::http::workers::executor::sleep;
-use crate::http::workers::worker::{Lane, Worker};
+use crate::http::workers::{Lane, Workers};
 use crate::symbols::LinkageNames;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
@@ -38,7 +38,7 @@ const CUT: &str =
     "names are missing: all of them together are longer than 16 MiB; ask for fewer addresses at a time\n";
 
 /// The words of a `symbol` request: the body of a POST, else the raw query.
-pub(crate) async fn words<B>(request: Request<B>, worker: &Worker) -> Result<Bytes, Refusal>
+pub(crate) async fn words<B>(request: Request<B>, workers: &Workers) -> Result<Bytes, Refusal>
 where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -60,7 +60,7 @@ where
             Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
         },
         // Made on the worker's thread: the caller's may have no clock.
-        waited = worker.run(Lane::Addresses, async { sleep(MAX_BODY_TIME).await }) => {
+        waited = workers.run(Lane::Addresses, async { sleep(MAX_BODY_TIME).await }) => {
             waited?;
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out"))
         }
@@ -124,7 +124,7 @@ impl Question {
 
 fn no_memory() -> Refusal {
     let text = "there is no memory to answer; ask for fewer addresses at a time";
-    Refusal { retry_after: Some("10"), ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text) }
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).with_retry_after("10")
 }
 
 /// An unsigned integer with Go's base prefixes, if it is not zero.
@@ -215,13 +215,13 @@ mod tests {
     #[test]
     fn a_symbol_body_is_bounded_in_size() {
         let post = |body| Request::post("/debug/pprof/symbol").body(body).unwrap();
-        let worker = Worker::new();
+        let workers = Workers::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let long = Full::new(Bytes::from(vec![b'1'; MAX_BODY_BYTES + 1]));
-            assert_eq!(words(post(long), &worker).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(words(post(long), &workers).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
             let whole = Full::new(Bytes::from_static(b"0x1+0x2"));
-            assert_eq!(words(post(whole), &worker).await.unwrap(), "0x1+0x2");
+            assert_eq!(words(post(whole), &workers).await.unwrap(), "0x1+0x2");
         });
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloc_profiler::{Dropped, OwnMemory, Snapshot};
 use serde::Serialize;
 
+use super::drops;
 use crate::history::{History, Now, Record, Summary};
 use crate::{process, symbols};
 
@@ -26,8 +27,10 @@ struct Document<'a> {
     marks: Vec<Mark<'a>>,
     sampling_interval_bytes: u64,
     is_installed: bool,
-    dropped: Losses,
-    own_memory: Memory,
+    #[serde(serialize_with = "drops::serialize")]
+    dropped: Dropped,
+    #[serde(with = "OwnMemoryFields")]
+    own_memory: OwnMemory,
     /// `full`, or why there is less.
     symbols: &'static str,
 }
@@ -57,20 +60,10 @@ struct Mark<'a> {
     moment: Moment,
 }
 
+/// The fields of [`OwnMemory`], which serde takes from it one by one.
 #[derive(Serialize)]
-struct Losses {
-    stacks_full: u64,
-    live_full: u64,
-    live_busy: u64,
-    missed_removals: u64,
-    low_stack: u64,
-    truncated_stacks: u64,
-    cut_stacks: u64,
-    no_stack: u64,
-}
-
-#[derive(Serialize)]
-struct Memory {
+#[serde(remote = "OwnMemory")]
+struct OwnMemoryFields {
     mapped_bytes: u64,
     limit_bytes: u64,
     stacks: u64,
@@ -97,19 +90,6 @@ impl Moment {
 
 /// What is kept, and what is at the moment of `now`.
 pub(crate) fn json(history: &History, now: &Snapshot, is_installed: bool) -> String {
-    let Dropped {
-        stacks_full,
-        live_full,
-        live_busy,
-        missed_removals,
-        low_stack,
-        truncated_stacks,
-        cut_stacks,
-        no_stack,
-        // Told by the notes alone.
-        replaced_records: _,
-    } = now.dropped;
-    let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples } = now.own_memory;
     let clocks = Now::of(now);
     let of_record = |record: &Record| Moment::of(&record.summary, clocks.time_of(record));
     let document = Document {
@@ -121,17 +101,8 @@ pub(crate) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
         marks: history.marks().map(|(name, record)| Mark { name, moment: of_record(record) }).collect(),
         sampling_interval_bytes: now.sampling_interval,
         is_installed,
-        dropped: Losses {
-            stacks_full,
-            live_full,
-            live_busy,
-            missed_removals,
-            low_stack,
-            truncated_stacks,
-            cut_stacks,
-            no_stack,
-        },
-        own_memory: Memory { mapped_bytes, limit_bytes, stacks, live_samples },
+        dropped: now.dropped,
+        own_memory: now.own_memory,
         symbols: symbols::of_program(),
     };
     // Numbers, texts and lists cannot fail to be written into memory.

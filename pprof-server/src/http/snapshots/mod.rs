@@ -1,5 +1,170 @@
-//! What profiles are made from.
+//! What profiles are made from: snapshots of now, of the recorded past, and what changed between two of them.
 //!
-//! Path: *read path*.
+//! `handler` calls this on a worker's thread. Only those threads take the locks here; if one panics while it holds a
+//! lock, at most the record or the client that was being added is lost.
+//!
+//! Path: *read path*. A snapshot costs milliseconds.
 
-pub(super) mod clients;
+mod clients;
+mod release;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use alloc_profiler::Snapshot;
+use hyper::StatusCode;
+
+use super::refusal::Refusal;
+use super::request::period::Period;
+use super::workers::executor::sleep;
+use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, collapsed};
+use crate::process;
+use clients::Clients;
+use release::release_free_memory;
+
+/// The snapshots of one process. Clones share the history and the clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshots {
+    source: Source,
+    /// The readers of `delta_heap`.
+    clients: Arc<Mutex<Clients>>,
+    history: Arc<Mutex<History>>,
+}
+
+/// Where snapshots come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    snapshot: fn() -> Snapshot,
+    snapshot_with_ages: fn() -> Snapshot,
+}
+
+impl Source {
+    pub(crate) fn of_this_process() -> Source {
+        Source { snapshot: alloc_profiler::snapshot, snapshot_with_ages: alloc_profiler::snapshot_with_ages }
+    }
+
+    /// A source that gives what `snapshot` gives, which may be slow, or panic.
+    #[cfg(test)]
+    pub(crate) fn of(snapshot: fn() -> Snapshot) -> Source {
+        Source { snapshot, snapshot_with_ages: snapshot }
+    }
+}
+
+impl Snapshots {
+    /// The snapshots of `source`, with a history of one for each `record_period`.
+    pub(crate) fn new(source: Source, record_period: Option<Duration>) -> Snapshots {
+        Snapshots {
+            source,
+            clients: Arc::default(),
+            history: Arc::new(Mutex::new(History::new(record_period, DEFAULT_LIMIT_BYTES))),
+        }
+    }
+
+    /// What was allocated and is in use by now.
+    pub(crate) fn now(&self) -> Snapshot {
+        (self.source.snapshot)()
+    }
+
+    /// As [`now`](Self::now), with the ages of what is in use.
+    pub(crate) fn now_with_ages(&self) -> Snapshot {
+        (self.source.snapshot_with_ages)()
+    }
+
+    fn now_with(&self, needs_ages: bool) -> Snapshot {
+        if needs_ages { self.now_with_ages() } else { self.now() }
+    }
+
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what is now to the history.
+    pub(crate) fn record(&self) {
+        let (now, memory) = (self.now(), process::memory());
+        self.history().record(&now, memory, now.taken_at_monotonic);
+    }
+
+    /// Sets a mark at this moment.
+    pub(crate) fn mark(&self, name: &str, replaces: bool) -> Result<(), MarkError> {
+        let (now, memory) = (self.now(), process::memory());
+        self.history().mark(name, &now, memory, now.taken_at_monotonic, replaces)
+    }
+
+    /// The snapshot of `period`, or the difference between its two ends. For [`Period::Next`] this waits.
+    ///
+    /// # Errors
+    ///
+    /// 404 for a moment near which nothing was recorded.
+    pub(crate) async fn of_period(&self, period: &Period, needs_ages: bool) -> Result<Snapshot, Refusal> {
+        Ok(match period {
+            Period::SinceStart { min_age, releases_free_memory } => {
+                if *releases_free_memory {
+                    release_free_memory();
+                }
+                let now = self.now_with(needs_ages);
+                match min_age {
+                    Some(age) => now.older_than(*age),
+                    None => now,
+                }
+            }
+            Period::Next(time) => {
+                let before = self.now();
+                sleep(*time).await;
+                self.now_with(needs_ages).since(&before)
+            }
+            Period::Until(moment) => self.past(moment, &self.now())?,
+            Period::Between { from, to: None } => {
+                let now = self.now_with(needs_ages);
+                let before = self.past(from, &now)?;
+                collapsed(now).since(&before)
+            }
+            Period::Between { from, to: Some(to) } => {
+                let now = self.now();
+                self.past(to, &now)?.since(&self.past(from, &now)?)
+            }
+        })
+    }
+
+    /// The recorded snapshot nearest to `moment`.
+    fn past(&self, moment: &Moment, now: &Snapshot) -> Result<Snapshot, Refusal> {
+        match self.history().find(moment, Now::of(now)) {
+            Ok(record) => Ok(record.restored(now)),
+            Err(missing) => Err(Refusal::new(StatusCode::NOT_FOUND, missing.to_string())),
+        }
+    }
+
+    /// What was allocated since `client` last called, and what is in use. With `is_peek` this call does not count. With
+    /// `releases_free_memory`, free pages go back to the system first.
+    pub(crate) fn since_last_call(
+        &self,
+        client: &str,
+        is_peek: bool,
+        releases_free_memory: bool,
+    ) -> Snapshot {
+        if releases_free_memory {
+            release_free_memory();
+        }
+        let now = self.now();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::workers::executor::Executor;
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_delta_lasts_as_long_as_asked() {
+        let executor = Executor::start("delta", || ()).unwrap();
+        let snapshots = Snapshots::new(Source::of_this_process(), None);
+        let started = Instant::now();
+        let period = Period::Next(Duration::from_millis(50));
+        let delta = executor.remote().spawn(async move { snapshots.of_period(&period, false).await });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let delta = runtime.block_on(delta).unwrap().unwrap().unwrap();
+        assert!(delta.duration.is_some() && started.elapsed() >= Duration::from_millis(50));
+    }
+}

@@ -137,16 +137,16 @@ impl fmt::Debug for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::handler::Mount;
     use crate::http::options::Options;
     use crate::http::request::guard::Guard;
+    use crate::http::request::path::Mount;
     use alloc_profiler::Snapshot;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     fn serve(snapshot: fn() -> Snapshot) -> Server {
-        let handler = Handler::with(Guard::of_mounted(), Mount::Root, Options::from_env()).of(snapshot);
+        let handler = Handler::with(Guard::open(), Mount::Root, Options::from_env()).of(snapshot);
         let (bound, endpoint) = Bound::to(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
         Server::start(bound, endpoint, handler).unwrap()
     }

@@ -94,7 +94,7 @@ impl Remote {
         let work = async move { drop(sender.send(catching(work).await)) };
         // If the thread has ended, the work is dropped, and the sender with it.
         let _ = self.messages.send(Message::Begin(id, Box::pin(work)));
-        Job { id, messages: self.messages.clone(), result }
+        Job { id, canceller: Some(self.messages.clone()), result }
     }
 
     fn run(&self, messages: &Receiver<Message>) {
@@ -160,18 +160,19 @@ async fn catching<T>(work: impl Future<Output = T>) -> thread::Result<T> {
     .await
 }
 
-/// Work under way. Dropped, the work is too, on its own thread, at its next `await`.
+/// Work under way. When this is dropped, the work is dropped too, on its own thread, at its next `await`.
 #[derive(Debug)]
 pub(crate) struct Job<T> {
     id: u64,
-    messages: Sender<Message>,
+    /// What cancels the work; `None`: the work goes on when this is dropped.
+    canceller: Option<Sender<Message>>,
     result: oneshot::Receiver<thread::Result<T>>,
 }
 
 impl<T> Job<T> {
-    /// Has the work go on when this is dropped.
-    pub(crate) fn detach(self) {
-        std::mem::forget(self);
+    /// Lets the work go on, though nobody awaits it.
+    pub(crate) fn detach(mut self) {
+        self.canceller = None;
     }
 }
 
@@ -185,7 +186,9 @@ impl<T> Future for Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        let _ = self.messages.send(Message::Cancel(self.id));
+        if let Some(messages) = &self.canceller {
+            let _ = messages.send(Message::Cancel(self.id));
+        }
     }
 }
 

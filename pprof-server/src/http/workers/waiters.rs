@@ -46,7 +46,7 @@ pub(crate) struct Waiters(Arc<Mutex<Vec<Waiter>>>);
 
 type Waiter = (Option<Peer>, ProfileKind);
 
-/// A place among the waiters; dropped, it is free again.
+/// A slot among the waiters. When this is dropped, the slot is free again.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     waiters: Waiters,
@@ -54,12 +54,9 @@ pub(crate) struct Waiting {
 }
 
 impl Waiters {
-    /// A place for `peer`, or 429.
+    /// A slot for `peer`, or 429.
     pub(crate) fn admit(&self, peer: Option<Peer>, kind: ProfileKind) -> Result<Waiting, Refusal> {
-        let refuse = |text| {
-            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, text);
-            Err(Refusal { retry_after: Some("10"), ..refusal })
-        };
+        let refuse = |text| Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with_retry_after("10"));
         let waiter = (peer, kind);
         self.with(|waiting| {
             if peer.is_some() && waiting.contains(&waiter) {
@@ -82,8 +79,8 @@ impl Waiters {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.waiters.with(|waiting| {
-            if let Some(place) = waiting.iter().position(|waiter| *waiter == self.waiter) {
-                waiting.swap_remove(place);
+            if let Some(index) = waiting.iter().position(|waiter| *waiter == self.waiter) {
+                waiting.swap_remove(index);
             }
         });
     }

@@ -1,0 +1,155 @@
+//! Answers each page that a request may ask for.
+//!
+//! Path: *read path*. What takes time is done by the workers.
+
+use std::error::Error as StdError;
+
+use hyper::{Request, StatusCode, body};
+
+use super::Handler;
+use super::state::State;
+use crate::encode::{ProfileOptions, Symbolize};
+use crate::history::MarkError;
+use crate::http::refusal::Refusal;
+use crate::http::request::accept_header::MetricsFormat;
+use crate::http::request::format::ReportFormat;
+use crate::http::request::path::Mount;
+use crate::http::request::period::Period;
+use crate::http::request::profile_request::{DeltaHeapRequest, ProfileRequest};
+use crate::http::response::answer::{self, Answer};
+use crate::http::response::{index, metrics, profile, suspects, symbol, timeline};
+use crate::http::snapshots::Snapshots;
+use crate::http::workers::Lane;
+use crate::http::workers::waiters::Peer;
+use crate::symbols::LinkageNames;
+
+impl Handler {
+    /// Has a worker of `lane` make something of this process's snapshots.
+    async fn make<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        make: impl FnOnce(&Snapshots) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let State { snapshots, workers, .. } = self.state();
+        let snapshots = snapshots.clone();
+        workers.run(lane, async move { make(&snapshots) }).await
+    }
+
+    pub(super) async fn index(&self, path: &str) -> Result<Answer, Refusal> {
+        let may_lack_slash = self.mount() == Mount::AnyPrefix && path.len() <= 1;
+        let page = move |snapshots: &Snapshots| {
+            index::page(&snapshots.now(), alloc_profiler::is_installed(), may_lack_slash)
+        };
+        let page = self.make(Lane::Figures, page).await?;
+        Ok(answer::html(page, index::policy(may_lack_slash)))
+    }
+
+    pub(super) async fn metrics(&self, with_malloc: bool, format: MetricsFormat) -> Result<Answer, Refusal> {
+        let text = move |snapshots: &Snapshots| {
+            metrics::text(&snapshots.now(), alloc_profiler::is_installed(), with_malloc, format)
+        };
+        // mutant: D13 figures wait for names
+        let text = self.make(Lane::Figures, text).await?;
+        Ok(answer::metrics(text, format))
+    }
+
+    pub(super) async fn timeline(&self) -> Result<Answer, Refusal> {
+        let json = |snapshots: &Snapshots| {
+            let now = snapshots.now();
+            timeline::json(&snapshots.history(), &now, alloc_profiler::is_installed())
+        };
+        self.make(Lane::Figures, json).await.map(answer::json)
+    }
+
+    pub(super) async fn marks(&self) -> Result<Answer, Refusal> {
+        let marks = |snapshots: &Snapshots| timeline::marks(&snapshots.history());
+        self.make(Lane::Figures, marks).await.map(answer::text)
+    }
+
+    pub(super) async fn set_mark(&self, name: String, replaces: bool) -> Result<Answer, Refusal> {
+        let set = move |snapshots: &Snapshots| snapshots.mark(&name, replaces);
+        let conflict = match self.make(Lane::Figures, set).await? {
+            Ok(()) => return Ok(answer::created("mark set\n".to_owned())),
+            Err(MarkError::Exists) => "a mark of that name is set already; add replace=1 to set it anew",
+            Err(MarkError::TooMany) => {
+                "16 marks are set, and there is no room for more; set one of them anew with replace=1"
+            }
+            Err(MarkError::NoRoom) => {
+                "marks take half of the history's memory, and there is no room for more; set one of them anew with \
+                 replace=1"
+            }
+        };
+        Err(Refusal::new(StatusCode::CONFLICT, conflict))
+    }
+
+    pub(super) async fn suspects(&self, format: ReportFormat) -> Result<Answer, Refusal> {
+        self.make(Lane::Names, move |snapshots| suspects::report(snapshots, format)).await?
+    }
+
+    pub(super) async fn profile(
+        &self,
+        wanted: ProfileRequest,
+        peer: Option<Peer>,
+    ) -> Result<Answer, Refusal> {
+        let State { snapshots, waiters, workers, .. } = self.state();
+        let (snapshots, lane) = (snapshots.clone(), lane_of(&wanted.options));
+        if !matches!(wanted.period, Period::Next(_)) {
+            let answer = async move {
+                let snapshot = snapshots.of_period(&wanted.period, wanted.needs_ages()).await?;
+                profile::profile(&snapshot, &wanted)
+            };
+            return workers.run(lane, answer).await?;
+        }
+        let _waiting = waiters.admit(peer, wanted.options.kind)?;
+        let slot = workers.slot(lane)?;
+        let (period, needs_ages) = (wanted.period.clone(), wanted.needs_ages());
+        let delta = async move { snapshots.of_period(&period, needs_ages).await };
+        let delta = workers.run_in(&slot, Lane::Figures, delta).await??;
+        workers.run_in(&slot, lane, async move { profile::profile(&delta, &wanted) }).await?
+    }
+
+    pub(super) async fn delta_heap(&self, wanted: DeltaHeapRequest) -> Result<Answer, Refusal> {
+        let lane = lane_of(&wanted.options);
+        let answer = move |snapshots: &Snapshots| {
+            let DeltaHeapRequest { client, is_peek, releases_free_memory, .. } = &wanted;
+            let snapshot = snapshots.since_last_call(client, *is_peek, *releases_free_memory);
+            profile::delta_heap(&snapshot, &wanted)
+        };
+        self.make(lane, answer).await?
+    }
+
+    pub(super) async fn symbol<B>(&self, request: Request<B>) -> Result<Answer, Refusal>
+    where
+        B: body::Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let workers = &self.state().workers;
+        let words = symbol::words(request, workers).await?;
+        let answer = async move {
+            let question = symbol::Question::read(&words)?;
+            let names = LinkageNames::of(&question.addresses, symbol::MAX_ANSWER_BYTES);
+            Ok(answer::text(question.answer(&names)))
+        };
+        workers.run(Lane::Addresses, answer).await?
+    }
+
+    /// The program's arguments as Go writes them: joined by NUL, without one at the end.
+    pub(super) fn cmdline(&self) -> Result<Answer, Refusal> {
+        if !self.shows_arguments() {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and \
+                 /debug/pprof/allocs; its arguments may hold secrets, and PPROF_CMDLINE=1 in its environment shows them",
+            ));
+        }
+        let arguments: Vec<_> = std::env::args_os().map(std::ffi::OsString::into_encoded_bytes).collect();
+        Ok(answer::raw_text(arguments.join(&0)))
+    }
+}
+
+fn lane_of(options: &ProfileOptions) -> Lane {
+    match options.symbolize {
+        Symbolize::None => Lane::Addresses,
+        Symbolize::Names | Symbolize::Full => Lane::Names,
+    }
+}

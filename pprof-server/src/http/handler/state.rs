@@ -1,0 +1,53 @@
+//! What the threads of one handler share, in one process.
+//!
+//! Path: *read path*.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::http::snapshots::{Snapshots, Source};
+use crate::http::workers::executor::sleep_until;
+use crate::http::workers::waiters::Waiters;
+use crate::http::workers::{Lane, Workers};
+
+/// What threads share. A child of `fork` begins with another one: no history, nobody who waits, and no thread.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) snapshots: Snapshots,
+    pub(super) waiters: Waiters,
+    pub(super) workers: Workers,
+    is_recording: AtomicBool,
+}
+
+impl State {
+    pub(super) fn new(source: Source, record_period: Option<Duration>) -> State {
+        State {
+            snapshots: Snapshots::new(source, record_period),
+            waiters: Waiters::default(),
+            workers: Workers::new(),
+            is_recording: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins to keep a snapshot for each period, the first at once, unless that has begun already. Without a period this
+    /// only starts the threads. Where no thread can be started, the history stays empty.
+    pub(super) fn record(&self, period: Option<Duration>) {
+        if self.is_recording.swap(true, Relaxed) {
+            return;
+        }
+        let Some(period) = period else {
+            let _ = self.workers.spawn(Lane::Figures, async {});
+            return;
+        };
+        let snapshots = self.snapshots.clone();
+        let _ = self.workers.spawn(Lane::Figures, async move {
+            let mut next = Instant::now();
+            loop {
+                snapshots.record();
+                // Where the machine slept or was busy, one record is enough for what was missed.
+                next = Instant::now().max(next + period);
+                sleep_until(next).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,48 @@
+//! The reasons for which samples are dropped or cut, in one list for the page, the metrics and the time line.
+//!
+//! Path: *read path*. Pure.
+
+use alloc_profiler::Dropped;
+use serde::Serializer;
+
+/// How many samples were dropped or cut for one reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drops {
+    /// The reason in one word: a key of JSON, and the label of a metric.
+    pub(super) reason: &'static str,
+    pub(super) count: u64,
+    /// What such a sample is, after its number.
+    pub(super) meaning: &'static str,
+}
+
+/// All reasons, whether there are such samples or not.
+pub(super) fn by_reason(dropped: Dropped) -> [Drops; 9] {
+    let Dropped {
+        stacks_full,
+        live_full,
+        live_busy,
+        missed_removals,
+        low_stack,
+        truncated_stacks,
+        cut_stacks,
+        no_stack,
+        replaced_records,
+    } = dropped;
+    [
+        ("stacks_full", stacks_full, "counted as overflow: too many stacks"),
+        ("live_full", live_full, "missing from in-use: too many live samples"),
+        ("live_busy", live_busy, "missing from in-use: table busy"),
+        ("missed_removals", missed_removals, "possibly still counted after free"),
+        ("low_stack", low_stack, "without a stack: too little of the thread's own was left"),
+        ("truncated_stacks", truncated_stacks, "with a stack too deep to keep whole"),
+        ("cut_stacks", cut_stacks, "with a stack that ends at a function without unwind tables"),
+        ("no_stack", no_stack, "without a stack: none could be taken"),
+        ("replaced_records", replaced_records, "missing from in-use: another block lies at the same address"),
+    ]
+    .map(|(reason, count, meaning)| Drops { reason, count, meaning })
+}
+
+/// In JSON, an object with the count of each reason.
+pub(super) fn serialize<S: Serializer>(dropped: &Dropped, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(by_reason(*dropped).map(|drops| (drops.reason, drops.count)))
+}
