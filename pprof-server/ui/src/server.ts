@@ -34,7 +34,7 @@ export interface History {
   marks: Mark[];
   sampling_interval_bytes: number;
   is_installed: boolean;
-  dropped: Record<'stacks_full' | 'live_full' | 'live_busy' | 'missed_removals' | 'low_stack' | 'truncated_stacks' | 'cut_stacks' | 'no_stack', number>;
+  dropped: Record<'stacks_full' | 'live_full' | 'live_busy' | 'missed_removals' | 'low_stack' | 'truncated_stacks' | 'cut_stacks' | 'no_stack' | 'replaced_records', number>;
   own_memory: { mapped_bytes: number; limit_bytes: number; stacks: number; live_samples: number };
   /** `full`, or why there are none. */
   symbols: string;
