@@ -13,7 +13,7 @@ skipped=(--skip foreign_code::code_may --skip foreign_code::fibers_may --skip fo
 run() {
   # What is not used elsewhere is not used here either.
   export RUSTFLAGS="--cfg elsewhere $1 -Adead_code"
-  cargo test -q -p alloc-profiler --lib
+  cargo test -q -p alloc-profiler -p unwinder --lib
   cargo test -q -p workspace-tests --test a_new_interval_reaches_running_threads --test ages_are_those_of_the_blocks \
     --test snapshots_hold_together_under_load "${@:2}"
   cargo test -q -p workspace-tests --test hazards -- --test-threads=2 "${skipped[@]}"

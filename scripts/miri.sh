@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests of the pure parts in Miri, which finds undefined behaviour that tests do not show: sampler, filter, live
-# table, unwinding rules, libraries, size classes, and parts of the encoder. It needs `rustup +nightly component add miri`.
+# table, size classes, the parts of the unwinder that make no system call, and parts of the encoder. It needs
+# `rustup +nightly component add miri`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,5 +11,6 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
 fi
 # Addresses of the profiler's are made from numbers; clocks and files are the system's.
 export MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation"
-cargo +nightly miri test -p alloc-profiler --lib -- sampler filter live rules libraries size_class
+cargo +nightly miri test -p alloc-profiler --lib -- sampler filter live size_class
+cargo +nightly miri test -p unwinder --lib -- address images lock rules store walk
 cargo +nightly miri test -p pprof-server --lib --no-default-features -- writers::pprof symbols::role profile::limit

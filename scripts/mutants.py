@@ -23,7 +23,7 @@ CRATES = ["alloc-profiler", "pprof-server"]
 MARKER = re.compile(r"^ *// mutant: (.+)\n", re.MULTILINE)
 
 # Where the tests are that belong to no hazard.
-UNWINDERS = ["-p", "alloc-profiler", "--test", "unwinders_agree", "in_this_build"]
+UNWINDERS = ["-p", "unwinder", "--test", "unwinders_agree", "in_this_build"]
 ERRORS = ["-p", "workspace-tests", "--test", "errors_hold_the_truth"]
 SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_load"]
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
@@ -88,9 +88,9 @@ MUTANTS = [
      "threads::threads_may_end_untidily"),
     ("A7 stacks are read without bounds",
      replace(r"if (\w+) < .+ \|\| .+ \{", r"if \1 == 0 {"), "foreign_code::frame_pointers_may_be_anything"),
-    ("A8 addresses do not say in which library", remove(r"self\.tag = "), "libraries::another_library"),
+    ("A8 addresses do not say in which library", remove(r"self\.image = "), "libraries::another_library"),
     ("A8 frames are where those of another library were",
-     replace(r"= [\w:]+\((\w+), \w+\)", r"= Some(\1)"), "libraries::another_library"),
+     replace(r"= [\w:]+\((\w+), [\w.]+\)", r"= Some(\1)"), "libraries::another_library"),
     ("A8 frames are where those of another build were",
      replace(r"\.filter\(.+\)(?=;)", r""), "libraries::a_library_may_be_built_anew"),
     ("A8 code in no object is taken for what lies there",
@@ -147,7 +147,7 @@ MUTANTS = [
      replace(r"(self\.\w+)\.fetch_add\(1, Relaxed\)", r"\1.store(\1.load(Relaxed).wrapping_add(1), Relaxed)"),
      SNAPSHOTS),
     ("B7 our own frames are shown",
-     after(r"begin\(\)", r"let _ = frames.push(registers.instruction_pointer);"), UNWINDERS),
+     after(r"begin\(\)", r"let _ = frames.push(CodeAddress::returning_to(registers.instruction_pointer));"), UNWINDERS),
     ("B7 a walk that was there once is there again", replace(r"== (Some\(.+\))", r".min(\1).is_some()"), UNWINDERS),
     ("B7 frame pointers are where they were", replace(r"&& \(", r"&& (true || "), UNWINDERS),
     ("B7 return addresses are taken for calls",

@@ -20,8 +20,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use alloc_profiler::{
-    DEFAULT_SAMPLING_INTERVAL, SamplingAllocator, SizeTotals, Snapshot, Totals, set_sampling_interval,
-    snapshot, testing, unsampled,
+    CodeAddress, DEFAULT_SAMPLING_INTERVAL, SamplingAllocator, SizeTotals, Snapshot, Totals,
+    set_sampling_interval, snapshot, testing, unsampled,
 };
 
 #[global_allocator]
@@ -160,30 +160,28 @@ impl Program {
     }
 }
 
-/// Which return addresses are whose: those that a block of one kind alone has on its stack.
-fn kinds_by_address() -> HashMap<usize, usize> {
+/// Which frames are whose: those that a block of one kind alone has on its stack.
+fn kinds_by_address() -> HashMap<CodeAddress, usize> {
     set_sampling_interval(1);
     let stacks: Vec<_> = FUNCTIONS
         .iter()
         .map(|function| {
             let before = snapshot();
             drop(function(16));
-            snapshot().since(&before).stacks.swap_remove(0).trace.return_addresses
+            snapshot().since(&before).stacks.swap_remove(0).trace.frames
         })
         .collect();
-    let is_common = |address: &usize| stacks.iter().all(|stack| stack.contains(address));
+    let is_common = |address: &CodeAddress| stacks.iter().all(|stack| stack.contains(address));
     let own =
         |kind: usize| stacks[kind].iter().filter(|address| !is_common(address)).map(move |&a| (a, kind));
     (0..KINDS.len()).flat_map(own).collect()
 }
 
 /// The totals of each kind, and of all together.
-fn totals(snapshot: &Snapshot, kinds: &HashMap<usize, usize>) -> [Totals; KINDS.len() + 1] {
+fn totals(snapshot: &Snapshot, kinds: &HashMap<CodeAddress, usize>) -> [Totals; KINDS.len() + 1] {
     let mut sums = [Totals::default(); KINDS.len() + 1];
     for stack in &snapshot.stacks {
-        if let Some(kind) =
-            stack.trace.return_addresses.iter().find_map(|address| kinds.get(address).copied())
-        {
+        if let Some(kind) = stack.trace.frames.iter().find_map(|address| kinds.get(address).copied()) {
             for size in &stack.by_size {
                 sums[kind] += size.totals;
                 sums[KINDS.len()] += size.totals;

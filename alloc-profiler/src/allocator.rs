@@ -10,7 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::type_name;
 
-use crate::{filter, malloc_stats, recorder, sampler, stack};
+use crate::{filter, malloc_stats, recorder, sampler, stack_room};
 
 /// A global allocator that samples what passes through it to the allocator within.
 ///
@@ -203,7 +203,8 @@ mod slow {
         if let Some(weight) = weight
             && !ptr.is_null()
         {
-            let record = if stack::has_room() { recorder::record } else { recorder::record_without_stack };
+            let record =
+                if stack_room::has_room() { recorder::record } else { recorder::record_without_stack };
             record(ptr.addr(), size, weight);
         }
         ptr

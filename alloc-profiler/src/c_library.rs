@@ -3,26 +3,8 @@
 //!
 //! Path: *allocation path*, around calls into the C library.
 
-/// Runs `call` and undoes what it did to `errno`.
-#[cfg(target_os = "linux")]
-#[inline(always)]
-pub(crate) fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
-    // SAFETY: takes nothing, and returns the address of this thread's own `errno`.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as long as the thread runs, `errno` is there, and only this thread uses it.
-    let before = unsafe { errno.read() };
-    let result = call();
-    // mutant: A10 errno is littered
-    // SAFETY: as above.
-    unsafe { errno.write(before) };
-    result
-}
-
-/// Runs `call`.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
-    call()
-}
+/// Runs a call and undoes what it did to `errno`.
+pub(crate) use unwinder::keeping_errno;
 
 /// Nanoseconds since some moment; always 0 if there is no clock.
 #[cfg(unix)]

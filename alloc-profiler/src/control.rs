@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::{fork, interval, sampler, stack};
+use crate::{fork, interval, sampler, stack_room};
 
 /// The environment variable that [`init_from_env`] reads: the sampling interval in bytes.
 pub const INTERVAL_VARIABLE: &str = "ALLOC_PROFILER_INTERVAL";
@@ -56,6 +56,7 @@ pub fn init_from_env() {
 /// Does what must be done once and cannot be done by the allocator. Every function that the program calls to set or to read
 /// something calls it.
 pub(crate) fn prepare() {
-    stack::prepare();
+    unwinder::prepare();
+    stack_room::prepare_thread();
     fork::prepare();
 }

@@ -67,7 +67,7 @@ fn begin_anew(alone: &Alone) {
     #[cfg(unix)]
     crate::descriptors::begin_anew(alone);
 
-    use crate::{drops, filter, live, memory, sampler, stack, stacks};
+    use crate::{drops, filter, live, memory, sampler, stacks};
 
     // The filter is the first: from then on, no record of the parent's is looked for.
     filter::begin_anew(alone);
@@ -75,7 +75,8 @@ fn begin_anew(alone: &Alone) {
     live::begin_anew(alone);
     stacks::begin_anew(alone);
     memory::begin_anew(alone);
-    stack::begin_anew(alone);
+    // SAFETY: `Alone` says so.
+    unsafe { unwinder::begin_anew() };
     drops::begin_anew(alone);
     // mutant: A4 children keep the seed
     sampler::begin_anew(alone);

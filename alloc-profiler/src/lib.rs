@@ -25,8 +25,8 @@
 //! ```
 //!
 //! ```text
-//! GlobalAlloc call ─▶ sampler ─▶ stack ─▶ stacks, live ─▶ snapshot
-//! (every call)        (1 in 512 KiB on average)           (on request)
+//! GlobalAlloc call ─▶ sampler ─▶ unwinder ─▶ stacks, live ─▶ snapshot
+//! (every call)        (1 in 512 KiB on average)              (on request)
 //! ```
 //!
 //! | you want | call |
@@ -86,10 +86,9 @@ mod allocator;
 mod sampler;
 
 mod recorder;
-mod stack;
+mod stack_room;
 
 mod filter;
-mod libraries;
 mod live;
 mod size_class;
 mod stacks;
@@ -126,7 +125,6 @@ pub use drops::Dropped;
 #[doc(hidden)]
 pub use fork::forks;
 pub use interval::{DEFAULT_SAMPLING_INTERVAL, sampling_interval};
-pub use libraries::{Library, libraries, page_fingerprint, program_entry, untagged};
 pub use limits::{Limits, limits, set_limits};
 pub use malloc_stats::{MallocStats, malloc_stats};
 pub use release::release_free_memory;
@@ -134,10 +132,10 @@ pub use size_class::size_class;
 pub use snapshot::{
     AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, snapshot, snapshot_with_ages,
 };
-pub use stack::MAX_STACK_DEPTH;
 #[doc(hidden)]
 pub use threads::spawn_without_signals;
 pub use totals::{Births, Totals};
+pub use unwinder::{CodeAddress, Image, ImageId, MAX_STACK_DEPTH, images, page_fingerprint, program_entry};
 
 /// Whether a `SamplingAllocator` has served an allocation. In a program that has one as its global allocator, that is so
 /// before `main`.
@@ -173,30 +171,12 @@ pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// What the fuzzer calls with unwind tables of its own.
-#[cfg(all(fuzzing, target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-#[doc(hidden)]
-pub fn fuzz_unwind_tables(bytes: &[u8]) {
-    stack::fuzz_tables(bytes);
-}
-
 /// For tests of this workspace; not part of the interface.
 #[doc(hidden)]
 pub mod testing {
     /// Makes the choice of samples repeatable: see `sampler::seed`.
     pub fn seed(seed: u64) {
         crate::sampler::seed(seed);
-    }
-
-    /// The stack from this function's caller outwards, as return addresses: by the unwind tables (empty where
-    /// that unwinder does not exist), and by the platform's unwinder.
-    #[inline(never)]
-    pub fn unwind_both() -> [Vec<usize>; 2] {
-        let mut rooms = [[std::mem::MaybeUninit::uninit(); crate::MAX_STACK_DEPTH]; 2];
-        let [mut ours, mut platforms] = rooms.each_mut().map(crate::stack::Frames::new);
-        crate::stack::capture_both(&mut ours, &mut platforms);
-        let untagged = |address: &usize| crate::untagged(*address);
-        [ours, platforms].map(|frames| frames.return_addresses().iter().rev().map(untagged).collect())
     }
 
     /// Whether a free of the block at `address` has to look for its record: it is sampled, or the filter cannot tell it

@@ -8,6 +8,7 @@
 
 use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
+use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
@@ -80,6 +81,23 @@ pub(crate) fn place<T: Sync + 'static>(value: T, purpose: Purpose) -> Option<&'s
         place.write(value);
         Some(&*place)
     }
+}
+
+/// A reference as a number, for whoever keeps it without knowing what it refers to.
+pub(crate) fn number_of<T: Sync>(value: &'static T) -> NonZeroUsize {
+    // SAFETY: a reference is not null.
+    unsafe { NonZeroUsize::new_unchecked(ptr::from_ref(value).expose_provenance()) }
+}
+
+/// The inverse of [`number_of`].
+///
+/// # Safety
+///
+/// `number_of` made the number, from a reference of this type.
+#[inline(always)]
+pub(crate) unsafe fn of_number<T: Sync>(number: NonZeroUsize) -> &'static T {
+    // SAFETY: the caller's promise; such a reference is valid for ever.
+    unsafe { &*ptr::with_exposed_provenance(number.get()) }
 }
 
 /// Copies `items` to memory that lives for ever, or `None` at the cap.

@@ -7,14 +7,17 @@
 //!
 //! Path: *allocation path*, sampled blocks only.
 
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::live::{self, HomeSlot, LiveSample, Lost, Taken};
 use crate::sampler::Pause;
-use crate::stack::{self, Frames, MAX_STACK_DEPTH, Room};
 use crate::stacks::{self, Site};
-use crate::{c_library, drops, filter, snapshot};
+use crate::{c_library, drops, filter, interval, snapshot};
+use unwinder::{Remember, Walk};
+
+/// Whole walks are remembered at sampling intervals up to this. At longer ones, little repeats while it is remembered, and
+/// remembering it would cost more memory than it saves time.
+const FREQUENT_BYTES: u64 = 16 << 10;
 
 /// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
 /// before anyone else can know the address.
@@ -26,21 +29,34 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     let _pause = Pause::begin();
     let home = HomeSlot::of(address);
     home.prefetch();
-    let mut room: Room = [MaybeUninit::uninit(); MAX_STACK_DEPTH];
-    let mut frames = Frames::new(&mut room);
+    let is_frequent = interval::sampling_interval() <= FREQUENT_BYTES;
+    let remember = if is_frequent { Remember::WholeWalks } else { Remember::LastWalk };
+    let mut room = unwinder::room();
     // mutant: A1 the loader is asked under a lock
-    stack::capture(&mut frames);
-    if frames.is_truncated() {
+    let walk = unwinder::capture(&mut room, remember);
+    let stack = match walk.met() {
+        Some(cookie) => Some(stacks::of_cookie(cookie)),
+        None => {
+            count_losses(&walk);
+            stacks::find_or_add(walk)
+        }
+    };
+    count(home, address, size, weight, stacks::site(stack, size));
+}
+
+/// Counts what is missing of a stack.
+#[inline(always)]
+fn count_losses(walk: &Walk<'_>) {
+    if walk.is_truncated() {
         // mutant: B8 cut stacks are not told
         drops::TRUNCATED_STACKS.raise();
     }
-    if frames.return_addresses().is_empty() {
+    if walk.frames().is_empty() {
         drops::NO_STACK.raise();
-    } else if frames.is_cut() {
+    } else if walk.is_cut() {
         // mutant: D5 stacks that end early are not counted
         drops::CUT_STACKS.raise();
     }
-    count(home, address, size, weight, stacks::site(&frames, size));
 }
 
 /// As [`record`], where too little of the stack is left to find out what is on it: a frame of some hundred bytes.

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::alone::Alone;
 use crate::memory::{self, AtomicRef, Purpose};
-use crate::stack::{EMPTY_HASH, Frames};
 use crate::totals::Totals;
 use crate::{drops, limits, size_class, variance};
+use unwinder::{CodeAddress, Cookie, Walk};
 
 /// Heads of the lists: chains stay short up to some hundred thousand stacks.
 const BUCKETS: usize = 1 << 16;
@@ -42,7 +42,7 @@ pub(crate) struct Stack {
     pub(crate) id: u32,
     hash: u64,
     /// Outermost first.
-    pub(crate) return_addresses: &'static [usize],
+    pub(crate) frames: &'static [CodeAddress],
     pub(crate) is_truncated: bool,
     next: AtomicRef<Stack>,
     sites: AtomicRef<Site>,
@@ -145,19 +145,14 @@ impl Sum {
     }
 }
 
-/// The site of blocks of `size` bytes allocated on the stack of `frames`; an overflow site if there is no room.
-#[inline(always)]
-pub(crate) fn site(frames: &Frames<'_>, size: usize) -> &'static Site {
-    site_on(frames.stack().or_else(|| stack(frames)), size)
-}
-
-/// As [`site`], of blocks whose stack could not be taken.
+/// The site of blocks of `size` bytes whose stack could not be taken.
 pub(crate) fn site_without_stack(size: usize) -> &'static Site {
-    site_on(find_or_add(&[], false, EMPTY_HASH), size)
+    site(intern(&[], false, unwinder::hash_of(&[])), size)
 }
 
+/// The site of blocks of `size` bytes allocated on `stack`; an overflow site if there is no room.
 #[inline(always)]
-fn site_on(stack: Option<&'static Stack>, size: usize) -> &'static Site {
+pub(crate) fn site(stack: Option<&'static Stack>, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
     let site = stack.and_then(|stack| site_of(stack, class));
     site.unwrap_or_else(|| {
@@ -172,16 +167,24 @@ fn overflow_site(class: u64) -> &'static Site {
     &OVERFLOW[size_class::index(class).min(size_class::COUNT - 1)]
 }
 
-/// Finds or adds the stack of `frames`; `None`: there is no room.
-pub(crate) fn stack(frames: &Frames<'_>) -> Option<&'static Stack> {
-    find_or_add(frames.return_addresses(), frames.is_truncated(), frames.hash())
+/// Finds or adds the stack that a walk found, and has the unwinder remember it. `None`: there is no room.
+pub(crate) fn find_or_add(walk: Walk<'_>) -> Option<&'static Stack> {
+    let stack = intern(walk.frames(), walk.is_truncated(), walk.hash())?;
+    walk.remember(Cookie(memory::number_of(stack)));
+    Some(stack)
 }
 
-fn find_or_add(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
+/// The stack that the unwinder remembers.
+#[inline(always)]
+pub(crate) fn of_cookie(Cookie(number): Cookie) -> &'static Stack {
+    // SAFETY: the unwinder returns what `find_or_add` gave it.
+    unsafe { memory::of_number(number) }
+}
+
+fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
     let bucket = STACKS.get(bucket(hash))?;
-    let is_same = |stack: &Stack| {
-        stack.hash == hash && stack.is_truncated == is_truncated && stack.return_addresses == addresses
-    };
+    let is_same =
+        |stack: &Stack| stack.hash == hash && stack.is_truncated == is_truncated && stack.frames == frames;
 
     let mut head = bucket.load();
     if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {
@@ -191,10 +194,10 @@ fn find_or_add(addresses: &[usize], is_truncated: bool, hash: u64) -> Option<&'s
     let counted = STACK_COUNT
         .fetch_update(Relaxed, Relaxed, |count| (count < limits::stacks()).then(|| count.wrapping_add(1)));
     counted.ok()?;
-    let stack = memory::copy(addresses, Purpose::Stacks).and_then(|return_addresses| {
+    let stack = memory::copy(frames, Purpose::Stacks).and_then(|frames| {
         let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
         let (next, sites) = (AtomicRef::none(), AtomicRef::none());
-        memory::place(Stack { id, hash, return_addresses, is_truncated, next, sites }, Purpose::Stacks)
+        memory::place(Stack { id, hash, frames, is_truncated, next, sites }, Purpose::Stacks)
     });
     let Some(stack) = stack else {
         STACK_COUNT.fetch_sub(1, Relaxed);

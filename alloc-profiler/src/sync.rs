@@ -2,7 +2,7 @@
 //! thread inside its allocator, and must give up after a while, since its owner may be stopped for good.
 //!
 //! It is held for some dozen instructions or while one small table grows, and never across unwinding, the
-//! inner allocator, the loader or encoding. (Only the locks of `stack::recent` are, and nobody waits for those.)
+//! inner allocator, the loader or encoding.
 //!
 //! Path: *allocation path*, sampled blocks only.
 

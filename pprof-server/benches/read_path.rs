@@ -109,7 +109,7 @@ fn stacks() {
     let blocks = many_stacks();
     let taken = snapshot();
     let totals = taken.totals();
-    let frames: usize = taken.stacks.iter().map(|stack| stack.trace.return_addresses.len()).sum();
+    let frames: usize = taken.stacks.iter().map(|stack| stack.trace.frames.len()).sum();
     println!(
         "{} live samples on {} stacks of {} frames; milliseconds, minimum and median of {ROUNDS}",
         totals.inuse_samples,

@@ -69,11 +69,7 @@ fn stack(return_addresses: Vec<usize>, sizes: &[(u64, i64)], interval: u64) -> S
             ..SizeTotals::default()
         })
         .collect();
-    StackTotals {
-        id: 0,
-        trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
-        by_size,
-    }
+    StackTotals { id: 0, trace: StackTrace::of_return_addresses(return_addresses), by_size }
 }
 
 /// A leaking connection handler with two sizes, garbage, an unreadable and a truncated stack, and overflow.
@@ -176,7 +172,7 @@ fn the_message_says_what_the_snapshot_holds() {
     );
     assert!(functions.iter().all(|function| string(function.system_name_index).starts_with('_')));
     assert!(leaf.line.iter().all(|line| line.line > 0));
-    let calls = snapshot.stacks[0].trace.return_addresses.iter().map(|&address| address as u64 - 1);
+    let calls = snapshot.stacks[0].trace.frames.iter().map(|frame| frame.lookup() as u64);
     assert!(calls.into_iter().any(|address| address == leaf.address));
 
     for marker in ["[profiler overflow]", "[unknown stack]", "[truncated]"] {

@@ -31,10 +31,7 @@ fn replace_own_file_and_look() {
     let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
     let stack = StackTotals {
         id: 0,
-        trace: StackTrace {
-            return_addresses: ips.frames().iter().map(|frame| frame.ip() as usize).collect(),
-            is_truncated: false,
-        },
+        trace: StackTrace::of_return_addresses(ips.frames().iter().map(|frame| frame.ip() as usize)),
         by_size: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
     };
     let snapshot = Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() };

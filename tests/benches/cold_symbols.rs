@@ -43,7 +43,7 @@ fn scattered_snapshot() -> Snapshot {
     let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
     let stack = |address| StackTotals {
         id: 0,
-        trace: StackTrace { return_addresses: [address].into(), is_truncated: false },
+        trace: StackTrace::of_return_addresses([address]),
         by_size: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
     };
     Snapshot { stacks: scattered().into_iter().map(stack).collect(), ..alloc_profiler::snapshot() }

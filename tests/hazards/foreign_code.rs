@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::panic::{self, AssertUnwindSafe};
 use std::{io, mem, ptr, thread};
 
-use alloc_profiler::{Snapshot, Totals, set_sampling_interval, size_class, snapshot, untagged};
+use alloc_profiler::{ImageId, Snapshot, Totals, set_sampling_interval, size_class, snapshot};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 
@@ -104,10 +104,11 @@ fn code_may_have_no_unwind_tables() {
         let growth = snapshot().since(&before);
         // The stack is known as far as the generated code, and not beyond.
         let known = growth.stacks.iter().filter(|stack| {
-            let last = stack.trace.return_addresses.last();
-            last.is_some_and(|&address| {
+            let last = stack.trace.frames.last();
+            last.is_some_and(|frame| {
                 // What lies there later must not be taken for it.
-                address != untagged(address) && (code.addr()..code.addr() + 4096).contains(&untagged(address))
+                frame.image() == Some(ImageId::NOWHERE)
+                    && (code.addr()..code.addr() + 4096).contains(&frame.address())
             })
         });
         assert!(known.count() > 0, "no stack ends in the generated code");
@@ -161,7 +162,7 @@ fn fibers_may_allocate() {
         .join()
         .expect("no panic");
         assert!(snapshot().dropped.low_stack > 0, "three pages are too little");
-        let deep = snapshot().stacks.iter().map(|stack| stack.trace.return_addresses.len()).max();
+        let deep = snapshot().stacks.iter().map(|stack| stack.trace.frames.len()).max();
         assert!(deep > Some(3));
     });
 }

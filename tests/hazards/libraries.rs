@@ -228,7 +228,7 @@ fn libraries_may_come_and_go() {
                 assert_eq!(blocks_under(&named, &format!("library_{n}_calls")), visits * BLOCKS);
             }
             // Each has a number for each place that it was at, and all of them were found.
-            let paths: Vec<_> = alloc_profiler::libraries().map(|library| library.path).collect();
+            let paths: Vec<_> = alloc_profiler::images().map(|image| image.path).collect();
             assert!(paths.iter().filter(|path| path.ends_with(b".so")).count() >= 4, "{paths:?}");
             assert!(!paths.contains(&&b"[unknown library]"[..]), "{paths:?}");
             assert_consistent(&snapshot());

@@ -116,7 +116,7 @@ fn where_little_stack_is_left_none_is_taken() {
             let growth = snapshot().since(&before);
             assert!(growth.dropped.low_stack >= 10, "{:?}", growth.dropped);
             assert_consistent(&growth);
-            let sizes = growth.stacks.iter().filter(|stack| stack.trace.return_addresses.is_empty());
+            let sizes = growth.stacks.iter().filter(|stack| stack.trace.frames.is_empty());
             let counted: f64 =
                 sizes.flat_map(|stack| &stack.by_size).map(|size| size.totals.alloc_objects).sum();
             assert_eq!(counted, growth.dropped.low_stack as f64, "all are counted, under the empty stack");
@@ -156,7 +156,7 @@ fn deep_recursion_is_cut_and_costs_no_more() {
         let growth = snapshot().since(&before);
         assert!(growth.dropped.truncated_stacks >= 20_000, "{:?}", growth.dropped);
         assert_eq!(growth.dropped.low_stack, 0);
-        let depths = growth.stacks.iter().map(|stack| stack.trace.return_addresses.len());
+        let depths = growth.stacks.iter().map(|stack| stack.trace.frames.len());
         assert_eq!(depths.max(), Some(MAX_STACK_DEPTH));
         assert!(deep < shallow * 20 + Duration::from_secs(1), "{deep:?} at depth, {shallow:?} above");
     });

@@ -5,7 +5,7 @@
 use std::arch::global_asm;
 use std::hint::black_box;
 
-use alloc_profiler::{Snapshot, StackTotals, set_sampling_interval, snapshot, untagged};
+use alloc_profiler::{Snapshot, StackTotals, set_sampling_interval, snapshot};
 
 use crate::harness::isolated;
 
@@ -106,7 +106,7 @@ fn stack_of(work: fn()) -> (Vec<usize>, u64) {
         stack.by_size.iter().any(|size| size.totals.alloc_samples > 0 && size.size_class >= BYTES as u64)
     };
     let stack = growth.stacks.iter().find(is_ours).expect("it was sampled");
-    let addresses = stack.trace.return_addresses.iter().map(|&address| untagged(address)).collect();
+    let addresses = stack.trace.frames.iter().map(|frame| frame.address()).collect();
     assert_eq!(growth.dropped.no_stack, 0);
     (addresses, growth.dropped.cut_stacks)
 }

@@ -61,8 +61,8 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
             let Some(stack) = stack else { return overflow.push(size) };
             if !current.is_some_and(|current| std::ptr::eq(current, stack)) {
                 current = Some(stack);
-                let return_addresses = stack.return_addresses.iter().rev().copied().collect();
-                let trace = StackTrace { return_addresses, is_truncated: stack.is_truncated };
+                let frames = stack.frames.iter().rev().copied().collect();
+                let trace = StackTrace { frames, is_truncated: stack.is_truncated };
                 stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::with_capacity(1) });
             }
             stacks.last_mut().expect("pushed with its first site").by_size.push(size);
@@ -82,7 +82,7 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
             overflow,
             dropped: drops::dropped(),
             own_memory: OwnMemory {
-                mapped_bytes: memory::mapped_bytes() as u64,
+                mapped_bytes: memory::mapped_bytes().saturating_add(unwinder::held_bytes()) as u64,
                 limit_bytes: limits::memory_bytes() as u64,
                 stacks: stacks::len() as u64,
                 live_samples,

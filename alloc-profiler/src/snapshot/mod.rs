@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::drops::Dropped;
 use crate::totals::{Births, Totals};
 pub(crate) use copy::begun;
+use unwinder::CodeAddress;
 
 /// What the program has allocated, by stack and size class, at one moment or between two.
 ///
@@ -55,13 +56,19 @@ pub struct StackTotals {
 /// A call stack, leaf first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackTrace {
-    /// Return addresses as found on the stack: each points *after* its call instruction, so subtract one
-    /// before looking up the calling line. One in a library that may be unloaded says in its upper 16 bits in which:
-    /// see [`libraries`](crate::libraries) and [`untagged`](crate::untagged). Empty if the stack could not be read.
-    pub return_addresses: Box<[usize]>,
+    /// One address for each frame: see [`CodeAddress`]. Empty if the stack could not be read.
+    pub frames: Box<[CodeAddress]>,
     /// True if outer frames were left out: the stack was deeper than
     /// [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
     pub is_truncated: bool,
+}
+
+impl StackTrace {
+    /// A stack of these return addresses, leaf first, that another unwinder has found.
+    pub fn of_return_addresses(addresses: impl IntoIterator<Item = usize>) -> StackTrace {
+        let frames = addresses.into_iter().map(CodeAddress::returning_to).collect();
+        StackTrace { frames, is_truncated: false }
+    }
 }
 
 /// What one stack allocated in one size class.
@@ -100,7 +107,8 @@ pub struct AgeTotals {
 /// Memory that the profiler holds for itself, in bytes. None of it is in the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMemory {
-    /// Mapped for stacks, totals and live samples together; at most `limit_bytes`.
+    /// Mapped for stacks, totals and live samples together, at most `limit_bytes`; and up to 512 KiB for what is known of
+    /// [images](crate::images) that may be unloaded.
     pub mapped_bytes: u64,
     /// The cap: see [`Limits::memory_bytes`](crate::Limits::memory_bytes).
     pub limit_bytes: u64,

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
-use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
+use alloc_profiler::{CodeAddress, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use arbitrary::{Arbitrary, Unstructured};
 use pprof_server::{Frames, Labels, ProfileKind, ProfileOptions, SizeLimit, Symbolize};
 
@@ -52,9 +52,9 @@ fn snapshot(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Snapshot> {
     let duration = Option::<u32>::arbitrary(bytes)?.map(|millis| Duration::from_millis(millis.into()));
     let mut stacks: Vec<StackTotals> = Vec::new();
     while stacks.len() < 32 && bool::arbitrary(bytes)? {
-        let return_addresses: Vec<usize> = Vec::arbitrary(bytes)?;
-        let trace =
-            StackTrace { return_addresses: return_addresses.into(), is_truncated: bool::arbitrary(bytes)? };
+        let words: Vec<usize> = Vec::arbitrary(bytes)?;
+        let frames = words.into_iter().map(CodeAddress::from_bits).collect();
+        let trace = StackTrace { frames, is_truncated: bool::arbitrary(bytes)? };
         if !stacks.iter().any(|stack| stack.trace == trace) {
             stacks.push(StackTotals {
                 id: stacks.len() as u32,

@@ -215,7 +215,7 @@ pub(crate) mod testing {
     pub(crate) fn snapshot(stacks: &[(u32, Totals)]) -> Snapshot {
         let stack = |&(id, totals): &(u32, Totals)| StackTotals {
             id,
-            trace: StackTrace { return_addresses: [id as usize + 1, 0x1000].into(), is_truncated: false },
+            trace: StackTrace::of_return_addresses([id as usize + 1, 0x1000]),
             by_size: vec![SizeTotals { size_class: 16, totals, ..SizeTotals::default() }],
         };
         Snapshot { stacks: stacks.iter().map(stack).collect(), ..EMPTY.clone() }

@@ -5,8 +5,8 @@
 //! every profile; `symbols` uses the load bias and the build id. Where there is no `/proc`, the list is empty and addresses
 //! stay bare.
 //!
-//! Libraries that are no longer there follow, where no program has any memory: at their addresses as the profiler
-//! tags them. So stacks of theirs keep their names, and those of what took their place its own.
+//! Libraries that are no longer there follow, where no program has any memory: at their addresses with
+//! the number of their image. So stacks of theirs keep their names, and those of what took their place its own.
 //!
 //! Path: *read path*.
 
@@ -16,7 +16,7 @@ mod images;
 pub(crate) mod mapped_file;
 mod maps;
 
-use alloc_profiler::{Library, libraries, program_entry, untagged};
+use alloc_profiler::{CodeAddress, ImageId, images, program_entry};
 use elf_image::Image;
 use images::{CodeRange, Images, MappedImage};
 pub(crate) use maps::to_path;
@@ -33,8 +33,8 @@ pub(crate) struct Mappings {
     list: Vec<Mapping>,
     /// Indices into `list`, ascending by start address.
     by_start: Vec<usize>,
-    /// Tags of the libraries that are where they were when they were tagged, ascending.
-    present: Vec<usize>,
+    /// The images that are where they were when stacks were taken in them, ascending.
+    present: Vec<ImageId>,
 }
 
 /// One executable range of the address space.
@@ -99,34 +99,34 @@ impl Mappings {
     pub(crate) fn of_process() -> Mappings {
         let mut text = files::maps();
         for _ in 0..TRIES {
-            let (list, images) = with_images(&text);
+            let (list, mapped) = with_images(&text);
             let now = files::maps();
             // Else an image may be another file's than the one that is named.
             if is_same_code(&now, &text) {
-                return Mappings::with_libraries(list, &images, libraries());
+                return Mappings::with_absent(list, &mapped, images());
             }
             text = now;
         }
         // Too much is going on to tell who is who: of libraries only what the profiler itself has seen.
         let (list, _) = with_images(&text);
-        Mappings::with_libraries(list, &[], libraries())
+        Mappings::with_absent(list, &[], images())
     }
 
-    /// `list` and the libraries that are not among `images`.
-    fn with_libraries(
+    /// `list` and those of `images` that are not among `mapped`.
+    fn with_absent(
         mut list: Vec<Mapping>,
-        images: &[MappedImage],
-        libraries: impl Iterator<Item = Library>,
+        mapped: &[MappedImage],
+        images: impl Iterator<Item = alloc_profiler::Image>,
     ) -> Mappings {
         if list.is_empty() {
             // No `/proc`: readers would take the first library for the program.
             return Mappings::default();
         }
         let mut present = Vec::new();
-        for library in libraries {
-            let image = MappedImage { start: library.start as u64, fingerprint: library.fingerprint };
+        for image in images {
+            let as_mapped = MappedImage { start: image.start as u64, fingerprint: image.fingerprint };
             // mutant: A8 whatever is there is taken for the library
-            if images.contains(&image) { present.push(library.tag) } else { list.push(absent(&library)) }
+            if mapped.contains(&as_mapped) { present.push(image.id) } else { list.push(absent(&image)) }
         }
         present.sort_unstable();
         Mappings { present, ..Mappings::new(list) }
@@ -167,12 +167,21 @@ impl Mappings {
         text
     }
 
-    /// Where the code is that was at `address`, a return address of a snapshot: as it stands, if its library is
-    /// still there; else among those of libraries that are gone.
-    pub(crate) fn place_of(&self, address: usize) -> usize {
-        let plain = untagged(address);
-        let is_present = plain == address || self.present.binary_search(&(address - plain)).is_ok();
-        if is_present { plain } else { address }
+    /// The address of the call that a frame of a snapshot is at: as it stands, if its image is still there; else among
+    /// those of images that are gone.
+    pub(crate) fn call_address(&self, frame: CodeAddress) -> u64 {
+        self.address_in(frame.image(), frame.lookup())
+    }
+
+    /// Where the code is that a profile of this process has at `address`.
+    pub(crate) fn present_address(&self, address: u64) -> u64 {
+        let code = CodeAddress::from_bits(address as usize);
+        self.address_in(code.image(), code.address())
+    }
+
+    fn address_in(&self, image: Option<ImageId>, address: usize) -> u64 {
+        let gone = image.filter(|image| self.present.binary_search(image).is_err());
+        gone.map_or(address, |image| image.apart(address)) as u64
     }
 
     /// Index of the mapping that contains `address`.
@@ -249,20 +258,20 @@ fn placed(range: &CodeRange<'_>, file: Mapping) -> Mapping {
     }
 }
 
-/// A library that is no longer where it was, at its tagged addresses. Its file is asked for names if that has not
-/// changed.
-fn absent(library: &Library) -> Mapping {
-    let exact_path = to_path(library.path);
-    let image = Image::in_file(&exact_path, None).filter(|image| image.fingerprint == library.fingerprint);
+/// An image that is no longer where it was, at addresses where no program has memory. Its file is asked for names if that
+/// has not changed.
+fn absent(gone: &alloc_profiler::Image) -> Mapping {
+    let exact_path = to_path(gone.path);
+    let image = Image::in_file(&exact_path, None).filter(|image| image.fingerprint == gone.fingerprint);
     let image = image.unwrap_or_default();
     Mapping {
-        start: (library.tag | library.start) as u64,
-        limit: (library.tag | library.end) as u64,
+        start: gone.id.apart(gone.start) as u64,
+        limit: gone.id.apart(gone.end) as u64,
         inode: image.inode,
         path: exact_path.to_string_lossy().into_owned(),
         exact_path,
         build_id: image.build_id,
-        load_bias: library.tag.wrapping_add(library.load_bias) as u64,
+        load_bias: gone.id.apart(0).wrapping_add(gone.load_bias) as u64,
         ..Mapping::default()
     }
 }

@@ -148,7 +148,7 @@ impl Names {
                 ..ResolvedAddress::default()
             })
         };
-        let depth = |trace: &StackTrace| trace.return_addresses.len() + 1;
+        let depth = |trace: &StackTrace| trace.frames.len() + 1;
         let mut names = Names {
             addresses: MARKERS.iter().map(Marker::address).collect(),
             resolved: MARKERS.map(marker).into(),
@@ -165,7 +165,7 @@ impl Names {
                 });
                 names.places.push(place);
             }
-            if stack.trace.return_addresses.is_empty() {
+            if stack.trace.frames.is_empty() {
                 names.places.push(UNKNOWN_STACK.place);
             }
             if stack.trace.is_truncated {
@@ -270,9 +270,7 @@ impl Names {
 
 /// Addresses within the call instructions of `trace`, leaf first.
 fn call_addresses(trace: &StackTrace, mappings: &Mappings) -> impl Iterator<Item = u64> {
-    // mutant: B7 return addresses are taken for calls
-    let within_call = |address: usize| (address as u64).saturating_sub(1).max(LOWEST_ADDRESS);
-    trace.return_addresses.iter().map(move |&address| within_call(mappings.place_of(address)))
+    trace.frames.iter().map(|&frame| mappings.call_address(frame).max(LOWEST_ADDRESS))
 }
 
 /// How many of `roles`, leaf first, to leave out.
@@ -341,7 +339,7 @@ mod tests {
     }
 
     fn trace(return_addresses: &[usize]) -> StackTrace {
-        StackTrace { return_addresses: return_addresses.into(), is_truncated: false }
+        StackTrace::of_return_addresses(return_addresses.iter().copied())
     }
 
     fn shown(names: &Names, stack: ShownStack<'_>) -> Vec<String> {

@@ -50,7 +50,7 @@ impl LinkageNames {
             let mappings = Mappings::of_process();
             let mut by_mapping: HashMap<usize, Vec<(u64, u64)>> = HashMap::new();
             for &address in addresses {
-                let place = mappings.place_of(address as usize) as u64;
+                let place = mappings.present_address(address);
                 if let Some(index) = mappings.index_of(place) {
                     let elf_address = mappings.as_slice()[index].elf_address(place);
                     by_mapping.entry(index).or_default().push((elf_address, address));

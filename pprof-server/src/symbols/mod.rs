@@ -25,7 +25,7 @@ mod v0;
 
 use crate::mappings::{Mapping, Mappings};
 use crate::per_process::PerProcess;
-use alloc_profiler::untagged;
+use alloc_profiler::CodeAddress;
 use cache::{Cache, FileId};
 use debug_info::TIME_BUDGET;
 use found::{Found, FoundFunction};
@@ -106,7 +106,8 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     let mut resolved_at = |address: u64| {
         let Some((index, file)) = mappings.index_of(address).and_then(|index| Some((index, files[index]?)))
         else {
-            return Arc::new(synthetic(&mut cache, &format!("0x{:x}", untagged(address as usize))));
+            let plain = CodeAddress::from_bits(address as usize).address();
+            return Arc::new(synthetic(&mut cache, &format!("0x{plain:x}")));
         };
         let mapping = &mappings.as_slice()[index];
         let elf_address = mapping.elf_address(address);

@@ -117,7 +117,7 @@ mod tests {
     fn snapshot(stacks: &[(&[usize], f64)]) -> Snapshot {
         let stack = |&(return_addresses, inuse_bytes): &(&[usize], f64)| StackTotals {
             id: 0,
-            trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
+            trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
             by_size: vec![SizeTotals {
                 size_class: 64,
                 totals: Totals { inuse_bytes, alloc_objects: 2.0, ..Totals::default() },

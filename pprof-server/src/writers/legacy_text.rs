@@ -318,7 +318,7 @@ mod tests {
     fn snapshot(interval: u64) -> Snapshot {
         let stack = |address: usize, by_size: Vec<SizeTotals>| StackTotals {
             id: 0,
-            trace: StackTrace { return_addresses: [address, 0x2000].into(), is_truncated: false },
+            trace: StackTrace::of_return_addresses([address, 0x2000]),
             by_size,
         };
         Snapshot {

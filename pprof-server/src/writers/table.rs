@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_line_is_one_whoever_took_it_in() {
         let stack = |return_addresses: &[usize]| StackTotals {
-            trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
+            trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
             by_size: vec![SizeTotals {
                 totals: Totals { inuse_bytes: 8.0, ..Totals::default() },
                 ..SizeTotals::default()
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn stacks_with_nothing_of_what_is_asked_for_have_no_row() {
         let stack = |address: usize, alloc_bytes: f64, inuse_bytes: f64| StackTotals {
-            trace: StackTrace { return_addresses: [address].into(), is_truncated: false },
+            trace: StackTrace::of_return_addresses([address]),
             by_size: vec![SizeTotals {
                 totals: Totals { alloc_bytes, inuse_bytes, ..Totals::default() },
                 ..SizeTotals::default()

@@ -127,7 +127,7 @@ mod tests {
             },
             ..SizeTotals::default()
         };
-        let trace = StackTrace { return_addresses: [1, 2].into(), is_truncated: false };
+        let trace = StackTrace::of_return_addresses([1, 2]);
         Snapshot {
             // Set back by a second for each that passes.
             taken_at: SystemTime::UNIX_EPOCH - Duration::from_secs(seconds),

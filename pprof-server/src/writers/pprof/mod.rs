@@ -411,7 +411,7 @@ mod tests {
     fn stack(return_addresses: &[usize], by_size: Vec<SizeTotals>) -> StackTotals {
         StackTotals {
             id: 0,
-            trace: StackTrace { return_addresses: return_addresses.into(), is_truncated: false },
+            trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
             by_size,
         }
     }

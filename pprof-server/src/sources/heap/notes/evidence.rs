@@ -103,7 +103,7 @@ impl Evidence {
         for (index, StackTotals { trace, by_size, .. }) in snapshot.stacks.iter().enumerate() {
             let extent = Extent::of(by_size);
             evidence.whole.add(extent);
-            if trace.return_addresses.is_empty() {
+            if trace.frames.is_empty() {
                 evidence.unknown_stacks.add(extent);
             }
             if trace.is_truncated {

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn stack(addresses: &[usize], inuse_bytes: f64) -> StackTotals {
-        let trace = StackTrace { return_addresses: addresses.into(), is_truncated: false };
+        let trace = StackTrace::of_return_addresses(addresses.iter().copied());
         StackTotals { id: 0, trace, by_size: sizes(inuse_bytes, 1) }
     }
 

@@ -34,7 +34,7 @@ fn in_a_program_with_frame_pointers() {
 fn in_a_program_of(profile: &str, variables: &[(&str, &str)]) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-profiles");
     let cargo = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--profile", profile, "--package", "alloc-profiler"])
+        .args(["run", "--quiet", "--profile", profile, "--package", "unwinder"])
         .args(["--example", "compare_stacks"])
         .arg("--target-dir")
         .arg(target)

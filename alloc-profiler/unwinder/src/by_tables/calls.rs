@@ -15,8 +15,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use super::loaded::{self, LoadedImage};
 use super::memory::StackMemory;
-use super::objects::{self, Object};
 use super::registers::Registers;
 use super::segments::Segment;
 
@@ -31,13 +31,13 @@ const WORD_BYTES: usize = size_of::<usize>();
 /// Whether the function that `address` is in, of `object` and without tables, keeps a frame pointer, and `registers` has
 /// it. `known_until` is the end of the code before `address` that there are tables of.
 pub(super) fn keeps_frame_pointer(
-    object: &Object,
+    loaded: &LoadedImage,
     address: usize,
     known_until: usize,
     registers: &Registers,
     memory: &mut StackMemory,
 ) -> bool {
-    let Some(code) = code_at(object, address) else { return false };
+    let Some(code) = code_at(loaded, address) else { return false };
     let stack_pointer = registers.stack_pointer;
     let Some(frame_pointer) = registers.frame_pointer(memory) else { return false };
     let frame_bytes = frame_pointer.wrapping_sub(stack_pointer);
@@ -62,8 +62,8 @@ pub(super) fn keeps_frame_pointer(
 }
 
 /// The code segment that `address` is in.
-fn code_at(object: &Object, address: usize) -> Option<Segment> {
-    object.segments()?.containing(address).filter(|segment| segment.is_code)
+fn code_at(loaded: &LoadedImage, address: usize) -> Option<Segment> {
+    loaded.segments()?.containing(address).filter(|segment| segment.is_code)
 }
 
 /// The function that the call before `return_address` leads to, if there is one whose target is known.
@@ -72,8 +72,8 @@ fn called_function(return_address: usize) -> Option<usize> {
     if return_address < 1 << 16 || return_address >> 47 != 0 {
         return None;
     }
-    let object = objects::find(return_address.wrapping_sub(1))?;
-    let code = code_at(&object, return_address.wrapping_sub(1))?;
+    let image = loaded::find(return_address.wrapping_sub(1))?;
+    let code = code_at(&image, return_address.wrapping_sub(1))?;
     let instruction = |bytes: usize| code.bytes_from(return_address.wrapping_sub(bytes));
     let target =
         |distance: &[u8; 4]| return_address.wrapping_add_signed(i32::from_ne_bytes(*distance) as isize);
@@ -81,30 +81,30 @@ fn called_function(return_address: usize) -> Option<usize> {
     if let Some([0xE8, distance @ ..]) = instruction(5)?.first_chunk::<5>() {
         let distance = distance.first_chunk()?;
         let function = target(distance);
-        return Some(behind_stub(&object, function).unwrap_or(function));
+        return Some(behind_stub(&image, function).unwrap_or(function));
     }
     // call [rip + rel32]
     match instruction(6)?.first_chunk::<6>() {
-        Some([0xFF, 0x15, distance @ ..]) => word_of(&object, target(distance.first_chunk()?)),
+        Some([0xFF, 0x15, distance @ ..]) => word_of(&image, target(distance.first_chunk()?)),
         _ => None,
     }
 }
 
 /// Where the function lies that `stub` of an object jumps to, as those do by which functions of others are called.
-fn behind_stub(object: &Object, stub: usize) -> Option<usize> {
-    let code = code_at(object, stub)?.bytes_from(stub)?;
+fn behind_stub(loaded: &LoadedImage, stub: usize) -> Option<usize> {
+    let code = code_at(loaded, stub)?.bytes_from(stub)?;
     let without = |code: &'static [u8], prefix: &[u8]| code.strip_prefix(prefix).unwrap_or(code);
     // endbr64; bnd
     let jump = without(without(code, &[0xF3, 0x0F, 0x1E, 0xFA]), &[0xF2]);
     // jmp [rip + rel32]
     let [0xFF, 0x25, a, b, c, d, rest @ ..] = jump else { return None };
     let next = stub.wrapping_add(code.len().wrapping_sub(rest.len()));
-    word_of(object, next.wrapping_add_signed(i32::from_ne_bytes([*a, *b, *c, *d]) as isize))
+    word_of(loaded, next.wrapping_add_signed(i32::from_ne_bytes([*a, *b, *c, *d]) as isize))
 }
 
 /// A word of an object's data: where the loader keeps the address of a function.
-fn word_of(object: &Object, address: usize) -> Option<usize> {
-    let bytes = object.segments()?.containing(address)?.bytes_from(address)?;
+fn word_of(loaded: &LoadedImage, address: usize) -> Option<usize> {
+    let bytes = loaded.segments()?.containing(address)?.bytes_from(address)?;
     if bytes.len() < WORD_BYTES || !address.is_multiple_of(WORD_BYTES) {
         return None;
     }

@@ -8,33 +8,67 @@
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod others;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 
-use alloc_profiler::{MAX_STACK_DEPTH, testing};
+use unwinder::{CodeAddress, Cookie, MAX_STACK_DEPTH, Remember};
 
 thread_local! {
     /// What was compared, and how deep.
     static SEEN: RefCell<Vec<(&'static str, usize)>> = const { RefCell::new(Vec::new()) };
+    /// The walks that the unwinder was asked to remember, leaf first: a walk's cookie is its index plus one.
+    static REMEMBERED: RefCell<Vec<Vec<CodeAddress>>> = const { RefCell::new(Vec::new()) };
+    static REMEMBER: Cell<Remember> = const { Cell::new(Remember::LastWalk) };
+    /// Walks that were met again.
+    static MET: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The stack from this function's caller outwards, leaf first: by the unwind tables, and by the platform's unwinder.
+#[inline(never)]
+fn unwind_both() -> [Vec<CodeAddress>; 2] {
+    let (mut room, mut platforms_room) = (unwinder::room(), unwinder::room());
+    unwinder::prepare();
+    unwinder::prepare_thread();
+    let walk = unwinder::capture(&mut room, REMEMBER.get());
+    let ours = match walk.met() {
+        Some(Cookie(number)) => {
+            assert!(walk.frames().is_empty() && !walk.is_cut() && !walk.is_truncated());
+            MET.set(MET.get() + 1);
+            REMEMBERED.with_borrow(|remembered| remembered[number.get() - 1].clone())
+        }
+        None => {
+            assert_eq!(walk.hash(), unwinder::hash_of(walk.frames()));
+            let frames: Vec<_> = walk.frames().iter().rev().copied().collect();
+            let number = REMEMBERED.with_borrow_mut(|remembered| {
+                remembered.push(frames.clone());
+                NonZeroUsize::new(remembered.len()).expect("one was pushed")
+            });
+            walk.remember(Cookie(number));
+            frames
+        }
+    };
+    let platforms = unwinder::capture_by_platform(&mut platforms_room);
+    [ours, platforms.frames().iter().rev().copied().collect()]
 }
 
 #[inline(never)]
 fn compare(what: &'static str) {
-    let [ours, platforms] = testing::unwind_both();
-    // The platform's names the interrupted instruction of a signal's frame, ours what profiles subtract one from.
-    let is_same = |(a, b): (&usize, &usize)| a == b || what == "signal" && *a == b + 1;
-    let same = ours.iter().zip(&platforms).take_while(|&pair| is_same(pair)).count();
+    let [ours, platforms] = unwind_both();
+    assert!(what == "signal" || ours.iter().all(|frame| frame.is_return_address()), "{what}: {ours:?}");
+    let is_same = |(a, b): &(&CodeAddress, &CodeAddress)| a.address() == b.address();
+    let same = ours.iter().zip(&platforms).take_while(is_same).count();
     assert!(
         same == ours.len() && same == platforms.len() && same > 2,
-        "{what}: the same for {same} frames\nours:       {ours:x?}\nplatform's: {platforms:x?}\n{}",
+        "{what}: the same for {same} frames\nours:       {ours:?}\nplatform's: {platforms:?}\n{}",
         std::backtrace::Backtrace::force_capture()
     );
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-    others::compare(what, &ours, &platforms, others::Registers::here());
+    others::compare(what, &ours, others::Registers::here());
     SEEN.with_borrow_mut(|seen| seen.push((what, same)));
 }
 
@@ -190,8 +224,7 @@ pub(crate) fn compare_all() -> usize {
     }
     // Whole stacks are remembered while many are taken: the same few short ways, each of which parts from the others
     // somewhere.
-    let interval = alloc_profiler::sampling_interval();
-    alloc_profiler::set_sampling_interval(1);
+    REMEMBER.set(Remember::WholeWalks);
     for tour in 0..600 {
         wander(&mut first.chunks(12).nth(tour % 5).expect("there are more").iter().copied(), 0);
     }
@@ -207,7 +240,10 @@ pub(crate) fn compare_all() -> usize {
         ];
         black_box(calls.map(|call| call()));
     }
-    alloc_profiler::set_sampling_interval(interval);
+    assert!(MET.get() > 1000, "{} walks were met again", MET.get());
+    REMEMBER.set(Remember::Nothing);
+    recurse(20, "nothing is remembered");
+    REMEMBER.set(Remember::LastWalk);
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| compare("panic hook")));

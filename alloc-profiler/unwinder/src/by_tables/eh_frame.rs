@@ -11,8 +11,8 @@ use gimli::{
     UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
 };
 
+use super::loaded::LoadedImage;
 use super::memory::StackMemory;
-use super::objects::Object;
 use super::registers::{FramePointer, Registers};
 use super::rules::{Cfa, Rule};
 use super::segments::Segments;
@@ -83,9 +83,9 @@ fn is_usual(header: &[u8]) -> bool {
 }
 
 impl Tables {
-    pub(super) fn of(object: &Object) -> Option<Tables> {
-        let header_start = object.eh_frame_header;
-        let segments = object.segments()?;
+    pub(super) fn of(loaded: &LoadedImage) -> Option<Tables> {
+        let header_start = loaded.eh_frame_header;
+        let segments = loaded.segments()?;
         let header_bytes = segments.containing(header_start)?.bytes_from(header_start)?;
         if !is_usual(header_bytes) {
             return None;
@@ -289,9 +289,11 @@ pub(super) fn fuzz(bytes: &[u8]) {
     };
     // SAFETY: of a local, and gone before it.
     let headers = unsafe { std::mem::transmute::<&[_], &'static [_]>(std::slice::from_ref(&header)) };
-    let object =
-        Object::of_segments(Segments::new(headers, start), start + usize::from(u16::from_le_bytes(begin)));
-    let Some(tables) = Tables::of(&object) else { return };
+    let image = LoadedImage::of_segments(
+        Segments::new(headers, start),
+        start + usize::from(u16::from_le_bytes(begin)),
+    );
+    let Some(tables) = Tables::of(&image) else { return };
     for address in (0..64).map(|n| start.wrapping_add(n * image.len() / 64)) {
         if let Some(Found::Unusual(frame)) = tables.find(address) {
             let registers = Registers::here();

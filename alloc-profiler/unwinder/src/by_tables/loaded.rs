@@ -9,12 +9,12 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
-use super::memory;
+use super::pages::{PAGE_BYTES, is_readable};
 use super::segments::Segments;
-use crate::libraries::{self, Library, page_fingerprint};
+use crate::images::{self, ImageId, Met, page_fingerprint};
 
 /// An object that an address is in.
-pub(super) struct Object {
+pub(super) struct LoadedImage {
     /// Where the part begins that the address is in: the whole object, or a segment where there are gaps in between.
     pub(super) map_start: usize,
     map_end: usize,
@@ -132,16 +132,14 @@ fn of_library(map_start: usize, map_end: usize, load_bias: usize) -> Option<Segm
 }
 
 fn first_page(map_start: usize) -> Option<&'static [u8]> {
-    headers_at(map_start, memory::PAGE_BYTES)
+    headers_at(map_start, PAGE_BYTES)
 }
 
 /// At most a page's worth of headers of an object, if they can be read.
 fn headers_at(address: usize, length: usize) -> Option<&'static [u8]> {
-    let page_of = |address: usize| address & !(memory::PAGE_BYTES - 1);
+    let page_of = |address: usize| address & !(PAGE_BYTES - 1);
     let (first, last) = (page_of(address), page_of(address.checked_add(length.checked_sub(1)?)?));
-    let can_be_read = length <= memory::PAGE_BYTES
-        && memory::is_readable(first)
-        && (last == first || memory::is_readable(last));
+    let can_be_read = length <= PAGE_BYTES && is_readable(first) && (last == first || is_readable(last));
     // SAFETY: the kernel has just read each of the pages, at most two, and the object is not being unloaded, since a
     // function of it is on our stack, or it stays. They hold headers, which nobody writes.
     can_be_read
@@ -178,9 +176,9 @@ fn load_bias(link_map: usize) -> Option<usize> {
 }
 
 /// The object that the code at `address` belongs to.
-pub(super) fn find(address: usize) -> Option<Object> {
+pub(super) fn find(address: usize) -> Option<LoadedImage> {
     let found = look_up(address)?;
-    Some(Object {
+    Some(LoadedImage {
         map_start: found.map_start,
         map_end: found.map_end,
         link_map: found.link_map,
@@ -207,12 +205,12 @@ fn has_build_id(page: &[u8]) -> bool {
     })
 }
 
-impl Object {
+impl LoadedImage {
     /// As if its segments were these, with tables that begin at `eh_frame_header`.
     #[cfg(fuzzing)]
-    pub(super) fn of_segments(segments: Segments, eh_frame_header: usize) -> Object {
+    pub(super) fn of_segments(segments: Segments, eh_frame_header: usize) -> LoadedImage {
         let segments = Some(segments);
-        Object { map_start: 0, map_end: 0, link_map: 0, eh_frame_header, permanent: None, segments }
+        LoadedImage { map_start: 0, map_end: 0, link_map: 0, eh_frame_header, permanent: None, segments }
     }
 
     /// It will not be unloaded, so what is known about its addresses stays true.
@@ -225,27 +223,25 @@ impl Object {
         self.permanent == Some(LOADER)
     }
 
-    /// The number of the library that this is, for addresses in it, and whether that is no other build's: it has a build
-    /// id.
-    pub(super) fn tag(&self) -> (usize, bool) {
-        let Some(page) = first_page(self.map_start) else { return (libraries::NOWHERE, false) };
-        // SAFETY: the loader's record of the object, which is there as long as the object.
+    /// The number of this image, which may be unloaded, for addresses in it; and whether no other build has that number: the
+    /// image has a build id.
+    pub(super) fn id(&self) -> (ImageId, bool) {
+        let Some(page) = first_page(self.map_start) else { return (ImageId::NOWHERE, false) };
+        // SAFETY: the loader's record of the image, which is there as long as the image.
         let link_map = unsafe { std::ptr::with_exposed_provenance::<LinkMap>(self.link_map).as_ref() };
-        let met = Library {
-            tag: 0,
+        let met = Met {
             start: self.map_start,
             end: self.map_end,
             load_bias: link_map.map_or(self.map_start, |link_map| link_map.load_bias),
             // mutant: A8 a library is known by its place alone
             fingerprint: page_fingerprint(page),
-            path: &[],
         };
         let path = || match link_map.map(|link_map| link_map.name) {
             // SAFETY: as above; a name ends with a zero.
             Some(name) if !name.is_null() => unsafe { CStr::from_ptr(name) }.to_bytes(),
             _ => &[],
         };
-        (libraries::tag_of(&met, path), has_build_id(page))
+        (images::id_of(&met, path), has_build_id(page))
     }
 
     /// What of it is in memory. `None`: it cannot be told.

@@ -1,72 +1,64 @@
-//! The stack, read with bounds: no read of ours faults, whatever address an unwind rule comes up with.
+//! Where the stacks of threads begin and end, and how much of the stack that we are on is left.
 //!
-//! On a thread's own stack everything from the stack pointer to its top is there; the top is asked for once in
-//! a thread's life, without opening a file: a sandbox may kill whoever does. On any other stack (a fiber's, a signal's)
-//! each page is tried out by a system call first.
+//! The C library and the kernel are asked once in a thread's life, without opening a file: a sandbox may kill whoever does.
 //!
-//! Path: *allocation path*, sampled allocations only.
+//! Path: *allocation path* and *signal handlers*, but for [`ask_once`].
 
 use std::cell::Cell;
 
-use crate::sampler::Pause;
-
-pub(super) const PAGE_BYTES: usize = 4096;
-const WORD_BYTES: usize = size_of::<usize>();
+use super::pages::{PAGE_BYTES, is_readable};
 
 /// The range of a stack.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+pub(super) struct Bounds {
     low: usize,
-    high: usize,
+    pub(super) high: usize,
 }
 
 impl Bounds {
+    pub(super) const NONE: Bounds = Bounds { low: 0, high: 0 };
+
     #[inline(always)]
-    fn contains(self, address: usize) -> bool {
+    pub(super) fn contains(self, address: usize) -> bool {
         (self.low..self.high).contains(&address)
     }
 }
 
 thread_local! {
-    /// Of the thread's own stack; empty if it cannot be told, `None` if it was not asked for yet.
-    static BOUNDS: Cell<Option<Bounds>> = const { Cell::new(None) };
+    /// The bounds of the thread's own stack; empty if they cannot be told, `None` if nobody has asked yet.
+    static OWN: Cell<Option<Bounds>> = const { Cell::new(None) };
 }
 
-/// The calling thread's own stack.
+/// The bounds of the calling thread's own stack, empty if they cannot be told. `None`: [`ask_once`] was not called yet.
 #[inline(always)]
-fn own_bounds() -> Bounds {
-    // It is always there; but `with`, which panics where it is not, is not always seen through.
-    BOUNDS.try_with(Cell::get).ok().flatten().unwrap_or_else(ask_for_bounds)
+pub(super) fn own() -> Option<Bounds> {
+    // It is always there. But the compiler does not always see through `with`, which panics where it is not.
+    OWN.try_with(Cell::get).ok().flatten()
 }
 
-#[cold]
-#[inline(never)]
-fn ask_for_bounds() -> Bounds {
-    // What the C library allocates for this is not the program's.
-    let _pause = Pause::begin();
-    let bounds = system::stack_bounds();
-    let _ = BOUNDS.try_with(|known| known.set(Some(bounds)));
-    bounds
+/// Asks for the bounds of the calling thread's own stack, if nobody has yet. The C library may call `malloc` for that.
+pub(super) fn ask_once() {
+    if own().is_none() {
+        let bounds = system::stack_bounds();
+        let _ = OWN.try_with(|known| known.set(Some(bounds)));
+    }
 }
 
-/// Has the calling thread's bounds asked for now, before the program may enter a sandbox.
-pub(super) fn prepare() {
-    let _ = own_bounds();
-}
-
-/// What taking a stack may need of it, and half as much again: where rules are evaluated, 5 KiB, and 7 for those of a
-/// signal's frame; 15 KiB without optimisation, when every value has a place of its own. `tests/hazards` measures it.
+/// The bytes of stack that a walk may need, and half as many again. Where it evaluates rules, it needs 5 KiB, and 7 KiB for
+/// those of a signal's frame; without optimization, when every value has a place of its own, 15 KiB. `tests/hazards` of
+/// this workspace measures it.
 const NEEDED_BYTES: usize = if cfg!(debug_assertions) { 24 << 10 } else { 12 << 10 };
 
-/// Whether [`NEEDED_BYTES`] are left below `stack_pointer`.
-pub(super) fn has_room(stack_pointer: usize) -> bool {
-    let bounds = own_bounds();
-    match bounds.contains(stack_pointer) {
+/// Whether [`NEEDED_BYTES`] are left below `stack_pointer`. `None`: [`ask_once`] was not called yet.
+#[inline(always)]
+pub(super) fn has_room(stack_pointer: usize) -> Option<bool> {
+    let bounds = own()?;
+    Some(match bounds.contains(stack_pointer) {
         // mutant: A9 there is always room
         true => stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES,
         // mutant: A9 there is always room on a fiber
         false => has_room_on_strange_stack(stack_pointer),
-    }
+    })
 }
 
 /// A signal's stack has bounds that can be asked for. Below a fiber's there is a page that nobody can read; where
@@ -79,135 +71,21 @@ fn has_room_on_strange_stack(stack_pointer: usize) -> bool {
         return stack_pointer.wrapping_sub(bounds.low) >= NEEDED_BYTES;
     }
     let page = stack_pointer & !(PAGE_BYTES - 1);
-    (1..=NEEDED_BYTES / PAGE_BYTES)
-        .all(|n| system::is_readable(page.wrapping_sub(n.wrapping_mul(PAGE_BYTES))))
-}
-
-/// What may be read during one unwinding.
-#[derive(Clone, Copy)]
-pub(super) struct StackMemory {
-    low: usize,
-    high: usize,
-    /// It is the thread's own stack, up to its very end.
-    is_own: bool,
-}
-
-impl StackMemory {
-    /// The stack that `stack_pointer` is on, from there up.
-    pub(super) fn of_thread(stack_pointer: usize) -> StackMemory {
-        let bounds = own_bounds();
-        let is_own = bounds.contains(stack_pointer);
-        // On a strange stack we know the page that we are on: it is in use.
-        let page_end = (stack_pointer | (PAGE_BYTES - 1)).wrapping_add(1);
-        StackMemory { low: stack_pointer, high: if is_own { bounds.high } else { page_end }, is_own }
-    }
-
-    /// Where the thread's own stack ends, if that is what we are on, and it is not as large as `bytes_above` is.
-    pub(super) fn own_end(&self) -> Option<usize> {
-        let is_small = u32::try_from(self.high.wrapping_sub(self.low)).is_ok();
-        (self.is_own && is_small).then_some(self.high)
-    }
-
-    /// From `stack_pointer` up to the end.
-    #[inline(always)]
-    pub(super) fn bytes_above(&self, stack_pointer: usize) -> u32 {
-        self.high.wrapping_sub(stack_pointer) as u32
-    }
-
-    /// The inverse of [`bytes_above`](Self::bytes_above).
-    pub(super) fn stack_pointer(&self, bytes_above: u32) -> usize {
-        self.high.wrapping_sub(bytes_above as usize)
-    }
-
-    /// The word below the stack pointer with so many bytes above it, if that is on this stack.
-    #[inline(always)]
-    pub(super) fn read_above(&self, bytes_above: u32) -> Option<usize> {
-        let span = self.high.wrapping_sub(self.low);
-        let address = self.stack_pointer(bytes_above).wrapping_sub(WORD_BYTES);
-        (bytes_above as usize <= span.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
-    }
-
-    /// The word at `address`, if that is known to be on this stack.
-    #[inline(always)]
-    pub(super) fn read_known(&self, address: usize) -> Option<usize> {
-        (address >= self.low && address <= self.high.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
-    }
-
-    /// Whether `address` is known to be on this stack.
-    pub(super) fn contains(&self, address: usize) -> bool {
-        (self.low..=self.high).contains(&address)
-    }
-
-    /// The word at `address`, if that is on this stack.
-    #[inline(always)]
-    pub(super) fn read(&mut self, address: usize) -> Option<usize> {
-        // mutant: A7 stacks are read without bounds
-        if address < self.low || address > self.high.wrapping_sub(WORD_BYTES) {
-            return self.read_beyond(address);
-        }
-        Some(read_word(address))
-    }
-
-    /// The word at `address`, which is not below the stack pointer, if it is known to be on this stack.
-    #[inline(always)]
-    pub(super) fn read_upwards(&self, address: usize) -> Option<usize> {
-        (address <= self.high.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
-    }
-
-    /// A word beyond what is known to be there: the next page, if it can be read.
-    #[cold]
-    fn read_beyond(&mut self, address: usize) -> Option<usize> {
-        let page = address & !(PAGE_BYTES - 1);
-        let is_next = page == self.high && address.is_multiple_of(WORD_BYTES);
-        // Frames larger than a page skip some.
-        let is_near = page > self.high && page.wrapping_sub(self.high) < 1 << 20;
-        if !(is_next || is_near && address.is_multiple_of(WORD_BYTES)) || !system::is_readable(page) {
-            return None;
-        }
-        if is_next {
-            self.high = page.wrapping_add(PAGE_BYTES);
-        }
-        Some(read_word(address))
-    }
-}
-
-/// Whether the page that begins at `page` can be read.
-pub(super) fn is_readable(page: usize) -> bool {
-    system::is_readable(page)
-}
-
-#[inline(always)]
-fn read_word(address: usize) -> usize {
-    // SAFETY: the callers checked that the word is mapped: above the stack pointer on the thread's own stack, or
-    // on a page that the kernel just read. Frames above ours do not run meanwhile, so nobody writes them; and
-    // what we take for a saved register is only compared and looked up.
-    unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_unaligned() }
+    (1..=NEEDED_BYTES / PAGE_BYTES).all(|n| is_readable(page.wrapping_sub(n.wrapping_mul(PAGE_BYTES))))
 }
 
 mod system {
     use std::sync::atomic::{AtomicUsize, Ordering::*};
 
-    use super::{Bounds, PAGE_BYTES};
-    use crate::c_library;
-
-    /// Whether the kernel can read the page. Asks for a signal mask to be set from it in a way that does not
-    /// exist, for which it is read, and refused.
-    pub(super) fn is_readable(page: usize) -> bool {
-        const NO_SUCH_WAY: libc::c_int = -1;
-        const SIGNAL_SET_BYTES: usize = 8;
-        // SAFETY: the call changes nothing: its first argument is invalid. It returns EFAULT if the page is not
-        // readable, and EINVAL if it is. Not through libc's wrapper, which would touch the page itself.
-        c_library::keeping_errno(|| unsafe {
-            libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
-            *libc::__errno_location() != libc::EFAULT
-        })
-    }
+    use super::Bounds;
+    use crate::by_tables::pages::PAGE_BYTES;
+    use crate::errno::keeping_errno;
 
     /// The stack that a signal's handler is running on, if it is one for signals alone.
     pub(super) fn signal_stack() -> Option<Bounds> {
         let mut stack = std::mem::MaybeUninit::<libc::stack_t>::uninit();
         // SAFETY: only asks, and may be called from a handler. Fills `stack` if it returns 0.
-        let stack = c_library::keeping_errno(|| unsafe {
+        let stack = keeping_errno(|| unsafe {
             (libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr()) == 0).then(|| stack.assume_init())
         })?;
         let low = stack.ss_sp.addr();
@@ -233,7 +111,7 @@ mod system {
         if high != 0 {
             return Bounds { low: LOW.load(Relaxed), high };
         }
-        let found = c_library::keeping_errno(main_thread).unwrap_or(Bounds { low: 1, high: 1 });
+        let found = keeping_errno(main_thread).unwrap_or(Bounds { low: 1, high: 1 });
         LOW.store(found.low, Relaxed);
         HIGH.store(found.high, Release);
         found
@@ -296,7 +174,7 @@ mod system {
         // SAFETY: asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it
         // returns 0, and may allocate with C's `malloc`, which we are not inside of. It opens no file for a thread that
         // was started.
-        let is_known = c_library::keeping_errno(|| unsafe {
+        let is_known = keeping_errno(|| unsafe {
             libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
                 && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0
         });

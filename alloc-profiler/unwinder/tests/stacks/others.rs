@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::sync::{LazyLock, Mutex};
 use std::{ptr, slice};
 
-use alloc_profiler::MAX_STACK_DEPTH;
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder};
+use unwinder::{CodeAddress, MAX_STACK_DEPTH};
 
 /// One for all threads, of which some have little stack.
 static FRAMEHOP: LazyLock<Mutex<Framehop>> = LazyLock::new(|| Mutex::new(Framehop::new()));
@@ -16,8 +16,9 @@ static FRAMEHOP: LazyLock<Mutex<Framehop>> = LazyLock::new(|| Mutex::new(Frameho
 /// Set where all of the program is built with frame pointers.
 const HAS_FRAME_POINTERS: bool = option_env!("STACKS_HAVE_FRAME_POINTERS").is_some();
 
-/// Compares the chain that was found in the function with these registers, by our unwinder and the platform's.
-pub(super) fn compare(what: &str, ours: &[usize], platforms: &[usize], registers: Registers) {
+/// Compares the chain that our unwinder found in the function with these registers.
+pub(super) fn compare(what: &str, frames: &[CodeAddress], registers: Registers) {
+    let ours: Vec<usize> = frames.iter().map(|frame| frame.address()).collect();
     // Theirs begin at the caller, ours in the function itself, or in what it called.
     let outer = |callers: &[usize]| {
         let from = ours.iter().position(|address| callers.first() == Some(address)).unwrap_or(0);
@@ -26,7 +27,7 @@ pub(super) fn compare(what: &str, ours: &[usize], platforms: &[usize], registers
     };
     // framehop 0.16 does not know the kernel's frame below a signal handler's: it goes on by whatever the frame pointer
     // was in what was interrupted.
-    let interrupted = ours.iter().zip(platforms).position(|(ours, platforms)| ours != platforms);
+    let interrupted = frames.iter().position(|frame| !frame.is_return_address());
     let kernel = interrupted.map(|at| ours[at - 1]);
     let framehops = FRAMEHOP.lock().expect("no panic").callers(registers, kernel);
     let expected = outer(&framehops);

@@ -10,14 +10,14 @@ use super::rules::{self, Quick};
 
 /// x86-64's, by their DWARF numbers 16, 7 and 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Registers {
-    pub(super) instruction_pointer: usize,
+pub(crate) struct Registers {
+    pub(in crate::by_tables) instruction_pointer: usize,
     pub(super) stack_pointer: usize,
     pub(super) frame_pointer: FramePointer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FramePointer {
+pub(crate) enum FramePointer {
     Value(usize),
     /// Saved at this address.
     At(usize),

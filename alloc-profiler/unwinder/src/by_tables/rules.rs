@@ -9,6 +9,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::ImageId;
+
 /// Where the frame of a caller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -75,6 +77,13 @@ impl Quick {
 pub(super) fn quick(address: usize) -> Option<Quick> {
     let packed = find(address)?;
     (packed & IS_OUTERMOST == 0).then_some(Quick(packed))
+}
+
+/// What the rule of an address in an image that may be unloaded is kept under, which is no address of another image. `None`:
+/// the image has no number of its own, or this is no address of a program.
+pub(super) fn key(address: usize, image: ImageId) -> Option<usize> {
+    let key = image.apart(address);
+    (image.is_known() && key != address).then_some(key)
 }
 
 /// A kept rule.
@@ -195,6 +204,16 @@ mod tests {
             };
             assert_eq!(parts, expected);
         }
+    }
+
+    #[test]
+    fn rules_of_images_that_may_be_unloaded_are_kept_apart() {
+        let [first, second] = [5, 6].map(|number| ImageId::of_number(number).unwrap());
+        let address = 0x7000_0000_0123;
+        assert!(key(address, first).is_some_and(|key| key != address));
+        assert_ne!(key(address, first), key(address, second));
+        assert_eq!([ImageId::UNKNOWN, ImageId::NOWHERE].map(|image| key(address, image)), [None, None]);
+        assert_eq!(key(usize::MAX - 7, first), None);
     }
 
     #[test]

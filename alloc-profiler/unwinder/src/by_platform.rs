@@ -1,0 +1,23 @@
+//! Stacks by the `backtrace` crate, that is, by the platform's own unwinder.
+//!
+//! On glibc from 2.35 it finds its tables without the loader's lock. It may allocate on its first use.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+use crate::CodeAddress;
+use crate::errno::keeping_errno;
+use crate::frames::Frames;
+
+pub(super) fn fill(frames: &mut Frames<'_>) {
+    // The stack grows downwards: what called the owner of the room stands above it.
+    let own_address = frames.room_address();
+    // SAFETY: "unsynchronized" is unsafe for the sake of Windows' dbghelp, which is never compiled in here. Any number of
+    // threads may use the platform's unwinder at once.
+    keeping_errno(|| unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            let address = frame.ip().addr();
+            let is_beyond = frame.sp().addr() > own_address && address != 0;
+            !is_beyond || frames.push(CodeAddress::returning_to(address))
+        });
+    });
+}

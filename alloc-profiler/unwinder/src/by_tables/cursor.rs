@@ -1,0 +1,263 @@
+//! A position on the stack that goes on from frame to frame: by kept rules, by the unwind tables, or by a frame pointer that
+//! is certain to be one.
+//!
+//! Path: *allocation path* and *signal handlers*; only frames that are not quickly passed.
+
+use super::calls;
+use super::eh_frame::{Found, Tables};
+use super::loaded::{self, LoadedImage};
+use super::memory::StackMemory;
+use super::registers::{FramePointer, Registers};
+use super::remembered::{Recent, RunEnd};
+use super::rules::{self, Cfa, Rule};
+use crate::frames::Frames;
+use crate::{CodeAddress, ImageId, MAX_STACK_DEPTH};
+
+/// More frames than this that are not quickly passed are a circle.
+const MAX_SLOW_STEPS: usize = MAX_STACK_DEPTH * 2;
+
+/// How the last frame was left.
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    Call,
+    /// To another stack: a signal's handler runs on one of its own, perhaps.
+    OffStack,
+}
+
+/// A position on the stack.
+pub(super) struct Cursor {
+    registers: Registers,
+    memory: StackMemory,
+    /// The instruction pointer is that of an instruction that has not run yet, not a return address.
+    is_exact: bool,
+    /// There is no caller. If this is false where a walk ends, the walk had to give up.
+    is_at_end: bool,
+    /// Whether there are callers beyond that nobody can tell, if the last step led nowhere.
+    is_cut: bool,
+    /// The walk went on to another stack than the one where it began.
+    has_left_stack: bool,
+    /// The image of the last frame that was left, if that image may be unloaded.
+    image: Option<ImageId>,
+    /// The last such image, since the next frame is most often in the same one.
+    last_image: Option<LastImage>,
+}
+
+/// An image that may be unloaded.
+#[derive(Clone, Copy)]
+struct LastImage {
+    /// Where it begins.
+    map_start: usize,
+    id: ImageId,
+    /// It has a build id, so no other build has its number.
+    is_of_one_build: bool,
+}
+
+impl Cursor {
+    #[inline(always)]
+    pub(super) fn from(registers: Registers, memory: StackMemory) -> Cursor {
+        Cursor {
+            registers,
+            memory,
+            is_exact: true,
+            is_at_end: false,
+            is_cut: false,
+            has_left_stack: false,
+            image: None,
+            last_image: None,
+        }
+    }
+
+    /// Whether the walk ended because there is no caller, and not because it had to give up.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
+    /// Whether the walk went on to another stack than the one where it began.
+    pub(super) fn has_left_stack(&self) -> bool {
+        self.has_left_stack
+    }
+
+    /// The address of the frame.
+    fn code_address(&self) -> CodeAddress {
+        match self.is_exact {
+            true => CodeAddress::of_instruction(self.registers.instruction_pointer),
+            false => CodeAddress::returning_to(self.registers.instruction_pointer),
+        }
+    }
+
+    /// Where the function stands that is to be left, as unwind tables know it: a call that does not return may be the last
+    /// instruction of its function.
+    fn lookup_address(&self) -> usize {
+        self.registers.instruction_pointer.wrapping_sub(usize::from(!self.is_exact))
+    }
+
+    /// Goes to where a run, which began here, has got.
+    pub(super) fn move_to(&mut self, position: Registers) {
+        if position.stack_pointer != self.registers.stack_pointer {
+            self.registers = position;
+            self.is_exact = false;
+        }
+    }
+
+    /// Goes on to the end of the stack, and adds each frame to `frames`. Returns how many of the outermost frames are those of
+    /// the last walk.
+    pub(super) fn go(&mut self, frames: &mut Frames<'_>, mut recent: Option<&mut Recent>) -> usize {
+        // Frames at or below this address are our own; it is 0 once the walk is past them.
+        let mut own_address = if frames.depth() == 0 { frames.room_address() } else { 0 };
+        for _ in 0..MAX_SLOW_STEPS {
+            if let Some(recent) = &mut recent {
+                let mut position = if self.is_exact { self.registers.after_a_call() } else { self.registers };
+                match recent.run(frames, &mut position, &self.memory, own_address) {
+                    RunEnd::Whole => {
+                        self.is_at_end = true;
+                        return recent.next();
+                    }
+                    RunEnd::Parted => {
+                        self.move_to(position);
+                        continue;
+                    }
+                    RunEnd::Unknown => self.move_to(position),
+                }
+            }
+            let step = self.step();
+            if let Some(image) = self.image.take() {
+                frames.note_image(image);
+            }
+            let Some(step) = step else {
+                frames.note_cut(self.is_cut);
+                return 0;
+            };
+            if step == Step::OffStack {
+                // The last walk's frames are known by their places on the stack where this walk began.
+                self.has_left_stack = true;
+                recent = None;
+            }
+            if self.registers.stack_pointer > own_address || step == Step::OffStack {
+                own_address = 0;
+                if let Some(recent) = &mut recent {
+                    recent.pass(frames.depth(), self.memory.bytes_above(self.registers.stack_pointer));
+                }
+                if !frames.push(self.code_address()) {
+                    return 0;
+                }
+            }
+        }
+        frames.note_cut(true);
+        0
+    }
+
+    /// Goes on to the caller. `None`: the stack ends here, or nothing tells where it goes on.
+    fn step(&mut self) -> Option<Step> {
+        self.is_cut = true;
+        let address = self.lookup_address();
+        let callee_stack_pointer = self.registers.stack_pointer;
+        let step = match rules::kept(address) {
+            Some(kept) => self.apply(kept.rule())?,
+            None => self.step_slowly(address)?,
+        };
+        self.is_cut = self.registers.instruction_pointer != 0;
+        let is_upwards = self.registers.stack_pointer > callee_stack_pointer || step == Step::OffStack;
+        (is_upwards && self.registers.instruction_pointer != 0).then_some(step)
+    }
+
+    /// Goes on by the tables. Where the image may be unloaded, a rule is kept for this very image: under the address with
+    /// the image's number, so that it is not taken for another's that lies there later. Without a build id, another build
+    /// may have the same number, and nothing is kept.
+    #[cold]
+    #[inline(never)]
+    fn step_slowly(&mut self, address: usize) -> Option<Step> {
+        let Some(loaded) = loaded::find(address) else {
+            // mutant: A8 code in no object is taken for what lies there
+            self.image = Some(ImageId::NOWHERE);
+            return None;
+        };
+        let mut key = Some(address);
+        if !loaded.is_permanent() {
+            let image = self.image_of(&loaded);
+            // mutant: A8 addresses do not say in which library
+            self.image = Some(image.id);
+            // mutant: A8 frames are where those of another build were
+            // mutant: A8 frames are where those of another library were
+            key = rules::key(address, image.id).filter(|_| image.is_of_one_build);
+            if let Some(kept) = key.and_then(rules::kept) {
+                let step = self.apply(kept.rule());
+                self.is_at_end = false;
+                return step;
+            }
+        }
+        let tables = Tables::of(&loaded);
+        let found = tables.as_ref().and_then(|tables| tables.find(address));
+        match found.or_else(|| self.find_without_tables(&loaded, tables.as_ref(), address))? {
+            Found::Rule(rule) => {
+                let is_sane = !matches!(rule, Rule::Frame { cfa: Cfa::StackPointer(..8), .. });
+                if is_sane && let Some(key) = key {
+                    rules::keep(key, rule);
+                }
+                let step = self.apply(rule);
+                // Else the next walk would not come by here, where the image of the address is noted.
+                self.is_at_end &= loaded.is_permanent();
+                step
+            }
+            Found::Unusual(frame) => {
+                self.registers = frame.caller(&self.registers, &mut self.memory)?;
+                self.is_exact = frame.is_signal;
+                if self.memory.contains(self.registers.stack_pointer) {
+                    return Some(Step::Call);
+                }
+                self.memory = StackMemory::of_thread(self.registers.stack_pointer);
+                Some(Step::OffStack)
+            }
+        }
+    }
+
+    /// The image that was found, which may be unloaded.
+    fn image_of(&mut self, loaded: &LoadedImage) -> LastImage {
+        let map_start = loaded.map_start;
+        match self.last_image {
+            Some(last) if last.map_start == map_start => last,
+            _ => {
+                let (id, is_of_one_build) = loaded.id();
+                let image = LastImage { map_start, id, is_of_one_build };
+                self.last_image = Some(image);
+                image
+            }
+        }
+    }
+
+    /// The rule where tables say nothing: by the frame pointer, if it is certain that there is one.
+    fn find_without_tables(
+        &mut self,
+        loaded: &LoadedImage,
+        tables: Option<&Tables>,
+        address: usize,
+    ) -> Option<Found> {
+        // The loader's assembly, which calls the functions that begin libraries and the program, has no tables.
+        if loaded.is_loader() {
+            return Some(Found::Rule(Rule::Outermost));
+        }
+        let known_until = tables.map_or(0, |tables| tables.known_until(address));
+        calls::keeps_frame_pointer(loaded, address, known_until, &self.registers, &mut self.memory)
+            .then_some(Found::Rule(Rule::FRAME_POINTER))
+    }
+
+    fn apply(&mut self, rule: Rule) -> Option<Step> {
+        let Rule::Frame { cfa, frame_pointer } = rule else {
+            self.is_at_end = true;
+            self.is_cut = false;
+            return None;
+        };
+        let cfa = match cfa {
+            Cfa::StackPointer(offset) => self.registers.stack_pointer.wrapping_add_signed(offset as isize),
+            Cfa::FramePointer(offset) => {
+                self.registers.frame_pointer(&mut self.memory)?.wrapping_add_signed(offset as isize)
+            }
+        };
+        self.registers.instruction_pointer = self.memory.read(cfa.wrapping_sub(8))?;
+        if let Some(offset) = frame_pointer {
+            self.registers.frame_pointer = FramePointer::At(cfa.wrapping_add_signed(offset as isize));
+        }
+        self.registers.stack_pointer = cfa;
+        self.is_exact = false;
+        Some(Step::Call)
+    }
+}

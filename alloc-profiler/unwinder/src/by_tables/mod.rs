@@ -1,0 +1,161 @@
+//! Stacks by the program's own unwind tables: no lock, no allocation, no frame pointers needed.
+//!
+//! Each return address has a rule that says where its caller's frame is. Rules come from `.eh_frame`, found through
+//! `PT_GNU_EH_FRAME` as the loader mapped it, evaluated once by gimli (`eh_frame`) and then kept (`rules`). The loader's own
+//! lock-free index tells which image an address is in (`loaded`), so there is no list of images to keep up to date. The
+//! stack is read with bounds (`memory`), so a wrong table cuts a walk short and cannot crash.
+//!
+//! ```text
+//! mod ─▶ remembered ─▶ registers ─▶ rules               frames that are quickly passed
+//!  └───▶ cursor ─▶ rules, else loaded ─▶ segments ─▶ eh_frame, or calls   all others
+//! ```
+//!
+//! Path: *allocation path* and *signal handlers*.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+mod bounds;
+mod calls;
+mod cursor;
+mod eh_frame;
+mod loaded;
+mod memory;
+mod pages;
+mod registers;
+mod remembered;
+mod rules;
+mod segments;
+
+use crate::frames::Frames;
+use crate::{CodeAddress, Cookie, Remember};
+use cursor::Cursor;
+use memory::StackMemory;
+use registers::{FramePointer, Registers};
+use remembered::{Recent, RunEnd};
+
+use remembered::Remembering;
+pub(crate) use remembered::begin_anew;
+
+static IS_READY: AtomicBool = AtomicBool::new(false);
+
+/// Finds the loader's index, once. This may take the loader's lock.
+pub(crate) fn prepare() {
+    if !is_ready() {
+        IS_READY.store(loaded::prepare(), Relaxed);
+    }
+}
+
+/// False: not prepared, or not possible here.
+#[inline(always)]
+pub(crate) fn is_ready() -> bool {
+    IS_READY.load(Relaxed)
+}
+
+pub(crate) fn prepare_thread() {
+    bounds::ask_once();
+}
+
+#[inline(always)]
+pub(crate) fn has_room() -> Option<bool> {
+    bounds::has_room(here().stack_pointer)
+}
+
+/// The registers of the function that this is inlined into.
+#[inline(always)]
+pub(crate) fn here() -> Registers {
+    Registers::here()
+}
+
+/// What is remembered of a walk.
+pub(crate) enum Remembered {
+    /// Nothing, and it cannot be remembered as a whole.
+    No,
+    /// It was met before, and this was attached to it. Its frames are not in the room.
+    Met(Cookie),
+    /// Nothing yet, but a cookie can be attached to it.
+    Can(Remembering),
+}
+
+/// Fills `frames` from the caller of the function that owns their room, which is where `registers` were read, or was called
+/// from there.
+#[inline(never)]
+pub(crate) fn fill(frames: &mut Frames<'_>, registers: Registers, remember: Remember) -> Remembered {
+    let memory = StackMemory::of_thread(registers.stack_pointer);
+    let slot =
+        if remember == Remember::Nothing { None } else { memory.own_end().and_then(remembered::of_thread) };
+    let Some(mut recent) = slot else {
+        Cursor::from(registers, memory).go(frames, None);
+        return Remembered::No;
+    };
+    let position = registers.after_a_call();
+    // The stack grows downwards: what called the owner of the room stands above it.
+    let own_address = frames.room_address();
+    let pays = remember == Remember::WholeWalks && recent.known.pays();
+    let beginning = if pays { recent.beginning(position, &memory, own_address) } else { None };
+    if let Some(cookie) = beginning.and_then(|beginning| recent.known.find(beginning, &memory)) {
+        return Remembered::Met(cookie);
+    }
+    fill_beside(&mut recent, frames, registers, memory);
+    match beginning {
+        Some(beginning) if recent.is_knowable() => Remembered::Can(Remembering::new(recent, beginning)),
+        _ => Remembered::No,
+    }
+}
+
+/// A walk that is not known as a whole, beside the last one.
+#[inline(never)]
+fn fill_beside(recent: &mut Recent, frames: &mut Frames<'_>, registers: Registers, memory: StackMemory) {
+    let own_address = frames.room_address();
+    let mut position = registers.after_a_call();
+    // mutant: B7 our own frames are shown
+    recent.begin();
+    if recent.run(frames, &mut position, &memory, own_address) == RunEnd::Whole {
+        let kept = recent.next();
+        recent.finish(frames, kept, true);
+    } else {
+        go_on(frames, registers, position, memory, recent);
+    }
+}
+
+/// A walk that is not all the way like the one before.
+#[inline(never)]
+fn go_on(
+    frames: &mut Frames<'_>,
+    first: Registers,
+    position: Registers,
+    memory: StackMemory,
+    recent: &mut Recent,
+) {
+    let mut cursor = Cursor::from(first, memory);
+    cursor.move_to(position);
+    let kept = cursor.go(frames, Some(recent));
+    match cursor.has_left_stack() {
+        true => recent.forget(),
+        false => recent.finish(frames, kept, cursor.is_at_end() && !frames.is_truncated()),
+    }
+}
+
+/// Fills `frames` from an interrupted instruction outwards, that included.
+#[inline(never)]
+pub(crate) fn fill_from(
+    frames: &mut Frames<'_>,
+    instruction_pointer: usize,
+    stack_pointer: usize,
+    frame_pointer: usize,
+) {
+    frames.push(CodeAddress::of_instruction(instruction_pointer));
+    match StackMemory::of_interrupted(stack_pointer) {
+        Some(memory) => {
+            let frame_pointer = FramePointer::Value(frame_pointer);
+            let registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
+            Cursor::from(registers, memory).go(frames, None);
+        }
+        None => frames.note_cut(true),
+    }
+}
+
+/// Looks up some addresses in tables that the fuzzer made.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    eh_frame::fuzz(bytes);
+}

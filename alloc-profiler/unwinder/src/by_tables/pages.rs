@@ -1,0 +1,51 @@
+//! Whether a page of memory is there.
+//!
+//! Path: *allocation path* and *signal handlers*.
+
+use crate::errno::keeping_errno;
+
+pub(super) const PAGE_BYTES: usize = 4096;
+
+/// Whether the page that begins at `page` can be read. The kernel is asked to set a signal mask from it, in a way that does
+/// not exist: so it reads the page, and refuses.
+///
+/// Cost: a system call.
+pub(super) fn is_readable(page: usize) -> bool {
+    const NO_SUCH_WAY: libc::c_int = -1;
+    const SIGNAL_SET_BYTES: usize = 8;
+    // A mask at the address 0 is none, which the kernel does not read.
+    page != 0
+        // SAFETY: the call changes nothing, since its first argument is invalid. It sets `errno` to EFAULT if the page cannot
+        // be read, and else to EINVAL. It does not go through libc's wrapper, which would touch the page itself.
+        && keeping_errno(|| unsafe {
+            libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
+            *libc::__errno_location() != libc::EFAULT
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_can_be_read_as_its_protection_says() {
+        let (anywhere, kind) = (std::ptr::null_mut(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a mapping of our own, at a place that the kernel chooses.
+        let start = unsafe { libc::mmap(anywhere, 2 * PAGE_BYTES, libc::PROT_READ, kind, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        let second = start.wrapping_byte_add(PAGE_BYTES);
+        // SAFETY: a page of that mapping.
+        assert_eq!(unsafe { libc::mprotect(second, PAGE_BYTES, libc::PROT_NONE) }, 0);
+        assert!(is_readable(start.expose_provenance()));
+        assert!(!is_readable(second.expose_provenance()));
+        // SAFETY: the mapping of our own, which nobody uses any more.
+        assert_eq!(unsafe { libc::munmap(start, 2 * PAGE_BYTES) }, 0);
+    }
+
+    #[test]
+    fn where_nothing_can_be_there_nothing_can_be_read() {
+        for page in [0, PAGE_BYTES, 1 << 47, 1 << 63, usize::MAX - PAGE_BYTES + 1] {
+            assert!(!is_readable(page), "{page:#x}");
+        }
+    }
+}

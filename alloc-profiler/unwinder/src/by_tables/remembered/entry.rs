@@ -1,0 +1,91 @@
+//! How walks begin: nearly always by the same two steps.
+//!
+//! Path: *allocation path*, sampled allocations only.
+
+use crate::by_tables::memory::StackMemory;
+use crate::by_tables::registers::{FramePointer, Registers};
+
+/// Where a walk begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Beginning {
+    /// The bytes above the first frame's stack pointer.
+    pub(super) bytes_above: u32,
+    /// The frame pointer within the first frame.
+    pub(super) frame_pointer: FramePointer,
+    /// The return address of the second frame. It tells walks apart better than that of the first, which is in the allocator
+    /// and hardly ever another one.
+    pub(super) return_address: usize,
+}
+
+/// The two steps that walks begin with, which hardly ever change: out of our own function, and out of the allocator around
+/// it. Both are by rules from the stack pointer.
+pub(super) struct Entry {
+    /// The instruction pointer before the first step; 0: no steps are known.
+    from: usize,
+    first_bytes: usize,
+    /// The return address that the first step finds.
+    to: usize,
+    second_bytes: usize,
+}
+
+impl Entry {
+    pub(super) const NONE: Entry = Entry { from: 0, first_bytes: 0, to: 0, second_bytes: 0 };
+
+    /// Where the walk from `registers` begins, if its first frames are found quickly. Those below `own_address` are passed
+    /// by. The instruction pointer is a return address.
+    #[inline(always)]
+    pub(super) fn beginning(
+        &mut self,
+        registers: Registers,
+        memory: &StackMemory,
+        own_address: usize,
+    ) -> Option<Beginning> {
+        let beginning = self.usual(registers, memory, own_address);
+        beginning.or_else(|| self.unusual(registers, memory, own_address))
+    }
+
+    /// Forgets the steps.
+    pub(super) fn forget(&mut self) {
+        // A page that was never written to stays so: a child of `fork` need not copy it.
+        if self.from != 0 {
+            self.from = 0;
+        }
+    }
+
+    /// Where the walk begins, if it begins with these steps.
+    #[inline(always)]
+    fn usual(&self, registers: Registers, memory: &StackMemory, own_address: usize) -> Option<Beginning> {
+        let first = registers.stack_pointer.wrapping_add(self.first_bytes);
+        let second = first.wrapping_add(self.second_bytes);
+        if registers.instruction_pointer != self.from
+            || first <= own_address
+            || memory.read_upwards(first.wrapping_sub(8))? != self.to
+        {
+            return None;
+        }
+        let return_address = memory.read_upwards(second.wrapping_sub(8)).filter(|&address| address != 0)?;
+        let (bytes_above, frame_pointer) = (memory.bytes_above(first), registers.frame_pointer);
+        Some(Beginning { bytes_above, frame_pointer, return_address })
+    }
+
+    /// Where the walk begins, if it begins with other steps; if these are two of the usual kind, they are noted.
+    #[inline(never)]
+    fn unusual(&mut self, first: Registers, memory: &StackMemory, own_address: usize) -> Option<Beginning> {
+        let mut registers = first;
+        let mut frame_pointer = registers.frame_pointer;
+        let mut rule = registers.go_to_caller(memory)?;
+        let is_one_step = registers.stack_pointer > own_address && !rule.is_framed();
+        while registers.stack_pointer <= own_address {
+            frame_pointer = registers.frame_pointer;
+            registers.go_to_caller(memory)?;
+        }
+        let bytes_above = memory.bytes_above(registers.stack_pointer);
+        let (to, first_bytes) = (registers.instruction_pointer, rule.offset());
+        rule = registers.go_to_caller(memory)?;
+        if is_one_step && !rule.is_framed() {
+            let (from, second_bytes) = (first.instruction_pointer, rule.offset());
+            *self = Entry { from, first_bytes, to, second_bytes };
+        }
+        Some(Beginning { bytes_above, frame_pointer, return_address: registers.instruction_pointer })
+    }
+}

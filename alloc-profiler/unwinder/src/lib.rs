@@ -1,0 +1,218 @@
+//! Call stacks by unwind tables, for callers that may neither lock nor allocate: memory allocators, and handlers of signals.
+//!
+//! [`capture`] walks over the stack that it is called on, from the caller of the function that owns the [`Room`] outwards.
+//! [`capture_from`] walks from given registers, as a signal handler gets them of the code that it interrupted. What is found
+//! is a [`Walk`]: a [`CodeAddress`] for each frame.
+//!
+//! ```
+//! #[inline(never)]
+//! fn print_callers() {
+//!     let mut room = unwinder::room();
+//!     let walk = unwinder::capture(&mut room, unwinder::Remember::Nothing);
+//!     for frame in walk.frames().iter().rev() {
+//!         println!("{:#x}", frame.lookup());
+//!     }
+//! }
+//! unwinder::prepare();
+//! unwinder::prepare_thread();
+//! print_callers();
+//! ```
+//!
+//! ```text
+//! registers ─▶ rule for the address ─▶ caller's registers ─▶ … ─▶ frames
+//!                   │ kept? else:
+//!                   └─ loader's index ─▶ image, segments ─▶ .eh_frame ─▶ rule, kept
+//! ```
+//!
+//! # What it needs from its caller
+//!
+//! - **[`prepare`]**, once in a process, from ordinary code: it looks up the loader's index, for which it may take the
+//!   loader's lock. Until then, the platform's unwinder takes the stacks.
+//! - **[`prepare_thread`]**, once in a thread, from ordinary code or an allocator: it asks the C library where the thread's
+//!   stack is, for which that may call `malloc`. In a thread that has not called it, each page of the stack is tried out by
+//!   a system call before it is read.
+//! - **Room on the stack**: [`has_room`] tells whether enough is left. A walk needs 3 KiB, 6 KiB where it has to evaluate
+//!   unwind tables, and 20 KiB in builds without optimization.
+//! - **[`begin_anew`]** in a child right after `fork`.
+//!
+//! # What it promises
+//!
+//! - It **allocates nothing**. All of its memory is static, and the system backs pages of it as they are first used: 128 KiB
+//!   for rules, up to 70 KiB for each of 64 slots in which walks are remembered, and [`held_bytes`] for images.
+//! - It takes **no lock of the loader** and waits for no lock. (The slots of remembered walks have locks, which are tried
+//!   once; who does not get one walks without it.)
+//! - It uses a **bounded amount of stack**, and a bounded time: at most [`MAX_STACK_DEPTH`] frames are kept, and a walk in
+//!   circles ends.
+//! - It **reads the stack within bounds**: above the stack pointer and below the end of the thread's own stack, or on pages
+//!   that the kernel has just been able to read. So wrong tables and overwritten stacks cut a walk short, and cannot fault.
+//!   Images are read within their loaded segments.
+//! - It **does not panic**, and leaves `errno` as it was.
+//! - It **says what it does not know**: [`Walk::is_truncated`], [`Walk::is_cut`], and an empty walk.
+//!
+//! # What a signal handler may call
+//!
+//! [`capture`], [`capture_from`] and [`has_room`], after [`prepare`]; also where the signal interrupted this very crate, the
+//! C library's allocator, or the loader. (Where this crate is in a library that was opened at run time, the loader may
+//! allocate thread-local storage at a thread's first use of it, so [`prepare_thread`] must have been called before.)
+//! Before [`prepare`], and with the platform's unwinder, nothing may be called from a handler. `prepare`, `prepare_thread`
+//! and [`images`] are for ordinary code.
+//!
+//! # For which platforms
+//!
+//! | platform | stacks |
+//! |---|---|
+//! | Linux on x86-64 with glibc 2.35 or later | all that is said above |
+//! | the same with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
+//! | musl, Windows and others | empty: no unwinder there is safe within an allocator |
+
+// No panic may start on the allocation path, so what could start one is not written there.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+mod address;
+mod frames;
+mod remember;
+mod walk;
+
+#[cfg(by_platform)]
+mod by_platform;
+#[cfg(by_tables)]
+mod by_tables;
+
+mod errno;
+mod images;
+#[cfg_attr(not(by_tables), expect(dead_code))]
+mod lock;
+#[cfg_attr(not(by_tables), expect(dead_code))]
+mod store;
+
+pub use address::CodeAddress;
+#[doc(hidden)]
+pub use errno::keeping_errno;
+pub use frames::{MAX_STACK_DEPTH, Room, hash_of, room};
+pub use images::{Image, ImageId, images, page_fingerprint, program_entry};
+pub use remember::{Cookie, Remember};
+pub use walk::Walk;
+
+/// Makes the better unwinder ready, where there is one. It may take the loader's lock, so the program's own calls lead here,
+/// and never an allocator or a signal handler.
+///
+/// Cost: a look-up of a symbol the first time, then a load.
+pub fn prepare() {
+    #[cfg(by_tables)]
+    by_tables::prepare();
+}
+
+/// Finds out where the calling thread's stack is, if that is not known yet. The C library may call `malloc` for it, and
+/// opens no file.
+///
+/// Cost: some microseconds the first time in a thread, then a load.
+pub fn prepare_thread() {
+    #[cfg(by_tables)]
+    by_tables::prepare_thread();
+}
+
+/// Whether enough is left of the stack that we are on for a walk, as far as can be told. `None`: nobody can tell before
+/// [`prepare_thread`].
+///
+/// Cost: some instructions; on a stack that is not the thread's own, up to seven system calls.
+#[inline(never)]
+#[must_use]
+pub fn has_room() -> Option<bool> {
+    #[cfg(by_tables)]
+    return by_tables::has_room();
+    #[cfg(not(by_tables))]
+    Some(true)
+}
+
+/// Forgets what is half known after a fork. What is known of images stays.
+///
+/// # Safety
+///
+/// The calling thread is the only one of its process: the child of a `fork`, before it starts others.
+pub unsafe fn begin_anew() {
+    #[cfg(by_tables)]
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        by_tables::begin_anew();
+    }
+}
+
+/// The calling stack, from the caller of the function that `room` is a local variable of.
+///
+/// Frames are told apart by their place on the stack, not counted: how many lie between here and there is the optimizer's
+/// business. So `room` must be a local variable of a function on the current stack.
+///
+/// Cost: 8 to 20 ns for each frame, where its rule is kept; some microseconds where it is not, once for each address. Frames
+/// that are compared with a remembered walk take about 1 ns.
+#[inline(always)]
+pub fn capture(room: &mut Room, remember: Remember) -> Walk<'_> {
+    #[cfg(by_tables)]
+    if by_tables::is_ready() {
+        return Walk::beside_others(room, |frames| by_tables::fill(frames, by_tables::here(), remember));
+    }
+    let _ = remember;
+    Walk::new(room, |_frames| {
+        #[cfg(by_platform)]
+        by_platform::fill(_frames);
+    })
+}
+
+/// The registers that a walk begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// The address of the instruction that runs next.
+    pub instruction_pointer: usize,
+    /// The stack pointer.
+    pub stack_pointer: usize,
+    /// The frame pointer, whether it is used as one or not.
+    pub frame_pointer: usize,
+}
+
+/// The stack of code that was interrupted, the interrupted instruction included, from the registers that a signal handler
+/// gets. Nothing is remembered of it. Empty before [`prepare`], and where the unwinder is the platform's.
+///
+/// # Safety
+///
+/// The registers are those of the calling thread, and the code that they belong to does not go on before this returns.
+#[must_use]
+pub unsafe fn capture_from(room: &mut Room, registers: Registers) -> Walk<'_> {
+    #[cfg(by_tables)]
+    if by_tables::is_ready() {
+        let Registers { instruction_pointer, stack_pointer, frame_pointer } = registers;
+        return Walk::new(room, |frames| {
+            by_tables::fill_from(frames, instruction_pointer, stack_pointer, frame_pointer);
+        });
+    }
+    let _ = registers;
+    Walk::new(room, |_| ())
+}
+
+/// Bytes that are used for what is known of images: at most 512 KiB, rounded up to pages.
+#[must_use]
+pub fn held_bytes() -> usize {
+    store::held_bytes()
+}
+
+/// As [`capture`], by the platform's unwinder, for tests that compare the two.
+#[cfg(by_platform)]
+#[doc(hidden)]
+#[inline(always)]
+pub fn capture_by_platform(room: &mut Room) -> Walk<'_> {
+    Walk::new(room, by_platform::fill)
+}
+
+/// What the fuzzer calls with unwind tables of its own.
+#[cfg(all(fuzzing, by_tables))]
+#[doc(hidden)]
+pub fn fuzz_tables(bytes: &[u8]) {
+    by_tables::fuzz(bytes);
+}

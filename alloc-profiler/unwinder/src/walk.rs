@@ -1,0 +1,93 @@
+//! What a walk over a stack found: its frames, how it ended, or that it was met before.
+
+#[cfg(by_tables)]
+use crate::by_tables::Remembered;
+use crate::frames::{Frames, Room};
+use crate::{CodeAddress, Cookie};
+
+/// A walk over a stack, whose frames lie in the room that was given for them.
+pub struct Walk<'a> {
+    frames: Frames<'a>,
+    #[cfg(by_tables)]
+    remembered: Remembered,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that finds its frames by `fill`.
+    #[inline(always)]
+    pub(crate) fn new(room: &'a mut Room, fill: impl FnOnce(&mut Frames<'a>)) -> Walk<'a> {
+        let mut frames = Frames::new(room);
+        fill(&mut frames);
+        Walk {
+            frames,
+            #[cfg(by_tables)]
+            remembered: Remembered::No,
+        }
+    }
+
+    /// A walk that finds its frames by `fill`, which also says whether this walk is remembered.
+    #[cfg(by_tables)]
+    #[inline(always)]
+    pub(crate) fn beside_others(
+        room: &'a mut Room,
+        fill: impl FnOnce(&mut Frames<'a>) -> Remembered,
+    ) -> Walk<'a> {
+        let mut frames = Frames::new(room);
+        let remembered = fill(&mut frames);
+        Walk { frames, remembered }
+    }
+
+    /// What was attached to this walk when it was met before, if it is remembered. Then [`frames`](Self::frames) is empty,
+    /// and the walk was neither cut nor truncated.
+    #[inline(always)]
+    #[must_use]
+    pub fn met(&self) -> Option<Cookie> {
+        #[cfg(by_tables)]
+        if let Remembered::Met(cookie) = self.remembered {
+            return Some(cookie);
+        }
+        None
+    }
+
+    /// The frames, outermost first. Empty if the walk was [met](Self::met) before, or not even the first caller could be
+    /// told.
+    #[inline(always)]
+    #[must_use]
+    pub fn frames(&self) -> &[CodeAddress] {
+        self.frames.as_slice()
+    }
+
+    /// Whether frames beyond the first [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH) are left out.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.frames.is_truncated()
+    }
+
+    /// Whether there are callers beyond that could not be told: nothing that the program says about a function on the way
+    /// leads to its caller.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.frames.is_cut()
+    }
+
+    /// The hash of the frames, as [`hash_of`](crate::hash_of) computes it.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.frames.hash()
+    }
+
+    /// Attaches `cookie` to this walk: when the same walk is met again, [`met`](Self::met) returns it, if the walk is still
+    /// remembered then. Where this walk cannot be remembered, nothing happens.
+    #[inline(always)]
+    pub fn remember(self, cookie: Cookie) {
+        #[cfg(by_tables)]
+        if let Remembered::Can(remembering) = self.remembered {
+            remembering.keep(cookie);
+        }
+        #[cfg(not(by_tables))]
+        let _ = cookie;
+    }
+}
