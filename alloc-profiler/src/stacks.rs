@@ -183,8 +183,12 @@ pub(crate) fn of_cookie(Cookie(number): Cookie) -> &'static Stack {
 
 fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
     let bucket = STACKS.get(bucket(hash))?;
-    let is_same =
-        |stack: &Stack| stack.hash == hash && stack.is_truncated == is_truncated && stack.frames == frames;
+    let bits = CodeAddress::slice_to_bits(frames);
+    let is_same = |stack: &Stack| {
+        stack.hash == hash
+            && stack.is_truncated == is_truncated
+            && CodeAddress::slice_to_bits(stack.frames) == bits
+    };
 
     let mut head = bucket.load();
     if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {

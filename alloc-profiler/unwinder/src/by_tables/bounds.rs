@@ -61,8 +61,8 @@ pub(super) fn has_room(stack_pointer: usize) -> Option<bool> {
     })
 }
 
-/// A signal's stack has bounds that can be asked for. Below a fiber's there is a page that nobody can read; where
-/// there is none, nobody can tell.
+/// A signal's stack has bounds that can be asked for. Below a fiber's stack there is a page that nobody can read; where there
+/// is none, nobody can tell where the stack ends.
 #[cold]
 #[inline(never)]
 fn has_room_on_strange_stack(stack_pointer: usize) -> bool {
@@ -84,7 +84,7 @@ mod system {
     /// The stack that a signal's handler is running on, if it is one for signals alone.
     pub(super) fn signal_stack() -> Option<Bounds> {
         let mut stack = std::mem::MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: only asks, and may be called from a handler. Fills `stack` if it returns 0.
+        // SAFETY: this only asks, and may be called from a handler. It fills `stack` if it returns 0.
         let stack = keeping_errno(|| unsafe {
             (libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr()) == 0).then(|| stack.assume_init())
         })?;
@@ -93,7 +93,7 @@ mod system {
         is_in_use.then_some(Bounds { low, high: low.saturating_add(stack.ss_size) })
     }
 
-    /// Of the calling thread's own stack; empty if it cannot be told.
+    /// The bounds of the calling thread's own stack; empty if they cannot be told.
     pub(super) fn stack_bounds() -> Bounds {
         let here = std::hint::black_box(0_u8);
         let here = (&raw const here).addr();
@@ -102,7 +102,7 @@ mod system {
         if main_thread.contains(here) { main_thread } else { this_thread() }
     }
 
-    /// Of the main thread, found out by whoever asks first; empty if it cannot be told.
+    /// The bounds of the main thread's stack, found by whoever asks first; empty if they cannot be told.
     fn main_thread_once() -> Bounds {
         static LOW: AtomicUsize = AtomicUsize::new(0);
         /// 0: nobody has asked.
@@ -118,44 +118,44 @@ mod system {
     }
 
     unsafe extern "C" {
-        /// Of glibc's loader: where the main thread's stack began, with the program's arguments above.
+        /// glibc's loader keeps here where the main thread's stack began, with the program's arguments above.
         static __libc_stack_end: *const u8;
     }
 
-    /// Of the main thread, from what the kernel and the loader left in memory: `pthread_getattr_np` would read
-    /// `/proc/self/maps`, which a sandbox may forbid, and which takes 0.2 s where there are 60 000 mappings.
+    /// The bounds of the main thread's stack, from what the kernel and the loader left in memory. `pthread_getattr_np` would
+    /// read `/proc/self/maps`, which a sandbox may forbid, and which takes 0.2 s where there are 60 000 mappings.
     pub(super) fn main_thread() -> Option<Bounds> {
-        /// A larger limit, or none, is taken for this: more than programs have been seen to use.
+        /// A larger limit, or none, is taken for this, which is more than programs have been seen to use.
         const MAX_BYTES: usize = 64 << 30;
-        /// What the kernel keeps free between a stack and the mapping below, and the loader's own size: twice as much
-        /// as usual.
+        /// What the kernel keeps free between a stack and the mapping below, and the loader's own size: this is twice as
+        /// much as usual.
         const MARGIN_BYTES: usize = 4 << 20;
         // SAFETY: the loader has set it before any code of the program ran, and nobody changes it.
         let start = unsafe { __libc_stack_end }.addr();
         let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: fills in what it is given.
+        // SAFETY: it fills in what it is given.
         if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limits) } != 0 || start == 0 {
             return None;
         }
-        // Above the first frame are the program's arguments, which the limit includes.
+        // The program's arguments are above the first frame, and the limit includes them.
         let limit = usize::try_from(limits.rlim_cur).unwrap_or(MAX_BYTES).min(MAX_BYTES);
         let lowest = end_of_arguments(start)?.saturating_sub(limit).next_multiple_of(PAGE_BYTES);
         // The kernel maps what it chooses the place of below what it mapped at the program's start, however large the
         // limit is made later. Where it fills memory upwards instead, there is no limit, and the stack is far above.
         let mapped_at_start = [libc::AT_BASE, libc::AT_PHDR, libc::AT_SYSINFO_EHDR]
-            // SAFETY: asks for numbers.
+            // SAFETY: it asks for numbers.
             .map(|number| unsafe { libc::getauxval(number) } as usize);
         let below = mapped_at_start.into_iter().filter(|&address| address < start).max().unwrap_or(0);
         let low = lowest.max(below.saturating_add(MARGIN_BYTES));
         Some(Bounds { low, high: start.checked_next_multiple_of(PAGE_BYTES)? })
     }
 
-    /// Where the main thread's stack ends: the name that the program was executed by is the last thing there, but
-    /// for a word. `None` if that is not so.
+    /// Where the main thread's stack ends: the name that the program was executed by is the last thing there, except for a
+    /// word. `None` if that is not so.
     fn end_of_arguments(start: usize) -> Option<usize> {
-        /// The kernel takes no more, at the usual limit.
+        /// The kernel takes no more arguments than this, at the usual limit.
         const MAX_BYTES: usize = 6 << 20;
-        // SAFETY: asks for a number.
+        // SAFETY: it asks for a number.
         let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
         if !(start..start.saturating_add(MAX_BYTES)).contains(&name) {
             return None;
@@ -166,14 +166,13 @@ mod system {
         end.checked_next_multiple_of(PAGE_BYTES)
     }
 
-    /// Of a thread that was started: the C library knows where it has put its stack.
+    /// The bounds of the stack of a thread that was started: the C library knows where it has put that.
     fn this_thread() -> Bounds {
         let mut attributes = std::mem::MaybeUninit::uninit();
         let mut low = std::ptr::null_mut();
         let mut bytes = 0;
-        // SAFETY: asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it
-        // returns 0, and may allocate with C's `malloc`, which we are not inside of. It opens no file for a thread that
-        // was started.
+        // SAFETY: this asks about the calling thread, which exists. `pthread_getattr_np` fills the attributes if it returns
+        // 0, and may allocate with C's `malloc`, which we are not inside of. It opens no file for a thread that was started.
         let is_known = keeping_errno(|| unsafe {
             libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0
                 && libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut bytes) == 0
@@ -181,7 +180,7 @@ mod system {
         if !is_known {
             return Bounds { low: 0, high: 0 };
         }
-        // SAFETY: initialised above.
+        // SAFETY: they were initialized above.
         unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
         let low = low.addr();
         Bounds { low, high: low.saturating_add(bytes) & !(PAGE_BYTES - 1) }
@@ -205,7 +204,7 @@ mod tests {
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
         let limit = limits.lines().find(|line| line.starts_with("Max stack size")).unwrap();
         if let Ok(limit) = limit.split_whitespace().nth(3).unwrap().parse::<usize>() {
-            // Of a large limit, the loader may lie within.
+            // Where the limit is large, the loader may lie within it.
             let margin = if limit <= 100 << 20 { 1 } else { 8 << 20 };
             let expected = mapped.end - limit;
             assert!((expected..expected + margin).contains(&bounds.low), "{bounds:x?} {line}");
@@ -216,5 +215,36 @@ mod tests {
         );
         let own = system::stack_bounds();
         assert!(own.contains((&raw const bounds).addr()), "{own:x?}");
+    }
+
+    #[test]
+    fn a_thread_has_room_until_its_stack_is_nearly_used_up() {
+        let thread = std::thread::spawn(|| {
+            let here = std::hint::black_box(0_u8);
+            let here = (&raw const here).addr();
+            assert_eq!(has_room(here), None, "nobody has asked in this thread");
+            ask_once();
+            let bounds = own().unwrap();
+            let places = [here, bounds.low + NEEDED_BYTES, bounds.low + NEEDED_BYTES - 1, bounds.low];
+            assert_eq!(places.map(has_room), [true, true, false, false].map(Some));
+        });
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_strange_stack_has_room_as_far_as_its_pages_can_be_read() {
+        ask_once();
+        let (anywhere, kind) = (std::ptr::null_mut(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let bytes = NEEDED_BYTES + 2 * PAGE_BYTES;
+        // SAFETY: a mapping of our own, at a place that the kernel chooses; then its first page, which nobody can read.
+        let start = unsafe {
+            let start = libc::mmap(anywhere, bytes, libc::PROT_READ, kind, -1, 0);
+            assert_eq!(libc::mprotect(start, PAGE_BYTES, libc::PROT_NONE), 0);
+            start
+        };
+        let last_page = start.expose_provenance() + bytes - PAGE_BYTES;
+        assert_eq!([last_page, last_page - PAGE_BYTES].map(has_room), [Some(true), Some(false)]);
+        // SAFETY: the mapping of our own, which nobody uses any more.
+        assert_eq!(unsafe { libc::munmap(start, bytes) }, 0);
     }
 }

@@ -1,35 +1,33 @@
-//! Code without unwind tables, as of C compiled with `-fno-asynchronous-unwind-tables` and of assembly: whether its caller's
+//! Code without unwind tables, as of C compiled with `-fno-asynchronous-unwind-tables` and of assembly: whether the caller's
 //! frame is where the frame pointer says, by what the machine code itself says.
 //!
-//! A frame pointer alone proves nothing: without tables nobody tells whether a function keeps one, and if it does not, the
+//! A frame pointer alone proves nothing. Without tables nobody tells whether a function keeps one, and if it does not, the
 //! register leads to the frame of some caller further out, or anywhere. So it is believed only if all of this holds:
 //!
-//! - above it lies an address right after a call instruction, in code of an object;
+//! - above the place where it points lies an address right after a call instruction, in code of an image;
 //! - that call leads, by itself or through the slot that it names, to a function that begins by setting a frame pointer up;
-//! - this function is the one that we are in: it begins before us in the same segment, with no other that has tables in
+//! - this function is the one that we are in: it begins before us in the same segment, with no function that has tables in
 //!   between;
-//! - nothing between the stack pointer and the frame pointer looks like a return from a call to a function in
-//!   between: that would be ours, one without a frame pointer, called by one that has one.
+//! - no word between the stack pointer and the frame pointer looks like a return from a call to a function between that one
+//!   and us: such a function would be the one that we are in, without a frame pointer and called by one that has one.
 //!
-//! Path: *allocation path*, sampled allocations only, and of these only addresses without a rule.
-
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+//! Path: *allocation path* and *signal handlers*, and of these only addresses without a rule.
 
 use super::loaded::{self, LoadedImage};
 use super::memory::StackMemory;
 use super::registers::Registers;
 use super::segments::Segment;
 
-/// A function that is longer than this is none.
+/// What is longer than this is no function.
 const MAX_FUNCTION_BYTES: usize = 1 << 20;
-/// A frame that is larger is not looked through, and so not believed.
+/// A frame that is larger than this is not looked through, and so not believed.
 const MAX_FRAME_BYTES: usize = 64 << 10;
-/// Instructions that compilers put between those that set up a frame pointer.
+/// Within so many bytes, a function has set its frame pointer up, with what compilers put in between.
 const MAX_PROLOGUE_BYTES: usize = 32;
 const WORD_BYTES: usize = size_of::<usize>();
 
-/// Whether the function that `address` is in, of `object` and without tables, keeps a frame pointer, and `registers` has
-/// it. `known_until` is the end of the code before `address` that there are tables of.
+/// Whether the function that `address` is in keeps a frame pointer, and `registers` has it. The function is one of `loaded`
+/// and has no tables. `known_until` is the end of the code before `address` that has tables.
 pub(super) fn keeps_frame_pointer(
     loaded: &LoadedImage,
     address: usize,
@@ -68,7 +66,7 @@ fn code_at(loaded: &LoadedImage, address: usize) -> Option<Segment> {
 
 /// The function that the call before `return_address` leads to, if there is one whose target is known.
 fn called_function(return_address: usize) -> Option<usize> {
-    // Most words are none.
+    // Most words on a stack are no addresses.
     if return_address < 1 << 16 || return_address >> 47 != 0 {
         return None;
     }
@@ -90,7 +88,7 @@ fn called_function(return_address: usize) -> Option<usize> {
     }
 }
 
-/// Where the function lies that `stub` of an object jumps to, as those do by which functions of others are called.
+/// Where the function lies that a stub of an image jumps to. Functions of other images are called by stubs.
 fn behind_stub(loaded: &LoadedImage, stub: usize) -> Option<usize> {
     let code = code_at(loaded, stub)?.bytes_from(stub)?;
     let without = |code: &'static [u8], prefix: &[u8]| code.strip_prefix(prefix).unwrap_or(code);
@@ -102,19 +100,12 @@ fn behind_stub(loaded: &LoadedImage, stub: usize) -> Option<usize> {
     word_of(loaded, next.wrapping_add_signed(i32::from_ne_bytes([*a, *b, *c, *d]) as isize))
 }
 
-/// A word of an object's data: where the loader keeps the address of a function.
+/// A word of an image's data, where the loader keeps the address of a function.
 fn word_of(loaded: &LoadedImage, address: usize) -> Option<usize> {
-    let bytes = loaded.segments()?.containing(address)?.bytes_from(address)?;
-    if bytes.len() < WORD_BYTES || !address.is_multiple_of(WORD_BYTES) {
-        return None;
-    }
-    // SAFETY: in a segment of an object that is loaded, and aligned. The loader may store to it meanwhile, a whole word at
-    // once.
-    let word = unsafe { &*std::ptr::with_exposed_provenance::<AtomicUsize>(address) };
-    Some(word.load(Relaxed))
+    loaded.segments()?.containing(address)?.word_at(address)
 }
 
-/// Whether a function begins with `push rbp` and `mov rbp, rsp`, or with some other instructions in between.
+/// Whether a function begins with `push rbp` and `mov rbp, rsp`, perhaps with some other instructions in between.
 fn sets_up_frame_pointer(code: &Segment, function: usize) -> bool {
     const PUSH: u8 = 0x55;
     const MOVES: [[u8; 3]; 2] = [[0x48, 0x89, 0xE5], [0x48, 0x8B, 0xEC]];
@@ -123,4 +114,55 @@ fn sets_up_frame_pointer(code: &Segment, function: usize) -> bool {
     let Some(push) = begin.iter().position(|&byte| byte == PUSH) else { return false };
     let after = begin.get(push.wrapping_add(1)..).unwrap_or(&[]);
     after.windows(3).any(|window| MOVES.iter().any(|instruction| window == instruction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hint::black_box;
+
+    /// The function that the call leads to by which `called` was called.
+    #[inline(never)]
+    fn called() -> Option<usize> {
+        super::super::prepare();
+        let mut room = crate::room();
+        let walk = crate::capture(&mut room, crate::Remember::Nothing);
+        let caller = walk.frames().last().copied();
+        caller.and_then(|caller| called_function(caller.address()))
+    }
+
+    #[test]
+    fn a_call_tells_which_function_it_leads_to() {
+        assert_eq!(black_box(called()), Some(called as fn() -> Option<usize> as usize));
+    }
+
+    #[test]
+    fn most_words_are_no_return_addresses() {
+        super::super::prepare();
+        let data = Box::new([0xE8_u8; 64]);
+        for word in
+            [0, 1, 1 << 16, 1 << 47, usize::MAX, data.as_ptr().addr() + 8, called as fn() -> _ as usize]
+        {
+            assert_eq!(called_function(word), None, "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn a_function_shows_that_it_sets_a_frame_pointer_up() {
+        let sets_up = |code: &[u8]| {
+            let segment = Segment::of_bytes(Box::leak(code.into()));
+            sets_up_frame_pointer(&segment, segment.start)
+        };
+        assert!(sets_up(&[0x55, 0x48, 0x89, 0xE5, 0xC3]));
+        assert!(
+            sets_up(&[0xF3, 0x0F, 0x1E, 0xFA, 0x55, 0x48, 0x8B, 0xEC]),
+            "endbr64, and the other encoding"
+        );
+        assert!(sets_up(&[0x55, 0x41, 0x57, 0x48, 0x89, 0xE5]), "another push in between");
+        assert!(!sets_up(&[0x48, 0x89, 0xE5, 0x55]), "in the wrong order");
+        assert!(!sets_up(&[0x48, 0x83, 0xEC, 0x08, 0xC3]));
+        let mut late = vec![0x90; MAX_PROLOGUE_BYTES];
+        late.extend([0x55, 0x48, 0x89, 0xE5]);
+        assert!(!sets_up(&late));
+    }
 }

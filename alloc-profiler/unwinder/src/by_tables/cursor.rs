@@ -204,7 +204,7 @@ impl Cursor {
                 if self.memory.contains(self.registers.stack_pointer) {
                     return Some(Step::Call);
                 }
-                self.memory = StackMemory::of_thread(self.registers.stack_pointer);
+                self.memory = self.memory.other(self.registers.stack_pointer)?;
                 Some(Step::OffStack)
             }
         }
@@ -259,5 +259,91 @@ impl Cursor {
         self.registers.stack_pointer = cfa;
         self.is_exact = false;
         Some(Step::Call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::room;
+
+    /// Return addresses of this test, at which no other test keeps a rule. They are in no image.
+    const FIRST: usize = 0x5555_1000;
+    const SECOND: usize = 0x5555_2000;
+    const OUTERMOST: usize = 0x5555_3000;
+    const UNKNOWN: usize = 0x5555_4000;
+
+    fn keep_rules() {
+        for address in [FIRST, SECOND] {
+            rules::keep(address - 1, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        }
+        // The walks of the tests begin at an instruction.
+        rules::keep(FIRST, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        rules::keep(OUTERMOST - 1, Rule::Outermost);
+    }
+
+    /// What a walk finds that begins at the instruction `FIRST`, on a stack of these words.
+    fn walk(words: &[usize]) -> (Vec<usize>, bool, bool) {
+        keep_rules();
+        let memory = StackMemory::of_words(words);
+        let stack_pointer = words.as_ptr().expose_provenance();
+        let frame_pointer = FramePointer::Value(0);
+        let mut cursor =
+            Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        // Past the frames of our own.
+        frames.push(CodeAddress::of_instruction(FIRST));
+        cursor.go(&mut frames, None);
+        let found = frames.as_slice().iter().rev().skip(1).map(|frame| frame.address()).collect();
+        (found, frames.is_cut(), cursor.is_at_end())
+    }
+
+    #[test]
+    fn a_walk_ends_where_there_is_no_caller() {
+        assert_eq!(walk(&[0, SECOND, 0, OUTERMOST, 0, 0]), (vec![SECOND, OUTERMOST], false, true));
+        assert_eq!(
+            walk(&[0, SECOND, 0, 0]),
+            (vec![SECOND], false, false),
+            "a return address of 0 ends a stack too"
+        );
+    }
+
+    #[test]
+    fn a_walk_that_cannot_go_on_is_cut() {
+        assert_eq!(walk(&[0, SECOND, 0, UNKNOWN, 0, 0]), (vec![SECOND, UNKNOWN], true, false));
+        assert_eq!(walk(&[0, SECOND]), (vec![SECOND], true, false), "the stack ends too early");
+    }
+
+    #[test]
+    fn code_in_no_image_is_told_apart() {
+        keep_rules();
+        let words = [0, UNKNOWN];
+        let memory = StackMemory::of_words(&words);
+        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
+        let mut cursor =
+            Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        frames.push(CodeAddress::of_instruction(FIRST));
+        cursor.go(&mut frames, None);
+        assert_eq!(frames.as_slice().first().unwrap().image(), Some(ImageId::NOWHERE));
+    }
+
+    /// Recursion without end is truncated after as many frames as there is room for.
+    #[test]
+    fn deep_walks_are_truncated() {
+        keep_rules();
+        let words: Vec<usize> = [0, SECOND].repeat(2 * MAX_STACK_DEPTH);
+        let memory = StackMemory::of_words(&words);
+        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
+        let mut cursor =
+            Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        frames.push(CodeAddress::of_instruction(FIRST));
+        cursor.go(&mut frames, None);
+        assert_eq!(frames.as_slice().len(), MAX_STACK_DEPTH);
+        assert!(frames.is_truncated());
     }
 }

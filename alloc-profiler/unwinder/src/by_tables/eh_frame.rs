@@ -1,9 +1,9 @@
-//! The unwind tables of an object: `.eh_frame`, searched through `.eh_frame_hdr` and evaluated by gimli.
+//! The unwind tables of an image: `.eh_frame`, searched through `.eh_frame_hdr` and evaluated by gimli.
 //!
-//! Evaluation needs some KiB of stack, most of it for rules of registers, and no heap. What comes out is the rule for an address, in the usual form
-//! that can be kept, or as it stands, to be evaluated for each frame.
+//! Evaluation needs some KiB of stack, most of it for rules of registers, and no heap. What comes out is the rule for an
+//! address: in the usual form, which can be kept, or as it stands, to be evaluated for each frame.
 //!
-//! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
+//! Path: *allocation path* and *signal handlers*, and of these only addresses without a kept rule.
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Error, FrameDescriptionEntry,
@@ -19,7 +19,7 @@ use super::segments::Segments;
 
 type Bytes = EndianSlice<'static, NativeEndian>;
 
-/// Room for rules of `REGISTERS` registers, on the stack: each takes 200 bytes of it, for there are copies.
+/// Room for the rules of `REGISTERS` registers, on the stack. Each takes 200 bytes of it, because there are copies.
 struct OnStack<const REGISTERS: usize>;
 
 impl UnwindContextStorage<usize> for OnStack<FEW> {
@@ -32,9 +32,9 @@ impl UnwindContextStorage<usize> for OnStack<ALL> {
     type Stack = [UnwindTableRow<usize, Self>; 2];
 }
 
-/// What functions save: six registers and the return address, by their calling convention.
+/// As many registers as functions save: six and the return address, by their calling convention.
 const FEW: usize = 8;
-/// What signals save: every register.
+/// As many registers as signals save: every one.
 const ALL: usize = 20;
 
 pub(super) struct Tables {
@@ -43,7 +43,7 @@ pub(super) struct Tables {
     segments: Segments,
 }
 
-/// Where entries are.
+/// What the entries of tables are in.
 struct Section {
     frames: EhFrame<Bytes>,
     bases: BaseAddresses,
@@ -51,28 +51,29 @@ struct Section {
 
 /// What the tables say about an address.
 pub(super) enum Found {
-    /// The usual form.
+    /// A rule of the usual form.
     Rule(Rule),
-    /// Any other, such as a signal's frame.
+    /// Rules of any other form, such as a signal's frame has.
     Unusual(Frame),
 }
 
 /// The rules of an unusual frame.
 pub(super) struct Frame {
-    /// Where its expressions are.
+    /// What its expressions are in.
     frames: EhFrame<Bytes>,
     cfa: CfaRule<usize>,
     return_address: RegisterRule<usize>,
     stack_pointer: RegisterRule<usize>,
     frame_pointer: RegisterRule<usize>,
-    /// It did not call what its caller is: it was interrupted.
+    /// The function of its caller did not call anything: it was interrupted.
     pub(super) is_signal: bool,
 }
 
-/// Whether an `.eh_frame_hdr` is as all linkers write it, and not longer than what is there: gimli multiplies the number
-/// of its entries without looking how many they are.
+/// Whether an `.eh_frame_hdr` is as all linkers write it, and not longer than what is there. gimli multiplies the number of
+/// its entries without a look at how large that is.
 fn is_usual(header: &[u8]) -> bool {
-    /// Version 1; then encodings: relative to here, four bytes; four bytes; relative to the header, four bytes.
+    /// Version 1, and then three encodings: of `.eh_frame`, relative to where it stands, in four bytes; of the number of
+    /// entries, in four bytes; and of the entries, relative to the header, in four bytes.
     const LINKERS: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
     const ENTRY_BYTES: usize = 8;
     let Some((head, table)) = header.split_first_chunk::<12>() else { return false };
@@ -102,13 +103,14 @@ impl Tables {
         }
     }
 
-    /// Where the last function ends that begins before `address` and has an entry; 0 if there is none.
+    /// Where the last function ends that begins before `address` and has an entry, or the first function if none begins before;
+    /// 0 if there is no function at all.
     pub(super) fn known_until(&self, address: usize) -> usize {
         let entry = self.entry_before(address as u64).ok();
         entry.and_then(|(entry, _)| usize::try_from(entry.end_address()).ok()).unwrap_or(0)
     }
 
-    /// By itself, so that only one of the two takes its room.
+    /// As [`find`](Self::find), in a function of its own, so that only one of the two sizes of room is on the stack.
     #[inline(never)]
     fn find_with<Room: UnwindContextStorage<usize>>(&self, address: usize) -> Result<Found, Error> {
         let address = address as u64;
@@ -139,12 +141,12 @@ impl Tables {
         let none = Error::NoUnwindInfoForAddress;
         let table = self.header.table().ok_or(none)?;
         let Pointer::Direct(entry) = table.lookup(address, &self.bases)? else { return Err(none) };
-        // An index may point into several sections: what rewrites a program adds one and leaves the old one in place. So
-        // the whole segment that the entry is in is taken for its section; entries lead back to others by distances.
+        // An index may point into several sections: a tool that rewrites a program adds one and leaves the old one in place.
+        // So the whole segment that the entry is in is taken for its section. Entries lead back to others by distances.
         let entry = usize::try_from(entry).map_err(|_| none)?;
         let segment = self.segments.containing(entry).ok_or(none)?;
         let offset = EhFrameOffset(entry.wrapping_sub(segment.start));
-        let frames = EhFrame::new(segment.bytes, NativeEndian);
+        let frames = EhFrame::new(segment.bytes_from(segment.start).ok_or(none)?, NativeEndian);
         let bases = self.bases.clone().set_eh_frame(segment.start as u64);
         let entry = frames.fde_from_offset(&bases, offset, EhFrame::cie_from_offset)?;
         Ok((entry, Section { frames, bases }))
@@ -186,8 +188,8 @@ impl Frame {
         })
     }
 
-    /// The value of an expression: the few operations that compilers and C libraries use in unwind tables.
-    /// (gimli's own evaluator wants the heap.)
+    /// The value of an expression of the few operations that compilers and C libraries use in unwind tables. (gimli's own
+    /// evaluator needs the heap.)
     fn evaluate(
         &self,
         expression: &UnwindExpression<usize>,
@@ -227,7 +229,7 @@ impl Frame {
         stack.pop()
     }
 
-    /// The same in the form that can be kept, if it is of that form.
+    /// These rules in the form that can be kept, if they are of that form.
     fn as_rule(&self) -> Option<Rule> {
         if self.is_signal || self.stack_pointer != RegisterRule::SameValue {
             return None;
@@ -253,6 +255,7 @@ impl Frame {
     }
 }
 
+/// The stack that an expression is evaluated with.
 struct Values {
     values: [usize; 4],
     depth: usize,
@@ -271,8 +274,8 @@ impl Values {
     }
 }
 
-/// An object that is `bytes` but for the first two, which say where in them its tables begin. What they say of
-/// addresses in the object is evaluated on the stack that we are on.
+/// Takes `bytes` for an image, except for the first two, which say where in the image its tables begin. What the tables say
+/// about addresses in the image is evaluated on the stack that we are on.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     let Some((&begin, image)) = bytes.split_first_chunk() else { return };
@@ -287,7 +290,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
         p_memsz: image.len() as u64,
         p_align: 1,
     };
-    // SAFETY: of a local, and gone before it.
+    // SAFETY: the reference is to a local variable, and gone before that.
     let headers = unsafe { std::mem::transmute::<&[_], &'static [_]>(std::slice::from_ref(&header)) };
     let image = LoadedImage::of_segments(
         Segments::new(headers, start),
@@ -300,5 +303,86 @@ pub(super) fn fuzz(bytes: &[u8]) {
             let mut memory = StackMemory::of_thread(registers.stack_pointer);
             let _ = frame.caller(&registers, &mut memory);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::by_tables::loaded;
+
+    fn of_own_image() -> Tables {
+        assert!(loaded::prepare());
+        Tables::of(&loaded::find(of_own_image as fn() -> Tables as usize).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_function_has_a_rule() {
+        let tables = of_own_image();
+        let function = of_own_image as fn() -> Tables as usize;
+        let Some(Found::Rule(rule)) = tables.find(function) else { panic!("no rule") };
+        // Before its first instruction, only its return address is on the stack.
+        assert_eq!(rule, Rule::Frame { cfa: Cfa::StackPointer(8), frame_pointer: None });
+        assert!(tables.known_until(function) > function);
+    }
+
+    #[test]
+    fn what_is_no_code_has_no_rule() {
+        let tables = of_own_image();
+        for address in [0, 1 << 47, usize::MAX, (&raw const tables).addr()] {
+            assert!(tables.find(address).is_none(), "{address:#x}");
+        }
+    }
+
+    /// The frame below a signal handler's is of an unusual form: it has every register.
+    #[test]
+    fn a_signal_s_frame_is_unusual() {
+        use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+        static RETURNS_TO: AtomicUsize = AtomicUsize::new(0);
+        extern "C" fn handler(_: libc::c_int) {
+            let mut room = crate::room();
+            let walk = crate::capture(&mut room, crate::Remember::Nothing);
+            let instruction = walk.frames().iter().rposition(|frame| !frame.is_return_address());
+            let kernel = instruction.and_then(|index| walk.frames().get(index + 1));
+            RETURNS_TO.store(kernel.map_or(0, |frame| frame.lookup()), Relaxed);
+        }
+        crate::prepare();
+        crate::prepare_thread();
+        // SAFETY: the handler may run where the signal is raised, right here.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handler as *const () as usize;
+            libc::sigaction(libc::SIGWINCH, &action, std::ptr::null_mut());
+            libc::raise(libc::SIGWINCH);
+        }
+        let address = RETURNS_TO.load(Relaxed);
+        // A return address leads one byte before the function, which is how tables know it.
+        let tables = Tables::of(&loaded::find(address).unwrap()).unwrap();
+        assert!(matches!(tables.find(address), Some(Found::Unusual(frame)) if frame.is_signal));
+    }
+
+    #[test]
+    fn a_header_is_as_linkers_write_it_or_none() {
+        let header = |encodings: [u8; 4], count: u32, entries: usize| {
+            let mut bytes = encodings.to_vec();
+            bytes.extend([0; 4]);
+            bytes.extend(count.to_ne_bytes());
+            bytes.resize(12 + 8 * entries, 0);
+            is_usual(&bytes)
+        };
+        let linkers = [1, 0x1b, 0x03, 0x3b];
+        assert!(header(linkers, 2, 2) && header(linkers, 1, 2) && header(linkers, 0, 0));
+        assert!(!header(linkers, 3, 2) && !header(linkers, u32::MAX, 2), "more entries than there are");
+        assert!(!header([2, 0x1b, 0x03, 0x3b], 2, 2) && !header([1, 0x1b, 0xff, 0x3b], 2, 2));
+        assert!(!is_usual(&linkers));
+    }
+
+    #[test]
+    fn an_expression_s_stack_is_bounded() {
+        let mut values = Values { values: [0; 4], depth: 0 };
+        assert!(values.pop().is_none());
+        assert!((1..=4).all(|value| values.push(value).is_some()));
+        assert!(values.push(5).is_none());
+        assert_eq!((values.pop(), values.pop()), (Some(4), Some(3)));
     }
 }

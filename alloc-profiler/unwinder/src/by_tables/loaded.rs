@@ -1,10 +1,13 @@
-//! The program and its shared libraries, as the loader knows them now: which one an address is in, and where
-//! its unwind tables are.
+//! The images, that is, the program and its shared libraries, as the loader knows them now: which one an address is in, and
+//! where its unwind tables are.
 //!
-//! We ask the loader's own index, which it keeps for exceptions: `_dl_find_object` (glibc from 2.35) takes no
-//! lock, allocates nothing, and is right at once when libraries come and go.
+//! We ask the loader's own index, which it keeps for exceptions: `_dl_find_object` (glibc from 2.35) takes no lock, allocates
+//! nothing, may be called from a signal handler, and is right at once when libraries come and go.
 //!
-//! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
+//! Nothing is read of an image but its headers, in pages that the kernel has just been able to read, and what its `segments`
+//! span.
+//!
+//! Path: *allocation path* and *signal handlers*, and of these only addresses without a kept rule.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -13,21 +16,21 @@ use super::pages::{PAGE_BYTES, is_readable};
 use super::segments::Segments;
 use crate::images::{self, ImageId, Met, page_fingerprint};
 
-/// An object that an address is in.
+/// An image that an address is in.
 pub(super) struct LoadedImage {
-    /// Where the part begins that the address is in: the whole object, or a segment where there are gaps in between.
+    /// Where the part begins that the address is in: the whole image, or a segment where there are gaps in between.
     pub(super) map_start: usize,
     map_end: usize,
     link_map: usize,
     /// Where its `.eh_frame_hdr` begins; 0 if it has none.
     pub(super) eh_frame_header: usize,
-    /// Where it is among those that stay; what is known about addresses in such a one stays true.
+    /// Its index among the images that stay. What is known about addresses in such an image stays true.
     permanent: Option<usize>,
     #[cfg(fuzzing)]
     segments: Option<Segments>,
 }
 
-/// As in glibc's `<dlfcn.h>`, on targets without the optional fields.
+/// `struct dl_find_object` of glibc's `<dlfcn.h>`, on targets without the optional fields.
 #[repr(C)]
 struct DlFindObject {
     flags: u64,
@@ -40,18 +43,19 @@ struct DlFindObject {
 
 type FindObject = unsafe extern "C" fn(address: *mut c_void, result: *mut DlFindObject) -> c_int;
 
+/// The address of `_dl_find_object`; 0: it was not looked up yet.
 static FIND_OBJECT: AtomicUsize = AtomicUsize::new(0);
 
-/// An object that stays.
+/// An image that stays.
 struct Permanent {
-    /// 0: none.
+    /// 0: there is none, or it was not found.
     link_map: AtomicUsize,
     load_bias: AtomicUsize,
     headers: AtomicUsize,
     header_count: AtomicUsize,
 }
 
-/// Those that stay: the program, the C library, whatever we are linked into, and the loader.
+/// The images that stay: the program, the C library, the image that we are linked into, and the loader.
 static PERMANENT: [Permanent; 4] = [const {
     Permanent {
         link_map: AtomicUsize::new(0),
@@ -63,22 +67,22 @@ static PERMANENT: [Permanent; 4] = [const {
 const PROGRAM: usize = 0;
 const LOADER: usize = 3;
 
-/// Looks the index up. False: this C library has none.
+/// Looks the loader's index up. False: this C library has none.
 pub(super) fn prepare() -> bool {
-    // SAFETY: a constant, terminated string.
+    // SAFETY: the name is a constant, terminated string.
     let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
     if function.is_null() {
         return false;
     }
     FIND_OBJECT.store(function.expose_provenance(), Release);
-    // SAFETY: asks for a number.
+    // SAFETY: it asks for a number.
     let program_entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
     let libc_function = libc::pthread_self as *const () as usize;
     let own_function = prepare as *const () as usize;
     let addresses = [program_entry, libc_function, own_function, function.addr()];
-    for (index, (place, address)) in PERMANENT.iter().zip(addresses).enumerate() {
+    for (index, (permanent, address)) in PERMANENT.iter().zip(addresses).enumerate() {
         if let Some(found) = look_up(address) {
-            place.fill(&found, index == PROGRAM);
+            permanent.fill(&found, index == PROGRAM);
         }
     }
     true
@@ -99,8 +103,8 @@ impl Permanent {
 
     fn segments(&self) -> Option<Segments> {
         let (headers, count) = (self.headers.load(Relaxed), self.header_count.load(Relaxed));
-        // SAFETY: `fill` stored both, of a slice that is there as long as the object, which stays; whoever looks here
-        // has read `link_map`, which is stored last.
+        // SAFETY: `fill` stored both, of a slice that is there as long as the image, which stays. Whoever looks here has read
+        // `link_map`, which is stored last.
         let headers = (headers != 0).then(|| unsafe {
             std::slice::from_raw_parts(std::ptr::with_exposed_provenance(headers), count)
         })?;
@@ -108,20 +112,20 @@ impl Permanent {
     }
 }
 
-/// The program's, of which the kernel told where they are: they need not lie in its first page, nor that at its
-/// beginning.
+/// The program's segments. The kernel has told where the program headers are, which need not lie in the first page of the
+/// program, and that need not be at the program's beginning.
 fn of_program(load_bias: usize) -> Option<Segments> {
-    // SAFETY: ask for numbers.
+    // SAFETY: they ask for numbers.
     let [headers, count, bytes] =
         [libc::AT_PHDR, libc::AT_PHNUM, libc::AT_PHENT].map(|what| unsafe { libc::getauxval(what) } as usize);
     let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
     let is_usual = !headers.is_null() && headers.is_aligned() && bytes == size_of::<libc::Elf64_Phdr>();
-    // SAFETY: the kernel, or a loader that was started as a command, has mapped so many of them there, and both have
-    // read them. Nobody writes them.
+    // SAFETY: the kernel, or a loader that was started as a command, has mapped so many headers there, and has read them.
+    // Nobody writes to them.
     is_usual.then(|| Segments::new(unsafe { std::slice::from_raw_parts(headers, count) }, load_bias))
 }
 
-/// Those of the object from `map_start` to `map_end`, if they can be read.
+/// The segments of the image from `map_start` to `map_end`, if its headers can be read.
 fn of_library(map_start: usize, map_end: usize, load_bias: usize) -> Option<Segments> {
     let is_within = |address: usize, length: usize| {
         address >= map_start && address.checked_add(length).is_some_and(|end| end <= map_end)
@@ -135,13 +139,13 @@ fn first_page(map_start: usize) -> Option<&'static [u8]> {
     headers_at(map_start, PAGE_BYTES)
 }
 
-/// At most a page's worth of headers of an object, if they can be read.
+/// Headers of an image, at most 4096 bytes, if they can be read.
 fn headers_at(address: usize, length: usize) -> Option<&'static [u8]> {
     let page_of = |address: usize| address & !(PAGE_BYTES - 1);
     let (first, last) = (page_of(address), page_of(address.checked_add(length.checked_sub(1)?)?));
     let can_be_read = length <= PAGE_BYTES && is_readable(first) && (last == first || is_readable(last));
-    // SAFETY: the kernel has just read each of the pages, at most two, and the object is not being unloaded, since a
-    // function of it is on our stack, or it stays. They hold headers, which nobody writes.
+    // SAFETY: the kernel has just read each of the pages, at most two, which the bytes are in. The image is not being
+    // unloaded, since a function of it is on our stack, or it stays. The pages hold headers, to which nobody writes.
     can_be_read
         .then(|| unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(address), length) })
 }
@@ -151,7 +155,7 @@ fn look_up(address: usize) -> Option<DlFindObject> {
     if function == 0 {
         return None;
     }
-    // SAFETY: nothing else is ever stored than the address of `_dl_find_object`, whose type this is.
+    // SAFETY: only the address of `_dl_find_object` is ever stored, and this is its type.
     let find_object: FindObject =
         unsafe { std::mem::transmute(std::ptr::with_exposed_provenance::<()>(function)) };
     let mut found =
@@ -161,21 +165,21 @@ fn look_up(address: usize) -> Option<DlFindObject> {
     is_found.then_some(found)
 }
 
-/// As in glibc's `<link.h>`: the part that is for everybody.
+/// `struct link_map` of glibc's `<link.h>`: the part that is for everybody.
 #[repr(C)]
 struct LinkMap {
     load_bias: usize,
     name: *const c_char,
 }
 
-/// What the loader added to the addresses of an object.
+/// What the loader added to the addresses in the file of an image.
 fn load_bias(link_map: usize) -> Option<usize> {
-    // SAFETY: the loader's record of an object, which is there as long as the object.
+    // SAFETY: this is the loader's record of an image, which is there as long as the image.
     unsafe { std::ptr::with_exposed_provenance::<LinkMap>(link_map).as_ref() }
         .map(|link_map| link_map.load_bias)
 }
 
-/// The object that the code at `address` belongs to.
+/// The image that the code at `address` belongs to.
 pub(super) fn find(address: usize) -> Option<LoadedImage> {
     let found = look_up(address)?;
     Some(LoadedImage {
@@ -183,13 +187,13 @@ pub(super) fn find(address: usize) -> Option<LoadedImage> {
         map_end: found.map_end,
         link_map: found.link_map,
         eh_frame_header: found.eh_frame,
-        permanent: PERMANENT.iter().position(|place| place.link_map.load(Acquire) == found.link_map),
+        permanent: PERMANENT.iter().position(|image| image.link_map.load(Acquire) == found.link_map),
         #[cfg(fuzzing)]
         segments: None,
     })
 }
 
-/// Whether there is a note with a build id in the first page, where linkers put it: right after the headers.
+/// Whether there is a note with a build id in the first page of an image, where linkers put it: right after the headers.
 fn has_build_id(page: &[u8]) -> bool {
     const HEAD_BYTES: usize = 1024;
     const NAME_BYTES: u32 = 4;
@@ -213,7 +217,7 @@ impl LoadedImage {
         LoadedImage { map_start: 0, map_end: 0, link_map: 0, eh_frame_header, permanent: None, segments }
     }
 
-    /// It will not be unloaded, so what is known about its addresses stays true.
+    /// Whether it will not be unloaded, so that what is known about its addresses stays true.
     pub(super) fn is_permanent(&self) -> bool {
         self.permanent.is_some()
     }
@@ -227,7 +231,7 @@ impl LoadedImage {
     /// image has a build id.
     pub(super) fn id(&self) -> (ImageId, bool) {
         let Some(page) = first_page(self.map_start) else { return (ImageId::NOWHERE, false) };
-        // SAFETY: the loader's record of the image, which is there as long as the image.
+        // SAFETY: this is the loader's record of the image, which is there as long as the image.
         let link_map = unsafe { std::ptr::with_exposed_provenance::<LinkMap>(self.link_map).as_ref() };
         let met = Met {
             start: self.map_start,
@@ -237,14 +241,14 @@ impl LoadedImage {
             fingerprint: page_fingerprint(page),
         };
         let path = || match link_map.map(|link_map| link_map.name) {
-            // SAFETY: as above; a name ends with a zero.
+            // SAFETY: the name is part of that record, and ends with a zero.
             Some(name) if !name.is_null() => unsafe { CStr::from_ptr(name) }.to_bytes(),
             _ => &[],
         };
         (images::id_of(&met, path), has_build_id(page))
     }
 
-    /// What of it is in memory. `None`: it cannot be told.
+    /// Which parts of it are in memory. `None`: that cannot be told.
     pub(super) fn segments(&self) -> Option<Segments> {
         #[cfg(fuzzing)]
         if self.segments.is_some() {
@@ -254,5 +258,98 @@ impl LoadedImage {
             Some(permanent) => permanent.segments(),
             None => of_library(self.map_start, self.map_end, load_bias(self.link_map)?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(address: usize) -> LoadedImage {
+        assert!(prepare());
+        find(address).unwrap()
+    }
+
+    /// The ranges of memory that can be read, as the kernel lists them.
+    fn readable_ranges() -> Vec<std::ops::Range<usize>> {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let number = |text| usize::from_str_radix(text, 16).unwrap();
+        let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
+        for line in maps.lines() {
+            let (range, permissions) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            match ranges.last_mut() {
+                _ if !permissions.starts_with('r') => {}
+                Some(last) if last.end == number(start) => last.end = number(end),
+                _ => ranges.push(number(start)..number(end)),
+            }
+        }
+        ranges
+    }
+
+    #[test]
+    fn the_image_of_an_address_is_found() {
+        let own = found(found as fn(usize) -> LoadedImage as usize);
+        assert!(own.is_permanent() && !own.is_loader());
+        assert!(own.eh_frame_header != 0);
+        let c_library = found(libc::getpid as *const () as usize);
+        assert!(c_library.is_permanent() && c_library.map_start != own.map_start);
+        assert!(find((&raw const own).addr()).is_none(), "the stack is in no image");
+        assert!(find(0).is_none() && find(usize::MAX).is_none());
+    }
+
+    /// The whole of an image may have gaps. No reference of ours spans one.
+    #[test]
+    fn every_byte_of_a_segment_can_be_read() {
+        let ranges = readable_ranges();
+        for address in [found as fn(usize) -> LoadedImage as usize, libc::getpid as *const () as usize] {
+            let segments = found(address).segments().unwrap();
+            let code = segments.containing(address).unwrap();
+            assert!(code.is_code);
+            let mut seen = 0;
+            for header in segments.headers().iter().filter(|header| header.p_type == libc::PT_LOAD) {
+                let start = segments.load_bias() + header.p_vaddr as usize;
+                let bytes = segments.containing(start).unwrap().bytes_from(start).unwrap();
+                assert_eq!(bytes.len(), header.p_memsz as usize);
+                assert!(
+                    ranges.iter().any(|range| range.contains(&start) && start + bytes.len() <= range.end)
+                );
+                seen += 1;
+            }
+            assert!(seen >= 2);
+        }
+    }
+
+    #[test]
+    fn headers_that_cannot_be_read_are_none() {
+        assert!(headers_at(0, 64).is_none());
+        assert!(headers_at(usize::MAX - 63, 64).is_none());
+        assert!(headers_at(found as fn(usize) -> LoadedImage as usize, 0).is_none());
+        assert!(headers_at(found as fn(usize) -> LoadedImage as usize, PAGE_BYTES + 1).is_none());
+    }
+
+    #[test]
+    fn a_build_id_is_seen_in_the_first_page() {
+        let mut page = vec![0_u8; PAGE_BYTES];
+        assert!(!has_build_id(&page));
+        let note: Vec<u8> = [4_u32, 20, 3].into_iter().flat_map(u32::to_ne_bytes).chain(*b"GNU\0").collect();
+        page[0x388..0x388 + note.len()].copy_from_slice(&note);
+        assert!(has_build_id(&page));
+        page[0x388 + 8] = 1;
+        assert!(!has_build_id(&page), "another kind of note");
+    }
+
+    #[test]
+    fn an_image_has_one_number() {
+        let image = found(libc::getpid as *const () as usize);
+        let (id, _) = image.id();
+        assert_eq!(image.id().0, id);
+        let known = crate::images().find(|known| known.id == id).unwrap();
+        assert!((known.start..known.end).contains(&(libc::getpid as *const () as usize)));
+        assert!(
+            known.path.windows(4).any(|part| part == b"libc"),
+            "{:?}",
+            String::from_utf8_lossy(known.path)
+        );
     }
 }

@@ -1,14 +1,14 @@
-//! The registers that unwinding follows, and how to read our own.
+//! The registers that a walk follows, and how to read our own.
 //!
-//! The frame pointer is followed lazily: most functions save it, few need it to find their frame, so we note
-//! where it was saved last and read it there when it is needed.
+//! The frame pointer is followed lazily. Most functions save it, and few need it to find their frame. So we note where it was
+//! saved last, and read it there when it is needed.
 //!
-//! Path: *allocation path*, sampled allocations only.
+//! Path: *allocation path* and *signal handlers*.
 
 use super::memory::StackMemory;
 use super::rules::{self, Quick};
 
-/// x86-64's, by their DWARF numbers 16, 7 and 6.
+/// Three registers of x86-64, by their DWARF numbers 16, 7 and 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registers {
     pub(in crate::by_tables) instruction_pointer: usize,
@@ -18,13 +18,14 @@ pub(crate) struct Registers {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FramePointer {
+    /// This is its value.
     Value(usize),
-    /// Saved at this address.
+    /// It was saved at this address.
     At(usize),
 }
 
-/// What a function pushes first that keeps a frame pointer, and then points it there: its return address, and its
-/// caller's frame pointer.
+/// The bytes between a frame pointer and the CFA of its function: the return address, and the caller's frame pointer, which
+/// the function pushes first and then makes the frame pointer point to.
 const FRAME_BYTES: usize = 16;
 
 impl FramePointer {
@@ -40,11 +41,11 @@ impl FramePointer {
 }
 
 impl Registers {
-    /// Those of the function that this is inlined into.
+    /// The registers of the function that this is inlined into.
     #[inline(always)]
     pub(super) fn here() -> Registers {
         let (instruction_pointer, stack_pointer, frame_pointer): (usize, usize, usize);
-        // SAFETY: copies three registers; touches no memory and no flags.
+        // SAFETY: it copies three registers, and touches no memory and no flags.
         unsafe {
             std::arch::asm!(
                 "lea {instruction_pointer}, [rip]",
@@ -59,15 +60,15 @@ impl Registers {
         Registers { instruction_pointer, stack_pointer, frame_pointer: FramePointer::Value(frame_pointer) }
     }
 
-    /// As if the instruction pointer were a return address: what profiles subtract one from to get at the call, also where
-    /// there was none.
+    /// These registers, of which the instruction pointer is that of an instruction, as if it were a return address: it is
+    /// greater by one, so that whoever subtracts one to get at the call gets at the instruction.
     #[inline(always)]
     pub(super) fn after_a_call(self) -> Registers {
         Registers { instruction_pointer: self.instruction_pointer.wrapping_add(1), ..self }
     }
 
-    /// Goes on to the caller, if there is one and its frame can be found quickly: by a kept rule, from the stack pointer,
-    /// or right above the frame pointer. The instruction pointer is a return address. For a thread's own stack.
+    /// Goes on to the caller, if there is one and its frame can be found quickly: by a kept rule, from the stack pointer, or
+    /// right above the frame pointer. The instruction pointer is a return address, and the stack is the thread's own.
     #[inline(always)]
     pub(super) fn go_to_caller(&mut self, memory: &StackMemory) -> Option<Quick> {
         let rule = rules::quick(self.instruction_pointer.wrapping_sub(1))?;
@@ -81,7 +82,7 @@ impl Registers {
                 cfa
             }
         };
-        // At least 8 above the stack pointer, so what is read is not below it.
+        // The CFA is at least 8 bytes above the stack pointer, so what is read is not below that.
         let return_address = memory.read_upwards(cfa.wrapping_sub(8))?;
         if return_address == 0 {
             return None;
@@ -103,7 +104,7 @@ impl Registers {
         }
     }
 
-    /// By DWARF number; `None` for one that we do not follow.
+    /// The register with a DWARF number; `None` for one that we do not follow.
     pub(super) fn get(&self, dwarf_number: u16, memory: &mut StackMemory) -> Option<usize> {
         match dwarf_number {
             6 => self.frame_pointer(memory),
@@ -111,5 +112,78 @@ impl Registers {
             16 => Some(self.instruction_pointer),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::by_tables::rules::{Cfa, Rule};
+
+    /// Return addresses of this test, at which no other test keeps a rule.
+    const FRAMELESS: usize = 0x6666_1000;
+    const FRAMED: usize = 0x6666_2000;
+    const OUTERMOST: usize = 0x6666_3000;
+
+    #[test]
+    fn a_caller_is_found_from_the_stack_pointer_or_right_above_the_frame_pointer() {
+        let frameless = Rule::Frame { cfa: Cfa::StackPointer(24), frame_pointer: Some(-16) };
+        rules::keep(FRAMELESS - 1, frameless);
+        rules::keep(FRAMED - 1, Rule::FRAME_POINTER);
+        rules::keep(OUTERMOST - 1, Rule::Outermost);
+        let mut words = [0; 8];
+        let at = |index: usize| words.as_ptr().expose_provenance() + 8 * index;
+        let (start, saved, outer) = (at(0), at(4), at(6));
+        // The first frame is three words, the second is where the saved frame pointer leads.
+        (words[1], words[2]) = (saved, FRAMED);
+        (words[4], words[5]) = (outer, OUTERMOST);
+        let memory = StackMemory::of_words(&words);
+        let frame_pointer = FramePointer::Value(77);
+        let mut registers = Registers { instruction_pointer: FRAMELESS, stack_pointer: start, frame_pointer };
+        assert!(!registers.go_to_caller(&memory).unwrap().is_framed());
+        assert_eq!((registers.instruction_pointer, registers.stack_pointer), (FRAMED, start + 24));
+        assert_eq!(registers.frame_pointer, FramePointer::At(start + 8));
+        assert_eq!(registers.frame_pointer(&mut memory.clone()), Some(saved));
+        assert!(registers.go_to_caller(&memory).unwrap().is_framed());
+        assert_eq!((registers.instruction_pointer, registers.stack_pointer), (OUTERMOST, saved + 16));
+        assert_eq!(registers.frame_pointer, FramePointer::At(saved));
+        let before = registers;
+        assert!(registers.go_to_caller(&memory).is_none(), "there is no caller");
+        assert_eq!(registers, before);
+    }
+
+    #[test]
+    fn a_caller_that_is_not_on_the_stack_is_none() {
+        rules::keep(FRAMELESS + 99, Rule::Frame { cfa: Cfa::StackPointer(24), frame_pointer: None });
+        rules::keep(FRAMED + 99, Rule::FRAME_POINTER);
+        let words = [0; 3];
+        let memory = StackMemory::of_words(&words);
+        let start = words.as_ptr().expose_provenance();
+        let caller = |instruction_pointer: usize, stack_pointer: usize, frame_pointer: usize| {
+            let frame_pointer = FramePointer::Value(frame_pointer);
+            let mut registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
+            registers.go_to_caller(&memory).is_some()
+        };
+        assert!(!caller(FRAMELESS + 100, start, 0), "a return address of 0");
+        assert!(!caller(FRAMELESS + 100, start + 8, 0), "beyond the end");
+        assert!(!caller(FRAMED + 100, start, start - 16), "below the stack pointer");
+        assert!(!caller(FRAMED + 100, start, usize::MAX - 3));
+        assert!(!caller(0x6666_9999, start, start), "without a kept rule");
+    }
+
+    #[test]
+    fn our_own_registers_are_read() {
+        let local = std::hint::black_box(0_usize);
+        let mut registers = Registers::here();
+        let near = (&raw const local).addr();
+        assert!(registers.stack_pointer <= near && near - registers.stack_pointer < 1 << 16);
+        let mut memory = StackMemory::of_thread(registers.stack_pointer);
+        assert_eq!(registers.get(7, &mut memory), Some(registers.stack_pointer));
+        assert_eq!(registers.get(16, &mut memory), Some(registers.instruction_pointer));
+        assert_eq!(registers.get(0, &mut memory), None);
+        let after = registers.after_a_call();
+        assert_eq!(after.instruction_pointer, registers.instruction_pointer + 1);
+        registers.instruction_pointer = after.instruction_pointer;
+        assert_eq!(registers, after);
     }
 }

@@ -1,11 +1,11 @@
 //! How to get from a function's registers to its caller's, by address, kept for all threads.
 //!
-//! A table without locks: an entry is two words, the rule and the address combined with it, so a reader that meets half
-//! of somebody's write finds a wrong address and takes it for a miss. Two entries next to each other serve addresses of
-//! the same hash: with one, some frames of a deep stack would drive each other out in every walk, at the price of
-//! evaluating them all over again. The newest is in its own entry, the one before beside it.
+//! The table has no lock. A slot is two words, the rule and the address combined with it, so a reader that meets half of
+//! somebody's write finds a wrong address and takes it for a miss. Two slots next to each other serve addresses of the same
+//! hash. With one, some frames of a deep stack would drive each other out in every walk, at the price of evaluating their
+//! rules all over again. The newest rule is in its own slot, the one before in the slot beside it.
 //!
-//! Path: *allocation path*, sampled allocations only.
+//! Path: *allocation path* and *signal handlers*.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -25,7 +25,8 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// Of a function that keeps a frame pointer: right below the return address the caller's is saved, and there it points.
+    /// The rule of a function that keeps a frame pointer: the caller's is saved right below the return address, and the
+    /// function's points there.
     pub(super) const FRAME_POINTER: Rule =
         Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(-16) };
 }
@@ -37,12 +38,13 @@ pub(super) enum Cfa {
     FramePointer(i32),
 }
 
-/// 128 KiB, lazily touched: some thousand call sites are hot in a large program.
-const ENTRIES: usize = 1 << 13;
+/// With so many slots, the table takes 128 KiB, of which the system backs what is used. Some thousand call sites are hot in
+/// a large program.
+const SLOTS: usize = 1 << 13;
 
-static RULES: [[AtomicU64; 2]; ENTRIES] = [const { [const { AtomicU64::new(0) }; 2] }; ENTRIES];
+static RULES: [[AtomicU64; 2]; SLOTS] = [const { [const { AtomicU64::new(0) }; 2] }; SLOTS];
 
-// A packed rule: 32 bits of CFA offset, 16 of frame-pointer offset, and flags. Never 0.
+// A packed rule consists of 32 bits of CFA offset, 16 of frame-pointer offset, and flags. It is never 0.
 const IS_KEPT: u64 = 1 << 48;
 const IS_FRAME_POINTER_BASED: u64 = 1 << 49;
 const HAS_FRAME_POINTER: u64 = 1 << 50;
@@ -53,19 +55,19 @@ const IS_OUTERMOST: u64 = 1 << 51;
 pub(super) struct Quick(u64);
 
 impl Quick {
-    /// The CFA is at the offset from the frame pointer, and not from the stack pointer.
+    /// Whether the offset of the CFA is from the frame pointer, and not from the stack pointer.
     #[inline(always)]
     pub(super) fn is_framed(self) -> bool {
         self.0 & IS_FRAME_POINTER_BASED != 0
     }
 
-    /// Of the CFA; from the stack pointer, 8 at least.
+    /// The offset of the CFA in bytes; if it is from the stack pointer, it is at least 8.
     #[inline(always)]
     pub(super) fn offset(self) -> usize {
         self.0 as u32 as usize
     }
 
-    /// Of the saved frame pointer from the CFA; 0 if it was not saved.
+    /// The offset in bytes of the saved frame pointer from the CFA; 0 if it was not saved.
     #[inline(always)]
     pub(super) fn frame_pointer_offset(self) -> i16 {
         (self.0 >> 32) as i16
@@ -96,14 +98,16 @@ impl Kept {
     }
 }
 
+/// The rule for an address, if it is kept.
 #[inline(always)]
 pub(super) fn kept(address: usize) -> Option<Kept> {
     find(address).map(Kept)
 }
 
+/// Keeps the rule for an address.
 pub(super) fn keep(address: usize, rule: Rule) {
     let index = index(address);
-    let (kept_address, kept) = entry(index);
+    let (kept_address, kept) = slot(index);
     if kept_address != address as u64 && kept != 0 {
         set(index ^ 1, kept_address, kept);
     }
@@ -114,35 +118,35 @@ pub(super) fn keep(address: usize, rule: Rule) {
 #[inline(always)]
 fn find(address: usize) -> Option<u64> {
     let index = index(address);
-    let (kept_address, kept) = entry(index);
+    let (kept_address, kept) = slot(index);
     if kept_address == address as u64 && kept != 0 { Some(kept) } else { find_beside(index, address) }
 }
 
 #[cold]
 #[inline(never)]
 fn find_beside(index: usize, address: usize) -> Option<u64> {
-    let (kept_address, kept) = entry(index ^ 1);
+    let (kept_address, kept) = slot(index ^ 1);
     (kept_address == address as u64 && kept != 0).then_some(kept)
 }
 
 #[inline(always)]
 fn index(address: usize) -> usize {
     let hash = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (hash >> 40) as usize & (ENTRIES - 1)
+    (hash >> 40) as usize & (SLOTS - 1)
 }
 
-/// The address of an entry, and the packed rule.
+/// The address that a slot is for, and the packed rule.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
-fn entry(index: usize) -> (u64, u64) {
-    let [tag, packed] = &RULES[index & (ENTRIES - 1)];
+fn slot(index: usize) -> (u64, u64) {
+    let [tag, packed] = &RULES[index & (SLOTS - 1)];
     let packed_rule = packed.load(Relaxed);
     (tag.load(Relaxed) ^ packed_rule, packed_rule)
 }
 
 #[expect(clippy::indexing_slicing, reason = "the mask keeps it in range, which the compiler sees")]
 fn set(index: usize, address: u64, packed_rule: u64) {
-    let [tag, packed] = &RULES[index & (ENTRIES - 1)];
+    let [tag, packed] = &RULES[index & (SLOTS - 1)];
     packed.store(packed_rule, Relaxed);
     tag.store(address ^ packed_rule, Relaxed);
 }

@@ -1,14 +1,16 @@
-//! Which parts of an object are in memory: its loaded segments, by its program headers.
+//! Which parts of an image are in memory: its loaded segments, by its program headers.
 //!
-//! Between segments there may be gaps that nobody can read: where a program is linked for larger pages than the
-//! machine has, and where a tool has put code or tables at the end of the file. So whatever is read of an object
-//! is bounded by the segment that it is in, not by where the object begins and ends.
+//! Between segments there may be gaps that nobody can read: where a program is linked for larger pages than the machine has,
+//! and where a tool has put code or tables at the end of the file. So whatever is read of an image is bounded by the segment
+//! that it is in, not by where the image begins and ends, and no reference spans a gap.
 //!
 //! Path: *allocation path*, sampled allocations only, and of these only addresses without a kept rule.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PF_X, PT_LOAD};
 
-/// An object's program headers, as they are in memory.
+/// An image's program headers, as they are in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Segments {
     headers: &'static [Elf64_Phdr],
@@ -16,11 +18,11 @@ pub(super) struct Segments {
     load_bias: usize,
 }
 
-/// A loaded segment's bytes.
+/// A loaded segment.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub(super) start: usize,
-    pub(super) bytes: &'static [u8],
+    length: usize,
     pub(super) is_code: bool,
 }
 
@@ -37,9 +39,9 @@ impl Segments {
         self.load_bias
     }
 
-    /// Those of the object whose first page this is. Linkers put them there; tools that change a finished file and need more
-    /// of them (BOLT) put them elsewhere, as far behind the page as in the file. `readable` yields so many bytes at an
-    /// address if they can be read.
+    /// The headers of the image whose first page this is. Linkers put them there. Tools that change a finished file and need
+    /// more headers (BOLT) put them elsewhere, as far behind the page as in the file. `readable` yields the bytes at an
+    /// address, in a given number, if they can be read.
     pub(super) fn by_page(
         page: &'static [u8],
         load_bias: usize,
@@ -67,9 +69,9 @@ impl Segments {
         if bytes.len() < length || !first.is_aligned() {
             return None;
         }
-        // SAFETY: they lie in these bytes, aligned, and consist of integers.
+        // SAFETY: the headers lie in these bytes, aligned, and consist of integers.
         let headers = unsafe { std::slice::from_raw_parts(first, count) };
-        // Elsewhere may be something else, unless they say themselves that this part of the file is there.
+        // Something else may be there, unless the headers say themselves that this part of the file is.
         let is_there = |header: &Elf64_Phdr| {
             let within = (offset as u64).wrapping_sub(header.p_offset);
             header.p_type == PT_LOAD
@@ -93,20 +95,40 @@ impl Segments {
             if address.wrapping_sub(start) >= length {
                 return None;
             }
-            // SAFETY: the loader, or the kernel for the program, has mapped the whole segment so that it can be read,
-            // and the object is not being unloaded, since a function of it is on our stack. We are the only users of
-            // the slice, and done with it before that function goes on. Code and unwind tables are written by nobody.
-            let bytes =
-                unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(start), length) };
-            Some(Segment { start, bytes, is_code: header.p_flags & PF_X != 0 })
+            Some(Segment { start, length, is_code: header.p_flags & PF_X != 0 })
         })
     }
 }
 
 impl Segment {
-    /// From `address` to the end.
+    /// The bytes from `address` to the end of the segment, of which the caller looks at code or unwind tables.
     pub(super) fn bytes_from(&self, address: usize) -> Option<&'static [u8]> {
-        self.bytes.get(address.checked_sub(self.start)?..)
+        let length = self.length_from(address)?;
+        // SAFETY: the loader, or the kernel for the program, has mapped the whole segment so that it can be read, and the
+        // image is not being unloaded, since a function of it is on our stack. We are the only users of the slice, and done
+        // with it before that function goes on. Nobody writes to code and unwind tables.
+        Some(unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(address), length) })
+    }
+
+    /// An aligned word of the segment.
+    pub(super) fn word_at(&self, address: usize) -> Option<usize> {
+        let is_within =
+            self.length_from(address)? >= size_of::<usize>() && address.is_multiple_of(align_of::<usize>());
+        // SAFETY: the word can be read, as in `bytes_from`. The loader may store to it meanwhile, a whole word at once.
+        let word =
+            is_within.then(|| unsafe { &*std::ptr::with_exposed_provenance::<AtomicUsize>(address) })?;
+        Some(word.load(Relaxed))
+    }
+
+    /// As if these bytes were code.
+    #[cfg(test)]
+    pub(super) fn of_bytes(bytes: &'static [u8]) -> Segment {
+        Segment { start: bytes.as_ptr().expose_provenance(), length: bytes.len(), is_code: true }
+    }
+
+    /// How many bytes there are from `address` to the end. `None`: it is not in the segment.
+    fn length_from(&self, address: usize) -> Option<usize> {
+        self.length.checked_sub(address.checked_sub(self.start)?).filter(|&length| length != 0)
     }
 }
 
@@ -127,9 +149,12 @@ mod tests {
         }
     }
 
+    #[repr(align(8))]
+    struct Aligned([u8; 0x3000]);
+
     #[test]
     fn an_address_in_a_gap_is_in_no_segment() {
-        let memory: &'static [u8] = Box::leak(vec![7; 0x3000].into());
+        let memory: &'static [u8] = Box::leak(Box::<Aligned>::new(Aligned([7; 0x3000]))).0.as_slice();
         let headers: &'static [Elf64_Phdr] = Box::leak(Box::new([
             header(libc::PT_GNU_EH_FRAME, PF_R, 0x800, 16),
             header(PT_LOAD, PF_R, 0, 0x1000),
@@ -141,7 +166,7 @@ mod tests {
         let segments = Segments::new(headers, base);
         let at = |offset: usize| {
             let segment = segments.containing(base + offset)?;
-            Some((segment.start - base, segment.bytes.len(), segment.is_code))
+            Some((segment.start - base, segment.length, segment.is_code))
         };
         assert_eq!(at(0x800), Some((0, 0x1000, false)));
         assert_eq!((at(0x1000), at(0x1fff), at(0x2800)), (None, None, None), "gaps, and what cannot be read");
@@ -149,7 +174,10 @@ mod tests {
         assert_eq!(segments.containing(base - 1).map(|segment| segment.start), None);
         let segment = segments.containing(base + 0x2000).unwrap();
         assert_eq!(segment.bytes_from(base + 0x2700).map(<[u8]>::len), Some(0x100));
-        assert_eq!(segment.bytes_from(base), None);
+        assert_eq!((segment.bytes_from(base), segment.bytes_from(base + 0x2800)), (None, None));
+        let word = usize::from_ne_bytes([7; 8]);
+        let words = [0x2000, 0x27f8, 0x2001, 0x27f9, 0x2800, 0].map(|offset| segment.word_at(base + offset));
+        assert_eq!(words, [Some(word), Some(word), None, None, None, None]);
     }
 
     #[test]

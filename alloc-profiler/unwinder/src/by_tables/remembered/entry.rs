@@ -89,3 +89,49 @@ impl Entry {
         Some(Beginning { bytes_above, frame_pointer, return_address: registers.instruction_pointer })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::by_tables::rules::{self, Cfa, Rule};
+
+    /// Return addresses of this test, at which no other test keeps a rule.
+    const OWN: usize = 0x3333_1000;
+    const ALLOCATOR: usize = 0x3333_2000;
+    const CALLER: usize = 0x3333_3000;
+
+    #[test]
+    fn the_two_usual_steps_are_noted_and_taken() {
+        for address in [OWN, ALLOCATOR] {
+            rules::keep(address - 1, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        }
+        let words = [0, ALLOCATOR, 0, CALLER, 0, 0];
+        let memory = StackMemory::of_words(&words);
+        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(5));
+        let registers = Registers { instruction_pointer: OWN, stack_pointer, frame_pointer };
+        let mut entry = Entry::NONE;
+        assert!(entry.usual(registers, &memory, stack_pointer).is_none());
+        let is_right = |beginning: Option<Beginning>| {
+            let Beginning { bytes_above, frame_pointer: found, return_address } = beginning.unwrap();
+            assert_eq!((bytes_above, found, return_address), (32, frame_pointer, CALLER));
+        };
+        is_right(entry.beginning(registers, &memory, stack_pointer));
+        is_right(entry.usual(registers, &memory, stack_pointer));
+        // Another function called the allocator, by another way.
+        let other_words = [0, CALLER, 0, CALLER, 0, 0];
+        let other_memory = StackMemory::of_words(&other_words);
+        let other = Registers { stack_pointer: other_words.as_ptr().expose_provenance(), ..registers };
+        assert!(entry.usual(other, &other_memory, 0).is_none());
+        entry.forget();
+        assert!(entry.usual(registers, &memory, stack_pointer).is_none());
+    }
+
+    #[test]
+    fn a_walk_that_is_not_quick_has_no_beginning() {
+        let words = [0; 4];
+        let memory = StackMemory::of_words(&words);
+        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
+        let registers = Registers { instruction_pointer: 0x3333_9999, stack_pointer, frame_pointer };
+        assert!({ Entry::NONE }.beginning(registers, &memory, 0).is_none());
+    }
+}

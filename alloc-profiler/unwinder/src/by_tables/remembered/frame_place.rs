@@ -96,3 +96,73 @@ fn lead_there(
         saved.unwrap_or(frame_pointer).cfa(memory) == Some(place.cfa(memory))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::by_tables::rules::{self, Cfa, Rule};
+
+    /// The rule that is kept for an address of this test, at which no other test keeps one.
+    fn quick(number: usize, cfa: Cfa, frame_pointer: Option<i16>) -> Quick {
+        rules::keep(0x4444_0000 + number, Rule::Frame { cfa, frame_pointer });
+        rules::quick(0x4444_0000 + number).unwrap()
+    }
+
+    #[test]
+    fn a_place_says_what_it_was_made_of() {
+        let words = [0; 8];
+        let memory = StackMemory::of_words(&words);
+        let end = words.as_ptr().addr() + size_of_val(&words);
+        let plain = FramePlace::quick(24, quick(1, Cfa::StackPointer(16), None));
+        assert!(plain.is_quick() && !plain.is_framed());
+        assert_eq!((plain.bytes_above(), plain.cfa(&memory)), (24, end - 24));
+        assert_eq!(plain.saved_frame_pointer(&memory), None);
+        let framed = FramePlace::quick(u32::MAX, quick(2, Cfa::FramePointer(16), Some(-16)));
+        assert!(framed.is_quick() && framed.is_framed());
+        let saved = FramePointer::At(end.wrapping_sub(u32::MAX as usize).wrapping_sub(16));
+        assert_eq!((framed.bytes_above(), framed.saved_frame_pointer(&memory)), (u32::MAX, Some(saved)));
+        let slow = FramePlace::slow(24);
+        assert_eq!((slow.is_quick(), slow.is_framed(), slow.bytes_above()), (false, false, 24));
+    }
+
+    #[test]
+    fn every_return_address_is_compared() {
+        let words = [0, 33, 0, 22, 0, 11];
+        let memory = StackMemory::of_words(&words);
+        // Outermost first; each is right below its frame's place.
+        let frames = [11, 22, 33].map(CodeAddress::returning_to);
+        let rule = quick(3, Cfa::StackPointer(16), None);
+        let places = [0, 16, 32].map(|bytes_above| FramePlace::quick(bytes_above, rule));
+        let nowhere = FramePointer::Value(0);
+        assert!(are_there(&frames, &places, 0, nowhere, &memory));
+        for index in 0..frames.len() {
+            let mut other = frames;
+            other[index] = CodeAddress::returning_to(44);
+            assert!(!are_there(&other, &places, 0, nowhere, &memory), "{index}");
+        }
+    }
+
+    /// The outer of two frames was found from the frame pointer that the inner one saved.
+    #[test]
+    fn frame_pointers_must_lead_to_where_they_led() {
+        let mut words = [0; 6];
+        let address = |index: usize| words.as_ptr().expose_provenance() + 8 * index;
+        let (saved, elsewhere) = (address(4), address(3));
+        // The CFA of a frame is two words above what its frame pointer points to, and the return address right below.
+        (words[0], words[1], words[5]) = (saved, 22, 11);
+        let frames = [11, 22].map(CodeAddress::returning_to);
+        let outer = FramePlace::quick(0, quick(4, Cfa::FramePointer(16), Some(-16)));
+        let inner = FramePlace::quick(32, quick(5, Cfa::StackPointer(16), Some(-16)));
+        let memory = StackMemory::of_words(&words);
+        assert!(are_there(&frames, &[outer, inner], 1, FramePointer::Value(0), &memory));
+        let mut other_words = words;
+        other_words[0] = elsewhere;
+        let memory = StackMemory::of_words(&other_words);
+        assert!(!are_there(&frames, &[outer, inner], 1, FramePointer::Value(0), &memory));
+        // Where no frame within saved it, it is in the register.
+        let memory = StackMemory::of_words(&words);
+        let inner = FramePlace::quick(32, quick(6, Cfa::StackPointer(16), None));
+        assert!(are_there(&frames, &[outer, inner], 1, FramePointer::Value(saved), &memory));
+        assert!(!are_there(&frames, &[outer, inner], 1, FramePointer::Value(elsewhere), &memory));
+    }
+}

@@ -18,7 +18,7 @@ use crate::by_tables::memory::StackMemory;
 use crate::{CodeAddress, Cookie};
 
 /// Frames of the deepest walk that is kept here.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 /// Slots for walks whose beginnings have the same hash.
 const WAYS: usize = 4;
 const SETS: usize = 16;
@@ -116,7 +116,7 @@ impl KnownWalks {
         cookie
     }
 
-    /// Keeps a walk that went all the way by frames that are found quickly, if it is not too deep.
+    /// Keeps a walk of at most [`MAX_DEPTH`] frames, all of which were found quickly, up to the end of the stack.
     pub(super) fn keep(
         &mut self,
         beginning: Beginning,
@@ -125,9 +125,6 @@ impl KnownWalks {
         places: &[FramePlace],
         framed_end: usize,
     ) {
-        if frames.len() > MAX_DEPTH {
-            return;
-        }
         let Some(set) = self.sets.get_mut(beginning.set()) else { return };
         let free = set.iter().position(|walk| walk.cookie.is_none());
         if let Some(walk) = set.get_mut(free.unwrap_or(self.kept & (WAYS - 1))) {
@@ -148,5 +145,77 @@ impl KnownWalks {
             self.sets.iter_mut().flatten().for_each(|walk| walk.cookie = None);
             self.kept = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::by_tables::registers::FramePointer;
+    use crate::by_tables::rules::{self, Cfa, Rule};
+    use std::num::NonZeroUsize;
+
+    fn cookie(number: usize) -> Cookie {
+        Cookie(NonZeroUsize::new(number).unwrap())
+    }
+
+    fn places() -> [FramePlace; 2] {
+        rules::keep(0x2222_0000, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        let rule = rules::quick(0x2222_0000).unwrap();
+        [0, 16].map(|bytes_above| FramePlace::quick(bytes_above, rule))
+    }
+
+    fn beginning(return_address: usize) -> Beginning {
+        Beginning { bytes_above: 16, frame_pointer: FramePointer::Value(0), return_address }
+    }
+
+    #[test]
+    fn a_walk_is_known_while_it_is_on_the_stack() {
+        let mut known = Box::new(KnownWalks::NONE);
+        let mut words = [0, 22, 0, 11];
+        let frames = [11, 22].map(CodeAddress::returning_to);
+        let begins = beginning(11);
+        assert_eq!(known.find(begins, &StackMemory::of_words(&words)), None);
+        known.keep(begins, cookie(7), &frames, &places(), 0);
+        assert_eq!(known.find(begins, &StackMemory::of_words(&words)), Some(cookie(7)));
+        let deeper = Beginning { bytes_above: 32, ..begins };
+        assert_eq!(known.find(deeper, &StackMemory::of_words(&words)), None);
+        words[3] = 33;
+        assert_eq!(known.find(begins, &StackMemory::of_words(&words)), None);
+        words[3] = 11;
+        known.forget();
+        assert_eq!(known.find(begins, &StackMemory::of_words(&words)), None);
+    }
+
+    #[test]
+    fn of_those_that_begin_alike_the_last_four_are_known() {
+        let mut known = Box::new(KnownWalks::NONE);
+        let begins = beginning(1);
+        let walk = |outer: usize| [outer, 22].map(CodeAddress::returning_to);
+        for outer in 101..=106 {
+            known.keep(begins, cookie(outer), &walk(outer), &places(), 0);
+        }
+        let is_known = |outer| known.sets[begins.set()].iter().any(|walk| walk.cookie == Some(cookie(outer)));
+        assert_eq!((101..=106).filter(|&outer| is_known(outer)).count(), WAYS);
+        assert!(is_known(105) && is_known(106));
+        let words = [0, 22, 0, 106];
+        assert_eq!(known.find(begins, &StackMemory::of_words(&words)), Some(cookie(106)));
+    }
+
+    #[test]
+    fn what_does_not_pay_is_tried_now_and_then() {
+        let mut known = Box::new(KnownWalks::NONE);
+        let begins = beginning(11);
+        let words = [0, 22, 0, 11];
+        let memory = StackMemory::of_words(&words);
+        assert_eq!((0..TRIAL).filter(|_| known.pays()).count(), 1);
+        known.keep(begins, cookie(1), &[11, 22].map(CodeAddress::returning_to), &places(), 0);
+        assert!(known.find(begins, &memory).is_some());
+        // One that was found pays for two that were not.
+        for _ in 0..CREDIT_FOR_FOUND {
+            assert!(known.pays());
+            assert!(known.find(Beginning { bytes_above: 0, ..begins }, &memory).is_none());
+        }
+        assert_eq!((0..2 * TRIAL).filter(|_| known.pays()).count(), 2);
     }
 }

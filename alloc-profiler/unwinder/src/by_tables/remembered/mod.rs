@@ -62,3 +62,38 @@ pub(crate) unsafe fn begin_anew() {
         unsafe { slot.seize() }.forget_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Remember, capture, prepare, prepare_thread, room};
+    use std::num::NonZeroUsize;
+
+    #[inline(never)]
+    fn met_with(cookie: Cookie) -> bool {
+        let mut room = room();
+        let walk = capture(&mut room, Remember::WholeWalks);
+        match walk.met() {
+            Some(met) => {
+                assert_eq!(met, cookie);
+                true
+            }
+            None => {
+                walk.remember(cookie);
+                false
+            }
+        }
+    }
+
+    /// Walks are remembered by the door that callers have.
+    #[test]
+    fn a_walk_is_met_again_with_its_cookie() {
+        prepare();
+        let thread = std::thread::spawn(|| {
+            prepare_thread();
+            let cookie = Cookie(NonZeroUsize::new(42).unwrap());
+            (0..1000).filter(|_| met_with(cookie)).count()
+        });
+        assert!(thread.join().unwrap() > 900);
+    }
+}

@@ -13,7 +13,7 @@
 
 use super::entry::{Beginning, Entry};
 use super::frame_place::{FramePlace, are_there};
-use super::known::KnownWalks;
+use super::known::{self, KnownWalks};
 use crate::by_tables::memory::StackMemory;
 use crate::by_tables::registers::Registers;
 use crate::frames::{Frames, add_to_hash};
@@ -40,7 +40,7 @@ pub(crate) struct Recent {
 }
 
 /// How a run of frames that are found quickly ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::by_tables) enum RunEnd {
     /// At the end of the stack: from some frame outwards all is as it was.
     Whole,
@@ -78,9 +78,9 @@ impl Recent {
     }
 
     /// Whether the walk that was finished last can be known again as a whole: it went all the way by frames that are found
-    /// quickly.
+    /// quickly, and is not too deep.
     pub(in crate::by_tables) fn is_knowable(&self) -> bool {
-        self.is_whole && self.quick_len == self.len
+        self.is_whole && self.quick_len == self.len && self.len <= known::MAX_DEPTH
     }
 
     /// Keeps the walk that was finished last, which is knowable, with its cookie.
@@ -272,5 +272,92 @@ impl Recent {
         if self.len != 0 {
             self.len = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::by_tables::registers::FramePointer;
+    use crate::by_tables::rules::{self, Cfa, Rule};
+    use crate::frames::room;
+
+    /// The return address number `number` of this test, at which no other test keeps a rule.
+    fn address(number: usize) -> usize {
+        let address = 0x1111_0000 + 16 * number;
+        rules::keep(address - 1, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        address
+    }
+
+    /// The frames that a walk finds from a function at `address(0)`, on a stack of these return addresses, and how its run
+    /// ended. The frame of 0 has no caller.
+    fn walk(recent: &mut Recent, callers: &[usize]) -> (Vec<usize>, RunEnd) {
+        let words: Vec<usize> = callers.iter().flat_map(|&caller| [0, caller]).chain([0, 0]).collect();
+        let memory = StackMemory::of_words(&words);
+        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
+        let mut registers = Registers { instruction_pointer: address(0), stack_pointer, frame_pointer };
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        recent.begin();
+        let end = recent.run(&mut frames, &mut registers, &memory, 0);
+        let kept = if end == RunEnd::Whole { recent.next() } else { 0 };
+        if end == RunEnd::Parted {
+            // As the cursor does: on from where the two walks part.
+            assert!(recent.run(&mut frames, &mut registers, &memory, 0) != RunEnd::Whole);
+        }
+        recent.finish(&mut frames, kept, true);
+        assert_eq!(frames.hash(), hash_of(frames.as_slice()));
+        assert_eq!(recent.frames[..recent.len], *frames.as_slice());
+        (frames.as_slice().iter().rev().map(|frame| frame.address()).collect(), end)
+    }
+
+    #[test]
+    fn what_two_walks_have_in_common_is_taken_over() {
+        let mut recent = Box::new(Recent::NONE);
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(address);
+        assert_eq!(walk(&mut recent, &[a, b, c]), (vec![a, b, c], RunEnd::Unknown));
+        assert!(recent.is_knowable());
+        assert_eq!(walk(&mut recent, &[a, b, c]), (vec![a, b, c], RunEnd::Whole));
+        assert_eq!(walk(&mut recent, &[d, b, c]), (vec![d, b, c], RunEnd::Whole));
+        assert_eq!(walk(&mut recent, &[e, d, b, c]), (vec![e, d, b, c], RunEnd::Whole), "one deeper");
+        assert_eq!(walk(&mut recent, &[c]), (vec![c], RunEnd::Whole), "three less deep");
+    }
+
+    #[test]
+    fn a_frame_that_changed_is_not_taken_over() {
+        let mut recent = Box::new(Recent::NONE);
+        let [a, b, c, d] = [1, 2, 3, 4].map(address);
+        walk(&mut recent, &[a, b, c, d]);
+        // The two in the middle are the same, the outermost is not.
+        let (found, end) = walk(&mut recent, &[a, b, c, a]);
+        assert_eq!(found, [a, b, c, a]);
+        assert!(end == RunEnd::Parted);
+        assert_eq!(walk(&mut recent, &[b, a, d]).0, [b, a, d], "nothing in common");
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_taken_over() {
+        let mut recent = Box::new(Recent::NONE);
+        let [a, b] = [1, 2].map(address);
+        walk(&mut recent, &[a, b]);
+        recent.forget();
+        assert!(walk(&mut recent, &[a, b]).1 == RunEnd::Unknown);
+        recent.forget_all();
+        assert!(walk(&mut recent, &[a, b]).1 == RunEnd::Unknown);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_quick_makes_a_walk_unknowable() {
+        let mut recent = Box::new(Recent::NONE);
+        let [a, b] = [1, 2].map(address);
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        recent.begin();
+        for (within, frame) in [a, b].into_iter().enumerate() {
+            recent.pass(within, 16 - 16 * within as u32);
+            frames.push(CodeAddress::returning_to(frame));
+        }
+        recent.finish(&mut frames, 0, true);
+        assert_eq!((recent.len, recent.quick_len, recent.is_knowable()), (2, 0, false));
     }
 }
