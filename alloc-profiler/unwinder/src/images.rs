@@ -49,7 +49,6 @@ impl ImageId {
     }
 
     /// Whether it stands for one image, which the table has.
-    #[cfg_attr(not(by_tables), expect(dead_code))]
     pub(crate) fn is_known(self) -> bool {
         self < ImageId::UNKNOWN
     }
@@ -130,7 +129,6 @@ pub fn page_fingerprint(page: &[u8]) -> u64 {
 
 /// An image that a walk has come to.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(by_tables), expect(dead_code))]
 pub(crate) struct Met {
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -139,7 +137,6 @@ pub(crate) struct Met {
 }
 
 /// The number of the image that was met. `path` is asked for if the image is new.
-#[cfg_attr(not(by_tables), expect(dead_code))]
 pub(crate) fn id_of<'a>(met: &Met, path: impl Fn() -> &'a [u8]) -> ImageId {
     let hash = (met.start as u64 ^ met.fingerprint).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for probe in 0..PROBES {

@@ -88,10 +88,12 @@ mod by_platform;
 mod by_tables;
 
 mod errno;
+// Only our own unwinder meets images, and remembers walks.
+#[cfg_attr(not(by_tables), allow(dead_code))]
 mod images;
-#[cfg_attr(not(by_tables), expect(dead_code))]
+#[cfg_attr(not(by_tables), allow(dead_code))]
 mod lock;
-#[cfg_attr(not(by_tables), expect(dead_code))]
+#[cfg_attr(not(by_tables), allow(dead_code))]
 mod store;
 
 pub use address::CodeAddress;

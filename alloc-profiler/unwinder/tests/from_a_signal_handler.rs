@@ -1,6 +1,6 @@
 //! A signal handler takes the stack of what it interrupted, from the registers that the kernel hands it: on the same stack,
 //! on a stack for signals, and in a thread whose stack nobody has asked for.
-#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+#![cfg(by_tables)]
 
 use std::ffi::c_void;
 use std::hint::black_box;

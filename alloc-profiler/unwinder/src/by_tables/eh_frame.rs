@@ -292,11 +292,11 @@ pub(super) fn fuzz(bytes: &[u8]) {
     };
     // SAFETY: the reference is to a local variable, and gone before that.
     let headers = unsafe { std::mem::transmute::<&[_], &'static [_]>(std::slice::from_ref(&header)) };
-    let image = LoadedImage::of_segments(
+    let loaded = LoadedImage::of_segments(
         Segments::new(headers, start),
         start + usize::from(u16::from_le_bytes(begin)),
     );
-    let Some(tables) = Tables::of(&image) else { return };
+    let Some(tables) = Tables::of(&loaded) else { return };
     for address in (0..64).map(|n| start.wrapping_add(n * image.len() / 64)) {
         if let Some(Found::Unusual(frame)) = tables.find(address) {
             let registers = Registers::here();

@@ -5,7 +5,9 @@
 //!
 //! Shared with an example, so that a program built in another way can run through them too.
 
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+#[cfg(by_tables)]
+mod by_framehop;
+#[cfg(by_tables)]
 mod others;
 
 use std::cell::{Cell, RefCell};
@@ -67,8 +69,8 @@ fn compare(what: &'static str) {
         "{what}: the same for {same} frames\nours:       {ours:?}\nplatform's: {platforms:?}\n{}",
         std::backtrace::Backtrace::force_capture()
     );
-    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-    others::compare(what, &ours, others::Registers::here());
+    #[cfg(by_tables)]
+    others::compare(what, &ours, by_framehop::Registers::here());
     SEEN.with_borrow_mut(|seen| seen.push((what, same)));
 }
 
