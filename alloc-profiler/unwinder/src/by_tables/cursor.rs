@@ -118,6 +118,8 @@ impl Cursor {
                     }
                     RunEnd::Unknown => self.move_to(position),
                 }
+            } else if !self.run(frames, own_address) {
+                return 0;
             }
             let step = self.step();
             if let Some(image) = self.image.take() {
@@ -144,6 +146,20 @@ impl Cursor {
         }
         frames.note_cut(true);
         0
+    }
+
+    /// Goes on from caller to caller as long as they are found quickly, which is nearly all the way. False: there is no more
+    /// room for frames.
+    fn run(&mut self, frames: &mut Frames<'_>, own_address: usize) -> bool {
+        let mut here = if self.is_exact { self.registers.after_a_call() } else { self.registers };
+        while here.go_to_caller(&self.memory).is_some() {
+            let is_beyond = here.stack_pointer > own_address;
+            if is_beyond && !frames.push(CodeAddress::returning_to(here.instruction_pointer)) {
+                return false;
+            }
+        }
+        self.move_to(here);
+        true
     }
 
     /// Goes on to the caller. `None`: the stack ends here, or nothing tells where it goes on.

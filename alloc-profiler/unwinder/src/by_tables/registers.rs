@@ -68,7 +68,7 @@ impl Registers {
     }
 
     /// Goes on to the caller, if there is one and its frame can be found quickly: by a kept rule, from the stack pointer, or
-    /// right above the frame pointer. The instruction pointer is a return address, and the stack is the thread's own.
+    /// right above the frame pointer. The instruction pointer is a return address.
     #[inline(always)]
     pub(super) fn go_to_caller(&mut self, memory: &StackMemory) -> Option<Quick> {
         let rule = rules::quick(self.instruction_pointer.wrapping_sub(1))?;
