@@ -380,7 +380,7 @@ def main():
     environment["RUST_BACKTRACE"] = "0"
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = pathlib.Path(folder) / "copy"
-        shutil.copytree(root, copy, ignore=shutil.ignore_patterns("target", ".git", "node_modules", "unstable"))
+        shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns("target", ".git", "node_modules", "unstable"))
         survivors = [mutant for mutant in chosen if not is_caught(copy, mutant, environment)]
     sys.exit(f"mutants: {len(survivors)} survived" if survivors else 0)
 
