@@ -48,8 +48,6 @@ pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], inde
 /// How long to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// The lock is tried once. This is for what one can do without.
-    None,
     /// The thread gives up after about a millisecond. This is for the allocation path, which can do without the lock.
     Bounded,
     /// The thread gives up after about a second. This is for readers.
@@ -98,9 +96,6 @@ impl<T> SpinLock<T> {
 
     #[cold]
     fn wait(&self, patience: Patience) -> bool {
-        if patience == Patience::None {
-            return false;
-        }
         let mut tries: u32 = 0;
         let mut start = None;
         loop {

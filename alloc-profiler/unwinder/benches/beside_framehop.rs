@@ -6,7 +6,7 @@
 //!
 //! The frames of a stack are the same from walk to walk, except for the innermost three, which are one of eight.
 //!
-//! Linux on x86-64 with glibc.
+//! It needs Linux on x86-64 with glibc.
 
 #[cfg(by_tables)]
 #[path = "../tests/stacks/by_framehop.rs"]
@@ -73,7 +73,7 @@ mod linux {
         ("the platform's, by backtrace", Way::Platform),
     ];
     const DEPTHS: [usize; 3] = [10, 40, 100];
-    /// As at the sampling intervals 1, 16 KiB and 512 KiB.
+    /// So many bytes lie between two samples at the sampling intervals 1, 16 KiB and 512 KiB.
     pub(super) const BETWEEN_BYTES: [usize; 3] = [0, 16 << 10, 512 << 10];
     /// What the program writes to, one part after the other.
     const PROGRAM_BYTES: usize = 64 << 20;

@@ -33,7 +33,9 @@
 //!   a system call before it is read.
 //! - **Room on the stack**: [`has_room`] tells whether enough is left. A walk needs 3 KiB, 6 KiB where it has to evaluate
 //!   unwind tables, and 20 KiB in builds without optimization.
-//! - **[`begin_anew`]** in a child right after `fork`.
+//! - **[`begin_anew`]** is called in a child right after `fork`.
+//! - **Images stay** as long as functions of them are on a stack that is taken, which whoever closes libraries must see to
+//!   anyway.
 //!
 //! # What it promises
 //!
@@ -51,11 +53,17 @@
 //!
 //! # What a signal handler may call
 //!
-//! [`capture`], [`capture_from`] and [`has_room`], after [`prepare`]; also where the signal interrupted this very crate, the
-//! C library's allocator, or the loader. (Where this crate is in a library that was opened at run time, the loader may
+//! A handler may call [`capture`], [`capture_from`] and [`has_room`] once [`prepare`] was called, also where the signal
+//! interrupted this very crate, the C library's allocator, or the loader. (Where this crate is in a library that was opened at run time, the loader may
 //! allocate thread-local storage at a thread's first use of it, so [`prepare_thread`] must have been called before.)
-//! Before [`prepare`], and with the platform's unwinder, nothing may be called from a handler. `prepare`, `prepare_thread`
-//! and [`images`] are for ordinary code.
+//! Before that, and where the unwinder is the platform's, it may call nothing. `prepare`, `prepare_thread` and [`images`] are
+//! for ordinary code.
+//!
+//! # What is not promised
+//!
+//! Where a function has no unwind tables, words on the stack that may be return addresses are looked up, to tell whether it
+//! keeps a frame pointer. If such a word leads by chance into a library that another thread closes at that very moment, the
+//! library's headers may be gone when they are read.
 //!
 //! # For which platforms
 //!

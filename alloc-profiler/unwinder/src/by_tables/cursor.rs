@@ -308,7 +308,7 @@ mod tests {
             Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
         let mut room = room();
         let mut frames = Frames::new(&mut room);
-        // Past the frames of our own.
+        // With a frame in the room, the walk is past the frames of our own.
         frames.push(CodeAddress::of_instruction(FIRST));
         cursor.go(&mut frames, None);
         let found = frames.as_slice().iter().rev().skip(1).map(|frame| frame.address()).collect();

@@ -211,7 +211,7 @@ mod tests {
         let pages = |change: fn(&mut [u8; 0x3000])| -> Option<usize> {
             let mut pages = Box::new(Pages([0; 0x3000]));
             pages.0[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-            // At 0x2040, one of 56 bytes: a segment of the page around it.
+            // One header of 56 bytes is at 0x2040, and says that the page around it is a segment.
             pages.0[32..34].copy_from_slice(&[0x40, 0x20]);
             (pages.0[54], pages.0[56]) = (56, 1);
             pages.0[0x2040] = PT_LOAD as u8;

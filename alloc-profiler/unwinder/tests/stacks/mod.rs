@@ -30,7 +30,7 @@ thread_local! {
     static MET: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The stack from this function's caller outwards, leaf first: by the unwind tables, and by the platform's unwinder.
+/// Returns the stack from this function's caller outwards, leaf first, as our unwinder and the platform's find it.
 #[inline(never)]
 fn unwind_both() -> [Vec<CodeAddress>; 2] {
     let (mut room, mut platforms_room) = (unwinder::room(), unwinder::room());
