@@ -1,5 +1,5 @@
-//! A new interval holds in a running thread within one old gap or 1 MiB of its allocations, whichever is
-//! smaller, and in the calling thread at once; 0 switches off, and frees are noticed all the same.
+//! A new interval holds in a running thread within one old gap or 1 MiB of its allocations, whichever is smaller, and
+//! in the calling thread at once. 0 switches sampling off, and frees are noticed all the same.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -18,7 +18,7 @@ fn blocks(count: usize) -> Vec<Vec<u8>> {
     blocks
 }
 
-/// Of blocks of one size class alone, so that other threads' strings do not count.
+/// Counts blocks of one size class alone, so that other threads' strings do not count.
 fn growth_of_blocks(work: impl FnOnce()) -> Totals {
     let before = snapshot();
     work();
@@ -34,7 +34,7 @@ fn growth_of_blocks(work: impl FnOnce()) -> Totals {
 
 #[test]
 fn a_new_interval_reaches_running_threads() {
-    // A gap so long that only a new interval can end it.
+    // This gap is so long that only a new interval can end it.
     set_sampling_interval(1 << 50);
     let turn = Barrier::new(2);
     std::thread::scope(|scope| {
@@ -42,7 +42,7 @@ fn a_new_interval_reaches_running_threads() {
             drop(blocks(1));
             turn.wait();
             turn.wait();
-            // 1 MiB, the most that may pass unnoticed.
+            // This is 1 MiB, the most that may pass unnoticed.
             drop(blocks((1 << 20) / BLOCK_BYTES + 1));
             let growth = growth_of_blocks(|| drop(blocks(500)));
             assert_eq!(growth.alloc_objects, 500.0, "sampled in the running thread");

@@ -1,5 +1,5 @@
-//! Every block in use has its age: never older than the program knows it to be, never younger, through growth by
-//! realloc, which makes a block new; and what is older than a limit is exactly what was allocated before.
+//! Every block in use has its age. It is never older nor younger than the program knows it to be, and a `realloc` makes
+//! it new. What is older than a limit is exactly what was allocated before.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 /// Ages are in ticks of a sixteenth of a second, by a clock that may be a tick of the system late.
 const TOLERANCE: Duration = Duration::from_millis(63 + 11);
 
-/// The ages of blocks of this size class.
+/// Returns the ages of the blocks of this size class.
 fn ages(snapshot: &Snapshot, size_class: u64) -> Vec<AgeTotals> {
     let sizes = snapshot.stacks.iter().flat_map(|stack| &stack.by_size);
     let mut ages: Vec<AgeTotals> =
@@ -26,7 +26,7 @@ fn ages(snapshot: &Snapshot, size_class: u64) -> Vec<AgeTotals> {
 #[test]
 fn ages_are_those_of_the_blocks() {
     set_sampling_interval(1);
-    // Sizes that nothing else here has: 1 MiB and 2 MiB.
+    // Nothing else here has these sizes, 1 MiB and 2 MiB.
     const FIRST: usize = 1 << 20;
     const SECOND: usize = 1 << 21;
     let before_first = Instant::now();
@@ -35,7 +35,7 @@ fn ages_are_those_of_the_blocks() {
     std::thread::sleep(Duration::from_millis(700));
     let before_second = Instant::now();
     let second: Vec<u8> = black_box(Vec::with_capacity(SECOND));
-    // One of the first becomes a second: a new block, allocated now.
+    // One of the first blocks becomes one of the second size: a new block, which is allocated now.
     first[0].reserve_exact(SECOND);
     let after_second = Instant::now();
     std::thread::sleep(Duration::from_millis(400));
@@ -58,7 +58,7 @@ fn ages_are_those_of_the_blocks() {
         assert_eq!(ages.iter().map(|ages| ages.bytes).sum::<f64>(), objects * bytes as f64, "{ages:?}");
         assert_eq!(ages.iter().map(|ages| ages.samples).sum::<i64>(), objects as i64, "{ages:?}");
     }
-    // Of each stack, ages are youngest first and make up what is in use.
+    // The ages of each stack are in order, the youngest first, and make up what is in use.
     for size in now.stacks.iter().flat_map(|stack| &stack.by_size) {
         assert!(size.ages.is_sorted_by(|a, b| a.age < b.age));
         assert_eq!(size.ages.iter().map(|ages| ages.bytes).sum::<f64>(), size.totals.inuse_bytes);

@@ -70,7 +70,7 @@ pub(crate) fn growth_by_line(before: &Snapshot, after: &Snapshot) -> Vec<Growth>
 }
 
 impl Growth {
-    /// One standard error of `totals.inuse_bytes`.
+    /// Returns one standard error of `totals.inuse_bytes`.
     pub(crate) fn standard_error_bytes(&self) -> f64 {
         // Only what grew is listed, so there are samples.
         self.totals.inuse_bytes_standard_error().unwrap_or(f64::INFINITY)
@@ -99,7 +99,7 @@ impl Line {
         Line { function: frame.function.clone(), file, line: frame.line }
     }
 
-    /// True for this crate's code, false for the runtime's.
+    /// Whether the line is this crate's code, and not the runtime's.
     fn is_ours(&self) -> bool {
         self.file.starts_with(concat!(env!("CARGO_PKG_NAME"), "/"))
     }

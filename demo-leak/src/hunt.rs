@@ -1,7 +1,8 @@
-//! The hunt: a snapshot when idle, load, a snapshot when idle again, and what grew in between.
+//! The hunt takes a snapshot when the service is idle, puts load on it, takes another when it is idle again, and shows
+//! what grew in between.
 //!
-//! The same comparison as `go tool pprof -diff_base before after`, made in the process and with nothing but
-//! Rust installed. What counts as growth is defined in `growth`.
+//! This is the comparison that `go tool pprof -diff_base before after` makes, but within the process and with nothing
+//! but Rust installed. What counts as growth is defined in `growth`.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -14,14 +15,14 @@ use crate::proxy::Proxy;
 use crate::reader::Variant;
 use crate::status::{BYTES_PER_MIB, Status, wait_until_drained};
 
-/// Load before the first snapshot, so that what a program sets up once is in both.
+/// There is some load before the first snapshot too, so that what a program sets up once is in both.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Rows printed at most.
+/// How many rows are printed at most.
 const ROWS: usize = 8;
-/// Callers in our own code printed with each row, at most.
+/// How many callers in our own code are printed with each row at most.
 const CALLERS: usize = 3;
 
-/// Hunts; success is what was to be expected of the variant.
+/// Hunts. It succeeds if it finds what is to be expected of the variant.
 pub(crate) async fn hunt(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if !alloc_profiler::is_installed() || alloc_profiler::sampling_interval() == 0 {
         return Err("the heap profiler is off; unset ALLOC_PROFILER_INTERVAL".into());

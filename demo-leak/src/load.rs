@@ -1,4 +1,4 @@
-//! The customers: short connections at a steady pace.
+//! The customers, who make short connections at a steady pace.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,14 +10,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Connections at once. Each takes four file descriptors of this process (client, two in the proxy, upstream),
-/// of which many systems allow 1024: a slow machine slows the load down instead of running out.
+/// How many connections there may be at once. Each takes four file descriptors of this process (client, two in the
+/// proxy, upstream), of which many systems allow 1024: a slow machine slows the load down instead of running out.
 const MAX_OPEN: usize = 100;
-/// What a customer says, and hears back.
+/// What a customer says and hears back.
 const MESSAGE_BYTES: usize = 2048;
-/// How often.
+/// How often a customer says it.
 const MESSAGES: usize = 3;
-/// Time between two messages.
+/// How long a customer waits between two messages.
 const THINKING_TIME: Duration = Duration::from_millis(40);
 
 /// Opens `connections_per_second` connections to `proxy` for as long as `duration`, and waits for the last to
@@ -42,7 +42,7 @@ pub(crate) async fn drive(proxy: SocketAddr, connections_per_second: u64, durati
     let _all = permits.acquire_many(MAX_OPEN as u32).await.expect("the semaphore is never closed");
 }
 
-/// One customer: a few messages, each answered before the next, then goodbye.
+/// Plays one customer, who sends a few messages, waits for the answer to each before the next, and says goodbye.
 async fn visit(proxy: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(proxy).await?;
     let message = vec![b'?'; MESSAGE_BYTES];

@@ -1,7 +1,7 @@
-//! The service: takes customers' connections and passes their bytes to an upstream and back.
+//! The service, which takes customers' connections and passes their bytes to an upstream and back.
 //!
-//! The upstream is an echo server in the same process, so that the demo needs nothing beside itself; all
-//! bytes go over real sockets. Sockets are closed when a connection ends: what leaks is in `reader`.
+//! The upstream is an echo server in the same process, so that the demo needs nothing beside itself. All bytes go over
+//! real sockets. Sockets are closed when a connection ends: what leaks is in `reader`.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,16 +13,17 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::reader::{Reader, Variant};
 
-/// Pause after a failed accept: with no file descriptor left, trying again at once fails again at once.
+/// How long the proxy pauses after a failed accept. With no file descriptor left, trying again at once fails again at
+/// once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A running proxy. It runs until its runtime ends.
+/// A proxy, which runs until its runtime ends.
 pub(crate) struct Proxy {
     address: SocketAddr,
     connections: Arc<Connections>,
 }
 
-/// Clients of the proxy, counted.
+/// Counts the clients of the proxy.
 #[derive(Default)]
 pub(crate) struct Connections {
     open: AtomicU64,
@@ -90,7 +91,7 @@ async fn accept_clients(
     }
 }
 
-/// One customer, from connect to disconnect.
+/// Serves one customer, from connect to disconnect.
 async fn serve_client(
     client: TcpStream,
     client_address: SocketAddr,

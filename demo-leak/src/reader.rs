@@ -4,12 +4,12 @@
 //! has a task of its own, which notes down the count of bytes at every tick in a window of some minutes. The
 //! task loops on the ticks. What ends it?
 //!
-//! *Leaking*: nothing. [`Reader::stop`] stops the ticker, which leaves the channel open. One would think that
-//! the channel closes once the connection is over and the reader is dropped; but the task holds the reader,
-//! the reader holds the ticker, and the ticker holds the sender that the task waits for. So for each client
-//! that ever came there is a task, its window and its channel, for ever.
+//! In the *leaking* variant, nothing does. [`Reader::stop`] stops the ticker, which leaves the channel open. One would
+//! think that the channel closes once the connection is over and the reader is dropped; but the task holds the reader,
+//! the reader holds the ticker, and the ticker holds the sender that the task waits for. So for each client that ever
+//! came there is a task, its window and its channel, for ever.
 //!
-//! *Fixed*: a second channel, `done`. The loop waits for both, and returns on `done`.
+//! In the *fixed* variant, a second channel does, `done`. The loop waits for both channels, and returns on `done`.
 
 use std::io;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use tokio::sync::mpsc;
 
 use crate::ticker::Ticker;
 
-/// Time between two samples of the window.
+/// How much time lies between two samples of the window.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(50);
-/// Length of the window: 48 KiB, for 100 s of samples.
+/// How many samples the window has. They take 48 KiB and cover 100 s.
 const WINDOW_SAMPLES: usize = 2048;
-/// Read from the client at once.
+/// How many bytes are read from the client at once.
 const CHUNK_BYTES: usize = 4096;
 
-/// With the leak or without.
+/// Whether the reader leaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Variant {
     Leaking,
@@ -61,7 +61,7 @@ impl Reader {
         match variant {
             Variant::Leaking => {
                 let reader = Arc::new(Reader::new(ticker, None));
-                // THE LEAK: this task is never told to end. Missing: a `done` channel, as below.
+                // THE LEAK: this task is never told to end. A `done` channel as below is missing.
                 tokio::spawn(reader.clone().sample_for_ever(ticks, window));
                 reader
             }
@@ -120,8 +120,8 @@ impl Reader {
 
     async fn sample_for_ever(self: Arc<Self>, mut ticks: mpsc::Receiver<Instant>, mut window: Vec<Sample>) {
         let mut next = 0;
-        // THE LEAK, seen from inside: no stop condition. `recv` would return `None` once all senders are gone;
-        // one of them is in `self.ticker`, which this very task keeps alive.
+        // THE LEAK, seen from inside: the loop has no stop condition. `recv` would return `None` once all senders are
+        // gone; one of them is in `self.ticker`, which this very task keeps alive.
         while let Some(at) = ticks.recv().await {
             self.sample(at, &mut window, &mut next);
         }

@@ -1,7 +1,7 @@
-//! The service with its own customers: idle, load, idle again, then on until Ctrl-C.
+//! The service with its own customers. It is idle, has load, is idle again, and then goes on until Ctrl-C.
 //!
-//! The three states in which the leak shows: memory low after a start, higher under load, and lower again
-//! after it, but not as low as it was.
+//! The leak shows in these three states: memory is low after a start, higher under load, and lower again afterwards,
+//! but not as low as it was.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What the service's graphs would show: connections, tasks, heap in use, resident memory, on one line.
+//! What the service's graphs would show, on one line: connections, tasks, heap in use, and resident memory.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::proxy::Connections;
 
 pub(crate) const BYTES_PER_MIB: f64 = 1048576.0;
 
-/// The figures at one moment.
+/// The figures of one moment, as a status line shows them.
 pub(crate) struct Status {
     pub(crate) connections_open: u64,
     pub(crate) connections_total: u64,
-    /// Tasks of the runtime that have not ended, by the runtime's own count: exact.
+    /// How many tasks of the runtime have not ended. The runtime counts them itself, so this is exact.
     pub(crate) live_tasks: usize,
-    /// Bytes allocated and not freed: the profiler's estimate.
+    /// How many bytes are allocated and not freed, as the profiler estimates.
     pub(crate) heap_bytes: f64,
-    /// Bytes of memory resident, `None` where the system has no `/proc`.
+    /// How many bytes are in memory, or `None` where the system has no `/proc`.
     pub(crate) resident_bytes: Option<u64>,
 }
 
 impl Status {
-    /// Reads all of them. Must be called on the runtime.
+    /// Reads all figures. It must be called on the runtime.
     pub(crate) fn read(connections: &Connections) -> Status {
         Status {
             connections_open: connections.open(),

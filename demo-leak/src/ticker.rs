@@ -1,7 +1,7 @@
-//! A ticker: sends the time into a channel at a steady pace until it is stopped.
+//! A ticker sends the time into a channel at a steady pace until it is stopped.
 //!
-//! Made by each reader. It keeps the manners of the tickers known from other languages: stopping it ends the
-//! ticks and nothing else.
+//! Each reader makes one. It keeps the manners of the tickers known from other languages: stopping it ends the ticks
+//! and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -21,14 +21,14 @@ impl Ticker {
         (Ticker { ticks, clock }, receiver)
     }
 
-    /// One tick out of turn, now.
+    /// Sends one tick now, out of turn.
     pub(crate) fn tick_now(&self) {
-        // A full channel holds a tick that nobody has seen yet: as good as this one.
+        // A full channel holds a tick that nobody has seen yet, which is as good as this one.
         let _ = self.ticks.try_send(Instant::now());
     }
 
-    /// Stops the ticks. Does *not* close the channel: [`Ticker::tick_now`] still works, so the ticker keeps
-    /// its sender, and whoever waits for the next tick goes on waiting.
+    /// Stops the ticks. It does *not* close the channel: [`Ticker::tick_now`] still works, so the ticker keeps its
+    /// sender, and whoever waits for the next tick goes on waiting.
     pub(crate) fn stop(&self) {
         self.clock.abort();
     }

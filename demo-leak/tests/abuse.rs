@@ -19,7 +19,8 @@ use workspace_tests::decode;
 
 const CROWD: usize = 200;
 /// What a crowd may add to the program's memory: buffers for 64 connections, 2 MiB of requests, 4 MiB of answers that
-/// nobody takes, and one of each beside them. Less than one profile takes the first time, when names are looked up.
+/// nobody takes, and one of each beside them. This is less than one profile takes the first time, when names are looked
+/// up.
 const MAX_GROWTH_KIB: u64 = 14 * 1024;
 
 fn resident_kib(process: u32) -> u64 {
@@ -56,17 +57,17 @@ fn assert_prompt(address: SocketAddr) {
     assert_eq!(reply.status, 200);
 }
 
-/// So many places in the program, as words of a `symbol` request.
-fn places(address: SocketAddr, count: u64) -> String {
+/// Returns `count` addresses in the program, as words of a `symbol` request.
+fn addresses(address: SocketAddr, count: u64) -> String {
     let profile = decode(&get(address, "/debug/pprof/heap?symbolize=none").body);
     let here = profile.location[0].address;
     let words: Vec<_> = (here..here + count).map(|address| format!("{address:#x}")).collect();
     words.join("+")
 }
 
-/// The names of so many places.
+/// Asks for the names of `count` addresses.
 fn symbols(address: SocketAddr, count: u64) -> Vec<u8> {
-    let reply = request(address, "POST", "/debug/pprof/symbol", &places(address, count));
+    let reply = request(address, "POST", "/debug/pprof/symbol", &addresses(address, count));
     assert_eq!(reply.status, 200);
     reply.body
 }
@@ -74,7 +75,7 @@ fn symbols(address: SocketAddr, count: u64) -> Vec<u8> {
 /// What a crowd does to other clients is measured without another crowd on the same machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Two hundred clients, each connected by `join`, then treated by `nag` each second.
+/// Runs two hundred clients, each of which `join` connects and `nag` then keeps busy each second.
 fn withstand(deadline: Duration, join: impl Fn(SocketAddr) -> TcpStream, nag: impl Fn(&mut TcpStream)) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // What is freed leaves the process at once, so that its memory is what the server holds, and not also the free pages
@@ -108,7 +109,7 @@ fn withstand(deadline: Duration, join: impl Fn(SocketAddr) -> TcpStream, nag: im
     }
     assert!(most_kib < kib + MAX_GROWTH_KIB, "{kib} KiB became {most_kib} KiB");
     assert_eq!((entries(process, "fd"), entries(process, "task")), before, "something is left open");
-    // And each of them has been told.
+    // The server has told each of them.
     for mut client in crowd {
         client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         if let Err(error) = client.read_to_end(&mut Vec::new()) {
@@ -118,7 +119,7 @@ fn withstand(deadline: Duration, join: impl Fn(SocketAddr) -> TcpStream, nag: im
     service.interrupt();
 }
 
-/// The head must be there within 5 s, and so must the body; the rest is for a busy machine.
+/// The head must be there within 5 s, and so must the body. The rest of the time is for a busy machine.
 const ASKING: Duration = Duration::from_secs(12);
 
 #[test]
@@ -151,7 +152,7 @@ fn clients_that_send_all_of_a_long_body_but_the_last_byte() {
     let ask = |address| {
         let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
         let mut client = send(address, head.as_bytes());
-        // Cut on the way, as most of them are.
+        // Most of these clients are cut on the way.
         let _ = client.write_all(&[b'1'; 999_999]);
         client
     };
@@ -174,7 +175,7 @@ fn clients_that_do_not_take_their_answer() {
     let ask = |address| {
         let words = words.get_or_init(|| {
             let named = symbols(address, 10_000).len();
-            places(address, (10_000 * ANSWER_BYTES / named) as u64)
+            addresses(address, (10_000 * ANSWER_BYTES / named) as u64)
         });
         let mut client = connect_narrow(address);
         let length = words.len();
@@ -221,7 +222,7 @@ fn clients_that_all_want_a_delta() {
     let started = Instant::now();
     let waiting = loop {
         assert!(started.elapsed() < Duration::from_secs(20), "two deltas for one client");
-        // Refused, if the one below overtakes it.
+        // This one is refused if the one below overtakes it.
         let waiting = send(address, b"GET /debug/pprof/heap?seconds=300 HTTP/1.1\r\nHost: localhost\r\n\r\n");
         if ask() == 429 {
             break waiting;
@@ -353,7 +354,7 @@ fn paths_that_are_nearly_right() {
             "{target}"
         );
     }
-    // Not even a request.
+    // This is not even a request.
     let reply = get(service.pprof, "/debug/pprof/<script>scripty<script>");
     assert_eq!((reply.status, reply.body.len()), (400, 0));
     for target in ["//debug//pprof/heap", "/debug/pprof/../pprof/heap"] {

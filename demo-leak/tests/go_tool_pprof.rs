@@ -21,11 +21,11 @@ const LEAKING: &str = "demo_leak::reader::Reader::start";
 
 /// What a run left behind.
 struct Run {
-    /// Profiles from before the load, of some seconds of it, and from after it.
+    /// Profiles that were taken before the load, over some seconds of it, and after it.
     before: Vec<u8>,
     during: Vec<u8>,
     after: Vec<u8>,
-    /// As text, from after the load.
+    /// The text of a profile that was taken after the load.
     text: Vec<u8>,
     /// What Go showed when it was pointed at the running demo after the load: at its profile, and at the text.
     top_of_url: String,
@@ -52,7 +52,7 @@ fn run(arguments: &[&str]) -> Run {
     let after = fetch(service.pprof, "heap");
     let text = fetch(service.pprof, "heap?debug=1");
 
-    // Only now: building the judges takes longer than the load lasts.
+    // The judges are built only now, because that takes longer than the load lasts.
     for profile in [&before, &during, &after] {
         check_valid(profile);
         scraper_rules(profile);
@@ -78,7 +78,8 @@ fn fetch(server: SocketAddr, name: &str) -> Vec<u8> {
     reply.body
 }
 
-/// The rows of what `-top` printed, without their five columns of numbers: the name, with `-lines` file and line.
+/// Returns the rows that `-top` printed, without their five columns of numbers. What is left is the name, and with
+/// `-lines` the file and line.
 fn rows(top: &str) -> Vec<String> {
     let table = top.lines().skip_while(|line| !line.trim_start().starts_with("flat "));
     table.skip(1).map(|row| row.split_whitespace().skip(5).collect::<Vec<_>>().join(" ")).collect()
@@ -92,7 +93,7 @@ fn reader_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reader.rs")
 }
 
-/// The number of the line that leaks, counted from 1.
+/// Returns the number of the line that leaks, counted from 1.
 fn leaking_line() -> usize {
     let source = fs::read_to_string(reader_source()).unwrap();
     source.lines().position(|line| line.contains("let window = vec![")).expect("the leak is there") + 1
@@ -190,7 +191,7 @@ fn the_fixed_reader_is_not_in_the_difference() {
     assert!(!top.contains("demo_leak::reader::"), "{top}");
 }
 
-/// A profile on disk until dropped.
+/// A profile that is on disk until it is dropped.
 struct ProfileFile(PathBuf);
 
 impl ProfileFile {
@@ -211,7 +212,7 @@ impl Drop for ProfileFile {
     }
 }
 
-/// `go tool pprof -http`, until dropped.
+/// A `go tool pprof -http` that runs until it is dropped.
 struct WebPages {
     child: Child,
     address: SocketAddr,

@@ -17,7 +17,7 @@ fn hunt(arguments: &[&str]) -> (Output, String) {
     (output, stdout)
 }
 
-/// The number that stands in `text` after `label`.
+/// Returns the number that stands in `text` after `label`.
 fn number_after(text: &str, label: &str) -> f64 {
     let rest = text.split(label).nth(1).unwrap_or_else(|| panic!("no {label:?} in {text}"));
     let word = rest.split_whitespace().next().unwrap_or_else(|| panic!("nothing after {label:?} in {text}"));
@@ -43,13 +43,14 @@ fn the_leak_is_found_at_its_line_and_its_size() {
     let clients = total("idle again:") - total("idle:");
     let truth_mib = clients * WINDOW_BYTES / 1048576.0;
     let estimate_mib = number_after(verdict, "leak: ~");
-    // Some 100 samples of 512 KiB: a standard error of a tenth, and 6 of them for a test that never cries wolf.
+    // There are some 100 samples of 512 KiB, so the standard error is a tenth. The test allows 6 of them, so that
+    // chance never makes it fail.
     let standard_error_mib = (truth_mib * 0.5).sqrt();
     assert!(
         (estimate_mib - truth_mib).abs() < 6.0 * standard_error_mib,
         "{estimate_mib} MiB estimated, {truth_mib} MiB leaked by {clients} clients"
     );
-    // Each client leaves one task behind: counted by the runtime, not estimated.
+    // Each client leaves one task behind. The runtime counts them, so this is exact.
     let tasks = |start| number_after(line(start), "tasks ");
     assert_eq!(tasks("idle again:") - tasks("idle:"), clients, "{stdout}");
 }

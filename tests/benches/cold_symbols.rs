@@ -19,14 +19,14 @@ const ADDRESSES: usize = 2000;
 static PEAK_KIB: AtomicU64 = AtomicU64::new(0);
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
-/// Anonymous memory resident now, in KiB.
+/// Returns how much anonymous memory is resident now, in KiB.
 fn anonymous_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Return addresses spread evenly over the code of this program.
+/// Returns return addresses that are spread evenly over the code of this program.
 fn scattered() -> Vec<usize> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_default();

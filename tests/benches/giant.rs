@@ -1,4 +1,4 @@
-//! Debug information by the megabyte: generic code for every pair of ten types.
+//! Makes debug information by the megabyte, with generic code for every pair of ten types.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Debug;

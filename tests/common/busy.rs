@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// `limit` on a machine that does nothing else, as long as that is on this machine, now.
+/// Returns how long `limit`, a time on a machine that does nothing else, is on this machine now.
 ///
 /// It is the wall time of some work over the processor time that it took: 1 where nothing else wants the processor, 2
 /// where this thread gets half of it. Ask before and after what is timed, and take the longer of the two.
@@ -25,13 +25,13 @@ pub fn busy(limit: Duration) -> Duration {
 ///
 /// # Panics
 ///
-/// If it takes longer, even considering how busy the machine is: see [`busy`].
+/// It panics if the work takes longer, even considering how busy the machine is: see [`busy`].
 pub fn within<T>(limit: Duration, what: &str, work: impl FnOnce() -> T) -> T {
     let before = busy(limit);
     let started = Instant::now();
     let done = work();
     let took = started.elapsed();
-    // Most often it is, and then nothing need be known of the machine.
+    // Most often it took less, and then nothing need be known of the machine.
     if took >= limit {
         let limit = before.max(busy(limit));
         assert!(
@@ -42,7 +42,7 @@ pub fn within<T>(limit: Duration, what: &str, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// How long this thread has run.
+/// Returns how long this thread has run.
 fn time_on_processor() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills in `time`, which lives as long as the call.

@@ -1,4 +1,4 @@
-//! A bare HTTP client over a socket, so that tests see the bytes, and can misbehave.
+//! A bare HTTP client over a socket, so that tests see the bytes and can misbehave.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,29 +7,29 @@ use std::time::Duration;
 /// An answer, as it came.
 #[derive(Debug)]
 pub struct Reply {
-    /// Of the first line.
+    /// The status code of the first line.
     pub status: u16,
     headers: Vec<(String, String)>,
-    /// All bytes after the headers.
+    /// All bytes that came after the headers.
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// The value of a header, by its lower-case name.
+    /// Returns the value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body, with whatever is no text replaced.
+    /// Returns the body, with whatever is no text replaced.
     pub fn text_lossy(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     ///
-    /// If it is not UTF-8.
+    /// It panics if the body is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
     }
@@ -48,11 +48,11 @@ impl Reply {
     }
 }
 
-/// Sends the bytes of a request; the answer is still to be read.
+/// Sends the bytes of a request. The answer is still to be read.
 ///
 /// # Panics
 ///
-/// If nobody listens.
+/// It panics if nobody listens.
 pub fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
@@ -60,19 +60,19 @@ pub fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
     stream
 }
 
-/// Reads to the end of the connection. `None` if it was closed without an answer.
+/// Reads to the end of the connection. It returns `None` if the connection was closed without an answer.
 pub fn receive(mut stream: TcpStream) -> Option<Reply> {
     let mut bytes = Vec::new();
-    // A connection closed before it was drained ends in an error, after the answer.
+    // A connection that is closed before it was drained ends in an error, after the answer.
     let _ = stream.read_to_end(&mut bytes);
     Reply::parse(&bytes)
 }
 
-/// One exchange. `target` is path and query.
+/// Sends one request and reads the answer. `target` is path and query.
 ///
 /// # Panics
 ///
-/// If there is no answer.
+/// It panics if there is no answer.
 pub fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> Reply {
     let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     let head = match body {
@@ -82,7 +82,7 @@ pub fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> R
     receive(send(address, head.as_bytes())).unwrap_or_else(|| panic!("no answer to {method} {target}"))
 }
 
-/// One `GET`.
+/// Sends one `GET` and reads the answer.
 pub fn get(address: SocketAddr, target: &str) -> Reply {
     request(address, "GET", target, "")
 }

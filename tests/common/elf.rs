@@ -1,4 +1,4 @@
-//! Finished ELF files, changed as tools change them that need more room than linkers left.
+//! Changes finished ELF files as tools do that need more room than linkers left.
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
@@ -6,7 +6,7 @@ const PT_PHDR: u32 = 6;
 const BUILD_ID: &[u8] = b"\x03\0\0\0GNU\0";
 const PAGE: u64 = 4096;
 
-/// A program header of a file for 64 bits.
+/// A program header as a file for 64 bits has it.
 #[derive(Clone, Copy)]
 struct Header([u8; 56]);
 
@@ -27,7 +27,7 @@ impl Header {
         self.field(32)
     }
 
-    /// Where it ends in memory.
+    /// Returns where the segment ends in memory.
     fn end(&self) -> u64 {
         self.field(16) + self.field(40)
     }
@@ -38,7 +38,7 @@ impl Header {
         }
     }
 
-    /// A segment that can be read.
+    /// Makes the header of a segment that can be read.
     fn load(offset: u64, address: u64, bytes: u64) -> Header {
         let mut header = Header([0; 56]);
         (header.0[0], header.0[4]) = (PT_LOAD as u8, 4);
@@ -48,12 +48,12 @@ impl Header {
     }
 }
 
-/// The program or library `file` with its program headers at its end, as llvm-bolt leaves it, and its build id there, too,
-/// as patchelf does: the latter at an address that is further down than its offset in the file.
+/// Returns the program or library `file` with its program headers at its end, as llvm-bolt leaves it. Its build id is
+/// there too, as patchelf leaves it, at an address that is further down than its offset in the file.
 ///
 /// # Panics
 ///
-/// If `file` is no such file for 64 bits, little-endian and position-independent, with a build id.
+/// It panics if `file` is no such file for 64 bits, little-endian and position-independent, with a build id.
 #[must_use]
 pub fn with_headers_at_the_end(file: &[u8]) -> Vec<u8> {
     let number = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
@@ -64,7 +64,7 @@ pub fn with_headers_at_the_end(file: &[u8]) -> Vec<u8> {
 
     let end = headers.iter().filter(|header| header.kind() == PT_LOAD).map(Header::end).max().unwrap();
     let offset = end.max(file.len() as u64).next_multiple_of(PAGE);
-    // Beyond where the file ends in memory, to whoever takes the one for the other.
+    // This is beyond where the file ends in memory, for whoever takes the one for the other.
     let (notes_offset, notes_address) = (offset + 16 * PAGE, offset + PAGE);
     let notes_of = |header: &Header| &file[header.offset() as usize..][..header.bytes() as usize];
     let has_build_id = |header: &Header| {
@@ -88,7 +88,7 @@ pub fn with_headers_at_the_end(file: &[u8]) -> Vec<u8> {
     let mut moved = file.to_vec();
     moved[32..40].copy_from_slice(&offset.to_le_bytes());
     moved[56..58].copy_from_slice(&(headers.len() as u16).to_le_bytes());
-    // Nobody shall find them where they were.
+    // Nobody is to find them where they were.
     moved[first..first + 56 * count].fill(0xff);
     moved[notes_were_at..notes_were_at + notes.len()].fill(0xff);
     moved.resize(offset as usize, 0);

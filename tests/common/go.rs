@@ -1,4 +1,4 @@
-//! Go's own opinion on our profiles: its parser and its viewer, as a developer has them installed.
+//! Go's own opinion on our profiles, by its parser and its viewer, as a developer has them installed.
 //!
 //! A test that asks Go fails where there is no Go, and says what to do. Skipping would look like passing.
 
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 ///
 /// # Panics
 ///
-/// If the profile is not valid, or Go is missing.
+/// It panics if the profile is not valid, or if Go is missing.
 pub fn check_valid(profile: &[u8]) -> String {
     static CHECKER: OnceLock<PathBuf> = OnceLock::new();
     let file = ScratchFile::new(profile);
@@ -26,21 +26,22 @@ pub fn check_valid(profile: &[u8]) -> String {
     said.trim().to_owned()
 }
 
-/// What `go tool pprof <arguments> <profile>` prints, standard error first.
+/// Returns what `go tool pprof <arguments> <profile>` prints, standard error first.
 ///
 /// # Panics
 ///
-/// If it fails, or Go is missing.
+/// It panics if the command fails, or if Go is missing.
 pub fn go_tool_pprof(arguments: &[&str], profile: &[u8]) -> String {
     let file = ScratchFile::new(profile);
     go_tool_pprof_at(arguments, file.path.to_str().expect("our own path is UTF-8"))
 }
 
-/// As [`go_tool_pprof`], of whatever pprof can be pointed at: the path of a profile, or the address it is served at.
+/// Does as [`go_tool_pprof`] does, with whatever pprof can be pointed at: the path of a profile, or the address that it
+/// is served at.
 ///
 /// # Panics
 ///
-/// If it fails, or Go is missing.
+/// It panics if the command fails, or if Go is missing.
 pub fn go_tool_pprof_at(arguments: &[&str], source: &str) -> String {
     // What pprof fetches it also saves, by default below the home directory.
     let saved = scratch_directory().join(format!("fetched-{}-{}", std::process::id(), next_number()));
@@ -51,15 +52,15 @@ pub fn go_tool_pprof_at(arguments: &[&str], source: &str) -> String {
     said
 }
 
-/// The program that `go tool pprof` runs. Go itself takes longer to find it, each time, than it takes to run.
+/// Returns the program that `go tool pprof` runs. Go itself takes longer to find it, each time, than it takes to run.
 ///
 /// # Panics
 ///
-/// If Go is missing.
+/// It panics if Go is missing.
 pub fn pprof() -> &'static Path {
     static PPROF: OnceLock<PathBuf> = OnceLock::new();
     PPROF.get_or_init(|| {
-        // Newer ones build it on first use, and only then can tell where it is.
+        // Newer versions of Go build it on first use, and can tell only then where it is.
         run(Command::new("go").args(["tool", "pprof", "-h"]));
         let found = run(Command::new("go").args(["tool", "-n", "pprof"]));
         PathBuf::from(String::from_utf8_lossy(&found.stdout).trim())
@@ -84,7 +85,7 @@ fn build_checker() -> PathBuf {
     copy_go_files(&package, &module.join("profile"));
     let mut build = Command::new("go");
     build.current_dir(&module).args(["build", "-o", "checkvalid", "."]);
-    // Nothing is to be fetched: neither modules nor another toolchain.
+    // Nothing is to be fetched, neither modules nor another toolchain.
     build.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("GOFLAGS", "");
     let output = run(&mut build);
     assert!(output.status.success(), "cannot build the checker in {module:?}: {}", text_of(&output));
@@ -120,7 +121,7 @@ fn text_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
 }
 
-/// A folder within the target directory: the test binary stands in `<target>/<profile>/deps`.
+/// Returns a folder within the target directory. The test binary stands in `<target>/<profile>/deps`.
 fn scratch_directory() -> PathBuf {
     let program = std::env::current_exe().expect("a test knows its own path");
     let profile_directory = program.ancestors().nth(2).expect("a test binary stands in `deps`");
@@ -129,13 +130,13 @@ fn scratch_directory() -> PathBuf {
     scratch
 }
 
-/// A number that is not given twice in this process.
+/// Returns a number that is not given twice in this process.
 fn next_number() -> u32 {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     COUNTER.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A profile on disk for as long as it is looked at.
+/// A profile that is on disk for as long as it is looked at.
 struct ScratchFile {
     path: PathBuf,
 }
@@ -150,7 +151,7 @@ impl ScratchFile {
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
-        // Left behind, it costs some space in the target directory.
+        // If it is left behind, it costs some space in the target directory.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,5 +1,5 @@
-//! What the tests share: an allocator that counts exactly, to hold estimates against, a client that fetches
-//! profiles, and judges of them.
+//! What the tests share: an allocator that counts exactly, against which estimates are held, a client that fetches
+//! profiles, and judges of these.
 //!
 //! [`check_valid`] asks Go itself, [`scraper_rules`] holds a profile against what the strictest of its readers
 //! demand, [`go_tool_pprof`] and [`go_tool_pprof_at`] show what a person would see. [`with_headers_at_the_end`] changes a

@@ -1,4 +1,4 @@
-//! The truth: an allocator that counts every call by the size of its block, exactly, below the sampling one.
+//! The truth, by an allocator below the sampling one that counts every call exactly, by the size of its block.
 //!
 //! The sampling allocator wraps it, so it sees just what the program asked for. Counting can be switched off
 //! for what a test itself allocates while it evaluates.
@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-/// `System`, with every call counted: see [`Counts::now`].
+/// `System`, but it counts every call: see [`Counts::now`].
 #[derive(Debug)]
 pub struct CountingAllocator;
 
@@ -15,21 +15,21 @@ static ALLOCATED_BYTES: AtomicU64 = AtomicU64::new(0);
 static LIVE_OBJECTS: AtomicI64 = AtomicI64::new(0);
 static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
 
-/// Exact counts at one moment.
+/// Exact counts, as they are at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Objects ever allocated; a `realloc` that succeeds is one more.
+    /// How many objects were ever allocated. A `realloc` that succeeds counts as one more.
     pub allocated_objects: u64,
-    /// Their bytes, as requested.
+    /// How many bytes were requested for them.
     pub allocated_bytes: u64,
-    /// Objects not yet freed.
+    /// How many objects have not been freed yet.
     pub live_objects: i64,
-    /// Their bytes.
+    /// How many bytes were requested for these.
     pub live_bytes: i64,
 }
 
 impl Counts {
-    /// The counts now.
+    /// Reads the counts.
     pub fn now() -> Counts {
         Counts {
             allocated_objects: ALLOCATED_OBJECTS.load(Relaxed),
@@ -39,7 +39,7 @@ impl Counts {
         }
     }
 
-    /// What was added since `earlier`.
+    /// Returns what was added since `earlier`.
     pub fn since(self, earlier: Counts) -> Counts {
         Counts {
             allocated_objects: self.allocated_objects - earlier.allocated_objects,
@@ -65,7 +65,7 @@ fn discount(size: usize) {
     LIVE_BYTES.fetch_sub(size as i64, Relaxed);
 }
 
-// SAFETY: every call goes to `System` with its own arguments; around it, integers are added.
+// SAFETY: every call goes to `System` with its own arguments, and around it only integers are added.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.

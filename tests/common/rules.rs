@@ -1,4 +1,4 @@
-//! The union of what readers of heap profiles demand, beyond what Go's own parser checks.
+//! What readers of heap profiles demand, all taken together, beyond what Go's own parser checks.
 //!
 //! Parca wants ids without gaps, Pyroscope UTF-8 and sample types without `-`, Alloy four values at most and
 //! stacks that differ in their addresses; all of them take `duration_nanos` for the sign of a difference. We hold
@@ -13,7 +13,7 @@ use std::io::Read;
 ///
 /// # Panics
 ///
-/// If it is not gzip, or not a profile; strings that are not UTF-8 are no profile either.
+/// It panics if the bytes are not gzip, or not a profile. Strings that are not UTF-8 are no profile either.
 pub fn decode(profile: &[u8]) -> Profile {
     Profile::decode(&decompress(profile)[..]).expect("the message can be decoded")
 }
@@ -29,7 +29,7 @@ fn decompress(profile: &[u8]) -> Vec<u8> {
 ///
 /// # Panics
 ///
-/// If it breaks one.
+/// It panics if the profile breaks one.
 pub fn scraper_rules(profile: &[u8]) -> Profile {
     let decoded = decode(profile);
     let mut broken = violations(&decoded);
@@ -42,7 +42,7 @@ pub fn scraper_rules(profile: &[u8]) -> Profile {
     decoded
 }
 
-/// The rules that `profile` breaks, in words.
+/// Returns the rules that `profile` breaks, in words.
 pub fn violations(profile: &Profile) -> Vec<String> {
     let mut check = Check { profile, broken: Vec::new() };
     check.header();
@@ -96,7 +96,7 @@ impl<'a> Check<'a> {
         self.that(period == ("space", "bytes"), || format!("period type is {period:?}"));
         let default = self.string(profile.default_sample_type_index, "default sample type");
         self.that(matches!(default, "" | "alloc_space"), || format!("default sample type is {default}"));
-        // Within what Pyroscope accepts.
+        // This is within what Pyroscope accepts.
         self.that(profile.sample.len() <= 16_000, || format!("{} samples", profile.sample.len()));
         let bytes = profile.encoded_len();
         self.that(bytes <= 4 << 20, || format!("{bytes} bytes"));
@@ -119,8 +119,8 @@ impl<'a> Check<'a> {
             .iter()
             .map(|m| [m.has_functions, m.has_filenames, m.has_line_numbers, m.has_inline_frames])
             .collect();
-        // Functions with their inlined ones, or not; places with them, or not. And no place may be there that the
-        // flags deny.
+        // A mapping has either both functions and inlined frames or neither, and either both files and lines or neither;
+        // and there are no files without functions. No location may have what the flags deny.
         let is_uniform = flags.len() == 1
             && flags.iter().all(|&[functions, files, lines, inlined]| {
                 functions == inlined && files == lines && (functions || !files)
@@ -147,7 +147,7 @@ impl<'a> Check<'a> {
             let system_name = self.string(function.system_name_index, "system name");
             self.string(function.filename_index, "function file");
             self.that(!name.is_empty(), || format!("function {index} has no name"));
-            // Go would take it for C++ and cut the generics out.
+            // Go would take the name for C++ and cut the generics out.
             let is_damaged =
                 name == system_name && (name.contains("::") || name.contains(['<', '>', '[', ']']));
             self.that(!is_damaged, || format!("system name {system_name} is demangled"));
@@ -235,7 +235,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// How often field `number` is at the top level of `message`.
+/// Returns how often field `number` is at the top level of `message`.
 fn count_field(mut message: &[u8], number: u32) -> usize {
     use prost::encoding::{DecodeContext, decode_key, skip_field};
     let mut count = 0;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// A running demo; killed when dropped.
+/// A running demo, which is killed when this is dropped.
 pub(crate) struct Service {
     child: Child,
     lines: Receiver<String>,
@@ -17,13 +17,13 @@ pub(crate) struct Service {
     pub(crate) pprof: SocketAddr,
 }
 
-/// The figures of a status line.
+/// The figures that a status line shows.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) open: u64,
     pub(crate) total: u64,
     pub(crate) tasks: u64,
-    /// Where the system tells it.
+    /// The resident memory, where the system tells it.
     pub(crate) resident_mib: Option<f64>,
 }
 
@@ -32,7 +32,7 @@ impl Service {
         Service::start_with(arguments, &[])
     }
 
-    /// A service that does nothing of its own, with these environment variables.
+    /// Starts a service that does nothing by itself, with these environment variables.
     pub(crate) fn start_quiet(variables: &[(&str, &str)]) -> Service {
         let arguments = ["--connections-per-second", "0", "--idle-seconds", "0", "--load-seconds", "0"];
         Service::start_with(&arguments, variables)
@@ -62,12 +62,12 @@ impl Service {
         service
     }
 
-    /// The number of its process.
+    /// Returns the number of its process.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// The next line that has `part` in it.
+    /// Returns the next line that has `part` in it.
     fn line_with(&self, part: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(60));
@@ -78,7 +78,7 @@ impl Service {
         }
     }
 
-    /// The figures of the next status line of `phase`.
+    /// Returns the figures of the next status line of `phase`.
     pub(crate) fn figures(&self, phase: &str) -> Figures {
         let line = self.line_with(&format!("| {phase:10} |"));
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -92,7 +92,7 @@ impl Service {
         }
     }
 
-    /// The figures of `phase` once two lines in a row agree and no client is left.
+    /// Returns the figures of `phase` once two lines in a row agree and no client is left.
     pub(crate) fn settled_figures(&self, phase: &str) -> Figures {
         let mut last = self.figures(phase);
         for _ in 0..20 {
@@ -105,7 +105,7 @@ impl Service {
         panic!("never settled: {last:?}");
     }
 
-    /// What Ctrl-C does, and what must come of it.
+    /// Does what Ctrl-C does, and demands that the service ends well.
     pub(crate) fn interrupt(mut self) {
         let kill = format!("kill -INT {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -116,7 +116,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Fails if it has ended, which is what we want.
+        // This fails if the process has ended, which is what we want.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,19 +1,19 @@
-//! How long an operation takes: batches until the time is up, or an exact number of operations.
+//! Measures how long an operation takes, in batches until the time is up or with an exact number of operations.
 
 use std::time::{Duration, Instant};
 
-/// How much of a workload to run.
+/// How much of a workload is to run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Length {
-    /// After a tenth of the time to warm up.
+    /// It runs for this time, after a tenth of it to warm up.
     Time(Duration),
-    /// Exactly so many, the first one cold.
+    /// It does exactly so many operations, the first one cold.
     Operations(u64),
 }
 
-/// Nanoseconds per operation of `run`, which is given how many operations to do.
+/// Returns the nanoseconds per operation of `run`, which is given how many operations to do.
 ///
-/// `batch` operations take some ten microseconds at least: then reading the clock between batches costs nothing
+/// `batch` operations must take some ten microseconds at least, so that reading the clock between batches costs nothing
 /// that could be seen.
 pub(crate) fn nanos_per_operation(length: Length, batch: u64, mut run: impl FnMut(u64)) -> f64 {
     match length {

@@ -1,4 +1,4 @@
-//! Which workload, for how long: the one `main` of all programs.
+//! The one `main` of all programs. It reads which workload is to run, and for how long.
 
 use std::process::exit;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::clock::Length;
 use crate::request::Request;
 use crate::workloads::{self, Outcome};
 
-/// Runs the workload that the first argument names and prints its line; without arguments, lists them all.
+/// Runs the workload that the first argument names and prints its line. Without arguments it lists them all.
 pub fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, options)) = arguments.split_first() else {
@@ -45,7 +45,7 @@ fn parse(options: &[String]) -> Result<Request, String> {
 #[inline(never)]
 fn below(depth: usize, run: &dyn Fn() -> Outcome) -> Outcome {
     let outcome = if depth == 0 { run() } else { below(depth - 1, run) };
-    // Something to do after the call: without it, the call would be a jump and leave no frame.
+    // There must be something to do after the call, or the call would be a jump and leave no frame.
     std::hint::black_box(outcome)
 }
 

@@ -7,6 +7,6 @@ use crate::clock::Length;
 pub(crate) struct Request {
     pub(crate) length: Length,
     pub(crate) threads: usize,
-    /// Frames between `main` and the workload.
+    /// How many frames lie between `main` and the workload.
     pub(crate) depth: usize,
 }

@@ -1,4 +1,4 @@
-//! mimalloc as it is.
+//! This program uses mimalloc as it is.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! The system's allocator as it is; by preload, whatever takes its place.
+//! This program uses the system's allocator as it is, or what is preloaded in its stead.
 
 fn main() {
     benchmarks::main();

@@ -1,4 +1,4 @@
-//! Ours over jemalloc. `ALLOC_PROFILER_INTERVAL` sets the interval, 0 = off.
+//! This program uses our allocator over jemalloc. `ALLOC_PROFILER_INTERVAL` sets the interval; 0 turns sampling off.
 
 use alloc_profiler::SamplingAllocator;
 use tikv_jemallocator::Jemalloc;

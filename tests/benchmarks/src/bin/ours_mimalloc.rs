@@ -1,4 +1,4 @@
-//! Ours over mimalloc. `ALLOC_PROFILER_INTERVAL` sets the interval, 0 = off.
+//! This program uses our allocator over mimalloc. `ALLOC_PROFILER_INTERVAL` sets the interval; 0 turns sampling off.
 
 use alloc_profiler::SamplingAllocator;
 use mimalloc::MiMalloc;

@@ -1,4 +1,5 @@
-//! Ours over the system's allocator. `ALLOC_PROFILER_INTERVAL` sets the interval, 0 = off.
+//! This program uses our allocator over the system's. `ALLOC_PROFILER_INTERVAL` sets the interval; 0 turns sampling
+//! off.
 
 use alloc_profiler::SamplingAllocator;
 

@@ -43,7 +43,7 @@ fn main() {
     let own = alloc_profiler::snapshot().own_memory;
     let bytes_per_live = (own.mapped_bytes - mapped_before) as f64 / (live - first).max(1) as f64;
 
-    // With that many live: a sampled allocation and its free.
+    // This measures a sampled allocation and its free while that many samples are live.
     let start = Instant::now();
     for _ in 0..100_000 {
         drop(black_box(Box::new([1_u64; 8])));
@@ -59,12 +59,12 @@ fn main() {
         encodings.push(millis);
         profile_bytes = profile.len();
     }
-    // The first one names every address.
+    // The first profile names every address.
     let (cold_snapshot, cold_encoding) = (snapshots.remove(0), encodings.remove(0));
     let (undisturbed, beside_snapshots) =
         (longest_pause(|| for_a_while(|| ())), longest_pause(|| for_a_while(snapshot)));
 
-    // A day and more of minutes, each with its snapshot: the history is as full as it gets.
+    // A day and more of minutes has passed, each with its snapshot, so the history is as full as it gets.
     let mut recorder = Recorder::default();
     let mut snapshot = alloc_profiler::snapshot();
     let records: Vec<f64> = (0..2000)
@@ -121,7 +121,7 @@ fn longest_pause(meanwhile: impl Fn()) -> f64 {
     (0..REPEATS).map(|_| trial()).min().unwrap_or_default().as_nanos() as f64 / 1000.0
 }
 
-/// Does `work` again and again, as busy without any as with much, so that both leave as much of the machine.
+/// Does `work` again and again. It is as busy without any work as with much, so that both leave as much of the machine.
 fn for_a_while(work: impl Fn()) {
     let start = Instant::now();
     while start.elapsed() < TRIAL {
@@ -160,8 +160,8 @@ fn hold(held: &mut Vec<Box<[u64; 8]>>, live: usize, stacks: usize) {
     }
 }
 
-/// Calls `last` on a stack of its own for each `number` below `stacks`: one frame for each decimal digit, in one of
-/// ten functions.
+/// Calls `last` on a stack of its own for each `number` below `stacks`. The stack has one frame for each decimal digit,
+/// in one of ten functions.
 fn descend(number: usize, stacks: usize, last: &mut dyn FnMut()) {
     type Digit = fn(usize, usize, &mut dyn FnMut());
     const DIGITS: [Digit; 10] = [
@@ -174,7 +174,7 @@ fn descend(number: usize, stacks: usize, last: &mut dyn FnMut()) {
 #[inline(never)]
 fn digit<const DIGIT: usize>(number: usize, stacks: usize, last: &mut dyn FnMut()) {
     descend(number, stacks, last);
-    // Keeps the ten apart, and the call from becoming a jump.
+    // This keeps the ten functions apart, and the call from becoming a jump.
     black_box(DIGIT);
 }
 

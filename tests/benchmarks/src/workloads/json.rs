@@ -1,4 +1,4 @@
-//! `serde_json`: text to a tree of values, and the tree dropped.
+//! `serde_json` parses text into a tree of values, which is dropped.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use super::{Outcome, threads};
 use crate::clock::{Length, nanos_per_operation};
 use crate::request::Request;
 
-/// 2 000 records with nested arrays and maps, parsed into a tree and dropped.
+/// Parses 2 000 records with nested arrays and maps into a tree, and drops it.
 pub(super) fn parse(request: &Request) -> Outcome {
     threads::in_each(request, parse_for)
 }

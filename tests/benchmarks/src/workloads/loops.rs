@@ -8,7 +8,7 @@ use super::{Outcome, threads};
 use crate::clock::nanos_per_operation;
 use crate::request::Request;
 
-/// A block of 64 bytes, freed at once. (Not of zeros: that would be `alloc_zeroed`.)
+/// Allocates a block of 64 bytes and frees it at once. (It is not filled with zeros: that would be `alloc_zeroed`.)
 pub(super) fn alloc_free(request: &Request) -> Outcome {
     threads::in_each(request, |length| {
         nanos_per_operation(length, 10_000, |operations| {
@@ -19,7 +19,7 @@ pub(super) fn alloc_free(request: &Request) -> Outcome {
     })
 }
 
-/// 20 000 live blocks of 16 to 515 bytes, one replaced at a time by one of another size.
+/// Holds 20 000 live blocks of 16 to 515 bytes, and replaces one at a time by one of another size.
 pub(super) fn churn(request: &Request) -> Outcome {
     threads::in_each(request, |length| {
         let mut numbers = Numbers(1);
@@ -35,7 +35,7 @@ pub(super) fn churn(request: &Request) -> Outcome {
     })
 }
 
-/// A vector that grows to 32 MB by doubling, line by line: 20 reallocations, most bytes in the last few.
+/// Grows a vector to 32 MB by doubling, line by line. This takes 20 reallocations, and most bytes are in the last few.
 pub(super) fn grow(request: &Request) -> Outcome {
     nanos_per_operation(request.length, 1, |operations| {
         for _ in 0..operations {
@@ -49,7 +49,7 @@ pub(super) fn grow(request: &Request) -> Outcome {
     .into()
 }
 
-/// One block resized to 128 bytes and back to 64: what `realloc` itself costs.
+/// Resizes one block to 128 bytes and back to 64, which shows what `realloc` itself costs.
 pub(super) fn regrow(request: &Request) -> Outcome {
     let [small, large] = [64, 128].map(|size| Layout::from_size_align(size, 8).expect("a valid layout"));
     // SAFETY: the layout is not of size zero.
@@ -63,12 +63,12 @@ pub(super) fn regrow(request: &Request) -> Outcome {
             }
         }
     });
-    // SAFETY: allocated here, last with this layout.
+    // SAFETY: the block was allocated here, last with this layout.
     unsafe { dealloc(checked(block, small), small) };
     nanos.into()
 }
 
-/// 256 bytes aligned to a cache line, freed at once.
+/// Allocates 256 bytes aligned to a cache line, and frees them at once.
 ///
 /// In glibc an aligned block is cut out of a larger one, and how long that takes depends on which blocks are free: as much
 /// as half as long again, by nothing but how long the command line is. So there are others in each batch.
@@ -90,10 +90,10 @@ pub(super) fn aligned(request: &Request) -> Outcome {
     .into()
 }
 
-/// A zeroed page, freed at once.
+/// Allocates a zeroed page and frees it at once.
 pub(super) fn zeroed(request: &Request) -> Outcome {
     let layout = Layout::from_size_align(4096, 1).expect("a valid layout");
-    // By pointer: inlined into this loop, the allocator's code could not be found by check-fast-path.
+    // This calls the allocator by pointer: if its code were inlined into this loop, check-fast-path could not find it.
     let alloc_zeroed: unsafe fn(Layout) -> *mut u8 = black_box(alloc_zeroed);
     nanos_per_operation(request.length, 1_000, |operations| {
         for _ in 0..operations {
@@ -111,7 +111,7 @@ fn checked(block: *mut u8, layout: Layout) -> *mut u8 {
     NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout)).as_ptr()
 }
 
-/// Knuth's linear congruential generator: a few instructions, the same numbers in every run.
+/// Knuth's linear congruential generator. It takes a few instructions, and gives the same numbers in every run.
 pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {

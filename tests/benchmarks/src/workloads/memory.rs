@@ -9,7 +9,7 @@ use super::loops::Numbers;
 use crate::clock::Length;
 use crate::request::Request;
 
-/// Blocks live at once, if no number of operations says otherwise: about a gigabyte.
+/// How many blocks are live at once if no number of operations says otherwise. They take about a gigabyte.
 const BLOCKS: u64 = 8_000_000;
 
 /// Many live blocks of 16 to 255 bytes, or, above 10 GiB of them being asked for by `BENCH_LIVE_BYTES`, of 64 B
@@ -28,7 +28,7 @@ pub(super) fn live_blocks(request: &Request) -> Outcome {
     while bytes.map_or((held.len() as u64) < count, |bytes| live_bytes < bytes) {
         let size = match bytes {
             None => 16 + numbers.next() % 240,
-            // As many of each power of two.
+            // There are as many blocks of each power of two.
             Some(_) => (64 << (numbers.next() % 10)) + numbers.next() % 64,
         };
         held.push(black_box(vec![1; size].into_boxed_slice()));
@@ -48,7 +48,7 @@ pub(super) fn live_blocks(request: &Request) -> Outcome {
     Outcome { nanos, note }
 }
 
-/// What of this process is in memory, file pages aside, in KiB.
+/// Returns how much of this process is in memory, file pages aside, in KiB.
 fn rss_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));

@@ -17,9 +17,9 @@ use crate::request::Request;
 
 /// What a workload says when it is done.
 pub(crate) struct Outcome {
-    /// Nanoseconds per operation, by the clock on the wall.
+    /// How many nanoseconds an operation took, by the clock on the wall.
     pub(crate) nanos: f64,
-    /// A second figure with its name, such as `p99_us=81.2`.
+    /// A second figure with its name, such as `p99_us=81.2`, where there is one.
     pub(crate) note: Option<String>,
 }
 

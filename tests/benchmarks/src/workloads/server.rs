@@ -1,4 +1,4 @@
-//! `tokio` and `hyper`: a small JSON service and its clients, over sockets of this machine.
+//! `tokio` and `hyper` run a small JSON service and its clients, over sockets of this machine.
 //!
 //! Server and clients share one thread: what they cost is then measured without the scheduler's say in which
 //! core wakes up when, and the time per request is all the work that a request is. With more threads, each has a
@@ -26,7 +26,7 @@ use crate::request;
 
 const CONNECTIONS: usize = 16;
 
-/// Nanoseconds per request; in one thread also how long the slowest request in a hundred took.
+/// Measures the nanoseconds per request, and in one thread also how long the slowest request in a hundred took.
 pub(super) fn serve(request: &request::Request) -> Outcome {
     match request.threads {
         0 | 1 => serve_for(request.length),
@@ -76,7 +76,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     Ok(response.expect("a valid header"))
 }
 
-/// Requests on every connection, each as soon as the last one is answered.
+/// Sends requests on every connection, each as soon as the last one is answered.
 async fn load(address: SocketAddr, length: Length) -> Outcome {
     let start = Instant::now();
     let is_over = move |done: u64| match length {
@@ -111,7 +111,7 @@ async fn client(
     let lines: Vec<Value> = (0..8).map(|n| json!({"article": format!("article {n}"), "count": n})).collect();
     let order = json!({"customer": format!("customer {number}"), "lines": lines}).to_string();
     let mut done = 0;
-    // One request at the least, however slow the profiler.
+    // There is one request at least, however slow the profiler is.
     while done == 0 || !is_over(done) {
         let sent = Instant::now();
         let request = Request::builder()

@@ -1,4 +1,4 @@
-//! `regex` and `BTreeMap`: an index of a text's words, as a log analyser or a search tool builds one.
+//! `regex` and `BTreeMap` make an index of a text's words, as a log analyser or a search tool builds one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use super::{Outcome, threads};
 use crate::clock::{Length, nanos_per_operation};
 use crate::request::Request;
 
-/// Which words stand in which lines of 2 000 log lines, and the sum of the numbers in each; then forgotten.
+/// Finds which words stand in which of 2 000 log lines, and the sum of the numbers in each line, and forgets all that.
 pub(super) fn index(request: &Request) -> Outcome {
     threads::in_each(request, index_for)
 }

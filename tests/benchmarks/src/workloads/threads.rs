@@ -1,4 +1,5 @@
-//! The same loop in several threads at once, and blocks freed by another thread than allocated them.
+//! The same loop runs in several threads at once; and blocks are freed by another thread than the one that allocated
+//! them.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -9,7 +10,7 @@ use super::Outcome;
 use crate::clock::{Length, nanos_per_operation};
 use crate::request::Request;
 
-/// Runs `workload` in each of the requested threads, from one start; the mean of what they took.
+/// Runs `workload` in each of the requested threads from one start, and returns the mean of what they took.
 ///
 /// Where there are no more threads than cores, an allocator that scales takes as long with many as with one.
 pub(super) fn in_each(request: &Request, workload: fn(Length) -> f64) -> Outcome {
@@ -31,7 +32,7 @@ pub(super) fn in_each(request: &Request, workload: fn(Length) -> f64) -> Outcome
     (total / request.threads as f64).into()
 }
 
-/// Blocks of 64 bytes allocated in this thread and freed in another, 1000 to a message.
+/// Allocates blocks of 64 bytes in this thread and frees them in another, 1000 to a message.
 pub(super) fn handed_over(request: &Request) -> Outcome {
     let (sender, receiver) = sync_channel::<Vec<Box<[u64; 8]>>>(4);
     let consumer = thread::spawn(move || receiver.into_iter().for_each(drop));
