@@ -41,6 +41,7 @@ static IS_READY: AtomicBool = AtomicBool::new(false);
 /// Finds the loader's index, once. This may take the loader's lock.
 pub(crate) fn prepare() {
     if !is_ready() {
+        remembered::prepare();
         IS_READY.store(loaded::prepare(), Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a page of memory is there.
+//! Pages of memory: whether one is there, and that ours stay small.
 //!
 //! Path: *allocation path* and *signal handlers*.
 
@@ -21,6 +21,16 @@ pub(super) fn is_readable(page: usize) -> bool {
             libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
             *libc::__errno_location() != libc::EFAULT
         })
+}
+
+/// Asks the system never to back `value` by huge pages, of which one would cost 2 MiB for a few words in use.
+pub(super) fn keep_small<T>(value: &'static T) {
+    let start = std::ptr::from_ref(value).expose_provenance();
+    let first = start.next_multiple_of(PAGE_BYTES);
+    let bytes = size_of::<T>().saturating_sub(first.wrapping_sub(start)) & !(PAGE_BYTES - 1);
+    let first = std::ptr::with_exposed_provenance_mut(first);
+    // SAFETY: this is advice on whole pages of our own static; if the system refuses it, nothing changes.
+    let _ = keeping_errno(|| unsafe { libc::madvise(first, bytes, libc::MADV_NOHUGEPAGE) });
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod recent;
 
 pub(super) use recent::{Recent, RunEnd};
 
+use super::pages;
 use crate::Cookie;
 use crate::lock::{Guard, TryLock};
 use entry::Beginning;
@@ -32,6 +33,11 @@ pub(super) fn of_thread(stack_end: usize) -> Option<Guard<'static, Recent>> {
     // Stacks end on pages.
     let hash = (stack_end as u64 >> 12).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     SLOT.get((hash >> 58) as usize)?.try_lock()
+}
+
+/// Keeps the slots' memory to what is used of it.
+pub(super) fn prepare() {
+    pages::keep_small(&SLOT);
 }
 
 /// Where the walk that was finished last can be kept as a whole.
