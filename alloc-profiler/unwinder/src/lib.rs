@@ -161,7 +161,7 @@ pub unsafe fn begin_anew() {
 /// Frames are told apart by their place on the stack, not counted: how many lie between here and there is the optimizer's
 /// business. So `room` must be a local variable of a function on the current stack.
 ///
-/// Cost: 60 ns, and 5 ns for each frame, where its rule is kept; a third of a microsecond where it is not, once for each
+/// Cost: 50 ns, and 6 ns for each frame, where its rule is kept; a third of a microsecond where it is not, once for each
 /// address. Frames that are compared with a remembered walk take less than 1 ns. `docs/performance.md` of this workspace has
 /// how that was measured.
 #[inline(always)]
