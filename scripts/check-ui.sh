@@ -27,16 +27,18 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PPROF_TMPDIR="$work/fetched"
 
-cp -r pprof-server/ui/dist "$work/checked-in"
+cp -r pprof-server/ui/{dist,src/answers.ts} "$work"
 (
   cd pprof-server/ui
   npm ci --silent
-  npm run --silent check
   npm run --silent build
+  npm run --silent check
   npm test --silent
 )
-diff -r "$work/checked-in" pprof-server/ui/dist >&2 ||
-  fail "pprof-server/ui/dist was not what its sources make; it is now: look at it and commit it"
+for made in dist src/answers.ts; do
+  diff -r "$work/${made##*/}" "pprof-server/ui/$made" >&2 ||
+    fail "pprof-server/ui/$made was not what its sources make; it is now: look at it and commit it"
+done
 
 cargo build --quiet --release -p demo-leak
 node pprof-server/ui/check/main.mjs "${CARGO_TARGET_DIR:-target}/release/demo-leak" $screenshots

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use workspace_tests::client::{Reply, get};
-use workspace_tests::{check_valid, go_tool_pprof, scraper_rules};
+use workspace_tests::{check_schema, check_valid, go_tool_pprof, scraper_rules};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -131,6 +131,7 @@ fn json_has_stacks_and_adds_up() {
         let reply = ask("heap?format=json&top=3");
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
         let json: Value = serde_json::from_str(reply.text()).unwrap();
+        check_schema("Heap", &json);
         assert_eq!((&json["profile"], &json["ordered_by"]), (&"heap".into(), &"inuse_space".into()));
         assert_eq!((&json["sampling_interval_bytes"], &json["duration_nanos"]), (&1.into(), &Value::Null));
         let rows = json["rows"].as_array().unwrap();

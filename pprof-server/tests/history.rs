@@ -9,7 +9,7 @@ use pprof_server::alloc_profiler::{set_sampling_interval, unsampled};
 use pprof_server::{SamplingAllocator, Server};
 use serde_json::Value;
 use workspace_tests::client::{get, request};
-use workspace_tests::{check_valid, decode, go_tool_pprof, scraper_rules};
+use workspace_tests::{check_schema, check_valid, decode, go_tool_pprof, scraper_rules};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -62,7 +62,16 @@ fn the_past_is_there_without_having_been_asked_for() {
     let json = |query: &str| -> Value {
         let reply = ask(query);
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{query}");
-        unsampled(|| serde_json::from_str(reply.text()).unwrap())
+        unsampled(|| {
+            let answer = serde_json::from_str(reply.text()).unwrap();
+            let shape = match query.split('?').next() {
+                Some("history") => "History",
+                Some("leaks") => "Leaks",
+                _ => "Heap",
+            };
+            check_schema(shape, &answer);
+            answer
+        })
     };
     let row = |document: &Value, function: &str| -> Value {
         let is_it = |row: &&Value| row["stack"][0]["function"].as_str().unwrap().ends_with(function);

@@ -2,7 +2,7 @@
 //! profiles, and judges of these.
 //!
 //! [`check_valid`] asks Go itself, [`scraper_rules`] holds a profile against what the strictest of its readers
-//! demand, [`go_tool_pprof`] and [`go_tool_pprof_at`] show what a person would see. [`with_headers_at_the_end`] changes a
+//! demand, [`check_schema`] holds an answer in JSON against the schema, [`go_tool_pprof`] and [`go_tool_pprof_at`] show what a person would see. [`with_headers_at_the_end`] changes a
 //! finished program or library as tools do.
 
 #[cfg(unix)]
@@ -12,7 +12,9 @@ mod elf;
 mod go;
 pub mod oracle;
 mod rules;
+mod schema;
 
 pub use elf::with_headers_at_the_end;
 pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at, pprof};
 pub use rules::{decode, scraper_rules, violations};
+pub use schema::check_schema;

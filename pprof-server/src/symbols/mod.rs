@@ -16,6 +16,8 @@ mod legacy;
 #[cfg(any(feature = "http", test))]
 mod linkage;
 mod own_crate;
+#[cfg(feature = "http")]
+mod plumbing_pattern;
 pub(crate) mod role;
 mod shortfall;
 mod sources;
@@ -34,6 +36,8 @@ use function_name::shortened_name;
 pub(crate) use linkage::LinkageNames;
 #[cfg(feature = "http")]
 pub(crate) use own_crate::note_own_crate;
+#[cfg(feature = "http")]
+pub(crate) use plumbing_pattern::plumbing_pattern;
 use role::{Role, role};
 use shortfall::Shortfall;
 use std::collections::{HashMap, HashSet};

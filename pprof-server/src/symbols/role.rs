@@ -36,7 +36,7 @@ pub(crate) fn role(function: &str, file: &str) -> Role {
 }
 
 /// Crates that are plumbing as a whole.
-const CRATES: [&str; 19] = [
+pub(super) const CRATES: [&str; 19] = [
     "alloc",
     "core",
     "std",
@@ -60,11 +60,11 @@ const CRATES: [&str; 19] = [
 
 /// Modules that are plumbing in crates that otherwise are not. A task is allocated by the line that spawned
 /// it; a channel or a socket of tokio's is a thing of its own.
-const MODULES: [&str; 4] = ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::"];
+pub(super) const MODULES: [&str; 4] = ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::"];
 
 /// The same two by their source, within the folder that the registry's crates are unpacked to. With names of inlined
 /// functions bare, as under `debug = "line-tables-only"`, only the file tells.
-const SOURCES: [(&str, &str); 6] = [
+pub(super) const SOURCES: [(&str, &str); 6] = [
     ("hashbrown-", ""),
     ("allocator-api2-", ""),
     ("tokio-", "runtime/"),
@@ -74,7 +74,7 @@ const SOURCES: [(&str, &str); 6] = [
 ];
 
 /// Allocation functions of C, and the prefixes of those that other allocators export.
-const C_FUNCTIONS: [&str; 16] = [
+pub(super) const C_FUNCTIONS: [&str; 16] = [
     "malloc",
     "calloc",
     "realloc",
@@ -92,7 +92,7 @@ const C_FUNCTIONS: [&str; 16] = [
     "sdallocx",
     "dallocx",
 ];
-const C_PREFIXES: [&str; 13] = [
+pub(super) const C_PREFIXES: [&str; 13] = [
     "__rust_alloc",
     "__rust_realloc",
     "__rust_dealloc",
@@ -108,25 +108,30 @@ const C_PREFIXES: [&str; 13] = [
     "mi_",
 ];
 
-/// The frames outside of `main` and of a thread's closure, by the names they have in glibc and musl. A
-/// stripped library's functions have none: their synthetic names begin with the file's.
+/// The functions outside of `main` and of a thread's closure, by the names that they have in glibc and musl.
+pub(super) const ENTRY_NAMES: [&str; 11] = [
+    "_start",
+    "main",
+    "__libc_start_main",
+    "__libc_start_call_main",
+    "__libc_start_main_impl",
+    "start_thread",
+    "clone",
+    "clone3",
+    "__clone",
+    "__clone3",
+    "start",
+];
+/// The functions of a stripped library have no names. Their synthetic ones begin with these names of files.
+pub(super) const ENTRY_FILES: [&str; 5] = ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl"];
+
+/// The traits of an allocator: their implementation for a type of the user's hands on to ours.
+pub(super) const ALLOCATOR_TRAITS: [&str; 2] = ["core::alloc::global::GlobalAlloc", "core::alloc::Allocator"];
+
+/// Whether a thread begins in `function`.
 fn is_entry(function: &str) -> bool {
-    const NAMES: [&str; 11] = [
-        "_start",
-        "main",
-        "__libc_start_main",
-        "__libc_start_call_main",
-        "__libc_start_main_impl",
-        "start_thread",
-        "clone",
-        "clone3",
-        "__clone",
-        "__clone3",
-        "start",
-    ];
-    const FILES: [&str; 5] = ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl"];
-    NAMES.contains(&function)
-        || FILES.iter().any(|file| function.starts_with(file)) && function.contains("+0x")
+    ENTRY_NAMES.contains(&function)
+        || ENTRY_FILES.iter().any(|file| function.starts_with(file)) && function.contains("+0x")
 }
 
 /// Whether the standard library's source is in `file`, as spelled by a released toolchain or a local one.
@@ -179,8 +184,7 @@ fn is_plumbing_path(path: &str, has_file: bool) -> bool {
         return is_plumbing_plain(path);
     };
     match split_as(inner) {
-        // An allocator of the user's that hands on to ours.
-        Some((_, "core::alloc::global::GlobalAlloc" | "core::alloc::Allocator")) => true,
+        Some((_, of_trait)) if ALLOCATOR_TRAITS.contains(&of_trait) => true,
         Some((implementor, of_trait)) => {
             // Where standard traits are implemented for a reference, its target tells whose code it is; but
             // most such implementations are blanket ones of the standard library, without a file of the user's.
@@ -224,7 +228,7 @@ fn is_plumbing_plain(path: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::Role::{Entry, Plumbing, User};
     use super::*;
     use crate::symbols::legacy::simplified;
@@ -233,140 +237,164 @@ mod tests {
     const LOCAL_STD: &str =
         "/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/core/src/ptr/mod.rs";
 
+    /// As both manglings spell them, without a file.
+    pub(in crate::symbols) const NAMES: &[(Role, &str)] = &[
+        // The allocation itself.
+        (Plumbing, "__rustc::__rust_alloc"),
+        (Plumbing, "__rustc::__rdl_alloc"),
+        (Plumbing, "__rust_alloc"),
+        (Plumbing, "__rg_realloc"),
+        (Plumbing, "demo_leak::_::__rust_alloc_zeroed"),
+        (Plumbing, "malloc"),
+        (Plumbing, "_rjem_malloc"),
+        (
+            Plumbing,
+            "<alloc_profiler::allocator::SamplingAllocator as core::alloc::global::GlobalAlloc>::alloc",
+        ),
+        (Plumbing, "<alloc_profiler::SamplingAllocator<A> as core::alloc::global::GlobalAlloc>::realloc"),
+        (Plumbing, "<my::CountingAllocator as core::alloc::global::GlobalAlloc>::alloc"),
+        (Plumbing, "<mimalloc::MiMalloc as core::alloc::global::GlobalAlloc>::alloc"),
+        // The standard library.
+        (Plumbing, "alloc::alloc::exchange_malloc"),
+        (Plumbing, "alloc::raw_vec::RawVec<T,A>::grow_one"),
+        (Plumbing, "alloc::raw_vec::RawVecInner<A>::finish_grow"),
+        (Plumbing, "<alloc::raw_vec::RawVec<u8>>::grow_one"),
+        (Plumbing, "<alloc::vec::Vec<demo::Thing>>::push"),
+        (Plumbing, "<alloc::vec::Vec<T,A> as core::clone::Clone>::clone"),
+        (Plumbing, "alloc::vec::Vec<T,A>::push"),
+        (Plumbing, "alloc::slice::<impl [T]>::to_vec"),
+        (Plumbing, "alloc::str::<impl alloc::borrow::ToOwned for str>::to_owned"),
+        (Plumbing, "<[u8]>::to_vec"),
+        (Plumbing, "<[demo::T] as alloc::borrow::ToOwned>::to_owned"),
+        (Plumbing, "<str as alloc::string::ToString>::to_string"),
+        (Plumbing, "<T as alloc::string::SpecToString>::spec_to_string"),
+        (Plumbing, "<T as core::convert::Into<U>>::into"),
+        (Plumbing, "<&demo::Name as core::fmt::Debug>::fmt"),
+        (Plumbing, "<(A,B) as core::fmt::Debug>::fmt"),
+        (Plumbing, "<fn(usize) -> demo::T as core::ops::function::FnOnce<(usize,)>>::call_once"),
+        (
+            Plumbing,
+            "<alloc::boxed::Box<dyn core::ops::function::FnOnce() -> i32 + core::marker::Send> as core::ops::function::FnOnce<()>>::call_once",
+        ),
+        (Plumbing, "<core::iter::adapters::map::Map<I,F> as core::iter::traits::iterator::Iterator>::fold"),
+        (Plumbing, "<<T as core::convert::Into<U>>::Alias as core::clone::Clone>::clone"),
+        (Plumbing, "core::ptr::drop_in_place<demo::Reader>"),
+        (Plumbing, "core::ops::function::FnOnce::call_once{{vtable.shim}}"),
+        (Plumbing, "std::collections::hash::map::HashMap<K,V,S>::insert"),
+        (Plumbing, "std::thread::Builder::spawn_unchecked_::{{closure}}"),
+        (Plumbing, "<std::sync::mpsc::Sender<T>>::send"),
+        (Plumbing, "<dyn core::any::Any>::downcast_ref"),
+        (Plumbing, "<dyn for<'a> core::ops::function::Fn(&'a u8) as core::ops::function::Fn<(&u8,)>>::call"),
+        (Plumbing, "hashbrown::raw::RawTable<T,A>::reserve_rehash"),
+        (Plumbing, "<hashbrown::map::HashMap<demo::K, demo::V>>::insert"),
+        // Spawning.
+        (Plumbing, "tokio::task::spawn::spawn"),
+        (Plumbing, "tokio::runtime::task::core::Cell<T,S>::new"),
+        (Plumbing, "<tokio::runtime::task::core::Cell<demo::serve::{closure#0}, S>>::new"),
+        (Plumbing, "<tokio::runtime::handle::Handle>::spawn::<demo::serve::{closure#0}>"),
+        (Plumbing, "<tokio::util::linked_list::List<L> as core::default::Default>::default"),
+        (User, "tokio::sync::mpsc::block::Block<T>::new"),
+        (User, "<tokio::sync::oneshot::Sender<T>>::send"),
+        (User, "<tokio::net::tcp::stream::TcpStream as tokio::io::async_write::AsyncWrite>::poll_write"),
+        (User, "tokio::time::sleep::sleep"),
+        // The user's.
+        (User, "demo_leak::reader::Reader::new"),
+        (User, "<demo_leak::reader::Reader>::new"),
+        (User, "demo_leak::proxy::serve::{{closure}}"),
+        (User, "demo_leak::proxy::serve::{closure#0}::{closure#1}"),
+        (User, "<my::Foo as core::clone::Clone>::clone"),
+        (User, "<my::Foo<T> as core::iter::traits::collect::FromIterator<T>>::from_iter"),
+        (User, "<alloc::vec::Vec<T> as my::Encode>::encode"),
+        (User, "<[u8] as my::Encode>::encode"),
+        (User, "<T as my::Encode>::encode"),
+        (User, "my::imp::<impl core::clone::Clone for my::Foo>::clone"),
+        (User, "my_crate::_::<impl serde::de::Deserialize for my_crate::Foo>::deserialize"),
+        (User, "<my::f::{closure#0} as core::ops::function::FnOnce<()>>::call_once::{shim:vtable#0}"),
+        (User, "<dyn my::Trait>::method"),
+        (User, "<<my::Foo as my::Tr>::Assoc as core::clone::Clone>::clone"),
+        (User, "bytes::bytes_mut::BytesMut::with_capacity"),
+        (User, "<bytes::bytes::Bytes as core::convert::From<alloc::vec::Vec<u8>>>::from"),
+        (User, "serde_json::de::from_str"),
+        (User, "alloc_stats::main"),
+        (User, "corelib::core::new"),
+        (User, "stdx::std::new"),
+        (User, "curl_easy_init"),
+        (User, "libssl.so.3+0x2724a"),
+        (User, ""),
+        (User, "<"),
+        (User, "::"),
+        (User, "<broken as"),
+        (User, "<alloc::vec::Vec<alloc::vec::Vec<u8>> as my::Encode<core::option::Option<u8>>>::encode"),
+        (User, "my_std::f"),
+        (User, "<my::Type as core::fmt::Display>::fmt"),
+        (User, "tokio::io::util::copy::CopyBuffer::new"),
+        (User, "libc_wrapper::f"),
+        (User, "demo_leak+0x891f4"),
+        // Outside of everything.
+        (Entry, "__libc_start_main_impl"),
+        (Entry, "clone3"),
+        (Entry, "main"),
+        (Entry, "_start"),
+        (Entry, "start_thread"),
+        (Entry, "libc.so.6+0x2724a"),
+    ];
+
     #[test]
     fn names_alone() {
-        let legacy_and_v0 = [
-            // The allocation itself.
-            (Plumbing, "__rustc::__rust_alloc"),
-            (Plumbing, "__rustc::__rdl_alloc"),
-            (Plumbing, "__rust_alloc"),
-            (Plumbing, "__rg_realloc"),
-            (Plumbing, "demo_leak::_::__rust_alloc_zeroed"),
-            (Plumbing, "malloc"),
-            (Plumbing, "_rjem_malloc"),
-            (
-                Plumbing,
-                "<alloc_profiler::allocator::SamplingAllocator as core::alloc::global::GlobalAlloc>::alloc",
-            ),
-            (Plumbing, "<alloc_profiler::SamplingAllocator<A> as core::alloc::global::GlobalAlloc>::realloc"),
-            (Plumbing, "<my::CountingAllocator as core::alloc::global::GlobalAlloc>::alloc"),
-            (Plumbing, "<mimalloc::MiMalloc as core::alloc::global::GlobalAlloc>::alloc"),
-            // The standard library.
-            (Plumbing, "alloc::alloc::exchange_malloc"),
-            (Plumbing, "alloc::raw_vec::RawVec<T,A>::grow_one"),
-            (Plumbing, "alloc::raw_vec::RawVecInner<A>::finish_grow"),
-            (Plumbing, "<alloc::raw_vec::RawVec<u8>>::grow_one"),
-            (Plumbing, "<alloc::vec::Vec<demo::Thing>>::push"),
-            (Plumbing, "<alloc::vec::Vec<T,A> as core::clone::Clone>::clone"),
-            (Plumbing, "alloc::vec::Vec<T,A>::push"),
-            (Plumbing, "alloc::slice::<impl [T]>::to_vec"),
-            (Plumbing, "alloc::str::<impl alloc::borrow::ToOwned for str>::to_owned"),
-            (Plumbing, "<[u8]>::to_vec"),
-            (Plumbing, "<[demo::T] as alloc::borrow::ToOwned>::to_owned"),
-            (Plumbing, "<str as alloc::string::ToString>::to_string"),
-            (Plumbing, "<T as alloc::string::SpecToString>::spec_to_string"),
-            (Plumbing, "<T as core::convert::Into<U>>::into"),
-            (Plumbing, "<&demo::Name as core::fmt::Debug>::fmt"),
-            (Plumbing, "<(A,B) as core::fmt::Debug>::fmt"),
-            (Plumbing, "<fn(usize) -> demo::T as core::ops::function::FnOnce<(usize,)>>::call_once"),
-            (
-                Plumbing,
-                "<alloc::boxed::Box<dyn core::ops::function::FnOnce() -> i32 + core::marker::Send> as core::ops::function::FnOnce<()>>::call_once",
-            ),
-            (
-                Plumbing,
-                "<core::iter::adapters::map::Map<I,F> as core::iter::traits::iterator::Iterator>::fold",
-            ),
-            (Plumbing, "<<T as core::convert::Into<U>>::Alias as core::clone::Clone>::clone"),
-            (Plumbing, "core::ptr::drop_in_place<demo::Reader>"),
-            (Plumbing, "core::ops::function::FnOnce::call_once{{vtable.shim}}"),
-            (Plumbing, "std::collections::hash::map::HashMap<K,V,S>::insert"),
-            (Plumbing, "std::thread::Builder::spawn_unchecked_::{{closure}}"),
-            (Plumbing, "<std::sync::mpsc::Sender<T>>::send"),
-            (Plumbing, "<dyn core::any::Any>::downcast_ref"),
-            (
-                Plumbing,
-                "<dyn for<'a> core::ops::function::Fn(&'a u8) as core::ops::function::Fn<(&u8,)>>::call",
-            ),
-            (Plumbing, "hashbrown::raw::RawTable<T,A>::reserve_rehash"),
-            (Plumbing, "<hashbrown::map::HashMap<demo::K, demo::V>>::insert"),
-            // Spawning.
-            (Plumbing, "tokio::task::spawn::spawn"),
-            (Plumbing, "tokio::runtime::task::core::Cell<T,S>::new"),
-            (Plumbing, "<tokio::runtime::task::core::Cell<demo::serve::{closure#0}, S>>::new"),
-            (Plumbing, "<tokio::runtime::handle::Handle>::spawn::<demo::serve::{closure#0}>"),
-            (Plumbing, "<tokio::util::linked_list::List<L> as core::default::Default>::default"),
-            (User, "tokio::sync::mpsc::block::Block<T>::new"),
-            (User, "<tokio::sync::oneshot::Sender<T>>::send"),
-            (User, "<tokio::net::tcp::stream::TcpStream as tokio::io::async_write::AsyncWrite>::poll_write"),
-            (User, "tokio::time::sleep::sleep"),
-            // The user's.
-            (User, "demo_leak::reader::Reader::new"),
-            (User, "<demo_leak::reader::Reader>::new"),
-            (User, "demo_leak::proxy::serve::{{closure}}"),
-            (User, "demo_leak::proxy::serve::{closure#0}::{closure#1}"),
-            (User, "<my::Foo as core::clone::Clone>::clone"),
-            (User, "<my::Foo<T> as core::iter::traits::collect::FromIterator<T>>::from_iter"),
-            (User, "<alloc::vec::Vec<T> as my::Encode>::encode"),
-            (User, "<[u8] as my::Encode>::encode"),
-            (User, "<T as my::Encode>::encode"),
-            (User, "my::imp::<impl core::clone::Clone for my::Foo>::clone"),
-            (User, "my_crate::_::<impl serde::de::Deserialize for my_crate::Foo>::deserialize"),
-            (User, "<my::f::{closure#0} as core::ops::function::FnOnce<()>>::call_once::{shim:vtable#0}"),
-            (User, "<dyn my::Trait>::method"),
-            (User, "<<my::Foo as my::Tr>::Assoc as core::clone::Clone>::clone"),
-            (User, "bytes::bytes_mut::BytesMut::with_capacity"),
-            (User, "<bytes::bytes::Bytes as core::convert::From<alloc::vec::Vec<u8>>>::from"),
-            (User, "serde_json::de::from_str"),
-            (User, "alloc_stats::main"),
-            (User, "corelib::core::new"),
-            (User, "stdx::std::new"),
-            (User, "curl_easy_init"),
-            (User, "libssl.so.3+0x2724a"),
-            (User, ""),
-            (User, "<"),
-            (User, "::"),
-            (User, "<broken as"),
-            // Outside of everything.
-            (Entry, "main"),
-            (Entry, "_start"),
-            (Entry, "start_thread"),
-            (Entry, "libc.so.6+0x2724a"),
-        ];
-        for (expected, demangled) in legacy_and_v0 {
+        for &(expected, demangled) in NAMES {
             let name = simplified(demangled);
             assert_eq!(role(&name, ""), expected, "{demangled} as {name}");
         }
     }
 
+    /// With the file that defines them.
+    pub(in crate::symbols) const FILES: &[(Role, &str, &str)] = &[
+        // Bare names, as the leaves of inlined functions have where there are line tables only.
+        (Plumbing, "to_vec<u8>", STD),
+        (Plumbing, "{closure#0}", LOCAL_STD),
+        (
+            Plumbing,
+            "<my::T as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
+            "/usr/src/rustc-1.97.1/library/alloc/src/vec/spec_from_elem.rs",
+        ),
+        (User, "my::f", "/usr/src/rustc-1.97.1/src/lib.rs"),
+        (Plumbing, "insert<K, V>", "/rust/deps/hashbrown-0.15.2/src/map.rs"),
+        (Plumbing, "alloc", "/src/alloc-profiler/src/allocator.rs"),
+        (User, "to_vec<u8>", "src/main.rs"),
+        // Generic code of the standard library that the user's crate instantiates.
+        (Plumbing, "<my::Foo as core::convert::Into<my::Bar>>::into", STD),
+        // Derived code has the user's file.
+        (User, "<my::Foo as core::clone::Clone>::clone", "src/foo.rs"),
+        (User, "<&my::Coll as core::iter::traits::collect::IntoIterator>::into_iter", "src/coll.rs"),
+        // A dependency that is plumbing keeps its role with its own file.
+        (Plumbing, "hashbrown::raw::RawTable<T,A>::reserve", "/r/hashbrown-0.17/src/raw.rs"),
+        (Plumbing, "tokio::task::spawn::spawn", "/r/tokio-1.54.0/src/task/spawn.rs"),
+        (
+            Plumbing,
+            "{closure#0}",
+            "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/runtime/blocking/pool.rs",
+        ),
+        (
+            User,
+            "channel<u8>",
+            "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/sync/oneshot.rs",
+        ),
+        (User, "new", "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-util-1.54.1/src/"),
+        // A crate of tokio's is not tokio.
+        (
+            User,
+            "spawn",
+            "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-util-0.7.1/src/task/spawn.rs",
+        ),
+        // Only the toolchain's own paths count.
+        (User, "my::f", "/rustc/library.rs"),
+        (User, "my::f", "/home/me/library/core/src/lib.rs"),
+    ];
+
     #[test]
     fn a_file_settles_what_the_name_leaves_open() {
-        // Bare names, as line-tables-only leaves of inlined functions.
-        assert_eq!(role("to_vec<u8>", STD), Plumbing);
-        assert_eq!(role("{closure#0}", LOCAL_STD), Plumbing);
-        let debian = "/usr/src/rustc-1.97.1/library/alloc/src/vec/spec_from_elem.rs";
-        assert_eq!(role("<my::T as alloc::vec::spec_from_elem::SpecFromElem>::from_elem", debian), Plumbing);
-        assert_eq!(role("my::f", "/usr/src/rustc-1.97.1/src/lib.rs"), User);
-        assert_eq!(role("insert<K, V>", "/rust/deps/hashbrown-0.15.2/src/map.rs"), Plumbing);
-        assert_eq!(role("alloc", "/src/alloc-profiler/src/allocator.rs"), Plumbing);
-        assert_eq!(role("to_vec<u8>", "src/main.rs"), User);
-        // Generic code of the standard library that the user's crate instantiates.
-        assert_eq!(role("<my::Foo as core::convert::Into<my::Bar>>::into", STD), Plumbing);
-        // Derived: the user's file.
-        assert_eq!(role("<my::Foo as core::clone::Clone>::clone", "src/foo.rs"), User);
-        assert_eq!(
-            role("<&my::Coll as core::iter::traits::collect::IntoIterator>::into_iter", "src/coll.rs"),
-            User
-        );
-        // A dependency that is plumbing keeps its role with its own file.
-        assert_eq!(role("hashbrown::raw::RawTable<T,A>::reserve", "/r/hashbrown-0.17/src/raw.rs"), Plumbing);
-        assert_eq!(role("tokio::task::spawn::spawn", "/r/tokio-1.54.0/src/task/spawn.rs"), Plumbing);
-        let tokio = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/";
-        assert_eq!(role("{closure#0}", &format!("{tokio}runtime/blocking/pool.rs")), Plumbing);
-        assert_eq!(role("channel<u8>", &format!("{tokio}sync/oneshot.rs")), User);
-        assert_eq!(role("new", &tokio.replace("tokio-", "tokio-util-")), User);
-        // Only the toolchain's own paths count.
-        assert_eq!(role("my::f", "/rustc/library.rs"), User);
-        assert_eq!(role("my::f", "/home/me/library/core/src/lib.rs"), User);
+        for &(expected, function, file) in FILES {
+            assert_eq!(role(function, file), expected, "{function} in {file}");
+        }
     }
 }

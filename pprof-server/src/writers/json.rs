@@ -1,6 +1,6 @@
 //! The table of the heaviest stacks as JSON, for programs.
 //!
-//! The schema is `Document`, and docs/endpoints.md describes it. Numbers are whole, and add up: the rows and `other`
+//! `schema/answers.schema.json` has its shape as `Heap`, and docs/endpoints.md describes it. Numbers are whole, and add up: the rows and `other`
 //! make `total`. Called by `encode::top_json`.
 //!
 //! Path: *read path*.

@@ -1,7 +1,7 @@
 // What the profiler sees and what it costs: interval, samples, what was dropped, symbols, memory of its own.
 
 import type { ComponentChildren } from 'preact';
-import type { History } from './server';
+import type { History } from './answers';
 import { bytes, count, duration, percent } from './units';
 
 export function About({ history, notes }: { history: History; notes: readonly string[] }) {

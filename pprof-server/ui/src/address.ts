@@ -1,11 +1,14 @@
 // The view in the page's address, and how to change it.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { format, parse, type View } from './view';
 
-/** The view, and what makes another one the address's. */
-export function useView(): [View, (view: View) => void] {
+/** The view, and what changes a part of it, in the address too. */
+export function useView(): [View, (part: Partial<View>) => void] {
   const [view, setView] = useState(() => parse(location.hash));
+  // A change may come long after the page was drawn, when a capture ends.
+  const latest = useRef(view);
+  latest.current = view;
   useEffect(() => {
     const read = () => setView(parse(location.hash));
     addEventListener('hashchange', read);
@@ -13,10 +16,13 @@ export function useView(): [View, (view: View) => void] {
   }, []);
   return [
     view,
-    (next) => {
+    (part) => {
+      const before = latest.current;
+      const next = { ...before, ...part };
       // Typing in the search box is no step to go back to.
-      const isStep = format({ ...next, search: '' }) !== format({ ...view, search: '' });
+      const isStep = format({ ...next, search: '' }) !== format({ ...before, search: '' });
       window.history[isStep ? 'pushState' : 'replaceState'](null, '', `#${format(next)}`);
+      latest.current = next;
       setView(next);
     },
   ];

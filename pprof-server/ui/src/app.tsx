@@ -6,7 +6,8 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { About } from './about';
 import { useView } from './address';
-import { Capture, type Running } from './capture';
+import type { History } from './answers';
+import { Capture } from './capture';
 import { Choice } from './choice';
 import { command } from './command';
 import { Downloads } from './downloads';
@@ -14,13 +15,14 @@ import { Facts } from './facts';
 import { Filters } from './filters';
 import { Flame } from './flame';
 import { FunctionTable } from './functions';
-import { hide, PLUMBING } from './hide';
 import { useKeys } from './keys';
 import { Losses } from './notes';
-import { inWords, usePoll } from './poll';
+import { hide } from './plumbing';
+import { usePoll } from './poll';
+import { useRequest } from './request';
 import { SAMPLE_TYPES, format } from './sample_type';
 import * as server from './server';
-import { capture, fetchView, type Shown } from './shown';
+import type { Shown } from './shown';
 import { Suspects } from './suspects';
 import { StackTable } from './table';
 import { Tabs } from './tabs';
@@ -38,74 +40,38 @@ const LEAST_SUSPECTS_PERIOD_SECONDS = 5;
 const none = async () => null;
 
 export function App() {
-  const [view, setView] = useView();
+  const [view, change] = useView();
   const [isPaused, setPaused] = useState(false);
   const [period, setPeriod] = useState(LONGEST_PERIOD_SECONDS);
   const history = usePoll(server.history, period, isPaused);
   const said = history.value;
   const isRecorded = (said?.period_seconds ?? 0) > 0;
   const leaks = usePoll(isRecorded ? server.leaks : none, Math.max(said?.period_seconds ?? 0, LEAST_SUSPECTS_PERIOD_SECONDS), isPaused);
-  const [turn, setTurn] = useState(0);
-  const [fetched, setFetched] = useState<{ wanted: string; shown: Shown } | null>(null);
-  const [failed, setFailed] = useState<{ wanted: string; why: string } | null>(null);
-  const [captured, setCaptured] = useState<Shown | null>(null);
-  const [captureError, setCaptureError] = useState<string | null>(null);
-  const [running, setRunning] = useState<Running | null>(null);
-  const cancelling = useRef<AbortController | null>(null);
   const searchBox = useRef<HTMLInputElement>(null);
 
   useEffect(() => {
     if (said) setPeriod(Math.min(said.period_seconds || LONGEST_PERIOD_SECONDS, LONGEST_PERIOD_SECONDS));
   }, [said?.period_seconds]);
 
-  const shown = fetched?.shown ?? null;
-  // All stacks have rows, mostly; else other ones are the largest in another value.
-  const typeOfRows = shown && (shown.rest || shown.idleStacks > 0) ? view.type : null;
-  const wanted = JSON.stringify([view.from, view.to, typeOfRows, view.hidesStd, turn]);
-  // Told by comparison, so that no moment is called done before its profile is there.
-  const isLoading = fetched?.wanted !== wanted && failed?.wanted !== wanted;
-  const error = captureError ?? (failed?.wanted === wanted ? failed.why : null);
-  const isReady = said !== null;
-  useEffect(() => {
-    if (!isReady) return undefined;
-    const leaving = new AbortController();
-    fetchView(view, leaving.signal)
-      .then((shown) => setFetched({ wanted, shown }))
-      .catch((failure) => !leaving.signal.aborted && setFailed({ wanted, why: inWords(failure) }));
-    return () => leaving.abort();
-  }, [isReady, wanted]);
-  useEffect(() => {
-    setCaptured(null);
-    setCaptureError(null);
-  }, [view.from, view.to, turn]);
-
-  const startCapture = async (seconds: number) => {
-    const cancel = new AbortController();
-    cancelling.current = cancel;
-    setRunning({ seconds, startedAt: performance.now() });
-    try {
-      setCaptured(await capture(seconds, view.type, view.hidesStd, cancel.signal));
-      setCaptureError(null);
-      if (tab === 'suspects' || tab === 'about') change({ tab: 'table' });
-    } catch (failure) {
-      if (!cancel.signal.aborted) setCaptureError(inWords(failure));
-    } finally {
-      setRunning(null);
-    }
-  };
-
-  const change = (part: Partial<View>) => setView({ ...view, ...part });
+  const { current, isCaptured, isLoading, error, running, askAnew, startCapture, cancelCapture } = useRequest(view, said !== null);
   const refresh = () => {
     history.refresh();
     leaks.refresh();
-    setTurn((turn) => turn + 1);
+    askAnew();
   };
-  const current = captured ?? shown;
   const hasSuspects = (leaks.value?.suspects.length ?? 0) > 0;
   const tab = view.tab ?? (hasSuspects ? 'suspects' : 'table');
+  const latestTab = useRef(tab);
+  latestTab.current = tab;
+  const onCapture = async (seconds: number) => {
+    const isShown = await startCapture(seconds);
+    if (isShown && (latestTab.current === 'suspects' || latestTab.current === 'about')) change({ tab: 'table' });
+  };
+  const plumbing = useMemo(() => said && new RegExp(said.plumbing), [said?.plumbing]);
+  const hides = view.hidesStd ? plumbing : null;
   const hidden = useMemo(
-    () => current && (view.hidesStd ? hide(current.profile, PLUMBING) : { profile: current.profile, dropped: null }),
-    [current, view.hidesStd],
+    () => current && (hides ? hide(current.profile, hides) : { profile: current.profile, dropped: null }),
+    [current, hides],
   );
   const callees = useMemo(() => hidden && build(hidden.profile, view.type), [hidden, view.type]);
   const tree = useMemo(
@@ -126,7 +92,7 @@ export function App() {
     s: () => change({ hidesStd: !view.hidesStd, zoom: [] }),
   });
 
-  if (!said) {
+  if (!said || !plumbing) {
     return (
       <main class="app">
         <h1>Heap</h1>
@@ -182,13 +148,13 @@ export function App() {
               history.refresh();
             }}
           />
-          <Capture running={running} onStart={startCapture} onCancel={() => cancelling.current?.abort()} />
+          <Capture running={running} onStart={onCapture} onCancel={cancelCapture} />
         </div>
         <Filters view={view} searchBox={searchBox} onChange={change} />
         <Tabs tab={tab} suspects={leaks.value?.suspects.length ?? 0} onChange={(tab) => change({ tab })} />
         <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={isLoading} tabIndex={-1}>
           <p class="what" role="status" hidden={tab === 'suspects' || tab === 'about'}>
-            {error ? '' : current ? inWordsOf(current, captured !== null, view) : 'Fetching the profile…'}
+            {error ? '' : current ? inWordsOf(current, isCaptured, view) : 'Fetching the profile…'}
             {current && dropped !== 0 && ` Not shown, for nothing else is on their stacks: ${format(view.type, dropped, current.isDifference)}.`}
             {isLoading && current ? ' Fetching…' : ''}
           </p>
@@ -203,15 +169,15 @@ export function App() {
               leaks={leaks.value}
               told={current?.notes ?? []}
               isKnown={!isRecorded || leaks.value !== null}
-              hidesStd={view.hidesStd}
+              plumbing={hides}
               onShow={({ stack }, tab) => {
                 // Its growth in the time that was looked at, up to this moment.
                 change({ tab, from: said.records[0] ? said.records[0].time_nanos / 1e9 : null, to: null, search: stack[0]?.function ?? '', zoom: [] });
-                setTurn((turn) => turn + 1);
+                askAnew();
               }}
             />
           )}
-          {tab === 'table' && current && <StackTable key={view.type} shown={current} type={view.type} search={view.search} hidesStd={view.hidesStd} />}
+          {tab === 'table' && current && <StackTable key={view.type} shown={current} type={view.type} search={view.search} plumbing={hides} />}
           {tab === 'functions' && current && callees && (
             <FunctionTable
               root={callees}
@@ -227,6 +193,7 @@ export function App() {
               type={view.type}
               isDifference={current.isDifference}
               search={view.search}
+              plumbing={plumbing}
               zoom={view.zoom}
               onZoom={(zoom) => change({ zoom })}
             />
@@ -242,7 +209,7 @@ export function App() {
               after: current.after.name,
               type: view.type,
               tab,
-              hidesStd: view.hidesStd,
+              plumbing: view.hidesStd ? said.plumbing : null,
             })}
           />
         )}
@@ -252,14 +219,14 @@ export function App() {
 }
 
 /** Seconds since 1970 UTC. */
-function timeOf(history: server.History, moment: Moment | null): number | null {
+function timeOf(history: History, moment: Moment | null): number | null {
   if (typeof moment !== 'string') return moment;
   const mark = history.marks.find(({ name }) => name === moment);
   return mark ? mark.time_nanos / 1e9 : null;
 }
 
 /** `seconds`, or `before` if that is the mark set then. */
-function named(history: server.History, before: Moment | null, seconds: number | null): Moment | null {
+function named(history: History, before: Moment | null, seconds: number | null): Moment | null {
   return seconds !== null && timeOf(history, before) === seconds ? before : seconds;
 }
 

@@ -3,7 +3,7 @@
 
 import { useState } from 'preact/hooks';
 import { inWords } from './poll';
-import type { History } from './server';
+import type { History } from './answers';
 import { clock, duration } from './units';
 import { isMarkName, type Moment } from './view';
 

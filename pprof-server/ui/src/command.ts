@@ -1,6 +1,5 @@
 // The command that shows the same in `go tool pprof`: same files, same value, same functions left out.
 
-import { PLUMBING } from './hide';
 import type { SampleType } from './sample_type';
 import type { Tab } from './view';
 
@@ -9,15 +8,16 @@ export interface Commanded {
   readonly after: string;
   readonly type: SampleType;
   readonly tab: Tab;
-  readonly hidesStd: boolean;
+  /** The expression by which functions are left out; `null`: all are shown. */
+  readonly plumbing: string | null;
 }
 
-export function command({ before, after, type, tab, hidesStd }: Commanded): string {
+export function command({ before, after, type, tab, plumbing }: Commanded): string {
   return [
     'go tool pprof',
     tab === 'flame' ? '-http=:' : '-top -cum',
     `-sample_index=${type}`,
-    hidesStd && `-hide=${quoted(PLUMBING)}`,
+    plumbing !== null && `-hide=${quoted(plumbing)}`,
     before && `-diff_base=${quoted(before)}`,
     quoted(after),
   ]

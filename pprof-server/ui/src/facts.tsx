@@ -1,6 +1,6 @@
 // The key facts: what is in use, what is resident, the limit, and how fast it grows.
 
-import type { History } from './server';
+import type { History } from './answers';
 import { bytes, duration, percent, signed } from './units';
 
 export function Facts({ history }: { history: History }) {

@@ -29,6 +29,8 @@ interface Props {
   readonly type: SampleType;
   readonly isDifference: boolean;
   readonly search: string;
+  /** What finds the functions that have no colour. */
+  readonly plumbing: RegExp;
   readonly zoom: readonly string[];
   readonly onZoom: (path: string[]) => void;
 }
@@ -38,7 +40,7 @@ export function Flame(props: Props) {
   return <p class="empty">{props.isDifference ? 'Nothing changed between these two moments.' : 'Nothing was sampled.'}</p>;
 }
 
-function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
+function Boxes({ root, type, isDifference, search, plumbing, zoom, onZoom }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const width = useWidth(holder);
   const [focused, setFocused] = useState<Node | null>(null);
@@ -121,7 +123,7 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
               tabIndex={node === current ? 0 : -1}
               class={[
                 'box',
-                isDifference ? '' : colour(node),
+                isDifference ? '' : colour(node, plumbing),
                 node.inlined === 'yes' && 'is-inlined',
                 depth < zoomDepth && 'is-above',
                 isMatch(node) && 'is-match',
@@ -142,7 +144,7 @@ function Boxes({ root, type, isDifference, search, zoom, onZoom }: Props) {
             <i class="swatch grew" /> grew <i class="swatch shrank" /> shrank. A box is as wide as all that changed below it.{' '}
           </>
         ) : (
-          <>Colours tell crates apart; grey is the standard library. </>
+          <>Colours tell crates apart; grey are the standard library and the runtime. </>
         )}
         <em>Slanted</em>: compiled into its caller (inlined). Enter or click zooms, arrows move, Backspace zooms out, Escape shows all.
       </p>
@@ -204,13 +206,12 @@ function lay(zoomed: Node, width: number): Box[] {
 }
 
 const HUES = 12;
-const STD = ['core', 'alloc', 'std', 'hashbrown'];
 
-/** One of a dozen colours by the crate, none for the standard library. */
-function colour(node: Node): string {
+/** One of a dozen colours by the crate, none for plumbing. */
+function colour(node: Node, plumbing: RegExp): string {
   const crate = crateOf(node.name);
   if (!node.parent) return 'is-root';
-  if (!crate || STD.includes(crate)) return 'is-std';
+  if (!crate || plumbing.test(node.name)) return 'is-std';
   let hash = 0;
   for (const letter of crate) hash = (hash * 31 + letter.charCodeAt(0)) % 9973;
   return `hue-${hash % HUES}`;

@@ -2,35 +2,36 @@
 //
 // Called by the table and by the suspects, whose titles name the first function already.
 
-import { isPlumbing } from './hide';
+import type { Frame } from './answers';
 import { shortPlace } from './names';
-import type { Place } from './server';
+import { isPlumbing } from './plumbing';
 import { placeOf } from './tree';
 import { count } from './units';
 
 interface Props {
   /** Leaf first. */
-  readonly stack: readonly Place[];
-  readonly hidesStd: boolean;
+  readonly stack: readonly Frame[];
+  /** What finds the callers to hide; `null`: none are hidden. */
+  readonly plumbing: RegExp | null;
   /** How many callers to show. */
   readonly most: number;
 }
 
-export function Frames({ stack, hidesStd, most }: Props) {
+export function Frames({ stack, plumbing, most }: Props) {
   const callers = stack.slice(1);
-  const shown = hidesStd ? callers.filter((place) => !isPlumbing(place.function, place.file)) : callers;
+  const shown = plumbing ? callers.filter((frame) => !isPlumbing(plumbing, frame.function, frame.file)) : callers;
   const hidden = callers.length - shown.length;
   return (
     <ol class="frames">
-      {stack.slice(0, 1).map((place) => (
+      {stack.slice(0, 1).map((frame) => (
         <li key="leaf">
-          <At place={place} />
+          <At frame={frame} />
         </li>
       ))}
-      {shown.slice(0, most).map((place, index) => (
+      {shown.slice(0, most).map((frame, index) => (
         <li key={index}>
-          <span class="function">{place.function}</span>
-          <At place={place} />
+          <span class="function">{frame.function}</span>
+          <At frame={frame} />
         </li>
       ))}
       {most === Infinity && hidden > 0 && <li class="hidden">{count(hidden)} callers in std and runtime are hidden</li>}
@@ -38,12 +39,12 @@ export function Frames({ stack, hidesStd, most }: Props) {
   );
 }
 
-function At({ place }: { place: Place }) {
+function At({ frame }: { frame: Frame }) {
   return (
     <>
-      {place.is_inlined && <small class="inlined">inlined</small>}
-      <span class="file" title={placeOf(place)}>
-        {shortPlace(placeOf(place)) || 'no file known'}
+      {frame.is_inlined && <small class="inlined">inlined</small>}
+      <span class="file" title={placeOf(frame)}>
+        {shortPlace(placeOf(frame)) || 'no file known'}
       </span>
     </>
   );

@@ -4,7 +4,7 @@
 
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { Recorded } from './server';
+import type { Recorded } from './answers';
 import { bytes, clock } from './units';
 
 const HEIGHT_PX = 170;

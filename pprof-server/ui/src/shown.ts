@@ -3,6 +3,7 @@
 // Called when the view's moments change, and when the user asks for it again. Profiles are those files that the user
 // downloads; the table comes from the server, which alone knows samples and ages.
 
+import type { Age, Errors, Frame, Heap, Values } from './answers';
 import { merged } from './notes';
 import { difference, type Profile } from './profile';
 import type { SampleType } from './sample_type';
@@ -18,7 +19,7 @@ export interface Shown {
   /** `null` where the server was not asked for one. */
   readonly rows: readonly Line[] | null;
   /** Stacks that have no row although they have something to show. */
-  readonly rest: { readonly stacks: number; readonly figures: server.Figures } | null;
+  readonly rest: { readonly stacks: number; readonly figures: Values } | null;
   /** Stacks that have no row because they have nothing of the value that was asked for. */
   readonly idleStacks: number;
   readonly notes: readonly string[];
@@ -33,15 +34,15 @@ export interface File {
 
 /** A stack in the table. */
 export interface Line {
-  readonly stack: readonly server.Place[];
+  readonly stack: readonly Frame[];
   /** At the end. */
-  readonly inuse: server.Figures | null;
+  readonly inuse: Values | null;
   /** Between the two moments; of a snapshot, as `inuse`. */
-  readonly change: server.Figures;
+  readonly change: Values;
   /** One standard error of each value of `change`; `null` if unknown. */
-  readonly errors: server.Errors | null;
+  readonly errors: Errors | null;
   /** Of what is in use now; `null` if unknown. */
-  readonly age: server.Age | null;
+  readonly age: Age | null;
 }
 
 /** Fetches what `view` shows. */
@@ -72,7 +73,7 @@ export async function fetchView(
   };
 }
 
-function lastingAs(growth: server.Table | null): { durationSeconds?: number } {
+function lastingAs(growth: Heap | null): { durationSeconds?: number } {
   return growth?.duration_nanos == null ? {} : { durationSeconds: growth.duration_nanos / 1e9 };
 }
 
@@ -101,7 +102,7 @@ function file(kind: string, { profile, file }: server.Fetched): File {
 }
 
 /** The rows of a snapshot, or those of a difference with what the snapshot at its end knows of the same stacks. */
-export function lines(snapshot: server.Table, growth: server.Table | null): Line[] {
+export function lines(snapshot: Heap, growth: Heap | null): Line[] {
   const at_end = new Map(snapshot.rows.map((row) => [key(row.stack), row]));
   return (growth ?? snapshot).rows.map((row) => {
     const same = at_end.get(key(row.stack));
@@ -109,7 +110,7 @@ export function lines(snapshot: server.Table, growth: server.Table | null): Line
       stack: row.stack,
       inuse: same?.values ?? null,
       change: row.values,
-      errors: row.errors ?? null,
+      errors: row.errors,
       age: same?.age ?? null,
     };
   });
@@ -126,6 +127,6 @@ export function linesOf(profile: Profile, type: SampleType): Line[] {
   return rows.sort((a, b) => Math.abs(b.change[type]) - Math.abs(a.change[type]));
 }
 
-function key(stack: readonly server.Place[]): string {
-  return stack.map((place) => `${place.function}\0${place.file}\0${place.line}\0${place.is_inlined}`).join('\n');
+function key(stack: readonly Frame[]): string {
+  return stack.map((frame) => `${frame.function}\0${frame.file}\0${frame.line}\0${frame.is_inlined}`).join('\n');
 }

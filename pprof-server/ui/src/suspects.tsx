@@ -2,7 +2,7 @@
 
 import { Frames } from './frames';
 import { others } from './notes';
-import type { Leaks, Suspect } from './server';
+import type { Leaks, Suspect } from './answers';
 import { bytes, count, duration, signed } from './units';
 
 const KINDS: Record<Suspect['kind'], [title: string, meaning: string]> = {
@@ -20,12 +20,13 @@ interface Props {
   /** Notes that stand above. */
   readonly told: readonly string[];
   readonly isKnown: boolean;
-  readonly hidesStd: boolean;
+  /** What finds the callers to hide; `null`: none are hidden. */
+  readonly plumbing: RegExp | null;
   /** Shows the stack elsewhere. */
   readonly onShow: (suspect: Suspect, tab: 'flame' | 'table') => void;
 }
 
-export function Suspects({ leaks, told, isKnown, hidesStd, onShow }: Props) {
+export function Suspects({ leaks, told, isKnown, plumbing, onShow }: Props) {
   if (!isKnown) return <p class="empty">Asking…</p>;
   if (!leaks) return <p class="empty">This program looks for no suspects: nothing is recorded.</p>;
   return (
@@ -38,7 +39,7 @@ export function Suspects({ leaks, told, isKnown, hidesStd, onShow }: Props) {
       )}
       <ol class="suspects">
         {leaks.suspects.map((suspect, index) => (
-          <Card key={index} suspect={suspect} hidesStd={hidesStd} onShow={onShow} />
+          <Card key={index} suspect={suspect} plumbing={plumbing} onShow={onShow} />
         ))}
       </ol>
       {others(leaks.notes, told).map((note) => (
@@ -50,7 +51,7 @@ export function Suspects({ leaks, told, isKnown, hidesStd, onShow }: Props) {
   );
 }
 
-function Card({ suspect, hidesStd, onShow }: { suspect: Suspect } & Pick<Props, 'hidesStd' | 'onShow'>) {
+function Card({ suspect, plumbing, onShow }: { suspect: Suspect } & Pick<Props, 'plumbing' | 'onShow'>) {
   const [title, meaning] = KINDS[suspect.kind];
   const { growth_bytes_per_hour: rate, growth_error_bytes_per_hour: error, age, stack } = suspect;
   return (
@@ -91,11 +92,11 @@ function Card({ suspect, hidesStd, onShow }: { suspect: Suspect } & Pick<Props, 
           </div>
         )}
       </dl>
-      <Frames stack={stack} hidesStd={hidesStd} most={CALLERS} />
+      <Frames stack={stack} plumbing={plumbing} most={CALLERS} />
       {stack.length > CALLERS + 1 && (
         <details>
           <summary>the whole stack</summary>
-          <Frames stack={stack} hidesStd={hidesStd} most={Infinity} />
+          <Frames stack={stack} plumbing={plumbing} most={Infinity} />
         </details>
       )}
       <p class="actions">

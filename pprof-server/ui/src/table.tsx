@@ -26,10 +26,11 @@ interface Props {
   readonly shown: Shown;
   readonly type: SampleType;
   readonly search: string;
-  readonly hidesStd: boolean;
+  /** What finds the callers to hide; `null`: none are hidden. */
+  readonly plumbing: RegExp | null;
 }
 
-export function StackTable({ shown, type, search, hidesStd }: Props) {
+export function StackTable({ shown, type, search, plumbing }: Props) {
   const { isDifference } = shown;
   const [sorting, setSorting] = useState<SortingState>([{ id: type, desc: true }]);
   const [opened, setOpened] = useState<ReadonlySet<Line>>(new Set());
@@ -82,7 +83,7 @@ export function StackTable({ shown, type, search, hidesStd }: Props) {
                         <button type="button" aria-expanded={isOpen} onClick={() => toggle(line)}>
                           <span aria-hidden="true">{isOpen ? '▾' : '▸'}</span> {line.stack[0]?.function ?? '(no stack)'}
                         </button>
-                        <Frames stack={line.stack} hidesStd={hidesStd} most={isOpen ? Infinity : 0} />
+                        <Frames stack={line.stack} plumbing={plumbing} most={isOpen ? Infinity : 0} />
                       </th>
                     ) : (
                       <td key={column.id} class="number" data-value={String(getValue())}>
@@ -199,5 +200,5 @@ function useTable(
 }
 
 function isOnStack(line: Line, wanted: string): boolean {
-  return line.stack.some((place) => `${place.function}\n${placeOf(place)}`.toLowerCase().includes(wanted));
+  return line.stack.some((frame) => `${frame.function}\n${placeOf(frame)}`.toLowerCase().includes(wanted));
 }

@@ -5,7 +5,7 @@
 
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { ends, usePlot, type Frame } from './plot';
-import type { History, Recorded } from './server';
+import type { History, Recorded } from './answers';
 import { bytes, clock } from './units';
 
 const LEAST_DRAG_PX = 5;

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Errors, Heap, Row, Values } from '../src/answers';
 import { command } from '../src/command';
 import { crateOf, shortName, shortPlace } from '../src/names';
 import { losses, merged, others } from '../src/notes';
-import type { Figures, Row, Table } from '../src/server';
 import { lines } from '../src/shown';
 import { bytes, count, duration, percent, signed, stamp } from '../src/units';
 import { format, parse, START, type View } from '../src/view';
@@ -48,23 +48,26 @@ test('numbers are told with three digits and their unit', () => {
 });
 
 test('the command is for a shell, and leaves out what the page leaves out', () => {
-  const said = { before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', hidesStd: false } as const;
+  const said = { before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', plumbing: null } as const;
   assert.equal(command(said), 'go tool pprof -http=: -sample_index=inuse_space -diff_base=a.pb.gz b.pb.gz');
-  const top = command({ ...said, before: null, tab: 'table', hidesStd: true });
-  assert.match(top, /^go tool pprof -top -cum -sample_index=inuse_space -hide='\^\/rustc[^']*' b\.pb\.gz$/);
+  const top = command({ ...said, before: null, tab: 'table', plumbing: '^core::|^std::' });
+  assert.match(top, /^go tool pprof -top -cum -sample_index=inuse_space -hide='\^core::\|\^std::' b\.pb\.gz$/);
 });
 
 test('rows of a difference know what their stacks hold at its end', () => {
-  const figures = (inuse_space: number): Figures => ({
+  const figures = (inuse_space: number): Values => ({
     alloc_objects: 0, alloc_space: 0, inuse_objects: 0, inuse_space, alloc_samples: 0, inuse_samples: 1,
   });
-  const row = (name: string, inuse: number, age?: Row['age']): Row => ({
+  const errors: Errors = { alloc_objects: null, alloc_space: null, inuse_objects: null, inuse_space: null };
+  const row = (name: string, inuse: number, age: Row['age'] = null): Row => ({
     values: figures(inuse),
+    errors,
+    age,
     stack: [{ function: name, file: '', line: 0, is_inlined: false }],
-    ...(age !== undefined && { age }),
   });
-  const table = (rows: Row[]): Table => ({
-    time_nanos: 0, duration_nanos: null, stacks: rows.length, idle_stacks: 0, total: figures(0), rows, other: figures(0), notes: [],
+  const table = (rows: Row[]): Heap => ({
+    profile: 'heap', ordered_by: 'inuse_space', sampling_interval_bytes: 1, time_nanos: 0, duration_nanos: null,
+    stacks: rows.length, idle_stacks: 0, total: figures(0), total_errors: errors, rows, other: figures(0), other_errors: errors, notes: [],
   });
   const age = { median_seconds: 4, max_seconds: 9 };
   const snapshot = table([row('a', 100, age), row('b', 50, null)]);

@@ -1,6 +1,7 @@
 //! The recorded past as a time line for programs, and the list of marks for people.
 //!
-//! Called by `handler`. The page at `/debug/pprof/` draws what `json` tells; docs/endpoints.md describes it.
+//! Called by `handler`. The page at `/debug/pprof/` draws what `json` tells. `schema/answers.schema.json` has its shape as
+//! `History`, and docs/endpoints.md describes it.
 //!
 //! Path: *read path*. Pure, but for what the system says of the process.
 
@@ -33,6 +34,8 @@ struct Document<'a> {
     own_memory: OwnMemory,
     /// `full`, or why there is less.
     symbols: &'static str,
+    /// A regular expression for the names and files of functions that readers may leave out, for `go tool pprof -hide`.
+    plumbing: &'static str,
 }
 
 #[derive(Serialize)]
@@ -104,6 +107,7 @@ pub(crate) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
         dropped: now.dropped,
         own_memory: now.own_memory,
         symbols: symbols::of_program(),
+        plumbing: symbols::plumbing_pattern(),
     };
     // Numbers, texts and lists cannot fail to be written into memory.
     serde_json::to_string(&document).unwrap_or_default() + "\n"

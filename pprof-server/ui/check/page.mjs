@@ -1,0 +1,69 @@
+// What all steps need: where things are on the page, and how its figures are compared with those of `go tool pprof`.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { differences, top } from './pprof.mjs';
+
+export const LEAK = 'demo_leak::reader::Reader::start';
+export const TABS = ['Suspects', 'Table', 'Functions', 'Flame graph', 'About'];
+/** What must not be: `browser.mjs` gathers it. */
+export const complaints = [];
+
+const screenshots = process.argv[3];
+const folder = mkdtempSync(join(tmpdir(), 'check-ui-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+let passed = 0;
+
+/** One thing that must hold. The first that does not ends the run. */
+export async function step(what, act) {
+  const started = performance.now();
+  await act();
+  assert.deepEqual(complaints, [], what);
+  passed += 1;
+  console.log(`ok ${passed} - ${what} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+}
+
+export const tab = (page, name) => page.getByRole('tab', { name }).click();
+export const said = (page) => page.locator('.what').textContent();
+export const rows = (page, table) => page.locator(`table.${table} tbody tr`);
+export const boxes = (page) => page.getByRole('treeitem');
+
+/** After the view was changed: the profile and the table of what is chosen now. */
+export async function settled(page) {
+  await page.waitForFunction(() => document.querySelector('#panel')?.getAttribute('aria-busy') === 'false');
+}
+
+export async function picture(page, name) {
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`) });
+}
+
+/** The functions that the page counts from its flame graph. */
+async function functions(page) {
+  await tab(page, 'Functions');
+  const more = page.locator('button.more-rows');
+  while (await more.isVisible()) await more.click();
+  const cells = await page.evaluate(() =>
+    [...document.querySelectorAll('table.functions tbody tr')].map((row) => [
+      row.dataset.function,
+      [...row.querySelectorAll('td')].map((cell) => Number(cell.dataset.value)),
+    ]),
+  );
+  return new Map(cells);
+}
+
+/** Downloads what the page shows, runs the command that the page shows, and compares function by function. */
+export async function agreesWithPprof(page, type) {
+  const ours = await functions(page);
+  for (const link of await page.locator('.downloads a').all()) {
+    const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
+    await download.saveAs(join(folder, download.suggestedFilename()));
+  }
+  const theirs = top(await page.locator('.downloads code').textContent(), folder, type);
+  assert.deepEqual(differences(ours, theirs), []);
+  return { ours, theirs };
+}
+
+/** How many steps have passed. */
+export const passes = () => passed;

@@ -1,0 +1,123 @@
+// How the page is used over time, from its address, with keys alone, and by those who do not see it.
+
+import assert from 'node:assert/strict';
+import { accessibility, close, open } from './browser.mjs';
+import { agreesWithPprof, boxes, picture, settled, step, tab, TABS } from './page.mjs';
+
+/** What the documents show of the tabs: each once. */
+const PICTURES = {
+  'Suspects, light': 'page-suspects',
+  'Table, light': 'page-table',
+  'Functions, light': 'page-functions',
+  'Flame graph, dark': 'page-flame-dark',
+  'Suspects, narrow': 'page-narrow',
+};
+
+/** The steps need the mark `under-load`. */
+export async function useIt({ browser, page, address, complaints }) {
+  await step('paused it asks nothing, and goes on where it was', async () => {
+    let asked = 0;
+    const count = (request) => (asked += request.url().includes('/history') ? 1 : 0);
+    await page.getByRole('button', { name: 'Pause', exact: true }).click();
+    await page.waitForTimeout(500);
+    page.on('request', count);
+    await page.waitForTimeout(2500);
+    assert.equal(asked, 0);
+    await Promise.all([page.waitForRequest('**/history'), page.getByRole('button', { name: 'Resume', exact: true }).click()]);
+    page.off('request', count);
+  });
+
+  await step('the command is copied', async () => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy', exact: true }).click();
+    await page.getByText('Copied.').waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator('.downloads code').textContent());
+  });
+
+  await step('the address brings the same view back', async () => {
+    await page.locator('select[name=from]').selectOption('under-load');
+    await settled(page);
+    await agreesWithPprof(page, 'inuse_space');
+    await tab(page, 'Flame graph');
+    await page.getByRole('searchbox').fill('reader');
+    await boxes(page).nth(1).click();
+    const again = await open(browser, page.url(), complaints);
+    await again.locator('.is-difference').waitFor();
+    assert.equal(await again.getByRole('tab', { selected: true }).textContent(), 'Flame graph');
+    assert.equal(await again.getByRole('searchbox').inputValue(), 'reader');
+    assert.equal(await again.locator('select[name=from]').inputValue(), 'under-load');
+    const zoomed = async (of) => (await of.locator('[role=treeitem][aria-selected=true]').getAttribute('aria-label')).split(',')[0];
+    assert.equal(await zoomed(again), await zoomed(page));
+    await close(again);
+  });
+
+  await step('it is done with keys alone', async () => {
+    const keyed = await open(browser, address, complaints);
+    const focused = () => keyed.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
+    const reach = async (what) => {
+      for (let presses = 0; presses < 40; presses += 1) {
+        await keyed.keyboard.press('Tab');
+        if ((await focused()).includes(what)) return;
+      }
+      assert.fail(`${what} cannot be reached with Tab; the last was ${await focused()}`);
+    };
+    await keyed.getByRole('slider', { name: 'Compare from' }).waitFor();
+    await reach('Compare from');
+    for (const key of ['End', 'ArrowLeft', 'PageDown']) await keyed.keyboard.press(key);
+    await settled(keyed);
+    assert.match(keyed.url(), /from=\d/);
+    const chosen = keyed.url();
+    await reach('to');
+    await keyed.keyboard.press('ArrowLeft');
+    assert.match(keyed.url(), /to=\d/);
+    await keyed.keyboard.press('End');
+    assert.equal(keyed.url(), chosen);
+    await keyed.locator('select[name=from]').selectOption('under-load');
+    await settled(keyed);
+    await keyed.getByRole('slider', { name: 'to', exact: true }).focus();
+    await keyed.keyboard.press('ArrowLeft');
+    assert.match(keyed.url(), /from=under-load&to=\d/);
+    await reach('Suspects');
+    await keyed.keyboard.press('Home');
+    for (const name of TABS.slice(1, 4)) {
+      await keyed.keyboard.press('ArrowRight');
+      assert.equal(await focused(), name);
+    }
+    await settled(keyed);
+    await reach('all, ');
+    await keyed.keyboard.press('ArrowDown');
+    const below = await focused();
+    assert.ok(!below.startsWith('all'), below);
+    await keyed.keyboard.press('Enter');
+    assert.match(keyed.url(), /zoom=/);
+    assert.equal(await focused(), below);
+    await keyed.keyboard.press('ArrowUp');
+    assert.match(await focused(), /^all, /);
+    await keyed.keyboard.press('Escape');
+    assert.doesNotMatch(keyed.url(), /zoom=/);
+    await keyed.keyboard.press('2');
+    await keyed.locator('table.stacks').waitFor();
+    await keyed.keyboard.press('/');
+    await keyed.keyboard.type('reader');
+    assert.equal(await keyed.getByRole('searchbox').inputValue(), 'reader');
+    await close(keyed);
+  });
+
+  for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280, 760], ['light', 400, 900]]) {
+    await step(`every tab is accessible, ${colorScheme}, ${width} pixels wide`, async () => {
+      const seen = await open(browser, `${address}#from=under-load`, complaints, { colorScheme, viewport: { width, height } });
+      await seen.locator('.timeline').waitFor();
+      for (const name of TABS) {
+        await tab(seen, name);
+        await settled(seen);
+        await accessibility(seen, `${name}, ${colorScheme}, ${width}`);
+        const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.ok(overflow <= 0, `${name}: ${overflow} pixels stick out`);
+        if (name === 'Flame graph') await boxes(seen).filter({ hasText: 'Reader::start' }).first().hover();
+        const shown = PICTURES[`${name}, ${width === 400 ? 'narrow' : colorScheme}`];
+        if (shown) await picture(seen, shown);
+      }
+      await close(seen);
+    });
+  }
+}
