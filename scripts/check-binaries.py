@@ -195,7 +195,7 @@ for how in ("zlib", "zlib-gnu", "zstd"):
         return [cell.objcopy(cell.copy(), f"--compress-debug-sections={how}")]
 
 
-@cell("a section of 80 MB more, compressed")
+@cell("a section of 80 MB more, compressed", EXPLAINED)
 def _(cell):
     more = cell.folder / "more"
     with open(more, "wb") as file:

@@ -26,7 +26,7 @@ if [[ $seconds == --bounded ]]; then
 fi
 
 # As cargo-fuzz has it: coverage of every edge and comparison.
-export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
+export RUSTFLAGS="--cfg fuzzing --cfg address_sanitizer -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
   -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Ccodegen-units=1 -Cdebug-assertions=on"
 RUSTFLAGS=${RUSTFLAGS//$'\n'/ }

@@ -22,6 +22,8 @@ fi
 # All crates are there, so that nothing is asked of a registry within.
 cargo fetch --locked --quiet
 
+# A test asks for the address of localhost.
+[[ -s $root/etc/hosts ]] || printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 mkdir -p "$root/src" "$root/target" "$root/go" "$root/home/.cargo/registry"
 (($#)) || set -- -p alloc-profiler -p pprof-server -p demo-leak
 # In a name space of its own, what is mounted goes when it ends.

@@ -11,7 +11,7 @@ units() { cargo +nightly test -q --target "$target" -p "$1" --lib -- "${@:2}"; }
 tests() { cargo +nightly test -q --target "$target" -p workspace-tests "$@"; }
 
 address() {
-  export RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$folder/address
+  export RUSTFLAGS="-Zsanitizer=address --cfg address_sanitizer" CARGO_TARGET_DIR=$folder/address
   # LeakSanitizer too. Its allocator is not the C library's, which one of the tests is about.
   units alloc-profiler --skip freed_pages
   units pprof-server

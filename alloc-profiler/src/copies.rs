@@ -56,6 +56,8 @@ mod elf {
         version: [u8; VERSION_BYTES],
     }
 
+    // AddressSanitizer would put room that may not be read behind it, in the middle of the notes.
+    #[cfg_attr(address_sanitizer, sanitize(address = "off"))]
     #[used]
     #[unsafe(link_section = ".note.alloc_profiler")]
     static NOTE: Note = Note {

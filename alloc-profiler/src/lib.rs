@@ -70,6 +70,8 @@
 //! It is built, tested and measured on Linux x86-64 with glibc. Elsewhere it was not run: on Linux aarch64 and macOS it takes
 //! stacks by the platform's unwinder, and on musl and Windows it counts totals and takes no stacks.
 
+// `copies` has a static that AddressSanitizer leaves as it is.
+#![cfg_attr(address_sanitizer, feature(sanitize))]
 // No panic may start on the allocation path, so what could start one is not written there.
 #![cfg_attr(
     not(test),

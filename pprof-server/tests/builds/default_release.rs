@@ -36,6 +36,12 @@ fn all_of(program: Program, mut errors: BufReader<ChildStderr>) -> String {
     said
 }
 
+/// Whether the handler has a row or a frame of its own. By `v0`, its name is also in that of its implementation of the trait:
+/// `<service::hit as service::Handler>::call`.
+fn has_handler(text: &str) -> bool {
+    text.replace("<service::hit as ", "").contains("service::hit")
+}
+
 /// Every output in which there are names, but for the folded stacks, which have no place for words.
 const OUTPUTS: [&str; 7] = [
     "heap?debug=1",
@@ -59,7 +65,7 @@ fn a_default_release_build_says_what_it_lacks_wherever_it_is_seen() {
     for target in OUTPUTS {
         let text = words(&answer(target));
         assert!(text.contains(remedy) && text.contains("Handler::call"), "{target}: {text}");
-        assert!(!text.contains("service::hit"), "{target}: it is not inlined, and proves nothing: {text}");
+        assert!(!has_handler(&text), "{target}: it is not inlined, and proves nothing: {text}");
     }
     let text = answer("heap?format=text");
     let share = "This concerns 100.0 % of what is in use (";
@@ -87,7 +93,7 @@ fn with_the_two_lines_the_inlined_handler_is_there_and_nothing_is_said() {
     for target in OUTPUTS.iter().filter(|target| !target.starts_with("leaks")) {
         let answer = get(program.address, &format!("/debug/pprof/{target}"));
         let text = answer.text();
-        assert!(text.contains("service::hit") && !text.contains("Cargo.toml"), "{target}: {text}");
+        assert!(has_handler(text) && !text.contains("Cargo.toml"), "{target}: {text}");
     }
     let metrics = get(program.address, "/metrics");
     assert!(!metrics.text().contains("pprof_loss_ratio"), "{}", metrics.text());
