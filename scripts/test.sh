@@ -42,6 +42,7 @@ checks() {
   step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-targets -- -D warnings
   step cargo doc --workspace --no-deps
   step scripts/check-msrv.sh
+  step scripts/check-packages.sh
   step by_v0 scripts/check-fast-path.sh
   step scripts/fuzz.sh --bounded
   step by_v0 scripts/hunt-leak.sh

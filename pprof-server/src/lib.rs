@@ -199,13 +199,3 @@ pub fn fuzz_maps(bytes: &[u8]) {
     mappings::fuzz(bytes);
     mappings::elf_image::fuzz(bytes);
 }
-
-// The Rust in README.md compiles.
-#[cfg(all(doctest, feature = "http"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-// And the Rust in docs/security.md.
-#[cfg(all(doctest, feature = "http"))]
-#[doc = include_str!("../../docs/security.md")]
-struct Security;

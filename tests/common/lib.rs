@@ -18,3 +18,13 @@ pub use elf::with_headers_at_the_end;
 pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at, pprof};
 pub use rules::{decode, scraper_rules, violations};
 pub use schema::check_schema;
+
+/// The Rust in README.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+/// The Rust in docs/security.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/security.md")]
+struct Security;
