@@ -75,7 +75,7 @@ fn begin_anew(alone: &Alone) {
     live::begin_anew(alone);
     stacks::begin_anew(alone);
     memory::begin_anew(alone);
-    // SAFETY: `Alone` says so.
+    // SAFETY: `Alone` is the proof that no other thread is in this process.
     unsafe { unwinder::begin_anew() };
     drops::begin_anew(alone);
     // mutant: A4 children keep the seed

@@ -72,7 +72,8 @@
 
 // `copies` has a static that AddressSanitizer leaves as it is.
 #![cfg_attr(address_sanitizer, feature(sanitize))]
-// No panic may start on the allocation path, so what could start one is not written there.
+// No panic may start on the allocation path, so what could start one is not written there. That is also why the code has
+// `wrapping_*` where an operator would never overflow: a plain operator is checked in debug builds, and the check can panic.
 #![cfg_attr(
     not(test),
     deny(
@@ -83,6 +84,8 @@
         clippy::unwrap_used
     )
 )]
+
+use unwinder::hash;
 
 mod allocator;
 mod sampler;

@@ -1,9 +1,8 @@
-//! What happens to a sampled block: its stack is taken, its site counted, its address remembered; and on free
-//! forgotten again.
+//! What happens to a sampled block: its stack is taken, its site is counted, and its address is recorded. When the block is
+//! freed, the record is removed.
 //!
-//! Nothing here holds a lock while it unwinds, and nothing may panic: these are `extern "C"`, so that a panic,
-//! were there one, would abort instead of unwinding through the allocator, which the compiler takes for
-//! impossible.
+//! Nothing here holds a lock while it unwinds, and nothing may panic. The functions are `extern "C"`, so that a panic, if
+//! there were one, would abort instead of unwinding through the allocator, which the compiler takes for impossible.
 //!
 //! Path: *allocation path*, sampled blocks only.
 
@@ -19,13 +18,13 @@ use unwinder::{Remember, Walk};
 /// remembering it would cost more memory than it saves time.
 const FREQUENT_BYTES: u64 = 16 << 10;
 
-/// Records the block of `size` bytes just allocated at `address`, which stands for `weight` objects. Call
+/// Records the block of `size` bytes that was just allocated at `address` and stands for `weight` objects. It must be called
 /// before anyone else can know the address.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     // mutant: A2 recording is not paused
-    // What an unwinder allocates is not the program's.
+    // What the unwinder allocates is not the program's.
     let _pause = Pause::begin();
     let home = HomeSlot::of(address);
     home.prefetch();
@@ -59,7 +58,8 @@ fn count_losses(walk: &Walk<'_>) {
     }
 }
 
-/// As [`record`], where too little of the stack is left to find out what is on it: a frame of some hundred bytes.
+/// Records as [`record`] does, where too little of the stack is left to find out what is on it. Its own frame has some
+/// hundred bytes.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weight: f64) {
@@ -75,15 +75,15 @@ fn count(home: HomeSlot, address: usize, size: usize, weight: f64, site: &Site) 
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
     }
-    // As the live table keeps it: what is in use is summed up from there, and must never be more than what was
-    // allocated. That changes an estimate by some 10^-8 of itself.
+    // The weight is rounded as the live table keeps it. What is in use is summed up from there, and must never be more than
+    // what was allocated. This changes an estimate by some 10^-8 of itself.
     let weight = f64::from(weight as f32);
     site.add(size, weight);
     let (born, after_snapshot) = (c_library::ticks(), snapshot::begun());
     insert(home, &LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot });
 }
 
-/// Drops the record of the block at `address`, if it has one. Call while the block is still the caller's.
+/// Removes the record of the block at `address`, if it has one. It must be called while the block is still the caller's.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn forget(address: usize) {
@@ -92,7 +92,7 @@ pub(crate) extern "C" fn forget(address: usize) {
     live::remove(address);
 }
 
-/// As [`forget`], and returns the record, for [`remember`].
+/// Removes the record as [`forget`] does, and returns it for [`remember`].
 #[cold]
 #[inline(never)]
 #[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
@@ -100,7 +100,7 @@ pub(crate) extern "C" fn take(address: usize) -> Option<Taken> {
     live::take(address)
 }
 
-/// Puts back what [`take`] returned: the block was not freed after all.
+/// Puts back what [`take`] returned, because the block was not freed after all.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn remember(taken: &Taken) {

@@ -1,9 +1,9 @@
 //! Interned stacks and what each has allocated so far.
 //!
-//! A stack is kept once, for ever, and so is each of its *sites*: the stack with one size class, with running
+//! A stack is kept once and for ever, and so is each of its *sites*: the stack with one size class, with running
 //! totals. Both are linked into lists that only ever grow at the head, by compare-and-swap, so there is no
-//! lock to wait for and none to be caught with. When a limit is reached, samples go to the overflow sites, one
-//! for each size class, so that totals stay right.
+//! lock to wait for and none that a stopped thread could hold. When a limit is reached, samples go to the overflow sites,
+//! one for each size class, so that totals stay right.
 //!
 //! Only what was allocated is summed here. What is in use is the sum over the live table, so it cannot drift.
 //!
@@ -17,7 +17,7 @@ use crate::totals::Totals;
 use crate::{drops, limits, size_class, variance};
 use unwinder::{CodeAddress, Cookie, Walk};
 
-/// Heads of the lists: chains stay short up to some hundred thousand stacks.
+/// How many lists of stacks there are. The lists stay short up to some hundred thousand stacks.
 const BUCKETS: usize = 1 << 16;
 
 static STACKS: [AtomicRef<Stack>; BUCKETS] = [const { AtomicRef::none() }; BUCKETS];
@@ -25,7 +25,7 @@ static STACK_COUNT: AtomicUsize = AtomicUsize::new(0);
 static NEXT_STACK_ID: AtomicU32 = AtomicU32::new(0);
 
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
-/// What overflowed, by size class. Their ids are the first ones.
+/// The overflow sites, by size class. Their ids are the first ones.
 static OVERFLOW: [Site; size_class::COUNT] = {
     let mut sites = [const { Site::new(0, 0) }; size_class::COUNT];
     let mut index = 0;
@@ -38,31 +38,36 @@ static OVERFLOW: [Site; size_class::COUNT] = {
 static NEXT_SITE_ID: AtomicU32 = AtomicU32::new(size_class::COUNT as u32);
 
 pub(crate) struct Stack {
-    /// As long as the process runs.
+    /// The number of the stack, which no other has as long as the process runs.
     pub(crate) id: u32,
     hash: u64,
-    /// Outermost first.
+    /// The frames, of which the outermost is the first.
     pub(crate) frames: &'static [CodeAddress],
     pub(crate) is_truncated: bool,
     next: AtomicRef<Stack>,
     sites: AtomicRef<Site>,
 }
 
-/// One stack and size class.
+/// A site: one stack with one size class.
 pub(crate) struct Site {
-    /// Dense from zero, so that snapshots can use it as an index; set once, before the site is found by others.
+    /// The number of the site. Numbers are dense from zero, so that snapshots can use them as indices. It is set once, before
+    /// others can find the site.
     id: AtomicU32,
     pub(crate) size_class: u64,
     next: AtomicRef<Site>,
-    /// Samples that stand for themselves alone, as all do at the interval 1, and their bytes.
+    /// How many samples stand for themselves alone, as all do at the interval 1.
     single_samples: AtomicU64,
+    /// How many bytes these have.
     single_bytes: AtomicU64,
-    /// The others.
+    /// How many other samples there are.
     samples: AtomicU64,
+    /// How many objects those stand for.
     objects: Sum,
+    /// How many bytes those stand for.
     bytes: Sum,
-    /// Of these two sums: see `variance`.
+    /// The variance of `objects`: see `variance`.
     objects_variance: Sum,
+    /// The variance of `bytes`, in square bytes.
     bytes_variance: Sum,
 }
 
@@ -108,7 +113,7 @@ impl Site {
         self.samples.fetch_add(1, Relaxed);
     }
 
-    /// What it ever allocated; nothing of what is in use.
+    /// Returns what the site ever allocated. It says nothing about what is in use.
     pub(crate) fn allocated(&self) -> Totals {
         let singles = self.single_samples.load(Relaxed);
         let single_bytes = self.single_bytes.load(Relaxed);
@@ -127,7 +132,7 @@ impl Site {
     }
 }
 
-/// A sum of positive numbers. It never falls, and integers up to 2^53 add up exactly.
+/// Adds up positive numbers. The sum never falls, and integers up to 2^53 add up exactly.
 struct Sum(AtomicU64);
 
 impl Sum {
@@ -145,12 +150,12 @@ impl Sum {
     }
 }
 
-/// The site of blocks of `size` bytes whose stack could not be taken.
+/// Returns the site of blocks of `size` bytes whose stack could not be taken.
 pub(crate) fn site_without_stack(size: usize) -> &'static Site {
     site(intern(&[], false, unwinder::hash_of(&[])), size)
 }
 
-/// The site of blocks of `size` bytes allocated on `stack`; an overflow site if there is no room.
+/// Returns the site of blocks of `size` bytes that are allocated on `stack`, or an overflow site if there is no room.
 #[inline(always)]
 pub(crate) fn site(stack: Option<&'static Stack>, size: usize) -> &'static Site {
     let class = size_class::size_class(size);
@@ -167,14 +172,14 @@ fn overflow_site(class: u64) -> &'static Site {
     &OVERFLOW[size_class::index(class).min(size_class::COUNT - 1)]
 }
 
-/// Finds or adds the stack that a walk found, and has the unwinder remember it. `None`: there is no room.
+/// Finds or adds the stack that a walk found, and has the unwinder remember it. It returns `None` if there is no room.
 pub(crate) fn find_or_add(walk: Walk<'_>) -> Option<&'static Stack> {
     let stack = intern(walk.frames(), walk.is_truncated(), walk.hash())?;
     walk.remember(Cookie(memory::number_of(stack)));
     Some(stack)
 }
 
-/// The stack that the unwinder remembers.
+/// Returns the stack that the unwinder remembers.
 #[inline(always)]
 pub(crate) fn of_cookie(Cookie(number): Cookie) -> &'static Stack {
     // SAFETY: the unwinder returns what `find_or_add` gave it.
@@ -201,7 +206,7 @@ fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'sta
     let stack = memory::copy(frames, Purpose::Stacks).and_then(|frames| {
         let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
         let (next, sites) = (AtomicRef::none(), AtomicRef::none());
-        memory::place(Stack { id, hash, frames, is_truncated, next, sites }, Purpose::Stacks)
+        memory::allocate(Stack { id, hash, frames, is_truncated, next, sites }, Purpose::Stacks)
     });
     let Some(stack) = stack else {
         STACK_COUNT.fetch_sub(1, Relaxed);
@@ -212,7 +217,7 @@ fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'sta
         match bucket.replace(head, stack) {
             Ok(()) => return Some(stack),
             Err(newer) => {
-                // Another thread added to the list. If it was this very stack, ours is wasted, once.
+                // Another thread has added to the list. If it added this very stack, the memory of ours is wasted, once.
                 if let Some(theirs) = walk(newer, head, |stack| &stack.next).find(|stack| is_same(stack)) {
                     STACK_COUNT.fetch_sub(1, Relaxed);
                     return Some(theirs);
@@ -230,7 +235,7 @@ fn site_of(stack: &'static Stack, class: u64) -> Option<&'static Site> {
     if let Some(site) = walk(head, None, |site| &site.next).find(|site| is_same(site)) {
         return Some(site);
     }
-    let site = memory::place(Site::new(0, class), Purpose::Stacks)?;
+    let site = memory::allocate(Site::new(0, class), Purpose::Stacks)?;
     site.id.store(NEXT_SITE_ID.fetch_add(1, Relaxed), Relaxed);
     loop {
         site.next.store(head);
@@ -246,7 +251,7 @@ fn site_of(stack: &'static Stack, class: u64) -> Option<&'static Site> {
     }
 }
 
-/// The members of a list from `first` up to but not including `end`.
+/// Returns the members of a list from `first` up to but not including `end`.
 fn walk<T: Sync>(
     first: Option<&'static T>,
     end: Option<&'static T>,
@@ -272,9 +277,9 @@ pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Si
     }
 }
 
-/// Forgets the parent's stacks and what they allocated.
+/// Forgets the stacks of the parent of a fork, and what they allocated.
 pub(crate) fn begin_anew(_: &Alone) {
-    // Only what is in use: the rest need not be copied for the child.
+    // Only heads that are in use are written: the pages of the others need not be copied for the child.
     STACKS.iter().filter(|head| head.load().is_some()).for_each(|head| head.store(None));
     STACK_COUNT.store(0, Relaxed);
     NEXT_STACK_ID.store(0, Relaxed);
@@ -286,12 +291,12 @@ pub(crate) fn begin_anew(_: &Alone) {
     }
 }
 
-/// No site has an id as high as this.
+/// Returns a bound that is higher than the id of every site.
 pub(crate) fn site_id_bound() -> usize {
     NEXT_SITE_ID.load(Relaxed) as usize
 }
 
-/// Distinct stacks kept.
+/// Returns how many distinct stacks are kept.
 pub(crate) fn len() -> usize {
     STACK_COUNT.load(Relaxed)
 }

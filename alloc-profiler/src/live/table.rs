@@ -11,6 +11,7 @@
 //! Path: *allocation path*, sampled blocks only.
 
 use crate::alone::Alone;
+use crate::hash::multiply;
 use crate::memory::{self, AtomicRef, Purpose};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::{Patience, SpinLock};
@@ -65,7 +66,7 @@ pub(super) fn begin_anew(alone: &Alone) {
 }
 
 pub(super) const fn hash(number: usize) -> u64 {
-    (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    multiply(number as u64)
 }
 
 /// Returns the slot at which searches for `address` begin, in a table as large as can be. Blocks that are allocated one after
@@ -127,7 +128,7 @@ impl Table {
         let (keys, values) = words.split_at_checked(slots)?;
         let (values, _) = values.as_chunks();
         let (next_spare, is_lent) = (AtomicRef::none(), AtomicBool::new(false));
-        memory::place(Table { words, keys, values, next_spare, is_lent }, Purpose::Live)
+        memory::allocate(Table { words, keys, values, next_spare, is_lent }, Purpose::Live)
     }
 
     /// Gives its memory back, as far as it can be given, and keeps the table for another shard.

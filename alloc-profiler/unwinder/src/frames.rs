@@ -4,7 +4,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::CodeAddress;
+use crate::{CodeAddress, hash};
 
 /// Frames kept of a stack, leaf side first. Those beyond are cut, and the walk says so.
 pub const MAX_STACK_DEPTH: usize = 128;
@@ -28,7 +28,7 @@ const EMPTY_HASH: u64 = 1;
 /// The hash of some frames and one more within.
 #[inline(always)]
 pub(crate) const fn add_to_hash(hash: u64, frame: CodeAddress) -> u64 {
-    (hash.rotate_left(5) ^ frame.to_bits() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    hash::add(hash, frame.to_bits() as u64)
 }
 
 /// The hash of frames, outermost first: what [`Walk::hash`](crate::Walk::hash) returns for them.

@@ -16,6 +16,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::hash;
 use crate::store::{self, AtomicRef};
 
 /// Images that are told apart. Each time that another one takes a place counts as one.
@@ -115,16 +116,15 @@ pub fn program_entry() -> usize {
 #[must_use]
 pub fn page_fingerprint(page: &[u8]) -> u64 {
     let (words, rest) = page.as_chunks::<8>();
-    let add = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     // There are eight lanes because in one, each step would wait for the one before.
     let mut lanes = [1_u64, 2, 3, 4, 5, 6, 7, 8];
     for words in words.chunks(lanes.len()) {
         for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane = add(*lane, u64::from_le_bytes(*word));
+            *lane = hash::add(*lane, u64::from_le_bytes(*word));
         }
     }
-    let hash = rest.iter().fold(0, |hash, byte| add(hash, u64::from(*byte)));
-    lanes.into_iter().fold(hash, add)
+    let hash = rest.iter().fold(0, |hash, byte| hash::add(hash, u64::from(*byte)));
+    lanes.into_iter().fold(hash, hash::add)
 }
 
 /// An image that a walk has come to.
@@ -138,7 +138,7 @@ pub(crate) struct Met {
 
 /// The number of the image that was met. `path` is asked for if the image is new.
 pub(crate) fn id_of<'a>(met: &Met, path: impl Fn() -> &'a [u8]) -> ImageId {
-    let hash = (met.start as u64 ^ met.fingerprint).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let hash = hash::multiply(met.start as u64 ^ met.fingerprint);
     for probe in 0..PROBES {
         let index = ((hash >> 32) as usize).wrapping_add(probe) & (MAX_IMAGES - 1);
         let Some(slot) = IMAGES.get(index) else { break };

@@ -87,6 +87,8 @@
 
 mod address;
 mod frames;
+#[doc(hidden)]
+pub mod hash;
 mod remember;
 mod walk;
 

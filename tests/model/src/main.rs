@@ -8,6 +8,8 @@
 
 #[path = "../../../alloc-profiler/src/filter.rs"]
 mod filter;
+#[path = "../../../alloc-profiler/unwinder/src/hash.rs"]
+mod hash;
 #[path = "../../../alloc-profiler/src/live/mod.rs"]
 mod live;
 

@@ -19,7 +19,7 @@ pub(crate) fn zeroed_slice(len: usize, _: Purpose) -> Option<&'static [AtomicU64
     Some(words)
 }
 
-pub(crate) fn place<T: Sync + 'static>(value: T, _: Purpose) -> Option<&'static T> {
+pub(crate) fn allocate<T: Sync + 'static>(value: T, _: Purpose) -> Option<&'static T> {
     assert!(align_of::<T>() <= 16);
     let place = carve(size_of::<T>()).cast::<T>();
     // SAFETY: handed out once in an order, and aligned.

@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::ImageId;
+use crate::{ImageId, hash};
 
 /// Where the frame of a caller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ fn find_beside(index: usize, address: usize) -> Option<u64> {
 
 #[inline(always)]
 fn index(address: usize) -> usize {
-    let hash = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let hash = hash::multiply(address as u64);
     (hash >> 40) as usize & (SLOTS - 1)
 }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use super::entry::Beginning;
 use super::frame_place::{FramePlace, are_there};
 use crate::by_tables::memory::StackMemory;
-use crate::{CodeAddress, Cookie};
+use crate::{CodeAddress, Cookie, hash};
 
 /// Frames of the deepest walk that is kept here.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -55,7 +55,7 @@ impl Beginning {
     #[inline(always)]
     fn set(self) -> usize {
         let hash = (self.return_address ^ (self.bytes_above as usize) << 28) as u64;
-        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize & (SETS - 1)
+        (hash::multiply(hash) >> 60) as usize & (SETS - 1)
     }
 }
 

@@ -19,8 +19,8 @@ mod recent;
 pub(super) use recent::{Recent, RunEnd};
 
 use super::pages;
-use crate::Cookie;
 use crate::lock::{Guard, TryLock};
+use crate::{Cookie, hash};
 use entry::Beginning;
 
 const SLOTS: usize = 64;
@@ -31,7 +31,7 @@ static SLOT: [TryLock<Recent>; SLOTS] = [const { TryLock::new(Recent::NONE) }; S
 #[inline(always)]
 pub(super) fn of_thread(stack_end: usize) -> Option<Guard<'static, Recent>> {
     // Stacks end on pages.
-    let hash = (stack_end as u64 >> 12).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let hash = hash::multiply(stack_end as u64 >> 12);
     SLOT.get((hash >> 58) as usize)?.try_lock()
 }
 
