@@ -12,5 +12,5 @@ fi
 # Addresses of the profiler's are made from numbers; clocks and files are the system's.
 export MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation"
 cargo +nightly miri test -p alloc-profiler --lib -- sampler filter live size_class
-cargo +nightly miri test -p unwinder --lib -- address images lock rules store walk
+cargo +nightly miri test -p unwinder --lib -- address:: frames:: images:: lock:: rules:: store::
 cargo +nightly miri test -p pprof-server --lib --no-default-features -- writers::pprof symbols::role profile::limit

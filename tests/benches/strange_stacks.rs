@@ -1,9 +1,9 @@
 //! What a sampled allocation and its free cost where the stack is a fiber's, or has frames of a library that may be
-//! unloaded: `cargo bench -p workspace-tests --bench strange_stacks`. Some frames deep on each; the costs are read in
-//! docs/performance.md.
+//! unloaded: `cargo bench -p workspace-tests --bench strange_stacks`. Each stack is some frames deep. docs/performance.md
+//! has the costs.
 //!
-//! A fiber's stack has no end that we could know, so pages are tried out; and what is known of an unloadable
-//! library's code must not be believed later, so it is worked out anew each time.
+//! A fiber's stack has no end that we could know, so pages are tried out. What is known of an unloadable library's code must
+//! not be believed later, so it is worked out anew each time.
 
 use std::ffi::CString;
 use std::hint::black_box;

@@ -21,3 +21,28 @@ pub(super) fn fill(frames: &mut Frames<'_>) {
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::room;
+
+    /// Whether the first frame is in the function that called this one.
+    #[inline(never)]
+    fn begins_within(function: usize) -> bool {
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        fill(&mut frames);
+        let first = frames.as_slice().last().copied();
+        first.is_some_and(|first| (function..function + 4096).contains(&first.address()))
+    }
+
+    #[test]
+    fn a_walk_begins_at_the_caller_of_the_function_that_owns_the_room() {
+        #[inline(never)]
+        fn caller() -> bool {
+            std::hint::black_box(begins_within(caller as fn() -> bool as usize))
+        }
+        assert!(caller());
+    }
+}

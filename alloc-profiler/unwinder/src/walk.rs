@@ -91,3 +91,33 @@ impl<'a> Walk<'a> {
         let _ = cookie;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::{hash_of, room};
+    use std::num::NonZeroUsize;
+
+    #[test]
+    fn a_walk_tells_what_was_found() {
+        let mut room = room();
+        let walk = Walk::new(&mut room, |frames| {
+            frames.push(CodeAddress::returning_to(1));
+            frames.push(CodeAddress::returning_to(2));
+        });
+        assert_eq!(walk.frames(), [2, 1].map(CodeAddress::returning_to));
+        assert_eq!(walk.hash(), hash_of(walk.frames()));
+        assert!(walk.met().is_none() && !walk.is_cut() && !walk.is_truncated());
+        // It is beside no others, so nothing can be attached to it.
+        walk.remember(Cookie(NonZeroUsize::MIN));
+    }
+
+    #[cfg(by_tables)]
+    #[test]
+    fn a_walk_that_was_met_before_has_a_cookie_and_no_frames() {
+        let mut room = room();
+        let cookie = Cookie(NonZeroUsize::MAX);
+        let walk = Walk::beside_others(&mut room, |_| Remembered::Met(cookie));
+        assert_eq!((walk.met(), walk.frames()), (Some(cookie), &[][..]));
+    }
+}

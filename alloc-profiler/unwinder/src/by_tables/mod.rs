@@ -160,3 +160,45 @@ pub(crate) fn fill_from(
 pub(crate) fn fuzz(bytes: &[u8]) {
     eh_frame::fuzz(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::room;
+
+    /// The frames from the caller of this function outwards, with what is remembered.
+    #[inline(never)]
+    fn frames_with(remember: Remember) -> Vec<CodeAddress> {
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        fill(&mut frames, here(), remember);
+        frames.as_slice().to_vec()
+    }
+
+    #[test]
+    fn a_walk_finds_the_same_whatever_is_remembered() {
+        prepare();
+        prepare_thread();
+        assert!(is_ready());
+        let ways = [Remember::Nothing, Remember::LastWalk, Remember::LastWalk, Remember::Nothing];
+        let found: Vec<_> = ways.into_iter().map(frames_with).collect();
+        assert!(found[0].len() > 5);
+        assert!(found.iter().all(|frames| *frames == found[0]), "{found:?}");
+    }
+
+    #[test]
+    fn a_walk_from_registers_begins_with_their_instruction() {
+        prepare();
+        prepare_thread();
+        let registers = here();
+        let FramePointer::Value(frame_pointer) = registers.frame_pointer else { panic!("it was read") };
+        let mut room = room();
+        let mut frames = Frames::new(&mut room);
+        fill_from(&mut frames, registers.instruction_pointer, registers.stack_pointer, frame_pointer);
+        let (first, callers) = frames.as_slice().split_last().unwrap();
+        assert_eq!(*first, CodeAddress::of_instruction(registers.instruction_pointer));
+        let expected = frames_with(Remember::Nothing);
+        // The function that is called here has one caller more, which is this one.
+        assert_eq!(*callers, expected[..expected.len() - 1]);
+    }
+}

@@ -1,9 +1,9 @@
 //! Stacks of every kind, on each of which our unwinder, the platform's, framehop and, where the program has them, frame
-//! pointers must find the same call chain, to the last frame: through recursion, closures, trait objects, callbacks
-//! from C, panics in flight, async polls, thread starts, signals, and deeper than we keep; some thousand in a row that
-//! have their outer frames in common; and some thousand that were there before, or begin as others did.
+//! pointers must find the same call chain, to the last frame. Stacks lead through recursion, closures, trait objects,
+//! callbacks from C, panics in flight, async polls, thread starts and signals, and are deeper than we keep. Some thousand in
+//! a row have their outer frames in common, and some thousand were there before, or begin as others did.
 //!
-//! Shared with an example, so that a program built in another way can run through them too.
+//! An example shares them, so that a program that is built in another way can run through them too.
 
 #[cfg(by_tables)]
 mod by_framehop;
@@ -199,11 +199,11 @@ extern "C" fn on_signal(_number: libc::c_int) {
     compare("signal");
 }
 
-/// Compares the two on all of them, and returns how many there were. Once in a process.
+/// Compares the unwinders on all of them, and returns how many stacks there were. It is called once in a process.
 ///
 /// # Panics
 ///
-/// If they differ. Where a panic aborts, stacks with a panic in flight are left out.
+/// It panics if the unwinders differ. Where a panic aborts, stacks with a panic in flight are left out.
 pub(crate) fn compare_all() -> usize {
     compare("function");
     for depth in [1, 10, 100, 1000] {
@@ -213,7 +213,27 @@ pub(crate) fn compare_all() -> usize {
     let visitors: [Box<dyn Visitor>; 2] =
         [Box::new(|| compare("trait object")), Box::new(|| recurse(3, "closure"))];
     visitors.iter().for_each(|visitor| visitor.visit());
+    compare_many();
+    compare_in_panics();
+    let mut future = pin!(async { inner().await });
+    let mut context = Context::from_waker(Waker::noop());
+    while future.as_mut().poll(&mut context).is_pending() {}
+    compare_in_a_thread();
+    let mut numbers = [3_u64, 1, 2];
+    // SAFETY: there are three numbers of eight bytes, and the comparison reads none of them.
+    unsafe { libc::qsort(numbers.as_mut_ptr().cast(), 3, 8, Some(order)) };
+    compare_in_signals();
 
+    let seen = SEEN.take();
+    let count = |what| seen.iter().filter(|(seen, _)| *seen == what).count();
+    assert!(count("wandering") > 10_000);
+    assert!(seen.len() >= 17, "{seen:?}");
+    assert_eq!(seen.iter().map(|&(_, depth)| depth).max(), Some(MAX_STACK_DEPTH));
+    seen.len()
+}
+
+/// Some thousand stacks that have their outer frames in common with the one before, or were there before.
+fn compare_many() {
     let mut state = 1_u64;
     let numbers = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -224,8 +244,7 @@ pub(crate) fn compare_all() -> usize {
     while numbers.peek().is_some() {
         wander(&mut numbers, 0);
     }
-    // Whole stacks are remembered while many are taken: the same few short ways, each of which parts from the others
-    // somewhere.
+    // Whole stacks are remembered from here on: the same few short ways, each of which parts from the others somewhere.
     REMEMBER.set(Remember::WholeWalks);
     for tour in 0..600 {
         wander(&mut first.chunks(12).nth(tour % 5).expect("there are more").iter().copied(), 0);
@@ -246,7 +265,9 @@ pub(crate) fn compare_all() -> usize {
     REMEMBER.set(Remember::Nothing);
     recurse(20, "nothing is remembered");
     REMEMBER.set(Remember::LastWalk);
+}
 
+fn compare_in_panics() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| compare("panic hook")));
     let panicking = || {
@@ -258,11 +279,9 @@ pub(crate) fn compare_all() -> usize {
         std::panic::catch_unwind(panicking).expect_err("it panics");
     }
     std::panic::set_hook(hook);
+}
 
-    let mut future = pin!(async { inner().await });
-    let mut context = Context::from_waker(Waker::noop());
-    while future.as_mut().poll(&mut context).is_pending() {}
-
+fn compare_in_a_thread() {
     let (to_thread, in_thread) = mpsc::channel::<()>();
     let thread = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
         in_thread.iter().for_each(drop);
@@ -271,12 +290,12 @@ pub(crate) fn compare_all() -> usize {
     });
     drop(to_thread);
     let seen_in_thread = thread.expect("a thread").join().expect("no panic");
+    assert_eq!(seen_in_thread.len(), 1);
+}
 
-    let mut numbers = [3_u64, 1, 2];
-    // SAFETY: three numbers of eight bytes, and a comparison that reads none of them.
-    unsafe { libc::qsort(numbers.as_mut_ptr().cast(), 3, 8, Some(order)) };
-    // SAFETY: the handler is safe to run where it is raised, synchronously, right here; once on the usual stack
-    // and once on one of its own, which outlives its use.
+fn compare_in_signals() {
+    // SAFETY: the handler is safe to run where it is raised, synchronously, right here; once on the usual stack and once on
+    // one of its own, which outlives its use.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_signal as *const () as usize;
@@ -292,12 +311,4 @@ pub(crate) fn compare_all() -> usize {
         let off = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         assert_eq!(libc::sigaltstack(&off, std::ptr::null_mut()), 0);
     }
-
-    let seen = SEEN.take();
-    let count = |what| seen.iter().filter(|(seen, _)| *seen == what).count();
-    assert!(count("wandering") > 10_000);
-    assert_eq!(seen_in_thread.len(), 1);
-    assert!(seen.len() >= 17, "{seen:?}");
-    assert_eq!(seen.iter().map(|&(_, depth)| depth).max(), Some(MAX_STACK_DEPTH));
-    seen.len()
 }
