@@ -273,22 +273,24 @@ def _(cell):
     return [program]
 
 
-@cell("debug file, shared parts by dwz in a third", EXPLAINED, needs="dwz")
-def _(cell):
-    # What dwz shares must be in two files at least.
+def shared_by_dwz(cell):
+    """A program and a copy of it, whose common debug information `dwz` moves to a third file, for it shares what is in two files at
+    least."""
     program = cell.copy("-C", "link-arg=-Wl,--build-id")
     other = cell.folder / "other"
     shutil.copy2(program, other)
     run("dwz", "-m", cell.folder / "shared", "-M", cell.folder / "shared", program, other)
-    return [program]
+    return program
+
+
+@cell("debug file, shared parts by dwz in a third", EXPLAINED, needs="dwz")
+def _(cell):
+    return [shared_by_dwz(cell)]
 
 
 @cell("debug file, shared parts by dwz are gone", EXPLAINED, needs="dwz")
 def _(cell):
-    program = cell.copy("-C", "link-arg=-Wl,--build-id")
-    other = cell.folder / "other"
-    shutil.copy2(program, other)
-    run("dwz", "-m", cell.folder / "shared", "-M", cell.folder / "shared", program, other)
+    program = shared_by_dwz(cell)
     (cell.folder / "shared").unlink()
     return [program]
 

@@ -48,7 +48,7 @@ while IFS= read -r command; do
   # No `|| fail` behind this: it would keep a failure within an arm from ending the script.
   case $command in
     scripts/test.sh) ;; # Runs this script, and the next.
-    scripts/hunt-leak.sh*) grep -qxE " *step (by_v0 )?$command" scripts/test.sh || fail "not run by test.sh: $command" ;;
+    scripts/check-leak.sh*) grep -qxE " *step (by_v0 )?$command" scripts/test.sh || fail "not run by test.sh: $command" ;;
     scripts/bench.sh) RUNS=2 MAX_RATIO=1000 "$command" ;; # That it works; what it says needs a quiet machine.
     'cargo run --release -p demo-leak') ;; # Runs already, as above.
     'cargo run '*) $command ;;

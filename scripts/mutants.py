@@ -31,7 +31,7 @@ SERVER_UNITS = ["-p", "pprof-server", "--lib"]
 LIFE = ["-p", "pprof-server"]
 CHANGED_LIBRARY = ["-p", "workspace-tests", "--test", "frames_in_libraries_are_named"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
-MODEL = "scripts/model.sh"
+MODEL = "scripts/check-model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
 FAST_PATH = "scripts/check-fast-path.sh"
 # What a script must say for a mutant to count as caught, because these scripts also fail when a tool is missing.

@@ -44,9 +44,9 @@ checks() {
   step scripts/check-msrv.sh
   step scripts/check-packages.sh
   step by_v0 scripts/check-fast-path.sh
-  step scripts/fuzz.sh --bounded
-  step by_v0 scripts/hunt-leak.sh
-  step by_v0 scripts/hunt-leak.sh --fixed
+  step scripts/check-fuzz.sh --bounded
+  step by_v0 scripts/check-leak.sh
+  step by_v0 scripts/check-leak.sh --fixed
 }
 
 step cargo fmt --all --check
@@ -59,7 +59,7 @@ join
 beside checks
 step by_v0 cargo test --workspace --release
 join
-beside step scripts/first-five-minutes.sh
+beside step scripts/check-first-five-minutes.sh
 step by_v0 scripts/check-ui.sh
 join
 step by_v0 scripts/check-readme.sh

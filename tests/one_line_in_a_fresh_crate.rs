@@ -30,7 +30,7 @@ pprof-server = { path = "PPROF_SERVER" }
 libc = "0.2"
 mimalloc = "=0.1.52"
 tikv-jemallocator = "=0.7.0"
-# Not used: `first-five-minutes.sh` builds a crate that does, in the same folder, and what has been built for one need
+# Not used: `check-first-five-minutes.sh` builds a crate that does, in the same folder, and what has been built for one need
 # not be built for the other.
 axum = { version = "0.8", default-features = false, features = ["http1", "tokio"] }
 tokio = { version = "1", features = ["macros", "rt-multi-thread"] }

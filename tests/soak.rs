@@ -1,5 +1,5 @@
 //! Hours of a service in minutes: the demo's proxy under load, beside threads, libraries and children that come and
-//! go, and somebody who reads a profile every ten seconds. See `scripts/soak.sh`; the arguments are minutes, and
+//! go, and somebody who reads a profile every ten seconds. See `scripts/long-soak.sh`; the arguments are minutes, and
 //! `--without` for the same program with profiling off, which tells how much of the rest is the profiler's doing.
 //!
 //! At the end the profiler has no more memory than it had at half-time, nothing was dropped, every profile was valid,

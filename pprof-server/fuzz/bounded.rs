@@ -2,7 +2,7 @@
 //!
 //! A bounded run gives the function each file of `seeds/<target>`, and then mutations of them at random from a fixed
 //! seed: the same ones each time, as many as there is time for, so that what fails was most likely broken by the change at
-//! hand. Called by every target; see `scripts/fuzz.sh --bounded`.
+//! hand. Called by every target; see `scripts/check-fuzz.sh --bounded`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

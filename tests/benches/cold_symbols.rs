@@ -1,5 +1,5 @@
 //! What the first names cost in a program with 100 MB of debug information: this one, once
-//! `scripts/cold-symbols.sh` has built it.
+//! `scripts/bench-cold-symbols.sh` has built it.
 //!
 //! It asks for the names of 2 000 addresses scattered over all of its code, on a thread of their own as the server
 //! does, and prints the time, the most anonymous memory on the way, and what of it stays.

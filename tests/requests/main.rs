@@ -1,7 +1,7 @@
 //! No request costs more than its bound: a program with many stacks, long names and little memory answers whatever it is
 //! asked, and lives.
 //!
-//! `scripts/worst-requests.sh` runs the long version, and prints what each endpoint cost at its worst.
+//! `scripts/bench-requests.sh` runs the long version, and prints what each endpoint cost at its worst.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod costs;
@@ -166,7 +166,7 @@ fn no_request_costs_more_than_its_bound() {
 }
 
 #[test]
-#[ignore = "measures: scripts/worst-requests.sh runs it"]
+#[ignore = "measures: scripts/bench-requests.sh runs it"]
 fn what_each_request_costs_alone() {
     if env::var_os(IS_PROGRAM).is_some() {
         return program::run(stack_bits(), ADDRESS_SPACE_BYTES);

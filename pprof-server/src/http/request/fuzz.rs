@@ -1,6 +1,6 @@
 //! What must hold of guard and router, whatever bytes they meet.
 //!
-//! Called by the fuzzer (the target `router` of scripts/fuzz.sh), and by a test, with requests from a fixed seed that are
+//! Called by the fuzzer (the target `router` of scripts/check-fuzz.sh), and by a test, with requests from a fixed seed that are
 //! nearly right more often than bytes at random would be.
 
 use std::borrow::Cow;

@@ -4,7 +4,7 @@
 # minutes, including the build of everything that the app depends on, unless `one_line_in_a_fresh_crate` has built that already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-fail() { echo "first-five-minutes.sh: $*" >&2; exit 1; }
+fail() { echo "check-first-five-minutes.sh: $*" >&2; exit 1; }
 
 PATH="$(scripts/install-go.sh):$PATH"
 # With the settings of that test, or nothing would be shared.

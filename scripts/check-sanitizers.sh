@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the code that works inside the program under AddressSanitizer and ThreadSanitizer. It needs a nightly Rust.
-#   scripts/sanitizers.sh [address] [thread]
+#   scripts/check-sanitizers.sh [address] [thread]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! cargo +nightly miri --version >/dev/null 2>&1; then
-  echo "miri: not installed; rustup +nightly component add miri rust-src" >&2
+  echo "check-miri: not installed; rustup +nightly component add miri rust-src" >&2
   exit 2
 fi
 # Addresses of the profiler's are made from numbers; clocks and files are the system's.

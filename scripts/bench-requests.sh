@@ -6,7 +6,7 @@
 # With STACK_BITS=15 in the environment there are 32 768 stacks, and it takes an hour.
 # With --alone, one client sends the costliest requests of each endpoint instead, one at a time. Then processor time, and memory
 # at the peak and afterwards, are those of that request and of the recorder, which takes a snapshot every second.
-#   scripts/worst-requests.sh [--requests N, 10000] [--seed N, 1] [--alone]
+#   scripts/bench-requests.sh [--requests N, 10000] [--seed N, 1] [--alone]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ while (($#)); do
     --alone) test=what_each_request_costs_alone; shift; continue ;;
     --requests) REQUESTS=${2:?how many requests?} ;;
     --seed) SEED=${2:?which seed?} ;;
-    *) echo "worst-requests: unknown argument $1; usage: scripts/worst-requests.sh [--requests N] [--seed N] [--alone]" >&2; exit 2 ;;
+    *) echo "bench-requests: unknown argument $1; usage: scripts/bench-requests.sh [--requests N] [--seed N] [--alone]" >&2; exit 2 ;;
   esac
   shift 2
 done

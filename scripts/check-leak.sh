@@ -5,7 +5,7 @@
 # LOAD_SECONDS (default 10) is the length of the load; PPROF_ADDR (default: any free port) where profiles are.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-fail() { echo "hunt-leak.sh: $*" >&2; exit 1; }
+fail() { echo "check-leak.sh: $*" >&2; exit 1; }
 
 fixed=${1-}
 [[ $# -le 1 && ( -z $fixed || $fixed == --fixed ) ]] || fail "there is no '$*'; only --fixed, or nothing"

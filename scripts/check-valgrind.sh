@@ -6,7 +6,7 @@
 # time, which are then valgrind's. valgrind.supp has the one report that is intended.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v valgrind >/dev/null || { echo "valgrind.sh: valgrind is missing: apt-get install valgrind" >&2; exit 2; }
+command -v valgrind >/dev/null || { echo "check-valgrind.sh: valgrind is missing: apt-get install valgrind" >&2; exit 2; }
 
 hazards=(
   call_outs::errno_stays
@@ -32,6 +32,6 @@ trap 'rm -f "$log"' EXIT
 for hazard in "${hazards[@]}"; do
   HAZARD=$hazard timeout 300 valgrind -q --error-exitcode=9 --suppressions=scripts/valgrind.supp "$program" "$hazard" \
     --exact --test-threads=1 >"$log" 2>&1 && grep -q '^test result: ok. 1 passed' "$log" ||
-    { cat "$log"; echo "valgrind.sh: $hazard failed" >&2; exit 1; }
+    { cat "$log"; echo "check-valgrind.sh: $hazard failed" >&2; exit 1; }
   echo "$hazard: nothing, $SECONDS s since the start"
 done

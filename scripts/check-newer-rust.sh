@@ -4,7 +4,7 @@
 # Needs root, Debian's apt and 4 GB of disk; takes packages from where apt does, and crates from cargo's own folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-fail() { echo "newer-rust.sh: $*" >&2; exit 1; }
+fail() { echo "check-newer-rust.sh: $*" >&2; exit 1; }
 
 ((EUID == 0)) || fail "run it as root: it unpacks a system and changes its root to that"
 command -v apt-get >/dev/null || fail "needs Debian's apt"
