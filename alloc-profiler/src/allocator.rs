@@ -1,4 +1,4 @@
-//! The allocator itself. It forwards every call faithfully, observes around it, and does nothing else on the fast path.
+//! The allocator itself forwards every call faithfully, observes around it, and does nothing else on the fast path.
 //!
 //! An unsampled allocation costs a thread-local subtraction and a branch, and an unsampled free costs one load and a
 //! branch. Both end in a jump to the inner allocator. We record a block after it is allocated, before anyone else knows
@@ -123,7 +123,7 @@ mod slow {
 
     /// # Safety
     ///
-    /// As [`GlobalAlloc::alloc`].
+    /// The caller owes what it owes [`GlobalAlloc::alloc`].
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn alloc<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
@@ -135,7 +135,7 @@ mod slow {
 
     /// # Safety
     ///
-    /// As [`GlobalAlloc::alloc_zeroed`].
+    /// The caller owes what it owes [`GlobalAlloc::alloc_zeroed`].
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn alloc_zeroed<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
@@ -147,7 +147,7 @@ mod slow {
 
     /// # Safety
     ///
-    /// As [`GlobalAlloc::dealloc`].
+    /// The caller owes what it owes [`GlobalAlloc::dealloc`].
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn dealloc<A: GlobalAlloc>(inner: &A, ptr: *mut u8, layout: Layout) {
@@ -162,7 +162,7 @@ mod slow {
     ///
     /// # Safety
     ///
-    /// As [`GlobalAlloc::realloc`].
+    /// The caller owes what it owes [`GlobalAlloc::realloc`].
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn realloc<A: GlobalAlloc>(

@@ -9,8 +9,8 @@ pub const DEFAULT_SAMPLING_INTERVAL: u64 = 512 * 1024;
 
 static SAMPLING_INTERVAL: AtomicU64 = AtomicU64::new(DEFAULT_SAMPLING_INTERVAL);
 
-/// The sampling interval in force: the mean number of bytes between two samples. 1 samples every allocation, and 0 turns
-/// sampling off.
+/// Returns the sampling interval in force: the mean number of bytes between two samples. 1 samples every allocation, and 0
+/// turns sampling off.
 #[must_use]
 pub fn sampling_interval() -> u64 {
     SAMPLING_INTERVAL.load(Relaxed)

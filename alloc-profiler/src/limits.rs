@@ -11,12 +11,12 @@ static LIVE_SAMPLES: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples
 /// Hard caps on what the profiler keeps. What they keep out is counted: see [`Dropped`](crate::Dropped).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes for stacks, totals and live samples together; stacks and totals take at most half. The filter comes
-    /// on top: two thousandths of the heap's size, at most 8 MiB.
+    /// How many bytes stacks, totals and live samples take together. Stacks and totals take at most half of it. The filter
+    /// comes on top: it takes two thousandths of the heap's size, at most 8 MiB.
     pub memory_bytes: usize,
-    /// Distinct stacks. Beyond, samples on new stacks count under one overflow stack.
+    /// How many distinct stacks are kept. Beyond, samples on new stacks count under one overflow stack.
     pub stacks: usize,
-    /// Live samples, rounded up to a multiple of 256 and shared out by address. Beyond, samples count as
+    /// How many live samples are kept, rounded up to a multiple of 256 and shared out by address. Beyond, samples count as
     /// allocated but are missing from what is in use.
     pub live_samples: usize,
 }
@@ -32,7 +32,7 @@ impl Default for Limits {
     }
 }
 
-/// The caps in force.
+/// Returns the caps in force.
 #[must_use]
 pub fn limits() -> Limits {
     Limits { memory_bytes: memory_bytes(), stacks: stacks(), live_samples: live_samples() }
@@ -45,17 +45,17 @@ pub fn set_limits(limits: Limits) {
     LIVE_SAMPLES.store(limits.live_samples, Relaxed);
 }
 
-/// [`Limits::memory_bytes`] in force.
+/// Returns the [`Limits::memory_bytes`] that is in force.
 pub(crate) fn memory_bytes() -> usize {
     MEMORY_BYTES.load(Relaxed)
 }
 
-/// [`Limits::stacks`] in force.
+/// Returns the [`Limits::stacks`] that is in force.
 pub(crate) fn stacks() -> usize {
     STACKS.load(Relaxed)
 }
 
-/// [`Limits::live_samples`] in force.
+/// Returns the [`Limits::live_samples`] that is in force.
 pub(crate) fn live_samples() -> usize {
     LIVE_SAMPLES.load(Relaxed)
 }

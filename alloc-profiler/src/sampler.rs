@@ -39,8 +39,8 @@ const PAUSED: i64 = i64::MAX;
 const MAX_NESTED: u32 = 1024;
 
 struct Thread {
-    /// The countdown. When it is negative, the present allocation must take the slow path. It is about [`PAUSED`] while the
-    /// thread is paused.
+    /// The countdown, which is negative when the present allocation must take the slow path. It is about [`PAUSED`] while
+    /// the thread is paused.
     bytes_until_sample: Cell<i64>,
     /// The bytes of the gap that lie beyond the countdown.
     deferred: Cell<i64>,
@@ -235,7 +235,7 @@ pub(crate) fn restart() {
 /// It is not `Send` and never handed out, because after an `await` another thread may go on with it. Where pauses are
 /// nested, in a handler too, the last to begin is the first to end, so each can put back what it found.
 pub(crate) struct Pause {
-    /// The countdown to go on with. It is that of a paused thread if this pause is not the first.
+    /// The countdown to go on with, which is that of a paused thread if this pause is not the first.
     found: i64,
     _of_this_thread: std::marker::PhantomData<*const ()>,
 }
@@ -360,8 +360,8 @@ mod tests {
 
     #[test]
     fn gaps_have_the_exponential_distribution() {
-        // Kolmogorov-Smirnov on 100 000 gaps of a fixed seed. The bound 2.2 / sqrt(n) is exceeded by a right
-        // generator with probability 2 exp(-2 * 2.2^2) = 1.3e-4; the seed makes the outcome repeatable.
+        // This is the test of Kolmogorov and Smirnov on 100 000 gaps of a fixed seed. A right generator exceeds the bound
+        // 2.2 / sqrt(n) with probability 2 exp(-2 * 2.2^2) = 1.3e-4. The seed makes the outcome repeatable.
         const COUNT: usize = 100_000;
         let interval = 524_288;
         let mut generator = Some(SmallRng::seed_from_u64(7));

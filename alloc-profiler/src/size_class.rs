@@ -20,7 +20,7 @@ pub const fn size_class(size: usize) -> u64 {
     } else if size <= 64 {
         size.div_ceil(16).wrapping_mul(16)
     } else {
-        // The power of two below `size`: 64 for 65..=128.
+        // This is the power of two below `size`, such as 64 for 65..=128.
         let power_log2 = (size.wrapping_sub(1)).ilog2();
         let step = 1u64 << power_log2.saturating_sub(2);
         match size.checked_next_multiple_of(step) {

@@ -45,7 +45,7 @@ pub(crate) fn is_zero_at<const LEN: usize>(bytes: &[atomic::AtomicU8; LEN], inde
     }
 }
 
-/// How long to wait for a lock.
+/// How long a thread waits for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
     /// The thread gives up after about a millisecond. This is for the allocation path, which can do without the lock.

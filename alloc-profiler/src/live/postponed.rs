@@ -20,7 +20,7 @@ pub(super) struct Postponed {
     has_any: AtomicBool,
     /// Whether any address of this shard is in `SPILT`.
     has_spilt: AtomicBool,
-    /// Addresses, or `EMPTY`.
+    /// Each slot holds an address, or `EMPTY`.
     slots: [AtomicUsize; 8],
 }
 

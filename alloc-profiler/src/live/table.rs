@@ -46,12 +46,12 @@ impl LiveSample {
     }
 }
 
-/// A table. It is changed under the lock of the shard that has it.
+/// A table, which is changed under the lock of the shard that has it.
 pub(super) struct Table {
-    /// All of the table's memory: the keys, then the values.
+    /// All of the table's memory, in which the keys come before the values.
     words: &'static [AtomicU64],
     pub(super) keys: &'static [AtomicU64],
-    /// For each key the size, the weight with the number of the last snapshot, and the site with the birth.
+    /// Each key has three values: the size, the weight with the number of the last snapshot, and the site with the birth.
     pub(super) values: &'static [[AtomicU64; 3]],
     next_spare: AtomicRef<Table>,
     /// Whether its pages are lent back to the system at present.

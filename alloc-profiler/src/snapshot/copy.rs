@@ -27,51 +27,10 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
     unsampled(|| {
         let number = BEGUN.fetch_add(1, Relaxed).wrapping_add(1);
         let (taken_at, taken_at_monotonic) = (SystemTime::now(), Instant::now());
-        // Live samples first: each was added to its site's totals before it was added to the live table, so no
+        // Live samples are copied first. Each was added to its site's totals before it was added to the live table, so no
         // stack can have more in use than allocated.
-        let mut in_use = vec![InUse::default(); stacks::site_id_bound()];
-        let mut live_samples = 0;
-        let mut aged = Vec::new();
-        live::for_each_shard(|samples| {
-            live_samples += samples.len() as u64;
-            for sample in samples {
-                let site = sample.site_id as usize;
-                if site >= in_use.len() {
-                    in_use.resize(site + 1, InUse::default());
-                }
-                in_use[site].add(sample);
-            }
-            if with_ages {
-                aged.extend(samples);
-            }
-        });
-        let mut ages = ages_by_site(&mut aged);
-
-        let mut stacks = Vec::with_capacity(stacks::len());
-        let mut overflow = Vec::new();
-        let mut current: Option<&'static stacks::Stack> = None;
-        stacks::for_each(|stack, site| {
-            let in_use = in_use.get_mut(site.id() as usize).map(std::mem::take).unwrap_or_default();
-            let size = SizeTotals {
-                size_class: site.size_class,
-                totals: in_use.totals(site.allocated()),
-                births: in_use.births(),
-                ages: ages.remove(&site.id()).unwrap_or_default(),
-            };
-            let Some(stack) = stack else { return overflow.push(size) };
-            if !current.is_some_and(|current| std::ptr::eq(current, stack)) {
-                current = Some(stack);
-                let frames = stack.frames.iter().rev().copied().collect();
-                let trace = StackTrace { frames, is_truncated: stack.is_truncated };
-                stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::with_capacity(1) });
-            }
-            stacks.last_mut().expect("pushed with its first site").by_size.push(size);
-        });
-        for stack in &mut stacks {
-            stack.by_size.sort_unstable_by_key(|size| size.size_class);
-            // Most stacks have one size. Who waits for a difference holds this, and room for four of them would be half of it.
-            stack.by_size.shrink_to_fit();
-        }
+        let live = copy_live(with_ages);
+        let (stacks, overflow) = copy_stacks(live.in_use, live.ages);
         Snapshot {
             number,
             taken_at,
@@ -85,16 +44,78 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
                 mapped_bytes: memory::mapped_bytes().saturating_add(unwinder::held_bytes()) as u64,
                 limit_bytes: limits::memory_bytes() as u64,
                 stacks: stacks::len() as u64,
-                live_samples,
+                live_samples: live.samples,
             },
         }
     })
 }
 
-/// The ages of live samples, by site.
+/// What the live table tells of each site.
+struct Live {
+    /// What is in use, by the id of its site.
+    in_use: Vec<InUse>,
+    ages: HashMap<u32, Vec<AgeTotals>>,
+    /// How many samples there are.
+    samples: u64,
+}
+
+fn copy_live(with_ages: bool) -> Live {
+    let mut in_use = vec![InUse::default(); stacks::site_id_bound()];
+    let mut count = 0;
+    let mut aged = Vec::new();
+    live::for_each_shard(|samples| {
+        count += samples.len() as u64;
+        for sample in samples {
+            let site = sample.site_id as usize;
+            if site >= in_use.len() {
+                in_use.resize(site + 1, InUse::default());
+            }
+            in_use[site].add(sample);
+        }
+        if with_ages {
+            aged.extend(samples);
+        }
+    });
+    Live { in_use, ages: ages_by_site(&mut aged), samples: count }
+}
+
+/// Copies all stacks, and what overflowed.
+fn copy_stacks(
+    mut in_use: Vec<InUse>,
+    mut ages: HashMap<u32, Vec<AgeTotals>>,
+) -> (Vec<StackTotals>, Vec<SizeTotals>) {
+    let mut stacks = Vec::with_capacity(stacks::len());
+    let mut overflow = Vec::new();
+    let mut current: Option<&'static stacks::Stack> = None;
+    stacks::for_each(|stack, site| {
+        let in_use = in_use.get_mut(site.id() as usize).map(std::mem::take).unwrap_or_default();
+        let size = SizeTotals {
+            size_class: site.size_class,
+            totals: in_use.totals(site.allocated()),
+            births: in_use.births(),
+            ages: ages.remove(&site.id()).unwrap_or_default(),
+        };
+        let Some(stack) = stack else { return overflow.push(size) };
+        if !current.is_some_and(|current| std::ptr::eq(current, stack)) {
+            current = Some(stack);
+            let frames = stack.frames.iter().rev().copied().collect();
+            let trace = StackTrace { frames, is_truncated: stack.is_truncated };
+            stacks.push(StackTotals { id: stack.id, trace, by_size: Vec::with_capacity(1) });
+        }
+        stacks.last_mut().expect("pushed with its first site").by_size.push(size);
+    });
+    for stack in &mut stacks {
+        stack.by_size.sort_unstable_by_key(|size| size.size_class);
+        // Most stacks have one size. Whoever waits for a difference holds this, and room for four sizes would be half of it.
+        stack.by_size.shrink_to_fit();
+    }
+    (stacks, overflow)
+}
+
+/// Returns the ages of live samples, by site.
 fn ages_by_site(samples: &mut [LiveSample]) -> HashMap<u32, Vec<AgeTotals>> {
     let now = c_library::ticks();
-    // One recorded after `now` was read is as old as that.
+    // A sample that was recorded after `now` was read has the age 0.
     let ticks = |sample: &LiveSample| (now.wrapping_sub(sample.born) as i32).max(0) as u32;
     by_site(samples, ticks, |ticks, same| {
         let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = same;
@@ -109,7 +130,7 @@ fn ages_by_site(samples: &mut [LiveSample]) -> HashMap<u32, Vec<AgeTotals>> {
     })
 }
 
-/// Sums over the samples of each site that have the same key, by ascending key.
+/// Sums up the samples of each site that have the same key, by ascending key.
 fn by_site<T>(
     samples: &mut [LiveSample],
     key: impl Fn(&LiveSample) -> u32,
@@ -130,11 +151,11 @@ fn by_site<T>(
     by_site
 }
 
-/// What of one site is in use.
+/// What is in use of one site.
 #[derive(Clone, Default)]
 struct InUse {
     certain: Sums,
-    /// The uncertain samples, by the last snapshot that had begun before they were taken: ascending.
+    /// The uncertain samples, by the last snapshot that had begun before they were taken, in ascending order.
     by_birth: Vec<(u32, Sums)>,
 }
 
@@ -145,7 +166,7 @@ impl InUse {
         }
         let after = sample.after_snapshot;
         let index = match self.by_birth.last() {
-            // Most are of the latest times, or all of one.
+            // Most samples were taken after the latest snapshot that is listed, or all after the same one.
             Some((latest, _)) if *latest == after => self.by_birth.len() - 1,
             _ => self.by_birth.binary_search_by_key(&after, |(after, _)| *after).unwrap_or_else(|index| {
                 self.by_birth.insert(index, (after, Sums::default()));
@@ -155,7 +176,8 @@ impl InUse {
         self.by_birth[index].1.add(sample);
     }
 
-    /// Together with what the site ever allocated. The two sums round differently; never more is in use.
+    /// Returns the totals, together with what the site ever allocated. The two sums round differently, so what is in use is
+    /// capped by what was allocated.
     fn totals(&self, allocated: Totals) -> Totals {
         let mut sums = self.certain;
         self.by_birth.iter().for_each(|(_, of_then)| sums.add_all(of_then));
@@ -183,8 +205,8 @@ impl InUse {
     }
 }
 
-/// Sums in units of 2^-32, since integers add up to the same whatever the order in which the table yields its samples:
-/// where nothing changed, two snapshots agree to the bit.
+/// Sums in units of 2^-32. They are integers, which add up to the same in whatever order the table yields its samples: where
+/// nothing changed, two snapshots agree to the bit.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     objects: u128,
@@ -230,11 +252,11 @@ impl Sums {
     }
 }
 
-/// `value`, and `factor` times it, in units of 2^-32.
+/// Returns `value`, and `factor` times it, in units of 2^-32.
 #[inline(always)]
 fn times(value: f64, factor: u128) -> (u128, u128) {
     let units = value * Sums::UNITS;
-    // All but absurd intervals take the first way: one multiplication, and nothing that could overflow.
+    // All but absurd intervals take the first way, which is one multiplication and cannot overflow.
     if units < u64::MAX as f64 && factor <= u128::from(u64::MAX) {
         let units = u128::from(units as u64);
         (units, units * factor)

@@ -1,6 +1,7 @@
-//! A frozen copy of the profile: the one type that crosses from the profiler to its readers.
+//! A frozen copy of the profile. It is the one type that crosses from the profiler to its readers, and plain owned data:
+//! nothing in it refers to the tables.
 //!
-//! Path: *read path*. Plain owned data; nothing here refers to the live tables.
+//! Path: *read path*.
 
 mod copy;
 mod difference;
@@ -14,57 +15,58 @@ use unwinder::CodeAddress;
 
 /// What the program has allocated, by stack and size class, at one moment or between two.
 ///
-/// Made by [`snapshot`](crate::snapshot) and [`Snapshot::since`]. All objects and bytes are estimates of the
-/// whole program's, already scaled up from the samples; the variances beside them say how far to trust them: see
-/// [`Totals`] and [`Snapshot::inuse_standard_error`]. What was sampled at an interval of 1 is exact.
+/// [`snapshot`](crate::snapshot) and [`Snapshot::since`] make one. All objects and bytes are estimates for the whole
+/// program, already scaled up from the samples. The variances beside them say how far to trust them: see [`Totals`] and
+/// [`Snapshot::inuse_standard_error`]. What was sampled at an interval of 1 is exact.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// The how manyth of this process it is, from 1 on (for a difference: the later one): [`Births`] refer to it.
+    /// The number of the snapshot in this process, which counts from 1. [`Births`] refer to it. A difference has that of the
+    /// later snapshot.
     pub number: u32,
-    /// When the copy was taken, as people tell time (for a difference: the later one). Somebody may set that clock, so
-    /// this is a stamp and nothing to reckon with.
+    /// When the copy was taken, as people tell time. A difference has the time of the later snapshot. Somebody may set that
+    /// clock, so this is a stamp and nothing to reckon with.
     pub taken_at: SystemTime,
-    /// The same moment by a clock that nobody sets: durations and order are by it. It stands still while the machine
-    /// sleeps.
+    /// The same moment by a clock that nobody sets, which stands still while the machine sleeps. Durations and order are
+    /// reckoned by it.
     pub taken_at_monotonic: Instant,
-    /// The time between the two snapshots of a difference; `None` for a snapshot.
+    /// The time between the two snapshots of a difference. A snapshot has `None`.
     pub duration: Option<Duration>,
-    /// Mean bytes between samples at `taken_at`; 1 = every allocation, 0 = off. Earlier samples may have been
-    /// taken at another interval: each was weighed with its own.
+    /// The sampling interval at `taken_at`, in bytes, where 1 samples every allocation and 0 turns sampling off. Earlier
+    /// samples may have been taken at another interval: each was weighed with its own.
     pub sampling_interval: u64,
     /// One entry for each distinct stack, in no particular order.
     pub stacks: Vec<StackTotals>,
-    /// What was recorded after the limit on distinct stacks was reached: counted, but no longer kept apart.
+    /// What was recorded after the limit on distinct stacks was reached. It is counted, but no longer kept apart by stack.
     pub overflow: Vec<SizeTotals>,
-    /// Samples lost or cut, by reason, since the program started (a difference: in between).
+    /// How many samples were lost or cut, by reason, since the program started. A difference has those in between.
     pub dropped: Dropped,
-    /// Memory that the profiler itself holds.
+    /// How much memory the profiler itself holds.
     pub own_memory: OwnMemory,
 }
 
-/// All that one stack allocated.
+/// What one stack allocated, in all size classes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StackTotals {
-    /// The number of the stack: no other has it as long as the process runs, and it is below 2^32 - 1.
+    /// The number of the stack. No other has it as long as the process runs, and it is below 2^32 - 1.
     pub id: u32,
-    /// Where.
+    /// The stack that allocated.
     pub trace: StackTrace,
-    /// How much, one entry for each size class seen, ascending.
+    /// How much it allocated, with one entry for each size class that was seen, in ascending order.
     pub by_size: Vec<SizeTotals>,
 }
 
-/// A call stack, leaf first.
+/// A call stack. Its leaf comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackTrace {
-    /// One address for each frame: see [`CodeAddress`]. Empty if the stack could not be read.
+    /// One address for each frame: see [`CodeAddress`]. There are none if the stack could not be read.
     pub frames: Box<[CodeAddress]>,
-    /// True if outer frames were left out: the stack was deeper than
+    /// Whether outer frames were left out because the stack was deeper than
     /// [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH).
     pub is_truncated: bool,
 }
 
 impl StackTrace {
-    /// A stack of these return addresses, leaf first, that another unwinder has found.
+    /// Makes a stack of return addresses that another unwinder has found, of which the leaf's comes first.
     pub fn of_return_addresses(addresses: impl IntoIterator<Item = usize>) -> StackTrace {
         let frames = addresses.into_iter().map(CodeAddress::returning_to).collect();
         StackTrace { frames, is_truncated: false }
@@ -74,33 +76,33 @@ impl StackTrace {
 /// What one stack allocated in one size class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SizeTotals {
-    /// Upper bound of the size class in bytes: see [`size_class`](crate::size_class).
+    /// The upper bound of the size class, in bytes: see [`size_class`](crate::size_class).
     pub size_class: u64,
-    /// How much.
+    /// How much it allocated.
     pub totals: Totals,
-    /// The uncertain part of what is in use, by when it was allocated, in order: the sums are
-    /// `totals.inuse_*_variance`, but for the last digits. Empty in a difference.
+    /// How uncertain what is in use is, by when it was allocated, in order. The sums are `totals.inuse_*_variance`, but for
+    /// the last digits. A difference has none.
     pub births: Vec<Births>,
-    /// What is in use, by age, youngest first: their sums are `totals.inuse_*`, but for the last digits. Empty unless
-    /// [`snapshot_with_ages`] was asked. Of a difference, the ages of all that is in use at its end.
+    /// What is in use, by age, of which the youngest comes first. The sums are `totals.inuse_*`, but for the last digits.
+    /// There are none unless [`snapshot_with_ages`] was asked. A difference has the ages of all that is in use at its end.
     pub ages: Vec<AgeTotals>,
 }
 
 /// What is in use of one age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AgeTotals {
-    /// Time since the blocks were allocated, or last moved or resized by `realloc`: in sixteenths of a second, and as
-    /// long as the machine was awake.
+    /// How long ago the blocks were allocated, or last moved or resized by `realloc`, in steps of a sixteenth of a second. The
+    /// time in which the machine sleeps does not count.
     pub age: Duration,
-    /// Estimated objects.
+    /// How many objects that are, as estimated.
     pub objects: f64,
-    /// Estimated bytes.
+    /// How many bytes that are, as estimated.
     pub bytes: f64,
-    /// Samples behind them.
+    /// How many samples the estimates rest on.
     pub samples: i64,
-    /// Variance of `objects`: see [`Totals`].
+    /// The variance of `objects`: see [`Totals`].
     pub objects_variance: f64,
-    /// Variance of `bytes`.
+    /// The variance of `bytes`, in square bytes.
     pub bytes_variance: f64,
 }
 
@@ -112,19 +114,19 @@ pub struct OwnMemory {
     pub mapped_bytes: u64,
     /// The cap: see [`Limits::memory_bytes`](crate::Limits::memory_bytes).
     pub limit_bytes: u64,
-    /// Distinct stacks kept.
+    /// How many distinct stacks are kept.
     pub stacks: u64,
-    /// Live samples kept.
+    /// How many live samples are kept.
     pub live_samples: u64,
 }
 
 /// Copies the profile.
 ///
-/// Threads go on allocating meanwhile: only one that samples or frees a sampled block waits, for as long as a
+/// Threads go on allocating meanwhile. Only a thread that samples or frees a sampled block waits, for as long as a
 /// 256th of the live samples takes to copy. So the copy is not of one instant; each stack's `inuse_*` is of an
-/// instant no later than its `alloc_*`. What this allocates is not in the profile.
+/// instant no later than its `alloc_*`. What the copy allocates is not in the profile.
 ///
-/// It never waits for long: where a thread was stopped while it held a lock, the copy is made without the lock
+/// It never waits for long. Where a thread was stopped while it held a lock, the copy is made without the lock
 /// after a second, and the one record that the thread was moving may be there twice or not at all.
 ///
 /// In a child of `fork` counts start at zero, with no stacks and nothing in use, if its parent had called any
@@ -132,14 +134,14 @@ pub struct OwnMemory {
 ///
 /// # Cost
 ///
-/// Time and memory in proportion to stacks and live samples: half a microsecond for each stack, 20 ns for each
+/// It takes time and memory in proportion to stacks and live samples: half a microsecond for each stack, and 20 ns for each
 /// live sample.
 #[must_use]
 pub fn snapshot() -> Snapshot {
     copy::copy(false)
 }
 
-/// As [`snapshot`], with [`SizeTotals::ages`].
+/// Copies the profile as [`snapshot`] does, with [`SizeTotals::ages`].
 ///
 /// # Cost
 ///
