@@ -8,7 +8,8 @@ use alloc_profiler::{Limits, SamplingAllocator, set_limits, set_sampling_interva
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
-const LIMITS: Limits = Limits { memory_bytes: 6 << 20, stacks: 2000, live_samples: 256 * 20 };
+const LIMITS: Limits =
+    Limits::DEFAULT.with_memory_bytes(6 << 20).with_stacks(2000).with_live_samples(256 * 20);
 
 /// A call tree with 2^`depth` paths; each leaf allocates.
 #[inline(never)]
@@ -63,7 +64,7 @@ fn limits_hold_and_totals_stay_right() {
     assert_eq!(totals.inuse_objects, 0.0, "what overflowed is noticed when it is freed");
 
     // Memory at its cap, the other limits out of reach.
-    set_limits(Limits { memory_bytes: 4 << 20, stacks: usize::MAX, live_samples: usize::MAX });
+    set_limits(LIMITS.with_memory_bytes(4 << 20).with_stacks(usize::MAX).with_live_samples(usize::MAX));
     let before = snapshot();
     let mut kept = unsampled(|| Vec::with_capacity(4 * PATHS));
     (0..4 * PATHS as u32).for_each(|path| left(path, 16, &mut kept));

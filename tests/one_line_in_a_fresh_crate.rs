@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::{env, fs};
 
-use pprof_server::proto::{Profile, Sample};
+use pprof_server::internal::proto::{Profile, Sample};
 use workspace_tests::{check_valid, client, scraper_rules};
 
 const BLOCK_BYTES: i64 = 1 << 20;

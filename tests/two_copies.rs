@@ -14,7 +14,7 @@ static ALLOCATOR: alloc_profiler::SamplingAllocator = alloc_profiler::SamplingAl
 /// What the comments of a profile say of other copies.
 fn said() -> Vec<String> {
     // Names are not what this is about, and take their time.
-    let options = ProfileOptions { symbolize: Symbolize::None, ..ProfileOptions::default() };
+    let options = ProfileOptions::default().with_symbolize(Symbolize::None);
     let profile = scraper_rules(&heap_profile(&snapshot(), &options));
     let comments = profile.comment_index.iter().map(|&index| profile.string_table[index as usize].clone());
     comments.filter(|comment| comment.contains("profiler of its own")).collect()

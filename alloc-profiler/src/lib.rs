@@ -123,12 +123,7 @@ mod threads;
 pub use allocator::SamplingAllocator;
 pub use control::{INTERVAL_VARIABLE, init_from_env, set_sampling_interval};
 pub use copies::{ProfilerCopy, other_copies};
-#[cfg(unix)]
-#[doc(hidden)]
-pub use descriptors::{ClosedInChildren, Descriptor};
 pub use drops::Dropped;
-#[doc(hidden)]
-pub use fork::forks;
 pub use interval::{DEFAULT_SAMPLING_INTERVAL, sampling_interval};
 pub use limits::{Limits, limits, set_limits};
 pub use malloc_stats::{MallocStats, malloc_stats};
@@ -137,8 +132,6 @@ pub use size_class::size_class;
 pub use snapshot::{
     AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, snapshot, snapshot_with_ages,
 };
-#[doc(hidden)]
-pub use threads::spawn_without_signals;
 pub use totals::{Births, Totals};
 pub use unwinder::{CodeAddress, Image, ImageId, MAX_STACK_DEPTH, images, page_fingerprint, program_entry};
 
@@ -176,7 +169,16 @@ pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// For tests of this workspace; not part of the interface.
+/// What `pprof-server` needs beside the interface. It is not part of the interface, and may change in any version.
+#[doc(hidden)]
+pub mod internal {
+    #[cfg(unix)]
+    pub use crate::descriptors::{ClosedInChildren, Descriptor};
+    pub use crate::fork::forks;
+    pub use crate::threads::spawn_without_signals;
+}
+
+/// What the tests of this workspace need. It is not part of the interface, and may change in any version.
 #[doc(hidden)]
 pub mod testing {
     /// Makes the choice of samples repeatable: see `sampler::seed`.

@@ -9,7 +9,16 @@ static STACKS: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.stacks);
 static LIVE_SAMPLES: AtomicUsize = AtomicUsize::new(Limits::DEFAULT.live_samples);
 
 /// Hard caps on what the profiler keeps. What they keep out is counted: see [`Dropped`](crate::Dropped).
+///
+/// Begin with [`Limits::DEFAULT`], since there may be more caps in later versions:
+///
+/// ```
+/// use alloc_profiler::{Limits, set_limits};
+///
+/// set_limits(Limits::DEFAULT.with_memory_bytes(16 << 20).with_stacks(10_000));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// How many bytes stacks, totals and live samples take together. Stacks and totals take at most half of it. The filter
     /// comes on top: it takes two thousandths of the heap's size, at most 8 MiB.
@@ -24,6 +33,24 @@ pub struct Limits {
 impl Limits {
     /// 64 MiB, 65 536 stacks, 2^20 live samples.
     pub const DEFAULT: Limits = Limits { memory_bytes: 64 << 20, stacks: 1 << 16, live_samples: 1 << 20 };
+
+    /// The same with another [`Limits::memory_bytes`].
+    #[must_use]
+    pub const fn with_memory_bytes(self, memory_bytes: usize) -> Limits {
+        Limits { memory_bytes, ..self }
+    }
+
+    /// The same with another number of [`Limits::stacks`].
+    #[must_use]
+    pub const fn with_stacks(self, stacks: usize) -> Limits {
+        Limits { stacks, ..self }
+    }
+
+    /// The same with another number of [`Limits::live_samples`].
+    #[must_use]
+    pub const fn with_live_samples(self, live_samples: usize) -> Limits {
+        Limits { live_samples, ..self }
+    }
 }
 
 impl Default for Limits {

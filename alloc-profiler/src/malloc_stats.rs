@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// The bytes that glibc's `malloc` has in all of its arenas. They are exact, not estimated, and include the blocks that C
 /// code allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MallocStats {
     /// Bytes that it got from the operating system and has not given back: the sum of the other two. Not all of them need
     /// be resident.

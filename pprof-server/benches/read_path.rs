@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pprof_server::alloc_profiler::{
     Limits, SamplingAllocator, Snapshot, set_limits, set_sampling_interval, snapshot, unsampled,
 };
-use pprof_server::phases;
+use pprof_server::internal::phases;
 use pprof_server::{ProfileOptions, SizeLimit, Symbolize};
 
 #[global_allocator]
@@ -101,7 +101,7 @@ fn timed<R>(run: impl FnOnce() -> R) -> (R, Duration) {
 fn encode(snapshot: &Snapshot, symbolize: Symbolize) -> phases::Phases {
     // Its 20 000 samples are more than scrapers take; what is measured is the encoding of all of them.
     let limit = SizeLimit::NONE;
-    phases::heap_profile(snapshot, &ProfileOptions { symbolize, limit, ..ProfileOptions::default() })
+    phases::heap_profile(snapshot, &ProfileOptions::default().with_symbolize(symbolize).with_limit(limit))
 }
 
 fn stacks() {
@@ -170,7 +170,7 @@ fn pauses(what: &str, beside: impl Fn() + Sync) {
 
 fn million() {
     const RECORDS: usize = 1_000_000;
-    set_limits(Limits { memory_bytes: 256 << 20, live_samples: 1 << 21, ..Limits::DEFAULT });
+    set_limits(Limits::DEFAULT.with_memory_bytes(256 << 20).with_live_samples(1 << 21));
     let mut blocks = unsampled(|| Vec::with_capacity(RECORDS));
     for n in 0..RECORDS {
         blocks.push(black_box(vec![0_u8; 16 + n % 48].into_boxed_slice()));

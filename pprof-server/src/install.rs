@@ -200,7 +200,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
     // By which a sandbox is known.
     kept_files::keep();
     let unsampled = move || alloc_profiler::unsampled(until_free);
-    alloc_profiler::spawn_without_signals("pprof-server", unsampled).map(drop)
+    alloc_profiler::internal::spawn_without_signals("pprof-server", unsampled).map(drop)
 }
 
 /// What the environment says beside the address.

@@ -170,8 +170,6 @@ mod writers;
 
 pub use alloc_profiler;
 pub use alloc_profiler::SamplingAllocator;
-#[doc(hidden)]
-pub use encode::phases;
 pub use encode::{
     Ages, Frame, Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
     TopRow, TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
@@ -179,23 +177,26 @@ pub use encode::{
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{Address, Body, Builder, Endpoint, Handler, Peer, Server, serve};
-#[cfg(feature = "http")]
-#[doc(hidden)]
-pub use sources::suspects::phases as history_phases;
-#[doc(hidden)]
-pub use writers::pprof::proto;
 
-/// What the fuzzer calls with bytes of its own.
-#[cfg(all(feature = "http", fuzzing))]
+/// What the tests, benchmarks and fuzz targets of this workspace need. It is not part of the interface, and may change in any
+/// version.
 #[doc(hidden)]
-pub fn fuzz_router(bytes: &[u8]) {
-    http::fuzz::route(bytes);
-}
+pub mod internal {
+    pub use crate::encode::phases;
+    #[cfg(feature = "http")]
+    pub use crate::sources::suspects::phases as history_phases;
+    pub use crate::writers::pprof::proto;
 
-/// What the fuzzer calls with a maps file, or the head of an ELF file, of its own.
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub fn fuzz_maps(bytes: &[u8]) {
-    mappings::fuzz(bytes);
-    mappings::elf_image::fuzz(bytes);
+    /// What the fuzzer calls with bytes of its own.
+    #[cfg(all(feature = "http", fuzzing))]
+    pub fn fuzz_router(bytes: &[u8]) {
+        crate::http::fuzz::route(bytes);
+    }
+
+    /// What the fuzzer calls with a maps file, or the head of an ELF file, of its own.
+    #[cfg(fuzzing)]
+    pub fn fuzz_maps(bytes: &[u8]) {
+        crate::mappings::fuzz(bytes);
+        crate::mappings::elf_image::fuzz(bytes);
+    }
 }

@@ -29,7 +29,7 @@ impl<T> PerProcess<T> {
 
     /// This process's value. Of several threads that ask first, each may make one, and one is kept.
     pub(crate) fn get(&self, make: impl Fn() -> T) -> &T {
-        let forks = alloc_profiler::forks();
+        let forks = alloc_profiler::internal::forks();
         let mut place = &self.0;
         loop {
             let node =
@@ -44,7 +44,7 @@ impl<T> PerProcess<T> {
 
 impl<T> Drop for Node<T> {
     fn drop(&mut self) {
-        if self.forks != alloc_profiler::forks() {
+        if self.forks != alloc_profiler::internal::forks() {
             std::mem::forget(self.value.take());
         }
     }

@@ -1,6 +1,6 @@
 //! `delta_heap`: each client gets what was allocated since its own last call, and what is in use.
 
-use pprof_server::proto::Profile;
+use pprof_server::internal::proto::Profile;
 use pprof_server::{SamplingAllocator, serve};
 use std::hint::black_box;
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::process::Command;
 
 use pprof_server::alloc_profiler::{Limits, set_limits, set_sampling_interval, snapshot};
-use pprof_server::proto::Profile;
+use pprof_server::internal::proto::Profile;
 use pprof_server::{SamplingAllocator, serve};
 use prost::Message;
 use workspace_tests::client::get;
@@ -62,7 +62,7 @@ fn a_profile_keeps_within_what_scrapers_take() {
         let again = Command::new(std::env::current_exe().unwrap()).status().unwrap();
         return assert!(again.success(), "{again}");
     }
-    set_limits(Limits { memory_bytes: 256 << 20, ..Limits::DEFAULT });
+    set_limits(Limits::DEFAULT.with_memory_bytes(256 << 20));
     let server = serve("127.0.0.1:0").unwrap();
     let fetch = |query: &str| get(server.local_addr(), &format!("/debug/pprof/heap{query}")).body;
     // The server's threads have begun, and rest: on a busy machine, two that allocate at once may lose a sample.

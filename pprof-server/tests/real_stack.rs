@@ -112,7 +112,10 @@ fn go_and_the_scrapers_accept_every_variant() {
                 for frames in [Frames::UserFirst, Frames::All] {
                     let profile = heap_profile(
                         snapshot,
-                        &ProfileOptions { kind, symbolize, frames, ..ProfileOptions::default() },
+                        &ProfileOptions::default()
+                            .with_kind(kind)
+                            .with_symbolize(symbolize)
+                            .with_frames(frames),
                     );
                     scraper_rules(&profile);
                     let said = check_valid(&profile);
@@ -203,7 +206,7 @@ fn plumbing_is_left_out_unless_asked_for() {
     snapshot.stacks = vec![stack(leak::fill_buffer(), &[(1024, 1)], 512 * 1024)];
     snapshot.overflow.clear();
     let leaf = |frames| {
-        let table = top_table(&snapshot, &ProfileOptions { frames, ..ProfileOptions::default() });
+        let table = top_table(&snapshot, &ProfileOptions::default().with_frames(frames));
         table.rows[0].frames[0].function.clone()
     };
     assert_eq!(leaf(Frames::UserFirst), "real_stack::leak::fill_buffer");
@@ -229,7 +232,7 @@ fn go_tool_pprof_shows_the_users_function_first() {
 
 #[test]
 fn go_tool_pprof_names_bare_addresses_by_the_mappings() {
-    let options = ProfileOptions { symbolize: Symbolize::None, ..ProfileOptions::default() };
+    let options = ProfileOptions::default().with_symbolize(Symbolize::None);
     let top = go_tool_pprof(&["-top"], &heap_profile(&snapshot(512 * 1024), &options));
     assert!(top.contains("handle_connection"), "{top}");
 }

@@ -4,7 +4,7 @@
 //! stacks that differ in their addresses; all of them take `duration_nanos` for the sign of a difference. We hold
 //! every profile of ours against all of it.
 
-use pprof_server::proto::{Profile, Sample};
+use pprof_server::internal::proto::{Profile, Sample};
 use prost::Message;
 use std::collections::HashSet;
 use std::io::Read;

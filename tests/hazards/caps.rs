@@ -80,7 +80,7 @@ fn a_million_stacks_stay_within_the_cap() {
     isolated(1, || {
         let depth = pick(17, 20);
         // So few that memory is not what ends first.
-        set_limits(Limits { stacks: 30_000, ..Limits::DEFAULT });
+        set_limits(Limits::DEFAULT.with_stacks(30_000));
         set_sampling_interval(1);
         let (before, resident) = (snapshot(), status_bytes("VmRSS"));
         let mut times = Times::default();
@@ -108,7 +108,7 @@ fn tables_grow_without_a_stall() {
         set_sampling_interval(1);
         let count = pick(200_000, 1_000_000);
         // Enough for all of them, wherever they lie.
-        set_limits(Limits { memory_bytes: 512 << 20, live_samples: 1 << 22, ..Limits::DEFAULT });
+        set_limits(Limits::DEFAULT.with_memory_bytes(512 << 20).with_live_samples(1 << 22));
         let mut kept: Vec<Box<[u8; 16]>> = unsampled(|| Vec::with_capacity(count));
         let mut times = Times::default();
         for _ in 0..count {

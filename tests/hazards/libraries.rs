@@ -8,7 +8,7 @@ use std::process::Command;
 use std::{fs, mem, ptr};
 
 use alloc_profiler::{set_sampling_interval, snapshot};
-use pprof_server::proto::Profile;
+use pprof_server::internal::proto::Profile;
 use pprof_server::{ProfileOptions, Symbolize, heap_profile, heap_text};
 use workspace_tests::scraper_rules;
 
@@ -128,7 +128,7 @@ fn blocks_in(profile: &Profile, library: &Path) -> i64 {
 }
 
 fn profile(symbolize: Symbolize) -> Profile {
-    scraper_rules(&heap_profile(&snapshot(), &ProfileOptions { symbolize, ..ProfileOptions::default() }))
+    scraper_rules(&heap_profile(&snapshot(), &ProfileOptions::default().with_symbolize(symbolize)))
 }
 
 /// `read_meanwhile`: a profile is read while the first library is there, and its names are kept.
@@ -164,8 +164,7 @@ fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
     fs::copy(&other, &first).expect("a file");
     assert_named("libfirst_library.so+0x", 1, 1);
     // In the text, which names no libraries, no address of the first lies in a mapping.
-    let text =
-        heap_text(&snapshot(), &ProfileOptions { symbolize: Symbolize::None, ..ProfileOptions::default() });
+    let text = heap_text(&snapshot(), &ProfileOptions::default().with_symbolize(Symbolize::None));
     let call = format!("{:#x}", there.calls as usize >> 12);
     let of_class = |line: &&str| line.contains(&format!("{}:", BLOCKS)) && line.contains(&call);
     assert_eq!(text.lines().filter(of_class).count(), 1, "the other's alone:\n{text}");

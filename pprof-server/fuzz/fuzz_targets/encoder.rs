@@ -77,21 +77,16 @@ fn encode(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let (Ok(choice), Ok(snapshot)) = (u8::arbitrary(&mut bytes), snapshot(&mut bytes)) else { return };
     let pick = |bit: u8| choice >> bit & 1 == 1;
-    let options = ProfileOptions {
-        kind: if pick(0) { ProfileKind::Allocs } else { ProfileKind::Heap },
-        symbolize: match choice >> 4 {
+    let options = ProfileOptions::default()
+        .with_kind(if pick(0) { ProfileKind::Allocs } else { ProfileKind::Heap })
+        .with_symbolize(match choice >> 4 {
             1 => Symbolize::Names,
             2 => Symbolize::Full,
             _ => Symbolize::None,
-        },
-        frames: if pick(1) { Frames::All } else { Frames::UserFirst },
-        labels: if pick(2) { Labels::None } else { Labels::Size },
-        limit: SizeLimit {
-            samples: if pick(3) { 3 } else { SizeLimit::default().samples },
-            ..SizeLimit::default()
-        },
-        ..ProfileOptions::default()
-    };
+        })
+        .with_frames(if pick(1) { Frames::All } else { Frames::UserFirst })
+        .with_labels(if pick(2) { Labels::None } else { Labels::Size })
+        .with_limit(if pick(3) { SizeLimit::default().with_samples(3) } else { SizeLimit::default() });
     match choice >> 4 {
         3 => drop(pprof_server::heap_folded(&snapshot, &options)),
         4 => drop(pprof_server::top_json(&snapshot, &options, 10)),

@@ -52,6 +52,7 @@ pub(crate) fn parts(size: &SizeTotals) -> (Totals, impl Iterator<Item = (u64, To
 
 /// How old the objects of one row are.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Ages {
     /// Half of the objects are younger.
     pub median: Duration,

@@ -9,8 +9,9 @@ use crate::sources::heap::SampleType;
 use alloc_profiler::Totals;
 
 /// The size that a profile may have. What is beyond it is merged into one sample at `[other]`, and a comment says how
-/// many samples that are; totals stay exact.
+/// many samples that are; totals stay exact. Begin with [`SizeLimit::SCRAPERS`] or [`SizeLimit::NONE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SizeLimit {
     /// Samples, `[other]` included. 0 is as 1.
     pub samples: usize,
@@ -24,6 +25,18 @@ impl SizeLimit {
     pub const SCRAPERS: SizeLimit = SizeLimit { samples: 16_000, message_bytes: 4 << 20 };
     /// No limit but the profiler's own, on stacks: see `alloc_profiler::Limits`.
     pub const NONE: SizeLimit = SizeLimit { samples: usize::MAX, message_bytes: usize::MAX };
+
+    /// The same with another number of [`SizeLimit::samples`].
+    #[must_use]
+    pub const fn with_samples(self, samples: usize) -> SizeLimit {
+        SizeLimit { samples, ..self }
+    }
+
+    /// The same with another number of [`SizeLimit::message_bytes`].
+    #[must_use]
+    pub const fn with_message_bytes(self, message_bytes: usize) -> SizeLimit {
+        SizeLimit { message_bytes, ..self }
+    }
 }
 
 impl Default for SizeLimit {

@@ -7,6 +7,7 @@ use crate::sources::heap::SampleType;
 
 /// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProfileKind {
     /// In-use bytes first. Go names no default, and viewers take the last sample type.
     #[default]
@@ -17,6 +18,7 @@ pub enum ProfileKind {
 
 /// Where names come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Symbolize {
     /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
     /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
@@ -32,6 +34,7 @@ pub enum Symbolize {
 
 /// Which frames of a stack are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Frames {
     /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the
     /// user's own function. A stack of nothing else stays whole.
@@ -43,6 +46,7 @@ pub enum Frames {
 
 /// What sets samples of the same stack apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Labels {
     /// Nothing: one sample for each stack. The profile is smaller.
     None,
@@ -55,8 +59,19 @@ pub enum Labels {
     SizeAndAge,
 }
 
-/// How a snapshot is encoded. Write `ProfileOptions { kind, ..ProfileOptions::default() }`: there may be more of them.
+/// How a snapshot is encoded.
+///
+/// Begin with the default, since there may be more options in later versions:
+///
+/// ```
+/// use pprof_server::{ProfileKind, ProfileOptions, Symbolize};
+///
+/// let options = ProfileOptions::default().with_kind(ProfileKind::Allocs).with_symbolize(Symbolize::None);
+/// let profile = pprof_server::heap_profile(&pprof_server::alloc_profiler::snapshot(), &options);
+/// # assert!(!profile.is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProfileOptions {
     /// What a viewer shows first.
     pub kind: ProfileKind,
@@ -73,6 +88,42 @@ pub struct ProfileOptions {
 }
 
 impl ProfileOptions {
+    /// The same with another [`ProfileOptions::kind`].
+    #[must_use]
+    pub const fn with_kind(self, kind: ProfileKind) -> ProfileOptions {
+        ProfileOptions { kind, ..self }
+    }
+
+    /// The same with a [`ProfileOptions::sample_type`].
+    #[must_use]
+    pub const fn with_sample_type(self, sample_type: SampleType) -> ProfileOptions {
+        ProfileOptions { sample_type: Some(sample_type), ..self }
+    }
+
+    /// The same with another [`ProfileOptions::symbolize`].
+    #[must_use]
+    pub const fn with_symbolize(self, symbolize: Symbolize) -> ProfileOptions {
+        ProfileOptions { symbolize, ..self }
+    }
+
+    /// The same with another [`ProfileOptions::frames`].
+    #[must_use]
+    pub const fn with_frames(self, frames: Frames) -> ProfileOptions {
+        ProfileOptions { frames, ..self }
+    }
+
+    /// The same with another [`ProfileOptions::labels`].
+    #[must_use]
+    pub const fn with_labels(self, labels: Labels) -> ProfileOptions {
+        ProfileOptions { labels, ..self }
+    }
+
+    /// The same with another [`ProfileOptions::limit`].
+    #[must_use]
+    pub const fn with_limit(self, limit: SizeLimit) -> ProfileOptions {
+        ProfileOptions { limit, ..self }
+    }
+
     /// The quantity to show first, or alone.
     pub(crate) fn shown_type(&self) -> SampleType {
         self.sample_type.unwrap_or(SampleType::first_of(self.kind))

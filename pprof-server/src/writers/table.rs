@@ -20,6 +20,7 @@ use std::time::Duration;
 
 /// What is held, what grew, or what was allocated, by stack. `{table}` prints the first ten rows, `{table:.3}` three.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TopTable {
     /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], and as many as fit into
     /// 32 MiB of names, to be bounded in memory. None of those that have nothing of it.
@@ -42,6 +43,7 @@ pub struct TopTable {
 
 /// One stack: all that was allocated on it, whatever its size.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TopRow {
     /// Estimated objects and bytes.
     pub totals: Totals,
@@ -53,6 +55,7 @@ pub struct TopRow {
 
 /// One function on a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[non_exhaustive]
 pub struct Frame {
     /// As its author would call it, whatever types it was compiled for; `file+0xaddress` where there is no name, or
     /// `0xaddress` if names were not asked for.

@@ -119,7 +119,7 @@ impl Figures {
     }
 
     fn held(&self, to: &mut Writer<'_>) -> fmt::Result {
-        if let Some(MallocStats { held_bytes, inuse_bytes, free_bytes }) = self.malloc {
+        if let Some(MallocStats { held_bytes, inuse_bytes, free_bytes, .. }) = self.malloc {
             to.bytes(
                 "glibc_malloc_held",
                 "Bytes that glibc's malloc has got from the system: in use and free together. Exact",

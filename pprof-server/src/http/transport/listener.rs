@@ -64,13 +64,13 @@ pub(crate) struct Client {
 
 /// While it is there, children of `fork` close a descriptor.
 #[cfg(unix)]
-pub(crate) type InChildren = Option<alloc_profiler::ClosedInChildren>;
+pub(crate) type InChildren = Option<alloc_profiler::internal::ClosedInChildren>;
 #[cfg(not(unix))]
 pub(crate) type InChildren = ();
 
 #[cfg(unix)]
 fn close_in_children(descriptor: &impl std::os::fd::AsFd) -> InChildren {
-    alloc_profiler::Descriptor::of(descriptor).ok()?.close_in_children()
+    alloc_profiler::internal::Descriptor::of(descriptor).ok()?.close_in_children()
 }
 
 #[cfg(not(unix))]

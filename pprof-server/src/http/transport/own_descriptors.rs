@@ -26,7 +26,7 @@ pub(crate) struct OwnDescriptors(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     #[cfg(unix)]
-    listener: Option<alloc_profiler::Descriptor>,
+    listener: Option<alloc_profiler::internal::Descriptor>,
     is_lost: AtomicBool,
     /// The thread that uses them.
     home: OnceLock<ThreadId>,
@@ -38,7 +38,7 @@ impl OwnDescriptors {
     /// Those of a server that listens on `listener`.
     #[cfg(unix)]
     pub(crate) fn with(listener: &impl std::os::fd::AsFd) -> OwnDescriptors {
-        let listener = alloc_profiler::Descriptor::of(listener).ok();
+        let listener = alloc_profiler::internal::Descriptor::of(listener).ok();
         OwnDescriptors(Arc::new(Shared {
             listener,
             is_lost: AtomicBool::new(false),

@@ -32,7 +32,7 @@ pub struct Server {
     endpoint: Endpoint,
     handler: Handler,
     running: Option<Running>,
-    /// The process that it is of, as [`alloc_profiler::forks`] counts them.
+    /// The process that it is of, as [`alloc_profiler::internal::forks`] counts them.
     forks: u64,
 }
 
@@ -76,7 +76,7 @@ impl Server {
         let (started, result) = mpsc::sync_channel(1);
         let own = bound.own_descriptors();
         let serving = Serving { endpoint: endpoint.clone(), own: own.clone(), handler: handler.clone() };
-        let thread = alloc_profiler::spawn_without_signals("pprof-server", move || {
+        let thread = alloc_profiler::internal::spawn_without_signals("pprof-server", move || {
             alloc_profiler::unsampled(move || match serving.register(bound) {
                 Ok((runtime, listener)) => {
                     let _ = started.send(Ok(()));
@@ -89,7 +89,7 @@ impl Server {
         match thread.and_then(|thread| is_running().map(|()| thread)) {
             Ok(thread) => {
                 let running = Some(Running { stop, thread, own });
-                Ok(Server { endpoint, handler, running, forks: alloc_profiler::forks() })
+                Ok(Server { endpoint, handler, running, forks: alloc_profiler::internal::forks() })
             }
             Err(source) => {
                 handler.shutdown();
@@ -107,7 +107,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.forks != alloc_profiler::forks() {
+        if self.forks != alloc_profiler::internal::forks() {
             // The threads are the parent's, and so is a Unix socket's file; the listener has been closed here.
             std::mem::forget(self.running.take());
         } else if let Some(Running { stop, thread, own }) = self.running.take() {

@@ -62,7 +62,8 @@ impl Executor {
             let _ = started.send(());
             own.run(&received);
         };
-        let thread = alloc_profiler::spawn_without_signals(name, || alloc_profiler::unsampled(run))?;
+        let thread =
+            alloc_profiler::internal::spawn_without_signals(name, || alloc_profiler::unsampled(run))?;
         is_started.recv().map_err(|_| io::Error::other("the thread has ended"))?;
         Ok(Executor { remote, thread: Some(thread) })
     }

@@ -9,6 +9,7 @@ use alloc_profiler::Totals;
 
 /// One of the four values that a profile has for each stack. Names and order are Go's; readers know them by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SampleType {
     /// `alloc_objects`, a count: objects ever allocated.
     AllocObjects,
