@@ -254,7 +254,7 @@ MUTANTS = [
     ("D12 figures of nothing are told", replace(r"(\w+)\.then_some\((\w+)\)", r"Some(\2).filter(|_| \1 || true)"),
      [*SERVER_UNITS, "what_nobody_has_looked_at"]),
     ("D12 the classic format ends as OpenMetrics does",
-     replace(r' \|\| \w+ == "# EOF"', r""), ["-p", "pprof-server", "--test", "figures", "a_scraper_gets"]),
+     replace(r"prometheus_text", r"text"), ["-p", "pprof-server", "--test", "figures", "a_scraper_gets"]),
     ("D13 an address is answered each time",
      replace(r"\w+\.insert\(\*\w+\)", r"\g<0> || true"), [*SERVER_UNITS, "an_address_that_comes_again"]),
     ("D13 an answer to symbol has no bound",

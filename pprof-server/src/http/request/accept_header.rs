@@ -1,11 +1,9 @@
-//! The two text formats of metrics: which one a scraper wants, from its `Accept`, and one made from the other.
+//! Which of the two text formats of metrics a scraper wants, told by its header `Accept`.
 //!
-//! Called by `handler` and `metrics` for `/metrics`. The rules are those of HTTP: each of the two formats has the weight
-//! (`q`) of the most specific range that it is in, and the heavier one is taken.
+//! `handler` calls this for `/metrics`. The rules are those of HTTP: each of the two formats has the weight (`q`) of the
+//! most specific range that it is in, and the heavier one is taken.
 //!
 //! Path: *read path*. Pure.
-
-use std::fmt::Write;
 
 use hyper::header::{ACCEPT, HeaderMap};
 
@@ -46,32 +44,6 @@ impl MetricsFormat {
             [MetricsFormat::OpenMetrics, MetricsFormat::Classic].map(|format| weight(&ranges, format));
         if open > 0.0 && open >= classic { MetricsFormat::OpenMetrics } else { MetricsFormat::Classic }
     }
-}
-
-/// `open_metrics`, a text in that format without labels on its counters' descriptions, in the classic one: there a counter
-/// is described under its whole name, and units and the end are not told.
-pub(crate) fn classic(open_metrics: &str) -> String {
-    let mut text = String::with_capacity(open_metrics.len());
-    let mut lines = open_metrics.lines().peekable();
-    while let Some(line) = lines.next() {
-        // mutant: D12 the classic format ends as OpenMetrics does
-        if line.starts_with("# UNIT ") || line == "# EOF" {
-            continue;
-        }
-        // The help comes first, and the type tells how to call it.
-        let kind_line =
-            if line.starts_with("# HELP ") { lines.peek().copied().unwrap_or_default() } else { line };
-        let mut words = line.splitn(4, ' ');
-        match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some(keyword), Some(name), Some(rest)) if kind_line.ends_with(" counter") => {
-                let _ = writeln!(text, "# {keyword} {name}_total {rest}");
-            }
-            _ => {
-                let _ = writeln!(text, "{line}");
-            }
-        }
-    }
-    text
 }
 
 /// One of the alternatives that `Accept` lists.
@@ -122,15 +94,6 @@ fn weight(ranges: &[Range<'_>], format: MetricsFormat) -> f64 {
 mod tests {
     use super::*;
     use hyper::header::HeaderValue;
-
-    #[test]
-    fn the_classic_format_has_its_own_names_and_no_end() {
-        let open = "# HELP a_bytes Some, as counter.\n# TYPE a_bytes gauge\n# UNIT a_bytes bytes\na_bytes 1\n\
-                    # HELP b Others.\n# TYPE b counter\nb_total{c=\"d counter\"} 2\n# EOF\n";
-        let expected = "# HELP a_bytes Some, as counter.\n# TYPE a_bytes gauge\na_bytes 1\n\
-                        # HELP b_total Others.\n# TYPE b_total counter\nb_total{c=\"d counter\"} 2\n";
-        assert_eq!(classic(open), expected);
-    }
 
     #[test]
     fn the_heavier_format_is_taken() {

@@ -5,21 +5,21 @@
 //!
 //! Path: *read path*. Everything is read when it is asked for; nothing is kept between.
 
+mod writer;
+
 use std::fmt;
 
 use alloc_profiler::{Dropped, MallocStats, OwnMemory, Snapshot, Totals};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{self, DescriptorEncoder};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::drops;
 use crate::cgroup::CgroupMemory;
 use crate::encode::{Loss, losses};
-use crate::http::request::accept_header::{MetricsFormat, classic};
+use crate::http::request::accept_header::MetricsFormat;
 use crate::process::{cgroup_memory, resident_bytes};
+use writer::Writer;
 
 /// The text. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
 pub(crate) fn text(
@@ -42,11 +42,12 @@ pub(crate) fn text(
     }));
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = encode(&mut text, &registry);
-    match format {
-        MetricsFormat::OpenMetrics => text,
-        MetricsFormat::Classic => classic(&text),
-    }
+    let _ = match format {
+        MetricsFormat::OpenMetrics => encoding::text::encode(&mut text, &registry),
+        // mutant: D12 the classic format ends as OpenMetrics does
+        MetricsFormat::Classic => encoding::prometheus_text::encode(&mut text, &registry),
+    };
+    text
 }
 
 /// The sums of `snapshot`, unless they are those of a program that nobody has looked at.
@@ -72,12 +73,9 @@ struct Figures {
     losses: Vec<Loss>,
 }
 
-/// Writes one figure after the other.
-struct Writer<'a>(DescriptorEncoder<'a>);
-
 impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut to = Writer(encoder);
+        let mut to = Writer::to(encoder);
         self.in_use(&mut to)?;
         self.held(&mut to)?;
         self.allocated(&mut to)?;
@@ -247,45 +245,6 @@ impl Figures {
             "reason",
             &values,
         )
-    }
-}
-
-impl Writer<'_> {
-    fn bytes(&mut self, name: &str, help: &str, bytes: u64) -> fmt::Result {
-        self.gauge_of(name, help, Some(&Unit::Bytes), bytes)
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.gauge_of(name, help, None, value)
-    }
-
-    fn gauge_of(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
-        let gauge = ConstGauge::new(value);
-        gauge.encode(self.0.encode_descriptor(name, help, unit, gauge.metric_type())?)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
-        let counter = ConstCounter::new(value);
-        counter.encode(self.0.encode_descriptor(name, help, unit, counter.metric_type())?)
-    }
-
-    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, f64)]) -> fmt::Result {
-        if values.is_empty() {
-            return Ok(());
-        }
-        let metric_type = ConstGauge::new(0.0).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
-        values.iter().try_for_each(|&(reason, value)| {
-            ConstGauge::new(value).encode(family.encode_family(&[(label, reason)])?)
-        })
-    }
-
-    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
-        let metric_type = ConstCounter::new(0_u64).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
-        values.iter().try_for_each(|&(reason, value)| {
-            ConstCounter::new(value).encode(family.encode_family(&[(label, reason)])?)
-        })
     }
 }
 
