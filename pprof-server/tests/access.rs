@@ -130,7 +130,7 @@ fn a_unix_socket_is_for_its_owner_and_goes_with_the_server() {
     assert!(!path.exists());
 }
 
-/// A running example. It ends when its standard input does.
+/// Starts an example. It ends when its standard input does.
 fn start(variables: &[(&str, &str)]) -> (Child, String) {
     let tests = std::env::current_exe().unwrap();
     let example = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/install");

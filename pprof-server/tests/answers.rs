@@ -1,4 +1,4 @@
-//! Status, headers and body of every kind of request, over a socket.
+//! Status, headers and body of the answer to every kind of request are as they should be, over a socket.
 
 use std::time::{Duration, Instant};
 

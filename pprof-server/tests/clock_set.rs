@@ -45,7 +45,7 @@ fn set_clock(seconds_ahead: i64) {
     unsafe { place.cast::<i64>().write_volatile(seconds_ahead) }
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970 UTC.
 fn now() -> f64 {
     SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs_f64()
 }

@@ -10,14 +10,14 @@ const PAGE: &str = include_str!("../../docs/continuous-profiling.md");
 /// What Go serves and scrapers ask for unless told not to.
 const NOT_SERVED: [&str; 4] = ["block", "goroutine", "mutex", "process_cpu"];
 
-/// The blocks of the page in this language.
+/// Returns the blocks of the page in this language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     let blocks = PAGE.split(fence.as_str()).skip(1);
     blocks.map(|rest| rest.split_once("```").expect("the block ends").0).collect()
 }
 
-/// All documents in YAML, with their text.
+/// Returns all documents in YAML, each with its text.
 fn documents() -> Vec<(&'static str, Yaml<'static>)> {
     let documents: Vec<_> = blocks("yaml")
         .into_iter()
@@ -31,7 +31,7 @@ fn documents() -> Vec<(&'static str, Yaml<'static>)> {
     documents
 }
 
-/// The value at the end of these keys.
+/// Follows these keys, and returns the value at their end.
 fn at<'y>(document: &'y Yaml<'static>, keys: &[&str]) -> Option<&'y Yaml<'static>> {
     keys.iter().try_fold(document, |value, key| match key.parse::<usize>() {
         Ok(index) => value.as_sequence_get(index),

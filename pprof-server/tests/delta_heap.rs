@@ -27,7 +27,7 @@ fn call(address: SocketAddr, query: &str) -> Profile {
     scraper_rules(&reply.body)
 }
 
-/// Allocated and in-use bytes of the samples in the class of 7 000 and in the class of 9 000 bytes, on `work`.
+/// Adds up the bytes that were allocated and that are in use on `work`, in the size class of 7 000 and in that of 9 000 bytes.
 fn of_work(profile: &Profile) -> [(i64, i64); 2] {
     let is_work = |id: &u64| {
         profile.location[*id as usize - 1].line.iter().any(|line| {

@@ -22,7 +22,7 @@ fn status_after(status: u16, ask: impl Fn() -> u16) -> u16 {
     }
 }
 
-/// The answer to `GET target`, asked from `127.0.0.LAST`.
+/// Asks for `GET target` from `127.0.0.LAST`, and returns the answer.
 fn get_from(last: u8, address: SocketAddr, target: &str) -> Reply {
     receive(send_from(last, address, target)).expect("an answer")
 }

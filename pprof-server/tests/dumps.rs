@@ -11,7 +11,7 @@ use workspace_tests::{check_valid, scraper_rules};
 #[global_allocator]
 static ALLOCATOR: pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();
 
-/// A folder of our own; gone when dropped.
+/// A folder of our own, which is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {

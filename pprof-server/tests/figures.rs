@@ -42,7 +42,7 @@ fn retention_is_told_from_a_leak_and_given_back_on_request() {
     for name in ["glibc_malloc_inuse_bytes", "glibc_malloc_held_bytes", "process_resident_memory_bytes"] {
         assert!((90 * MIB..130 * MIB).contains(&grown(name)), "{name} {}", grown(name));
     }
-    // An estimate from 1 600 samples: within six standard errors.
+    // This is an estimate from 1 600 samples, so it lies within six standard errors.
     assert!((83 * MIB..115 * MIB).contains(&grown("alloc_profiler_inuse_bytes")), "{full:?}");
     assert!(grown("alloc_profiler_allocated_bytes_total") > 83 * MIB, "{full:?}");
     assert!(grown("alloc_profiler_samples_total") > 1000, "{full:?}");

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use workspace_tests::check_valid;
 use workspace_tests::client::{Reply, receive, request, send};
 
-/// The reference program. It ends when its standard input does.
+/// The reference program, which is written in Go. It ends when its standard input does.
 struct Go {
     child: Child,
     address: SocketAddr,
@@ -42,7 +42,7 @@ impl Drop for Go {
     }
 }
 
-/// Compared for every request.
+/// The headers that are compared for every request.
 const HEADERS: [&str; 6] =
     ["content-type", "content-disposition", "x-content-type-options", "x-go-pprof", "allow", "location"];
 
@@ -157,7 +157,7 @@ const REQUESTS: &[(&str, &str, Differs)] = &[
     ("GET", "/debug/pprof/heap?gc=1&seconds=1", Nothing),
     ("GET", "/debug/pprof/heap?gc=1&seconds=x", Nothing),
     ("GET", "/debug/pprof/allocs?gc=1", Nothing),
-    // The remaining forms of `debug` and `seconds`.
+    // These are the remaining forms of `debug` and `seconds`.
     ("GET", "/debug/pprof/allocs?debug=1&gc=1", Nothing),
     ("GET", "/debug/pprof/heap?debug=-99999999999999999999", Nothing),
     ("GET", "/debug/pprof/heap?debug=1_0", Nothing),

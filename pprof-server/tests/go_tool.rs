@@ -154,7 +154,7 @@ fn top_names_all_four_and_what_they_hold() {
         has_all_names(what, said);
         let said = without_numbers(said);
         for (name, mib) in NAMES {
-            // flat, flat %, sum %, cumulative.
+            // The columns are flat, flat %, sum % and cumulative.
             let row =
                 said.lines().find(|row| row.ends_with(name)).unwrap_or_else(|| panic!("{what}: {said}"));
             let cumulative = row.split_whitespace().nth(3).unwrap();
@@ -177,7 +177,7 @@ fn functions_are_found_by_the_names_that_are_shown() {
             let has_files = !what.contains("symbolize=names");
             let line = "self.0 = black_box(vec![T::default(); count]);";
             assert_eq!(said.contains(line), has_files, "{what}: {said}");
-            // Both types' together.
+            // The row has what both types allocated together.
             assert!(said.contains("16MB") || !has_files, "{what}: {said}");
         });
     }

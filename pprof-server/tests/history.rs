@@ -88,7 +88,7 @@ fn the_past_is_there_without_having_been_asked_for() {
     let started = Instant::now();
     let started_seconds = seconds_since_1970();
     let mut mark_reply = None;
-    // Before and after each hundred.
+    // The times before and after each hundred blocks are kept.
     let mut born: Vec<[Instant; 2]> = Vec::with_capacity(10);
     for step in 1..=10_u32 {
         let before = Instant::now();
@@ -133,7 +133,7 @@ fn the_past_is_there_without_having_been_asked_for() {
     let span = grown["duration_nanos"].as_u64().unwrap();
     assert!((8_000_000_000..=12_000_000_000).contains(&span), "{span}");
 
-    // A past moment, and the difference between two of them.
+    // A past moment is asked for, and the difference between two of them.
     let then = json(&format!("heap?at={:.3}&format=json", started_seconds + 4.0));
     let objects_then = row(&then, "program::leak")["values"]["inuse_objects"].as_i64().unwrap();
     assert!((300..=600).contains(&objects_then), "{then}");
@@ -227,7 +227,7 @@ fn the_past_is_there_without_having_been_asked_for() {
         &labelled,
     );
     assert!(focused.contains("program::set_up"), "{focused}");
-    // Frames for the groups, at the root: 10 s and 1 s.
+    // pprof puts a frame for each group of ages at the root: 10 s and 1 s.
     let rooted = go_tool_pprof(&["-top", "-cum", "-nodefraction=0", "-tagroot=age"], &labelled);
     assert!(rooted.lines().any(|line| line.trim_end().ends_with(" 10s")), "{rooted}");
     assert!(ask("heap?format=text").text().contains("age: median      max"));

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use workspace_tests::client::get;
 use workspace_tests::decode;
 
-/// A running example. It ends when its standard input does.
+/// An example that runs. It ends when its standard input does.
 struct Program {
     child: Child,
     first_line: String,
@@ -37,7 +37,7 @@ impl Program {
         Program { child, first_line: first_line.trim().to_owned() }
     }
 
-    /// The address in its first line.
+    /// Reads the address in its first line.
     fn address(&self) -> SocketAddr {
         let line = self.first_line.trim_start_matches("Some(").trim_end_matches(')');
         let line = line.trim_start_matches("http://").trim_end_matches("/debug/pprof/");

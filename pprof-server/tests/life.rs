@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-/// The program with some arguments. Nothing of the environment is passed on that it would read.
+/// Makes a command of the program with some arguments. It passes on nothing of the environment that the program would read.
 fn life(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/life");
@@ -222,7 +222,7 @@ fn an_address_in_use_is_tried_again_until_it_is_free() {
         assert!(why.contains("in use") && why.contains("trying again in the background"), "{why}");
         (child, out, errors)
     });
-    // Tried in vain, at least once.
+    // Meanwhile the program tries in vain, at least once.
     thread::sleep(Duration::from_millis(1500));
     drop((listener, unix_listener));
     for (address, (mut child, mut out, mut errors)) in [&port, &socket].into_iter().zip(waiting) {

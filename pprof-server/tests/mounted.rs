@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use workspace_tests::client::{get, receive, request, send};
 use workspace_tests::{check_valid, scraper_rules};
 
-/// A running example; killed when dropped.
+/// An example that runs. It is killed when this is dropped.
 struct Program {
     child: Child,
     address: SocketAddr,

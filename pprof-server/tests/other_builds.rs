@@ -82,7 +82,7 @@ impl Drop for Program {
     }
 }
 
-/// A file of ours; gone when dropped.
+/// A file of ours, which is removed when this is dropped.
 struct ScratchFile(PathBuf);
 
 impl Drop for ScratchFile {
@@ -175,7 +175,7 @@ fn assert_leak_is_named(program: &Program) -> Vec<u8> {
 
     let list = go_tool_pprof(&["-list=^leak::(inlined|leak)$", "-unit=mb"], &profile);
     for (flat, code) in [("5MB", inlined), (".", leak)] {
-        // Flat, cumulative, the line's number, the line.
+        // The columns are flat, cumulative, the line's number and the line.
         let expected = format!("{flat} 5MB {}: {code}", line_of(code));
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(list.lines().any(|line| words(line) == expected), "{expected}: {list}");
@@ -242,7 +242,7 @@ fn a_statically_linked_program_is_named_in_full() {
     assert_eq!(profile.string_table[program.filename_index as usize], file.to_str().unwrap());
 }
 
-/// As with jemalloc under its feature `unprefixed_malloc_on_supported_platforms`.
+/// Programs are linked so with jemalloc under its feature `unprefixed_malloc_on_supported_platforms`.
 #[test]
 fn a_malloc_that_is_linked_in_is_not_taken_for_glibc_s() {
     let object = ScratchFile(Path::new(env!("CARGO_TARGET_TMPDIR")).join("other_malloc.o"));

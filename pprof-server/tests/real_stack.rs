@@ -32,7 +32,7 @@ mod leak {
         let is_of_once = |&address: &usize| {
             let mut is_of_once = false;
             backtrace::resolve(address as *mut _, |symbol| {
-                // By either mangling: `std::sync::once::Once::call_once`, `<std::sync::once::Once>::call_once`.
+                // The two manglings spell it `std::sync::once::Once::call_once` and `<std::sync::once::Once>::call_once`.
                 let name = symbol.name().map(|name| name.to_string().replace('>', ""));
                 is_of_once |= name.is_some_and(|name| name.contains("::Once::call"));
             });
@@ -72,7 +72,8 @@ fn stack(return_addresses: Vec<usize>, sizes: &[(u64, i64)], interval: u64) -> S
     StackTotals { id: 0, trace: StackTrace::of_return_addresses(return_addresses), by_size }
 }
 
-/// A leaking connection handler with two sizes, garbage, an unreadable and a truncated stack, and overflow.
+/// Makes a snapshot with a leaking connection handler of two sizes, garbage, a stack that cannot be read, a truncated one,
+/// and overflow.
 fn snapshot(interval: u64) -> Snapshot {
     let mut truncated = stack(leak::handle_connection(3), &[(96, 2)], interval);
     truncated.trace.is_truncated = true;

@@ -38,16 +38,16 @@ const SURVIVING_SHARE: f64 = 0.5;
 /// What is known of a stack in the window.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
-    /// In seconds, ascending; the last is now. The same for all stacks.
+    /// Times in seconds, ascending. The last one is now. They are the same for all stacks.
     pub(crate) times: Vec<f64>,
-    /// In use at each time.
+    /// Bytes in use at each time.
     pub(crate) bytes: Vec<f64>,
     pub(crate) objects: Vec<f64>,
-    /// The variance of `bytes`.
+    /// The variance of `bytes` at each time.
     pub(crate) variances: Vec<f64>,
-    /// Of which what was born since the snapshot with that number had begun, for each time.
+    /// For each time, the part of `variances` that is of blocks born since a snapshot with a given number had begun.
     pub(crate) births: Vec<Vec<Births>>,
-    /// The numbers of the snapshots. The same for all stacks.
+    /// The numbers of the snapshots. They are the same for all stacks.
     pub(crate) numbers: Vec<u32>,
     /// What is in use now, by age, the youngest first.
     pub(crate) live: Vec<Cohort>,
@@ -56,13 +56,13 @@ pub(crate) struct Series {
 /// Blocks in use of one age.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cohort {
-    /// On the clock of [`Series::times`].
+    /// When the blocks were allocated, on the clock of [`Series::times`].
     pub(crate) born: f64,
     pub(crate) bytes: f64,
     pub(crate) objects: f64,
 }
 
-/// What a stack that grew is suspected of. The surer, the greater.
+/// What a stack that grew is suspected of. A kind that is surer to be a leak is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
@@ -151,7 +151,7 @@ fn floors(series: &Series) -> Option<[usize; 3]> {
     };
     let mut floors = [0; 3];
     for (n, floor) in floors.iter_mut().enumerate() {
-        // Of equal ones, the first of the first third and the last of the others.
+        // Where several are equally low, the first one counts in the first third, and the last one in the others.
         let within = (0..series.times.len()).filter(|&index| in_third(index, n));
         *floor = if n == 0 {
             within.min_by(|&i, &j| series.bytes[i].total_cmp(&series.bytes[j]))?

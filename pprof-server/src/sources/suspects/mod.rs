@@ -4,7 +4,7 @@
 //! History + snapshot with ages ─▶ series of each stack ─▶ method (judge) ─▶ report ─▶ text, JSON, pprof
 //! ```
 //!
-//! Called by `http::handler` for `/debug/pprof/leaks`.
+//! `http::handler` calls this for `/debug/pprof/leaks`.
 //!
 //! Path: *read path*. Cost: that of a profile, and some 0.1 µs for each stack and record.
 
@@ -35,25 +35,25 @@ const MAX_PERIODS: u32 = 60;
 #[derive(Debug)]
 pub(crate) struct Report {
     time: SystemTime,
-    /// From the first record looked at to now.
+    /// The time from the first record that is looked at to now.
     window: Duration,
-    /// Looked at, now included.
+    /// How many moments are looked at. The present one is included.
     records: usize,
     suspects: Vec<Suspect>,
     /// What the reader has to know.
     notes: Vec<String>,
 }
 
-/// A stack that grew; one for all that differ only in plumbing.
+/// A stack that grew. It stands for all stacks that differ from it only in plumbing.
 #[derive(Debug)]
 struct Suspect {
     growth: Growth,
-    /// In use now.
+    /// What is in use now.
     totals: Totals,
     ages: Option<Ages>,
-    /// In use at each record.
+    /// Bytes in use at each record.
     bytes: Vec<f64>,
-    /// Of the first [`MAX_ROWS`] suspects; of the others, none.
+    /// Frames are kept of the first [`MAX_ROWS`] suspects, and none of the others.
     frames: Vec<Frame>,
     stack_ids: Vec<u32>,
 }
@@ -128,7 +128,8 @@ fn notes(
     notes
 }
 
-/// A sentence for each change of the sampling interval in the window, the latest first, but for more than a few.
+/// Returns a sentence for each change of the sampling interval in the window, the latest first. If there are more than
+/// a few, the earlier ones are left out.
 fn interval_changes(history: &History, now: &Snapshot, at: Instant) -> Vec<String> {
     let mut intervals: Vec<(Duration, u64)> =
         window(history, at).map(|record| (record.age(at), record.summary.sampling_interval)).collect();
@@ -151,7 +152,7 @@ fn interval_changes(history: &History, now: &Snapshot, at: Instant) -> Vec<Strin
     notes
 }
 
-/// The records looked at, or passed over to look at fewer.
+/// Returns the records of the window: those that are looked at, and those between them that are passed over.
 fn window(history: &History, at: Instant) -> impl Iterator<Item = &Record> {
     let period = history.period().unwrap_or_default();
     let longest = period * MAX_PERIODS + period / 2;
@@ -165,7 +166,7 @@ struct Groups {
 }
 
 impl Groups {
-    /// The stacks of each group, by index.
+    /// Maps each group to the indices of its stacks.
     fn members(&self) -> HashMap<usize, Vec<usize>> {
         let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
         for (index, &group) in self.of_stack.iter().enumerate() {
@@ -235,7 +236,7 @@ impl Report {
         self.suspects.len()
     }
 
-    /// `now`, with the stacks of the suspects alone.
+    /// Returns `now` with the stacks of the suspects alone.
     pub(crate) fn snapshot(&self, now: &Snapshot) -> Snapshot {
         let ids: HashSet<u32> =
             self.suspects.iter().flat_map(|suspect| suspect.stack_ids.iter().copied()).collect();

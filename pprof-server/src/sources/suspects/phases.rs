@@ -1,6 +1,6 @@
 //! The recorder with a clock, for the benchmark of the read path.
 //!
-//! Not part of the interface.
+//! It is not part of the interface.
 //!
 //! Path: *read path*.
 

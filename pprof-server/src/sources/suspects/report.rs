@@ -18,10 +18,10 @@ const MARGIN: usize = 11;
 
 #[derive(Serialize)]
 struct Document<'a> {
-    /// Since 1970 UTC.
+    /// Nanoseconds since 1970 UTC.
     time_nanos: u64,
     window_seconds: f64,
-    /// Snapshots looked at, now included.
+    /// How many snapshots were looked at. The present one is included.
     records: usize,
     notes: &'a [String],
     suspects: Vec<Row<'a>>,
@@ -32,23 +32,24 @@ struct Row<'a> {
     kind: Kind,
     growth_bytes: i64,
     growth_bytes_per_hour: i64,
-    /// One standard error.
+    /// One standard error of `growth_bytes_per_hour`.
     growth_error_bytes_per_hour: i64,
-    /// Growth over what chance would make of it: sampling, and a program that allocates at random.
+    /// The growth, divided by the growth that chance would bring. Sampling is one part of that chance, and a program that
+    /// allocates at random is the other.
     z: f64,
     inuse_space_error_bytes: Option<i64>,
     inuse_space: i64,
     inuse_objects: i64,
     inuse_samples: i64,
     age: Option<Ages>,
-    /// In use at each of the snapshots looked at, the oldest first.
+    /// Bytes in use at each of the snapshots that were looked at, the oldest first.
     history_inuse_space: Vec<i64>,
-    /// Leaf first.
+    /// The frames, leaf first.
     stack: &'a [Frame],
 }
 
 impl Report {
-    /// The first `rows` suspects.
+    /// Writes the first `rows` suspects as JSON.
     pub(crate) fn json<'a>(&'a self, rows: usize) -> String {
         let row = |suspect: &'a Suspect| {
             let Suspect { growth, totals, ages, bytes, frames, .. } = suspect;
@@ -134,7 +135,7 @@ impl Suspect {
     }
 }
 
-/// A bar for each value, from nothing to the largest.
+/// Draws a bar for each value, on a scale from nothing to the largest value.
 fn spark_line(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let largest = values.iter().copied().fold(0.0, f64::max);

@@ -16,9 +16,9 @@ use crate::history::{DEFAULT_LIMIT_BYTES, DEFAULT_PERIOD, History, testing};
 use crate::process::Memory;
 
 const INTERVAL: f64 = 524_288.0;
-/// Of each scenario.
+/// How many runs each scenario has, each with a seed of its own.
 const SEEDS: u64 = 40;
-/// Of one run.
+/// How many minutes one run takes.
 const MINUTES: u32 = 90;
 
 /// One block: when it is allocated and freed, in minutes, and its size.
@@ -30,12 +30,12 @@ struct Block {
 
 struct Scenario {
     name: &'static str,
-    /// What it is, by construction: what it may be called. `None` is "not suspected".
+    /// What the scenario may be called, because it was made so. `None` means that it is not suspected.
     truth: &'static [Option<Kind>],
     blocks: fn(&mut SmallRng) -> Vec<Block>,
 }
 
-/// Moments of a Poisson process of `rate(minute)` a minute, by thinning one of `most`.
+/// Draws the moments of a Poisson process with `rate(minute)` events a minute, by thinning one with `most` events a minute.
 fn moments(generator: &mut SmallRng, most: f64, rate: impl Fn(f64) -> f64) -> Vec<f64> {
     let mut now = 0.0;
     let mut moments = Vec::new();
@@ -223,7 +223,7 @@ fn sampled(blocks: Vec<Block>, generator: &mut SmallRng, interval_at: impl Fn(f6
         .collect()
 }
 
-/// The profile at each minute; the last one with ages.
+/// Returns the profile at each minute. Only the last one has ages.
 fn snapshots(samples: &[Sample], interval_at: impl Fn(f64) -> f64) -> Vec<Snapshot> {
     // In use, by the first snapshot that has it.
     let mut in_use: BTreeMap<u32, Totals> = BTreeMap::new();
