@@ -51,6 +51,7 @@ checks() {
 
 step cargo fmt --all --check
 step python3 scripts/mutants.py --check
+step scripts/check-circles.py
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside release_builds

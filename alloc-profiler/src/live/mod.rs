@@ -180,18 +180,26 @@ mod tests {
         HomeSlot::of(sample.address).insert(sample)
     }
 
-    /// What is out of the table already.
+    /// Takes a record that is out of the table at once.
     fn take_now(address: usize) -> Option<LiveSample> {
         take(address).filter(|taken| !taken.is_postponed)?.sample
     }
 
-    /// One test for the shared table, so that the two parts do not see each other's records.
+    /// This is one test because all parts use the one table, and must not see each other's records.
     #[test]
     fn the_table_agrees_with_a_hash_map() {
+        let sample = any_sequence_leaves_what_a_hash_map_has();
+        a_removal_that_finds_the_lock_held_is_done_first(sample);
+        a_postponed_removal_is_cancelled_if_the_block_stays(sample);
+        as_many_removals_wait_as_a_busy_machine_may_make_wait(sample);
+    }
+
+    /// Returns one of the samples that are left.
+    fn any_sequence_leaves_what_a_hash_map_has() -> LiveSample {
         let mut model = HashMap::new();
         let mut generator = SmallRng::seed_from_u64(3);
         for step in 0..400_000_u64 {
-            // Few enough addresses that the same ones come and go, and neighbours share filter bytes.
+            // There are so few addresses that the same ones come and go, and that neighbours share filter bytes.
             let address = 0x7000_0000 + 16 * generator.random_range(0..20_000_usize);
             if generator.random_bool(0.55) && !model.contains_key(&address) {
                 let (size, weight) = (step as usize, step as f64);
@@ -212,9 +220,12 @@ mod tests {
         for_each_shard(|samples| live.extend(samples.iter().map(|sample| (sample.address, *sample))));
         assert_eq!(live, model);
         assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
+        *model.values().next().expect("some are left")
+    }
 
-        // A removal that finds the lock held is done by the next one who has it, before anything else.
-        let (&address, &sample) = model.iter().next().expect("some are left");
+    /// The next owner of the lock does it, before anything else.
+    fn a_removal_that_finds_the_lock_held_is_done_first(sample: LiveSample) {
+        let address = sample.address;
         let held = shard(address).lock.try_lock(Patience::Bounded).expect("free");
         assert_eq!(take_now(address), None);
         assert_eq!(insert(&sample), Err(Lost::Busy));
@@ -223,8 +234,11 @@ mod tests {
         assert_eq!(drops::DUPLICATE_INSERTS.get(), 0);
         assert_eq!(take_now(address), Some(sample));
         assert_eq!(take_now(address), None);
+    }
 
-        // A removal that was postponed is put off for good if the block stays; whoever had the lock may have done it.
+    /// Whoever had the lock may have done the removal already.
+    fn a_postponed_removal_is_cancelled_if_the_block_stays(sample: LiveSample) {
+        let address = sample.address;
         assert_eq!(insert(&sample), Ok(()));
         let of_shard = || {
             let mut found = Vec::new();
@@ -249,8 +263,10 @@ mod tests {
             assert_eq!(of_shard(), [sample]);
         }
         assert_eq!(take_now(address), Some(sample));
+    }
 
-        // As many as a busy machine may make wait.
+    fn as_many_removals_wait_as_a_busy_machine_may_make_wait(sample: LiveSample) {
+        let address = sample.address;
         let others =
             (1..).map(|n| 0x6000_0000 + 1024 * n).filter(|&other| std::ptr::eq(shard(other), shard(address)));
         let others: Vec<usize> = others.take(300).collect();

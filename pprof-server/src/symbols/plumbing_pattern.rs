@@ -9,15 +9,16 @@
 use super::role::{
     ALLOCATOR_TRAITS, C_FUNCTIONS, C_PREFIXES, CRATES, ENTRY_FILES, ENTRY_NAMES, MODULES, SOURCES,
 };
-use std::sync::LazyLock;
+use once_cell::race::OnceBox;
 
 /// Brackets within brackets that the expression follows; a type with more of them is taken for the user's.
 const MAX_NESTED_BRACKETS: usize = 3;
 
 /// A regular expression that is found in the name or in the file of a function that is plumbing or an entry.
 pub(crate) fn plumbing_pattern() -> &'static str {
-    static PATTERN: LazyLock<String> = LazyLock::new(|| [of_files(), of_names()].concat().join("|"));
-    &PATTERN
+    // In a child of `fork`, a once that blocks might wait for a thread that is not there.
+    static PATTERN: OnceBox<String> = OnceBox::new();
+    PATTERN.get_or_init(|| Box::new([of_files(), of_names()].concat().join("|")))
 }
 
 /// The source files of the standard library, of this profiler, and of what `SOURCES` lists.
