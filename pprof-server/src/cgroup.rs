@@ -1,6 +1,6 @@
 //! The memory that the control group of this process has and may have, by the files that the kernel shows it in.
 //!
-//! The files are looked for once and kept open: see `kept_files`. Linux; elsewhere there are none.
+//! The files are looked for once and kept open: see `kept_files`. Control groups are Linux' own; on other systems there are none.
 //!
 //! Path: *read path*.
 
@@ -9,37 +9,38 @@ use std::path::Path;
 
 use crate::kept_file::KeptFile;
 
-/// Memory of the control group that this process is in. Absent: no limit, or nothing to read it from.
+/// The memory of the control group that this process is in. A figure is absent if there is no limit, or nothing to read it
+/// from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CgroupMemory {
-    /// Above this, the kernel kills: the smallest limit of the group and those around it.
+    /// The smallest limit of the group and those around it. Above this, the kernel kills.
     pub(crate) limit_bytes: Option<u64>,
-    /// What the group has, page cache and other processes included.
+    /// The bytes that the group has, page cache and other processes included.
     pub(crate) usage_bytes: Option<u64>,
 }
 
-/// What [`CgroupMemory`] is read from: which files there are is found out once.
+/// The files that [`CgroupMemory`] is read from. Which of them there are is found out once.
 #[derive(Debug, Default)]
 pub(crate) struct CgroupFiles {
-    /// Of the group and those around it.
+    /// The limits of the group and those around it.
     limits: Vec<KeptFile>,
-    /// Of the innermost group that tells.
+    /// The usage of the innermost group that tells it.
     usage: Option<KeptFile>,
 }
 
 impl CgroupFiles {
-    /// Opens those of this process's group.
+    /// Opens the files of this process's group.
     pub(crate) fn of_process() -> CgroupFiles {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         CgroupFiles::below(Path::new("/sys/fs/cgroup"), &groups)
     }
 
-    /// `groups` is a `/proc/<pid>/cgroup` file. A group that is not below `root`, as where a container sees its own
-    /// part only, is looked for further up.
+    /// Opens the files of the groups that `groups`, a `/proc/<pid>/cgroup` file, lists. A group that is not below `root` is
+    /// looked for further up: a container may see its own part only.
     fn below(root: &Path, groups: &str) -> CgroupFiles {
         let mut files = CgroupFiles::default();
         for line in groups.lines() {
-            // number:controllers:path; of version 2, `0::path`.
+            // A line is `number:controllers:path`, and `0::path` for version 2.
             let mut parts = line.splitn(3, ':').skip(1);
             let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
             let (mount, limit, usage) = match controllers {
@@ -59,7 +60,7 @@ impl CgroupFiles {
     }
 
     pub(crate) fn memory(&self) -> CgroupMemory {
-        // Of version 2, `max` is no limit; of version 1, a number that no machine has memory for.
+        // Version 2 writes `max` for no limit, version 1 a number that no machine has memory for.
         let limits = self.limits.iter().filter_map(number_in).filter(|&bytes| bytes < 1 << 60);
         CgroupMemory { limit_bytes: limits.min(), usage_bytes: self.usage.as_ref().and_then(number_in) }
     }

@@ -40,17 +40,17 @@ pub enum Error {
         /// How many characters it has.
         length: usize,
     },
-    /// A name for `allow_host` is none.
+    /// What was given to `allow_host` is no host name.
     Host {
         /// The name as it was given.
         host: String,
     },
-    /// The longest delta is no time that can be waited for.
+    /// The longest delta is out of range: from 1 s to 24 hours.
     MaxDelta {
         /// The time as it was given.
         time: Duration,
     },
-    /// The history cannot be recorded that often, or that seldom.
+    /// The time between two records is out of range: from 1 s to 1 hour.
     RecordPeriod {
         /// The time as it was given.
         time: Duration,
@@ -84,7 +84,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// True if somebody else listens there, who may end.
+    /// Whether somebody else listens there, who may end.
     #[cfg(feature = "http")]
     pub(crate) fn is_in_use(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! `install!`: the allocator and the server in one line, and what that line calls.
 //!
-//! Called by the host program, first thing in `main`. A profiler must not keep a program from starting: whatever
-//! goes wrong here is one line on standard error that names the value and the remedy, and the program goes on.
+//! The host program calls it first thing in `main`. A profiler must not keep a program from starting: whatever goes wrong
+//! here is one line on standard error that names the value and the remedy, and the program goes on.
 //!
 //! Path: *read path*; runs once.
 
@@ -30,7 +30,7 @@ const VARIABLE: &str = "PPROF_ADDR";
 /// The variable that allows addresses which other machines can reach.
 const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
 
-/// Time until an address in use is tried again, twice as long each time.
+/// The time until an address in use is tried again. It doubles each time, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -65,7 +65,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 ///
 /// The environment decides over the code: `PPROF_ADDR=127.0.0.1:7071` serves there, `PPROF_ADDR=unix:/path` on a
 /// Unix socket, `PPROF_ADDR=off` does not serve. `PPROF_TOKEN` is a secret that every request must then carry.
-/// Other addresses than loopback need that and `PPROF_ALLOW_REMOTE=1`. Empty is as unset. The profiler's own
+/// Other addresses than loopback need that and `PPROF_ALLOW_REMOTE=1`. An empty variable counts as unset. The profiler's own
 /// variables are read as by `alloc_profiler::init_from_env`.
 ///
 /// The value is an `Option<SocketAddr>`: where profiles are served, or `None` if they are not, or on a Unix socket.
@@ -107,7 +107,7 @@ macro_rules! install {
     }};
 }
 
-/// What `install!` has come to in this process.
+/// What `install!` has done in this process.
 #[derive(Default)]
 struct Installed {
     is_decided: bool,
@@ -183,7 +183,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
             std::thread::sleep(pause);
             pause = LONGEST_PAUSE.min(pause * 2);
             // mutant: D4 a port in use is tried again in a sandbox
-            // Which may kill whoever opens a socket.
+            // The sandbox may kill whoever opens a socket.
             if kept_files::is_sandboxed() {
                 return tell("no heap profiles will be served: the program has entered a sandbox meanwhile");
             }
@@ -197,13 +197,13 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
             }
         }
     };
-    // By which a sandbox is known.
+    // The files that are kept tell whether the program has entered a sandbox.
     kept_files::keep();
     let unsampled = move || alloc_profiler::unsampled(until_free);
     alloc_profiler::internal::spawn_without_signals("pprof-server", unsampled).map(drop)
 }
 
-/// What the environment says beside the address.
+/// A builder with what the environment says beside the address.
 fn builder() -> Builder {
     let builder = Server::builder();
     match variable(REMOTE_VARIABLE) {
@@ -231,8 +231,8 @@ fn tell_where(endpoint: &Endpoint) {
     }
 }
 
-/// Says once what profiles of this program will lack, and how to build it so that they do not. Reads the headers of the
-/// program's file, and no more.
+/// Says once what profiles of this program will lack, and how to build it so that they lack nothing. To find out, it reads
+/// the headers of the program's file.
 fn tell_what_is_missing() {
     let symbols = symbols::of_program();
     if symbols != symbols::FULL {

@@ -28,7 +28,7 @@ impl KeptFile {
         (self.identity.is_some() && Identity::of(&self.file) == self.identity).then_some(&self.file)
     }
 
-    /// All of it, as it is now.
+    /// The whole file, as it is now.
     pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
         const FIRST_BYTES: usize = 16 << 10;
         let file = self.file()?;
@@ -47,14 +47,14 @@ impl KeptFile {
         Some(bytes)
     }
 
-    /// As [`bytes`](Self::bytes). What is no text in it is replaced: the program's name may be anything, and is cut after 15
+    /// As [`bytes`](Self::bytes), with a replacement for what is no text: the program's name may be anything, and is cut after 15
     /// bytes, maybe within a character.
     pub(crate) fn text(&self) -> Option<String> {
         Some(String::from_utf8_lossy(&self.bytes()?).into_owned())
     }
 }
 
-/// Reads where the position of the descriptor plays no part: others may read as well.
+/// Reads at an offset. The position of the descriptor plays no part, so others may read it as well.
 #[cfg(unix)]
 pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, offset)

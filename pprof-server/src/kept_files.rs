@@ -4,9 +4,9 @@
 //! open already, and so is what a profile needs at least: where code is mapped, and the program's own file. Whether the
 //! program has entered a sandbox since is told by `/proc/self/status`, which counts filters of system calls.
 //!
-//! None that was kept is ever closed: see `kept_file`.
+//! No file that was kept is ever closed: see `kept_file`.
 //!
-//! Used by `process` and `symbols::files`. Linux; elsewhere nothing is kept, and files are opened as ever.
+//! `process` and `mappings` read them. Files are kept on Linux alone; elsewhere they are opened when they are read.
 //!
 //! Path: *read path*; [`keep`] runs once in a process.
 
@@ -17,21 +17,21 @@ use std::sync::{Arc, Mutex};
 use crate::cgroup::CgroupFiles;
 use crate::kept_file::KeptFile;
 
-/// `1`: files are opened in a sandbox too. For those that allow it.
+/// If this is `1`, files are opened in a sandbox too, for sandboxes that allow it.
 const OPEN_VARIABLE: &str = "PPROF_OPEN_FILES";
 /// Where fewer descriptors may be open, they are left to the program.
 const MIN_DESCRIPTORS: u64 = 64;
-/// Tries to have the lock before doing without: its owner may be a thread that `fork` has left behind.
+/// The number of tries to have the lock before doing without it: its owner may be a thread that `fork` has left behind.
 const TRIES: u32 = 1000;
 
 static KEPT: Mutex<Option<Arc<KeptFiles>>> = Mutex::new(None);
 
-/// What one process keeps open.
+/// The files that one process keeps open.
 #[derive(Debug)]
 pub(crate) struct KeptFiles {
-    /// Files of `/proc/self` tell of the process that opened them, in a child of `fork` too.
+    /// The process that opened them: files of `/proc/self` tell of it, in a child of `fork` too.
     process: u32,
-    /// As it was when the files were opened.
+    /// The filters when the files were opened.
     filters: Filters,
     opens_in_sandbox: bool,
     pub(crate) status: Option<KeptFile>,
@@ -45,19 +45,19 @@ pub(crate) struct KeptFiles {
     pub(crate) cgroup: CgroupFiles,
 }
 
-/// Opens them, unless this process has done so already.
+/// Opens the files, unless this process has done so already.
 pub(crate) fn keep() {
     if kept().is_some() || !has_descriptors_to_spare() {
         return;
     }
     let kept = Arc::new(KeptFiles::open());
-    if let Some(mut place) = try_lock() {
+    if let Some(mut kept_before) = try_lock() {
         // What the parent of a fork had open stays open here: the numbers may be others' by now.
-        std::mem::forget(place.replace(kept));
+        std::mem::forget(kept_before.replace(kept));
     }
 }
 
-/// What this process has open.
+/// The files that this process keeps open.
 pub(crate) fn kept() -> Option<Arc<KeptFiles>> {
     let kept = try_lock()?.clone()?;
     (kept.process == std::process::id()).then_some(kept)
@@ -103,7 +103,7 @@ impl KeptFiles {
 
     pub(crate) fn is_sandboxed(&self) -> bool {
         let Some(status) = &self.status else { return false };
-        // Where the descriptor is no longer ours, nobody knows; then nothing is risked.
+        // If the descriptor is no longer ours, nobody knows, and nothing is risked.
         let has_more = |text: String| Filters::of(&text).is_more_than(self.filters);
         // mutant: D4 files are opened in a sandbox
         !self.opens_in_sandbox && status.text().is_none_or(has_more)
@@ -114,7 +114,7 @@ impl KeptFiles {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Filters {
     mode: u64,
-    /// Linux 5.9 and newer.
+    /// The number of filters, which Linux 5.9 and newer tell.
     count: u64,
 }
 

@@ -1,9 +1,9 @@
 //! What the system says of this process: how old it is, what memory it has, and how much it may have.
 //!
-//! Linux; elsewhere nothing is known. Used by `encode`, `http::metrics` and `http::handler`.
+//! On other systems than Linux, nothing of it is known.
 //!
-//! Path: *read path*. A few small files, read anew each time; those of a process that serves have been open since it
-//! began to, see `kept_files`.
+//! Path: *read path*. Each call reads a few small files anew. In a process that serves, they have been open since it began
+//! to serve: see `kept_files`.
 
 use std::fs;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use std::time::Duration;
 use crate::cgroup::{CgroupFiles, CgroupMemory};
 use crate::kept_files;
 
-/// A field of a `/proc/<pid>/status` file that is an amount of memory, in bytes: `VmRSS`, `VmHWM`.
+/// The amount of memory, in bytes, that a field such as `VmRSS` of a `/proc/<pid>/status` file tells.
 pub(crate) fn status_bytes(status: &str, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// Bytes of this process that are in memory.
+/// The bytes of this process that are in memory.
 pub(crate) fn resident_bytes() -> Option<u64> {
     status_bytes(&status()?, "VmRSS")
 }
 
-/// `/proc/self/status`.
+/// The text of `/proc/self/status`.
 pub(crate) fn status() -> Option<String> {
     match kept_files::kept() {
         // mutant: D4 what is recorded is opened anew
@@ -37,17 +37,17 @@ pub(crate) fn status() -> Option<String> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) resident_bytes: Option<u64>,
-    /// What the control group allows.
+    /// The bytes that the control group allows.
     pub(crate) limit_bytes: Option<u64>,
 }
 
-/// Of this process, now. Cost: a dozen small files.
+/// The memory of this process now. To find out reads a dozen small files.
 #[cfg(feature = "http")]
 pub(crate) fn memory() -> Memory {
     Memory { resident_bytes: resident_bytes(), limit_bytes: cgroup_memory().limit_bytes }
 }
 
-/// Time since this process was started, to a hundredth of a second.
+/// The time since this process was started, to a hundredth of a second.
 pub(crate) fn age() -> Option<Duration> {
     match kept_files::kept() {
         Some(kept) => age_of(&kept.stat.as_ref()?.text()?, &kept.uptime.as_ref()?.text()?),
@@ -55,13 +55,13 @@ pub(crate) fn age() -> Option<Duration> {
     }
 }
 
-/// The program's name is in it, which may be anything, and is cut after 15 bytes.
+/// The text of a file. What is no text in it is replaced: the program's name may be anything, and is cut after 15 bytes.
 fn text_of(file: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&fs::read(file).ok()?).into_owned())
 }
 
 fn age_of(stat: &str, uptime: &str) -> Option<Duration> {
-    /// `USER_HZ`: of every Linux, whatever its own clock.
+    /// `USER_HZ`, which is the same on every Linux, whatever clock the kernel has.
     const TICKS_PER_SECOND: f64 = 100.0;
     // The program's name stands in parentheses, and may hold more of them.
     let (_, fields) = stat.rsplit_once(')')?;
@@ -70,7 +70,8 @@ fn age_of(stat: &str, uptime: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(uptime - start_ticks / TICKS_PER_SECOND).ok()
 }
 
-/// Of this process's group, version 2 or 1. Where files are kept, of the group that it was in when it began to serve.
+/// The memory of this process's control group, of version 2 or 1. Where files are kept, it is the group that the process
+/// was in when it began to serve.
 pub(crate) fn cgroup_memory() -> CgroupMemory {
     match kept_files::kept() {
         Some(kept) => kept.cgroup.memory(),

@@ -4,8 +4,8 @@
 //! snapshot ─▶ record (a minute apart) ─▶ History ─▶ a past snapshot, a difference, a time line, suspects
 //! ```
 //!
-//! Filled by `http::handler`. For an hour's worth of periods every record is kept, then one in fifteen for a day's
-//! worth; all of them in so many bytes and no more. Marks are records with a name, kept until they are replaced.
+//! `http::handler` fills it. For an hour's worth of periods every record is kept, then one in fifteen for a day's worth. All
+//! of them together take a bounded number of bytes. Marks are records with a name, which are kept until they are replaced.
 //!
 //! Path: *read path*.
 
@@ -24,30 +24,30 @@ pub(crate) use moment::{Missing, Moment, Now};
 pub(crate) use packed::StackSums;
 pub(crate) use record::{OVERFLOW, Record, Summary, collapsed, sums};
 
-/// Time between two records, unless told otherwise.
+/// The time between two records, unless the owner chooses another.
 pub(crate) const DEFAULT_PERIOD: Duration = Duration::from_secs(60);
-/// Memory for records, unless told otherwise.
+/// The memory for records, unless the owner chooses another.
 pub(crate) const DEFAULT_LIMIT_BYTES: usize = 8 << 20;
-/// Marks kept.
+/// The greatest number of marks.
 pub(crate) const MAX_MARKS: usize = 16;
-/// Of each period a record is kept, for as many periods: an hour.
+/// The number of periods for which each record is kept: an hour.
 const DENSE_PERIODS: u32 = 60;
-/// Then one for as many periods: a quarter of an hour.
+/// After those, one record is kept for each so many periods: a quarter of an hour.
 const SPARSE_PERIODS: u32 = 15;
-/// Until so many have passed: a day.
+/// The number of periods after which a record goes: a day.
 const LAST_PERIODS: u32 = 24 * 60;
 
-/// What is kept.
+/// The records and marks that are kept.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// `None`: nothing is recorded but marks.
+    /// The time between two records; if it is `None`, nothing is recorded but marks.
     period: Option<Duration>,
     limit_bytes: usize,
-    /// The oldest first.
+    /// The records, the oldest first.
     records: VecDeque<Record>,
-    /// By name.
+    /// The marks, by name.
     marks: Vec<(String, Record)>,
-    /// Records that would still be there if there were room.
+    /// The number of records that would still be there if there were room.
     crowded_out: u64,
 }
 
@@ -73,17 +73,17 @@ impl History {
         self.limit_bytes
     }
 
-    /// The oldest first.
+    /// The records, the oldest first.
     pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &Record> + ExactSizeIterator {
         self.records.iter()
     }
 
-    /// By name.
+    /// The marks, by name.
     pub(crate) fn marks(&self) -> impl ExactSizeIterator<Item = (&str, &Record)> {
         self.marks.iter().map(|(name, record)| (name.as_str(), record))
     }
 
-    /// Memory held for records and marks.
+    /// The memory that records and marks take.
     pub(crate) fn held_bytes(&self) -> usize {
         self.records.iter().map(Record::bytes).sum::<usize>() + self.marks_bytes()
     }
@@ -132,7 +132,7 @@ impl History {
 
     fn thin_out_by_age(&mut self, now: Instant) {
         let Some(period) = self.period else { return };
-        // Records come a little late, never early: half a period of grace.
+        // Records come a little late, never early, so half a period of grace is given.
         let grace = period / 2;
         let mut kept: Option<Instant> = None;
         self.records.retain(|record| {
@@ -151,7 +151,7 @@ impl History {
         });
     }
 
-    /// Lets go of the records that are missed least, until all fit: those whose neighbours are closest to each
+    /// Lets go of the records that are missed least, until all fit. Those are the records whose neighbours are closest to each
     /// other, compared with how long ago they were.
     fn thin_out_by_size(&mut self, now: Instant) {
         let mut held = self.held_bytes();
@@ -166,7 +166,7 @@ impl History {
         }
     }
 
-    /// That the past has fewer moments than it could, for want of room, and what to do about it.
+    /// A sentence that says that the past has fewer moments than it could, for want of room, and what to do about it.
     pub(crate) fn crowded_out(&self) -> Option<String> {
         (self.crowded_out > 0).then(|| {
             format!(

@@ -9,18 +9,18 @@ use alloc_profiler::Snapshot;
 
 use super::{History, Record};
 
-/// Which moment.
+/// A moment of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// So long before now.
+    /// The moment so long before now.
     Ago(Duration),
-    /// By the clock as it is set now.
+    /// The moment of this time of day, by the clock as it is set now.
     At(SystemTime),
     Mark(String),
 }
 
-/// This moment by both clocks. Order and time that has passed are by the one that nobody sets; times of day are told, and
-/// understood, as if the other had always gone as it is set now.
+/// This moment by both clocks. Order and durations follow the clock that nobody sets. Times of day are told, and understood,
+/// as if the other clock had always gone as it is set now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub(crate) at: Instant,
@@ -49,11 +49,11 @@ impl Now {
 pub(crate) enum Missing {
     /// Nothing is recorded.
     Off,
-    /// Nothing yet.
+    /// Nothing is recorded yet.
     Empty,
-    /// Records from so long ago to so long ago.
+    /// There are records, from so long ago to so long ago.
     Outside { records: usize, oldest: Duration, latest: Duration },
-    /// No mark of that name, but so many others.
+    /// There is no mark of that name, but there are so many others.
     Mark { marks: usize },
 }
 
@@ -99,7 +99,7 @@ fn distance(a: Duration, b: Duration) -> Duration {
     a.max(b) - a.min(b)
 }
 
-/// The record that is nearest, if it is near: within a period of it, or no further from it than its neighbours are from
+/// The nearest record, if it is near: it is within a period of the moment, or no further from it than its neighbours are from
 /// each other.
 fn nearest(history: &History, now: Now, distance: impl Fn(&Record) -> Duration) -> Result<&Record, Missing> {
     let period = history.period.ok_or(Missing::Off)?;

@@ -1,5 +1,5 @@
-//! The sums of every stack in few bytes: whole numbers in LEB128, stacks by ascending number, then deflated; some 10 bytes
-//! a stack.
+//! The sums of every stack in few bytes: whole numbers in LEB128, stacks by ascending number, then deflated. That is some 10
+//! bytes a stack.
 //!
 //! Most stacks allocate blocks of one size at one interval, or small ones, and then objects, bytes and samples tell the
 //! variances, which take a byte that says so. Otherwise they are kept with the 24 bits of an `f32`.
@@ -13,17 +13,17 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
-/// What is kept of a stack.
+/// What is kept of one stack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct StackSums {
     pub(crate) id: u32,
-    /// As [`kept`] has them.
+    /// The totals, as [`kept`] has them.
     pub(crate) totals: Totals,
     /// See `alloc_profiler::SizeTotals`.
     pub(crate) births: Vec<Births>,
 }
 
-/// Of one quantity, what the variance of which follows from.
+/// The figures of one quantity from which its variance follows.
 #[derive(Clone, Copy)]
 struct Sums {
     samples: f64,
@@ -48,8 +48,8 @@ impl Sums {
         }
     }
 
-    /// The variance of objects and that of bytes, if all samples weigh the same and are of one size. Close to it, too, if
-    /// sizes are mixed but small.
+    /// The variance of objects and that of bytes, if all samples weigh the same and are of one size. It is close to them also
+    /// where sizes are mixed but small.
     fn expected(self) -> [f64; 2] {
         let Sums { samples, objects, bytes } = self;
         if samples <= 0.0 || objects <= samples {
@@ -77,7 +77,7 @@ impl Sums {
     }
 }
 
-/// `totals` as they come back: objects and bytes in whole numbers, variances as far as they are told.
+/// Makes of `totals` what comes back after packing: objects and bytes in whole numbers, and variances as far as they are kept.
 pub(super) fn kept(totals: Totals) -> Totals {
     let whole = Totals {
         alloc_objects: totals.alloc_objects.round(),
@@ -110,7 +110,7 @@ fn with_variances(totals: Totals, codes: [u64; 4]) -> Totals {
     }
 }
 
-/// By ascending number.
+/// Packs the sums, which are by ascending number.
 pub(super) fn pack(sums: &[StackSums]) -> Vec<u8> {
     let mut numbers = Vec::with_capacity(sums.len() * 24);
     let mut before = 0;
@@ -138,8 +138,8 @@ fn fields(id_step: u32, totals: &Totals) -> [u64; 7] {
     ]
 }
 
-/// The latest first. The oldest has what is left of the whole, and of the others' variances 6 bits are kept after the
-/// first, which is an error of the standard error of less than half a percent.
+/// Writes births, the latest first. The oldest one has what is left of the whole. Of the others' variances 6 bits after the
+/// first are kept, which makes an error of less than half a percent in the standard error.
 fn pack_births(births: &[Births], numbers: &mut Vec<u8>) {
     let mut write = |number: u64| prost::encoding::encode_varint(number, numbers);
     write(births.len() as u64);
@@ -153,12 +153,12 @@ fn pack_births(births: &[Births], numbers: &mut Vec<u8>) {
     }
 }
 
-/// Of an `f32`: what is left fits into two bytes of LEB128.
+/// The bits of an `f32` that are left out, so that the others fit into two bytes of LEB128.
 const BITS_LEFT_OUT: u32 = 17;
 
 pub(super) fn unpack(packed: &[u8]) -> Vec<StackSums> {
     let mut numbers = Vec::new();
-    // Our own bytes, from memory.
+    // These are our own bytes, from memory, so reading them does not fail.
     let _ = DeflateDecoder::new(packed).read_to_end(&mut numbers);
     let mut numbers = &numbers[..];
     let mut sums = Vec::new();
@@ -196,7 +196,7 @@ fn unpack_births(totals: &Totals, mut next: impl FnMut() -> u64) -> Vec<Births> 
         after_snapshot = after_snapshot.wrapping_sub(next() as u32);
         let bytes_variance = match index {
             0 => left.max(0.0),
-            // The middle of what the bits left out may have been.
+            // The bits left out are taken to be in the middle of what they may have been.
             _ => f64::from(f32::from_bits((next() as u32) << BITS_LEFT_OUT | 1 << (BITS_LEFT_OUT - 1))),
         };
         left -= bytes_variance;

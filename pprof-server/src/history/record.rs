@@ -1,7 +1,7 @@
 //! One moment of the past: the totals of every stack, packed.
 //!
-//! Some 10 bytes a stack instead of 400. Where a stack goes is not in it: the profiler never forgets a stack, so a later
-//! snapshot tells. Sizes are added up.
+//! It takes some 10 bytes a stack instead of 400. The frames of a stack are not in it: the profiler never forgets a stack, so
+//! a later snapshot has them. The totals of all sizes are added up.
 //!
 //! Path: *read path*.
 
@@ -13,16 +13,16 @@ use alloc_profiler::{Births, Dropped, OwnMemory, SizeTotals, Snapshot, StackTota
 use super::packed::{StackSums, kept, pack, unpack};
 use crate::process::Memory;
 
-/// Stands for what overflowed. No stack has this number.
+/// The number that stands for what overflowed. No stack has it.
 pub(crate) const OVERFLOW: u32 = u32::MAX;
 
 /// A snapshot as it is kept.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) summary: Summary,
-    /// Of the snapshot, which later ones' births refer to.
+    /// The number of the snapshot, to which births in later ones refer.
     pub(crate) number: u32,
-    /// When, by a clock that nobody sets.
+    /// The moment, by a clock that nobody sets.
     pub(super) at: Instant,
     dropped: Dropped,
     own_memory: OwnMemory,
@@ -66,7 +66,7 @@ impl Record {
         now.saturating_duration_since(self.at)
     }
 
-    /// What it takes in memory.
+    /// The memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Record>() + self.packed.len()
     }
@@ -99,8 +99,7 @@ impl Record {
     }
 }
 
-/// The snapshot with all sizes of a stack in one, as far as a record keeps them: so that it compares with what was
-/// recorded.
+/// The snapshot with all sizes of a stack in one, as far as a record keeps them, so that it compares with what was recorded.
 pub(crate) fn collapsed(mut snapshot: Snapshot) -> Snapshot {
     let collapse = |sizes: &mut Vec<SizeTotals>| {
         let sums = sum(0, sizes);
@@ -114,12 +113,12 @@ pub(crate) fn collapsed(mut snapshot: Snapshot) -> Snapshot {
     snapshot
 }
 
-/// Size class 0: not known.
+/// The totals under size class 0, which stands for a size that is not known.
 fn size(StackSums { totals, births, .. }: StackSums) -> SizeTotals {
     SizeTotals { size_class: 0, totals, births, ages: Vec::new() }
 }
 
-/// Of one stack.
+/// The sums of one stack over all its sizes.
 fn sum(id: u32, sizes: &[SizeTotals]) -> StackSums {
     let mut totals = Totals::default();
     let mut births: Vec<Births> = Vec::new();
@@ -139,7 +138,7 @@ fn sum(id: u32, sizes: &[SizeTotals]) -> StackSums {
     StackSums { id, totals: kept(totals), births }
 }
 
-/// By ascending number.
+/// The sums of each stack, by ascending number.
 pub(crate) fn sums(snapshot: &Snapshot) -> Vec<StackSums> {
     let mut sums: Vec<_> = snapshot.stacks.iter().map(|stack| sum(stack.id, &stack.by_size)).collect();
     if !snapshot.overflow.is_empty() {

@@ -7,7 +7,7 @@
 
 use hyper::header::{ACCEPT, HeaderMap};
 
-/// A text format of Prometheus' world.
+/// A text format that Prometheus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MetricsFormat {
     /// OpenMetrics 1.0.0: counters are called without `_total`, units stand apart, and `# EOF` ends it.
@@ -31,8 +31,8 @@ impl MetricsFormat {
         }
     }
 
-    /// What the sender of `headers` wants. Who takes both alike, or does not say, gets OpenMetrics; who takes neither gets
-    /// the classic format, as Prometheus' own libraries have it, since a refusal would help nobody.
+    /// The format that the sender of `headers` wants. Who takes both alike, or does not say, gets OpenMetrics. Who takes neither
+    /// gets the classic format, as from Prometheus' own libraries, since a refusal would help nobody.
     pub(crate) fn wanted(headers: &HeaderMap) -> MetricsFormat {
         let values = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let ranges: Vec<Range<'_>> =
@@ -48,10 +48,10 @@ impl MetricsFormat {
 
 /// One of the alternatives that `Accept` lists.
 struct Range<'a> {
-    /// Each may be `*`.
+    /// The type and the subtype, each of which may be `*`.
     kind: (&'a str, &'a str),
     version: Option<&'a str>,
-    /// From 0, not at all, to 1.
+    /// The weight, from 0 (not at all) to 1.
     weight: f64,
 }
 

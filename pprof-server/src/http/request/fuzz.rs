@@ -1,6 +1,6 @@
 //! What must hold of guard and router, whatever bytes they meet.
 //!
-//! Called by the fuzzer (the target `router` of scripts/check-fuzz.sh), and by a test, with requests from a fixed seed that are
+//! The fuzzer calls this (the target `router` of scripts/check-fuzz.sh), and so does a test, with requests from a fixed seed that are
 //! nearly right more often than bytes at random would be.
 
 use std::borrow::Cow;
@@ -56,7 +56,7 @@ fn admit(uri: &Uri, headers: &HeaderMap) {
     let guard = Guard::of_server(Some(token()), Vec::new()).expect("no names");
     if guard.admit(uri, Version::HTTP_11, headers).is_ok() {
         assert!(token().is_in(headers) && headers.contains_key(HOST));
-        // None, or our own page's.
+        // There is no origin, or it is that of our own page.
         let (origin, host) = (headers.get(ORIGIN), &headers[HOST]);
         let own = |scheme| [scheme, host.as_bytes()].concat();
         assert!(

@@ -1,6 +1,6 @@
 //! Who may ask: keeps web pages away from a server that anyone on this machine can reach, and asks for the token.
 //!
-//! Called by `handler` before anything else. A browser on this machine reaches loopback too, on behalf of any
+//! `handler` calls this before anything else. A browser on this machine reaches loopback too, on behalf of any
 //! page it shows. A page whose own host name resolves to 127.0.0.1 (DNS rebinding) could read a profile; we
 //! tell it by its `Host`. Pages elsewhere could start costly profiles without reading them; we tell those by
 //! `Origin` and `Sec-Fetch-Site`. curl, `go tool pprof` and scrapers send neither; our own page sends its origin with
@@ -54,7 +54,7 @@ impl Guard {
         Guard { token: None, hosts: None }
     }
 
-    /// Refuses what a web page elsewhere may have sent, and who has no token.
+    /// Refuses what a web page elsewhere may have sent, and what lacks the token.
     pub(crate) fn admit(&self, uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
         if let Some(hosts) = &self.hosts {
             admit_host(hosts, uri, version, headers)?;
@@ -87,11 +87,11 @@ fn checked(mut hosts: Vec<String>) -> Result<Vec<String>, Error> {
     Ok(hosts)
 }
 
-/// True if no page sent this, or our own: one whose origin is the very host it asks, port included. Which of the two
-/// schemes it was is the proxy's affair that took the other off.
+/// True if no page sent this, or if our own page did: its origin is the very host that it asks, port included. The scheme is
+/// not compared, since a proxy may have taken TLS off.
 fn are_origins_own(uri: &Uri, headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    // HTTP/2 has it in the target.
+    // HTTP/2 has the host in the target.
     let host = host.or_else(|| uri.authority().map(Authority::as_str));
     headers.get_all(ORIGIN).iter().all(|origin| {
         let origin = origin.to_str().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Our own query parameters, those that Go does not have.
 //!
-//! Called by `routes` and `profile_request`, after everything that Go knows was found right. Each mistake has a text that names the values
-//! there are; none repeats what was sent.
+//! `routes` and `profile_request` call this, after everything that Go knows was found right. Each mistake has a text that names
+//! the values there are, and none repeats what was sent.
 //!
 //! Path: *read path*. Pure.
 
@@ -16,19 +16,19 @@ use crate::encode::{
 use crate::history::Moment;
 use crate::http::refusal::Refusal;
 
-/// Rows of a table in the terminal, unless `top` says otherwise.
+/// The rows of a table in the terminal, unless `top` says otherwise.
 pub(crate) const TEXT_ROWS: usize = 10;
-/// Rows of a table in JSON, unless `top` says otherwise.
+/// The rows of a table in JSON, unless `top` says otherwise.
 pub(crate) const JSON_ROWS: usize = 100;
-/// Most samples that `limit` takes as a number: more than a profiler with default limits can have.
+/// The most samples that `limit` takes as a number: more than a profiler with default limits can have.
 const MAX_LIMIT: usize = 1_000_000;
 const UNKNOWN_FORMAT: &str = r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#;
-/// Longest name of a client, and of a mark.
+/// The longest name of a client, and of a mark.
 const MAX_NAME_BYTES: usize = 64;
-/// Longest time that a parameter takes: a hundred years.
+/// The longest time that a parameter takes: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// How a profile of this kind is to be encoded.
+/// The options for encoding a profile of this kind.
 pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, Refusal> {
     let symbolize = match given(query, "symbolize").as_deref() {
         None | Some("full") => Symbolize::Full,
@@ -78,13 +78,13 @@ pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, 
     Ok(ProfileOptions { kind, sample_type, symbolize, frames, labels, limit })
 }
 
-/// By name or by number, as `go tool pprof -sample_index` takes it.
+/// The sample type that is wanted by name or by number, as `go tool pprof -sample_index` takes it.
 fn sample_type(wanted: &str) -> Option<SampleType> {
     let by_name = SampleType::ALL.into_iter().find(|sample_type| sample_type.name() == wanted);
     by_name.or_else(|| SampleType::ALL.get(wanted.parse::<usize>().ok()?).copied())
 }
 
-/// How many rows.
+/// The number of rows that `top` asks for.
 fn rows(query: &str, default: usize) -> Result<usize, Refusal> {
     match given(query, "top").as_deref().map(str::parse) {
         None => Ok(default),
@@ -93,7 +93,7 @@ fn rows(query: &str, default: usize) -> Result<usize, Refusal> {
     }
 }
 
-/// Which format; `None` if the query does not say.
+/// The format; `None` if the query does not say.
 pub(crate) fn format(query: &str) -> Result<Option<ProfileFormat>, Refusal> {
     Ok(Some(match given(query, "format").as_deref() {
         None => return Ok(None),
@@ -107,7 +107,7 @@ pub(crate) fn format(query: &str) -> Result<Option<ProfileFormat>, Refusal> {
     }))
 }
 
-/// Who asks for `delta_heap`.
+/// The name of the client that asks for `delta_heap`.
 pub(crate) fn client(query: &str) -> Result<String, Refusal> {
     match given(query, "client").as_deref() {
         None => Ok("default".to_owned()),
@@ -123,12 +123,12 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_name_byte)
 }
 
-/// A name that cannot be taken for a time.
+/// Whether a mark may have this name, which cannot be taken for a time.
 fn is_mark(name: &str) -> bool {
     is_name(name) && name.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
-/// Which mark to set, and whether it may replace one.
+/// The mark to set, and whether it may replace one.
 pub(crate) fn mark(query: &str) -> Result<(String, bool), Refusal> {
     let replaces = match given(query, "replace").as_deref() {
         None => false,
@@ -159,7 +159,7 @@ pub(crate) fn report_format(query: &str) -> Result<ReportFormat, Refusal> {
     }
 }
 
-/// Which recorded moment or moments; `None` if the query does not say.
+/// The recorded moment or moments; `None` if the query does not name any.
 pub(crate) fn past(query: &str) -> Result<Option<Period>, Refusal> {
     let at = moment(query, "at").ok_or(Refusal::bad_request(
         r#"invalid value for "at" - must be a mark's name, seconds since 1970 UTC, or a time such as 2030-12-24T18:00:00Z"#,
@@ -183,7 +183,7 @@ pub(crate) fn past(query: &str) -> Result<Option<Period>, Refusal> {
     }
 }
 
-/// A moment of the past, if one is named; `None` if what is named is none.
+/// The moment that the parameter `name` gives: `Some(None)` if it is left out, and `None` if its value is no moment.
 fn moment(query: &str, name: &str) -> Option<Option<Moment>> {
     let Some(text) = given(query, name) else { return Some(None) };
     let is_mark = is_mark(&text);
@@ -191,7 +191,7 @@ fn moment(query: &str, name: &str) -> Option<Option<Moment>> {
     moment.or_else(|| is_mark.then(|| Moment::Mark(text.into_owned()))).map(Some)
 }
 
-/// How old a block must be to count as in use.
+/// The age that a block must have to count as in use.
 pub(crate) fn min_age(query: &str) -> Result<Option<Duration>, Refusal> {
     let Some(text) = given(query, "min_age") else { return Ok(None) };
     let age = duration(&text);
@@ -200,7 +200,7 @@ pub(crate) fn min_age(query: &str) -> Result<Option<Duration>, Refusal> {
     ))
 }
 
-/// `90`, `90s`, `1h30m`.
+/// The duration that a text such as `90`, `90s` or `1h30m` tells.
 fn duration(text: &str) -> Option<Duration> {
     let time = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -209,7 +209,7 @@ fn duration(text: &str) -> Option<Duration> {
     (time <= LONGEST).then_some(time)
 }
 
-/// Seconds since 1970, or RFC 3339.
+/// The time that a text tells in seconds since 1970, or by RFC 3339.
 fn time(text: &str) -> Option<SystemTime> {
     match text.parse::<f64>() {
         Ok(seconds) if text.starts_with(|first: char| first.is_ascii_digit()) => {

@@ -1,6 +1,6 @@
 //! The bearer token that a server may ask for.
 //!
-//! Called by `builder`, which makes one, and by `guard`, which asks for it. `go tool pprof` and browsers cannot
+//! `builder` makes one, and `guard` asks for it. `go tool pprof` and browsers cannot
 //! set a header, but send the password of `http://user:password@host/` by HTTP Basic, so the token is taken
 //! from there too; the user's name does not matter.
 //!

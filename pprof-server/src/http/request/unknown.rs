@@ -3,16 +3,16 @@
 //! Go ignores both, and what was written for Go, scrapers above all, may rely on it: a request with nothing but Go's own
 //! parameters is answered as Go answers it, and the profile's notes say what was ignored. Where one of our own parameters is
 //! asked for, or a page that Go does not have, no promise of Go's is at stake, and what nobody knows is an error: an
-//! `ago` that is misspelt would silently be a profile of something else. Called by `routes` and `profile_request`.
+//! `ago` that is misspelt would silently be a profile of something else.
 //!
 //! Path: *read path*. Pure.
 
 use super::query::{escapes_are_whole, given};
 use crate::http::refusal::Refusal;
 
-/// What Go reads of a query.
+/// The parameters that Go reads.
 const OF_GO: [&str; 3] = ["seconds", "debug", "gc"];
-/// Our own of `heap` and `allocs`.
+/// Our own parameters of `heap` and `allocs`.
 pub(crate) const OF_PROFILES: &[&str] = &[
     "ago",
     "since",
@@ -27,19 +27,19 @@ pub(crate) const OF_PROFILES: &[&str] = &[
     "labels",
     "limit",
 ];
-/// Our own of `delta_heap`.
+/// Our own parameters of `delta_heap`.
 pub(crate) const OF_DELTA_HEAP: &[&str] =
     &["client", "format", "sample_index", "sample", "symbolize", "frames", "labels", "limit"];
-/// Longest name of a parameter that comes back in a text.
+/// The longest name of a parameter that comes back in a text.
 const MAX_NAME_BYTES: usize = 24;
 
-/// Of a page that only we have: refuses what is not among `known`.
+/// Refuses, on a page that only we have, what is not among `known`.
 pub(crate) fn refuse(query: &str, known: &[&str]) -> Result<(), Refusal> {
     let first = unknown(query, |name| known.contains(&name)).into_iter().next();
     first.map_or(Ok(()), |name| Err(refusal(&name, known)))
 }
 
-/// Of a profile that has the parameters `ours` beside Go's: what is ignored as Go ignores it, a sentence each.
+/// Tells what is ignored as Go ignores it, a sentence each, for a profile that has the parameters `ours` beside Go's.
 pub(crate) fn ignored(query: &str, ours: &[&str]) -> Result<Vec<String>, Refusal> {
     let unknown = unknown(query, |name| OF_GO.contains(&name) || ours.contains(&name));
     let known = [&OF_GO[..], ours].concat();
@@ -67,8 +67,8 @@ pub(crate) fn ignored(query: &str, ours: &[&str]) -> Result<Vec<String>, Refusal
     Ok(notes)
 }
 
-/// Each parameter that is not known, once, as it may be named. Those that begin with `_` are nobody's mistake: they are
-/// there to get past caches.
+/// Lists each parameter that is not known once, by what it may be called. Those that begin with `_` are nobody's mistake: they
+/// are there to get past caches.
 fn unknown(query: &str, is_known: impl Fn(&str) -> bool) -> Vec<String> {
     let pairs = query.split('&').filter(|pair| !pair.contains(';') && escapes_are_whole(pair));
     let names = pairs.flat_map(|pair| form_urlencoded::parse(pair.as_bytes())).map(|(name, _)| name);
@@ -79,7 +79,7 @@ fn unknown(query: &str, is_known: impl Fn(&str) -> bool) -> Vec<String> {
     unknown
 }
 
-/// Nothing of a request comes back that could be more than a word.
+/// What a parameter may be called in a text: nothing of a request comes back that could be more than a word.
 fn named(name: &str) -> String {
     let is_word = (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
@@ -98,7 +98,7 @@ fn listed(known: &[&str]) -> String {
     known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// What Go's `Atoi` takes; too large is large.
+/// Whether Go's `Atoi` takes it for a number, however large.
 fn is_number(value: &str) -> bool {
     let digits = value.strip_prefix(['+', '-']).unwrap_or(value);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,6 +1,6 @@
 //! HTTP answers: which headers go with which body.
 //!
-//! Called by `handler` and `server`. Every answer carries `nosniff`, and all but the page's own files `no-store`: a
+//! Every answer carries `nosniff`, and all but the page's own files `no-store`: a
 //! profile is never a web page, and never current twice. `Content-Length` is always known, so a cut transfer is
 //! noticed.
 //!
@@ -92,10 +92,10 @@ pub(crate) fn asset(asset: Asset, headers: &HeaderMap) -> Answer {
     let mut answer = answer(status, asset.content_type(), body);
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Hexadecimal digits in quotes.
+    // The tag is hexadecimal digits in quotes, which a header can hold.
     headers.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
     if is_known {
-        // Would be that of the whole file.
+        // It would be that of the whole file.
         headers.remove(CONTENT_LENGTH);
     }
     answer
@@ -123,7 +123,7 @@ pub(crate) fn metrics(body: String, format: MetricsFormat) -> Answer {
     answer
 }
 
-/// Text that need not be UTF-8, whatever its type says: Go's is so too.
+/// Text that need not be UTF-8, whatever its type says, as in Go.
 pub(crate) fn raw_text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }

@@ -1,6 +1,6 @@
 //! The files of the page at `/debug/pprof/`: its script and its style.
 //!
-//! Called by `routes` for their names and by `handler` for their bytes. They are built in `ui/` and checked in, so
+//! They are built in `ui/` and checked in, so
 //! that cargo alone builds the product; `scripts/check-ui.sh` builds them anew and compares. They are the same for
 //! every program and tell nothing of it, so a browser may keep them, and asks with the tag whether they still hold.
 //!
@@ -25,7 +25,7 @@ impl Asset {
         }
     }
 
-    /// Another for other bytes. Strong: what it stands for is the same to the byte.
+    /// The tag of these bytes. It is a strong one: two files with one tag are the same to the byte.
     pub(crate) fn entity_tag(self) -> String {
         let mut hasher = DefaultHasher::new();
         self.bytes().hash(&mut hasher);

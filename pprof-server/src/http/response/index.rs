@@ -1,6 +1,6 @@
 //! The page at `/debug/pprof/`: which profiles there are, and how the profiler is doing.
 //!
-//! Called by `handler`. Structure and wording follow Go's page, so that tools and eyes used to it find their
+//! Structure and wording follow Go's page, so that tools and eyes used to it find their
 //! way; what Go has no equal for stands in one paragraph below. Above it `ui.js` puts the time line, the table and
 //! the flame graph, where a browser runs scripts. Links are relative: the page works behind any prefix.
 //!
@@ -43,8 +43,8 @@ Types of profiles available:
 <thead><td>Count</td><td>Profile</td></thead>
 ";
 
-/// Stands in a page whose place is unknown and may lack its slash, on which its relative links depend. Only browsers
-/// follow those.
+/// What adds the slash at the end of the page's address, on which its relative links depend. It stands only in a page whose
+/// address may lack it. A script will do, since only browsers follow those links.
 const ADD_SLASH: &str = "<script>
 if (!location.pathname.endsWith('/')) location.replace(location.pathname + '/' + location.search + location.hash);
 </script>
@@ -75,14 +75,14 @@ const TAIL: &str = "</ul>
 </body>
 </html>";
 
-/// What the browser is told that the page may do.
+/// The policy that tells the browser what the page may do.
 pub(crate) fn policy(may_lack_slash: bool) -> &'static str {
     if may_lack_slash { POLICY_WITH_ADD_SLASH } else { POLICY }
 }
 
 /// The page. Nothing in it comes from a request.
 pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, may_lack_slash: bool) -> String {
-    // Before the page asks for its files at the wrong place.
+    // The script stands before the page asks for its files at the wrong place.
     let mut page = if may_lack_slash {
         HEAD.replacen("<link", &format!("{ADD_SLASH}<link"), 1)
     } else {
@@ -93,7 +93,7 @@ pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, may_lack_slash: bool
     for (name, count) in [("allocs", buckets), ("heap", buckets), ("symbol", 0)] {
         let _ = writeln!(page, "<tr><td>{count}</td><td><a href='{name}?debug=1'>{name}</a></td></tr>");
     }
-    // Where Go links to the full goroutine stack dump.
+    // Go links to the full goroutine stack dump here.
     page.push_str(
         "</table>\n<a href=\"heap?format=text&amp;top=50\">what is in use, as a table</a>\n<br>\n<p>\n",
     );

@@ -1,6 +1,6 @@
 //! Names for addresses: `/debug/pprof/symbol`, where `go tool pprof` sends what a profile left unnamed.
 //!
-//! Called by `handler`. The protocol is older than Go: addresses joined by `+` in the raw query or in the body of
+//! The protocol is older than Go: addresses joined by `+` in the raw query or in the body of
 //! a POST, a line for each that has a name. Addresses arrive as they stand in the profile, already one below
 //! the return address. Names are those of profiles, but mangled where there are brackets in them: pprof would cut
 //! these out, and demangles by itself.
@@ -24,13 +24,13 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::{Method, Request, StatusCode};
 
-/// Largest body of a `symbol` request: some 70 000 addresses.
+/// The largest body of a `symbol` request: some 70 000 addresses.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
-/// Longest time for that body to arrive.
+/// The longest time for that body to arrive.
 const MAX_BODY_TIME: Duration = Duration::from_secs(5);
-/// Longest word Go reads; a longer one ends its reading.
+/// The longest word that Go reads; a longer one ends its reading.
 const MAX_WORD_BYTES: usize = 4096;
-/// Longest answer, and what the distinct names in it take at most: each address of the largest body may have a name of 200
+/// The longest answer, and what the distinct names in it take at most: each address of the largest body may have a name of 200
 /// bytes, which is longer than most are.
 pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// The end of an answer in which names are missing.
@@ -48,7 +48,7 @@ where
     }
     let too_long = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a symbol request must be at most 1 MiB");
     let body = request.into_body();
-    // Asked before the first read: a client that waits for `100 Continue` then never sends the body.
+    // This is asked before the first read: a client that waits for `100 Continue` then never sends the body.
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(too_long());
     }
@@ -59,7 +59,7 @@ where
             Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
             Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "reading request: unexpected EOF")),
         },
-        // Made on the worker's thread: the caller's may have no clock.
+        // The worker's thread waits, since the caller's may have no clock.
         waited = workers.run(Lane::Addresses, async { sleep(MAX_BODY_TIME).await }) => {
             waited?;
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "reading request: timed out"))
@@ -70,7 +70,7 @@ where
 /// What a `symbol` request asks for.
 #[derive(Debug)]
 pub(crate) struct Question {
-    /// Without those that came before; in the order of the request.
+    /// The addresses in the order of the request, each once.
     pub(crate) addresses: Vec<u64>,
     /// Whether a word was too long, which ends the reading.
     is_cut: bool,

@@ -1,6 +1,6 @@
 //! The recorded past as a time line for programs, and the list of marks for people.
 //!
-//! Called by `handler`. The page at `/debug/pprof/` draws what `json` tells. `schema/answers.schema.json` has its shape as
+//! The page at `/debug/pprof/` draws what `json` tells. `schema/answers.schema.json` has its shape as
 //! `History`, and docs/endpoints.md describes it.
 //!
 //! Path: *read path*. Pure, but for what the system says of the process.
@@ -17,14 +17,14 @@ use crate::{process, symbols};
 
 #[derive(Serialize)]
 struct Document<'a> {
-    /// 0: nothing is recorded.
+    /// The time between two records; 0 if nothing is recorded.
     period_seconds: u64,
     held_bytes: usize,
     limit_bytes: usize,
     now: Moment,
-    /// The oldest first.
+    /// The records, the oldest first.
     records: Vec<Moment>,
-    /// By name.
+    /// The marks, by name.
     marks: Vec<Mark<'a>>,
     sampling_interval_bytes: u64,
     is_installed: bool,
@@ -40,18 +40,19 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Moment {
-    /// Since 1970 UTC, as if the clock had always gone as it is set now: in order, and as far from each other as they were.
+    /// The time since 1970 UTC, as if the clock had always gone as it is set now. So moments are in order, and as far from each
+    /// other as they were.
     time_nanos: u64,
     inuse_space: i64,
     inuse_objects: i64,
     alloc_space: i64,
     alloc_objects: i64,
     inuse_samples: i64,
-    /// One standard error of `inuse_space`; `null`: no sample says anything of it.
+    /// One standard error of `inuse_space`; `null` if no sample says anything of it.
     inuse_space_error_bytes: Option<i64>,
-    /// `null`: not known.
+    /// The resident memory; `null` if it is not known.
     rss_bytes: Option<u64>,
-    /// Of the control group; `null`: none.
+    /// The limit of the control group; `null` if there is none.
     memory_limit_bytes: Option<u64>,
     sampling_interval_bytes: u64,
 }
@@ -91,7 +92,7 @@ impl Moment {
     }
 }
 
-/// What is kept, and what is at the moment of `now`.
+/// The time line in JSON: what is kept, and what is at the moment of `now`.
 pub(crate) fn json(history: &History, now: &Snapshot, is_installed: bool) -> String {
     let clocks = Now::of(now);
     let of_record = |record: &Record| Moment::of(&record.summary, clocks.time_of(record));
@@ -113,7 +114,7 @@ pub(crate) fn json(history: &History, now: &Snapshot, is_installed: bool) -> Str
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }
 
-/// A line for each mark.
+/// A text with a line for each mark.
 pub(crate) fn marks(history: &History) -> String {
     let now = Now::by_clocks();
     let mut text = String::new();

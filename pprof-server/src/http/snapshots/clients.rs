@@ -1,6 +1,6 @@
 //! What each reader of `delta_heap` has had already, so that the next call tells what came since.
 //!
-//! Called by `handler`. Readers are told apart by the name they give, so that two of them do not take each other's
+//! Readers are told apart by the name they give, so that two of them do not take each other's
 //! deltas. Of a snapshot only the sums are kept, 48 bytes for each stack and size class, and only for the last few
 //! readers.
 //!
@@ -11,29 +11,29 @@ use std::time::{Duration, Instant};
 
 use alloc_profiler::{SizeTotals, Snapshot, StackTrace, Totals};
 
-/// Readers remembered. One more, and the one that has not called for longest is forgotten: its next call is as its
-/// first.
+/// The number of readers that are remembered. If there is one more, the reader that has not called for longest is forgotten: its
+/// next call counts as its first.
 const MAX_CLIENTS: usize = 8;
 
-/// The readers, the latest last.
+/// The readers, of whom the latest to call is last.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     known: Vec<(String, Had)>,
     hasher: RandomState,
 }
 
-/// What a reader has had.
+/// What one reader has had.
 #[derive(Debug)]
 struct Had {
     at: Instant,
-    /// By site, ascending.
+    /// The sums that were allocated, by ascending site.
     allocated: Box<[Allocated]>,
 }
 
 /// The sums of one site: a stack and a size class, or a size class alone of what overflowed.
 #[derive(Clone, Copy, Debug)]
 struct Allocated {
-    /// A hash, of 64 bits: with 100 000 sites, one time in four thousand million two of them are the same.
+    /// A hash of 64 bits. With 100 000 sites, two of them are the same in one of four thousand million cases.
     site: u64,
     objects: f64,
     bytes: f64,
@@ -56,8 +56,8 @@ impl Allocated {
 }
 
 impl Clients {
-    /// `now`, with `alloc_*` counted since `client` last called, and `inuse_*` as it is. The first time, since the
-    /// start of the process, `age` ago. With `is_peek` the call does not count.
+    /// `now`, with `alloc_*` counted since `client` last called, and `inuse_*` as it is. At the first call of `client`
+    /// it is counted since the start of the process, `age` ago. With `is_peek` the call does not count.
     pub(crate) fn since_last_call(
         &mut self,
         client: &str,

@@ -1,10 +1,10 @@
 //! Which address to listen on: one, and only on loopback or a Unix socket unless remote clients were allowed.
 //!
-//! Called by `builder` and by `install!`. A name may stand for several addresses; we take one, IPv4 first, so that
+//! `builder` calls this. A name may stand for several addresses; we take one, IPv4 first, so that
 //! what we print is where we are. Trying the next one when a port is in use, as the standard library does,
 //! would leave the user talking to the other program.
 //!
-//! Path: *read path*. May ask the resolver, on the caller's thread.
+//! Path: *read path*. It may ask the resolver, on the caller's thread.
 
 use std::fmt;
 use std::io;
@@ -79,7 +79,7 @@ impl From<(&str, u16)> for Address {
     }
 }
 
-/// As it was given.
+/// Writes the address as it was given.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -92,7 +92,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// `127.0.0.1:6060`, or `unix:/run/app/pprof.sock`.
+/// Writes `127.0.0.1:6060`, or `unix:/run/app/pprof.sock`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

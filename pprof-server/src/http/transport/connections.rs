@@ -1,6 +1,6 @@
-//! The server's thread: takes connections, a bounded number, and serves one request on each.
+//! The server's thread takes a bounded number of connections, and serves one request on each.
 //!
-//! Called by `server`. The runtime and all sockets live and end here. Whatever a client does is bounded in time and memory.
+//! `server` starts this. The runtime and all sockets live and end here. Whatever a client does is bounded in time and memory.
 //!
 //! Path: *read path*.
 
@@ -27,23 +27,23 @@ use super::stream::BoundedStream;
 use crate::http::handler::Handler;
 use crate::http::response::symbol::MAX_BODY_BYTES;
 
-/// Longest time for a request's head to arrive.
+/// The longest time for a request's head to arrive.
 const MAX_HEAD_TIME: Duration = Duration::from_secs(5);
-/// Largest head of a request; also how much of an answer hyper buffers.
+/// The largest head of a request. It is also how much of an answer hyper buffers.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
-/// Longest life of a connection, beside the longest delta: a minute and a half for everything else.
+/// The longest life of a connection, beside the longest delta.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(90);
-/// Pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
+/// The pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Longest time until the thread looks whether its socket has been closed.
+/// The longest time until the thread looks whether its socket has been closed.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
-/// Time for the last answers to be made when the server stops: only a machine that is busy needs any.
+/// The time for the last answers to be made when the server stops: only a machine that is busy needs any.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// Time for the last answers to leave, once they are made.
+/// The time for the last answers to leave, once they are made.
 const STOP_GRACE: Duration = Duration::from_millis(50);
 
-/// What the thread serves, and where.
+/// What the thread serves, and where it does so.
 pub(crate) struct Serving {
     pub(crate) endpoint: Endpoint,
     pub(crate) own: OwnDescriptors,
@@ -51,7 +51,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// A runtime, and what it listens on.
+    /// Makes a runtime, and has it listen on `bound`.
     pub(crate) fn register(&self, bound: Bound) -> io::Result<(Runtime, Listener)> {
         // mutant: D2 the worker's failure is the program's panic
         bound.check_room()?;
@@ -74,14 +74,14 @@ impl Serving {
         let serving = AssertUnwindSafe(|| runtime.block_on(own.until_lost(accepting.as_mut())));
         let is_lost = match catch_unwind(serving) {
             Ok(ended) => ended.is_none(),
-            // It has been printed by the panic hook, and is not the host's.
+            // The panic hook has printed the panic, which is not the host's.
             Err(_panic) => own.are_lost(),
         };
         own.leave();
         if !is_lost {
             return;
         }
-        // All of it would close numbers that are another's by now.
+        // Dropping them would close numbers that are another's by now.
         std::mem::forget((accepting, runtime));
         handler.shutdown();
         crate::standard_error::warn(&format!(
@@ -105,7 +105,7 @@ async fn accept(
         tokio::select! {
             biased;
             _ = stopping.changed() => break,
-            // Frees the slot. What went wrong in a connection stays there.
+            // This frees the slot. What went wrong in a connection stays there.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok(client) => {
@@ -125,11 +125,11 @@ async fn accept(
         }
     }
     answer_the_last(&mut connections, &slots).await;
-    // Last, since by the listener we know what is ours. The file of a Unix socket goes with it.
+    // The listener goes last, since it tells what is ours. The file of a Unix socket goes with it.
     drop(listener);
 }
 
-/// Lets everyone who waits get an answer, which each of them is given at once since the worker has ended, and gives the
+/// Lets everyone who waits get an answer, which each of them is given at once since the workers have ended, and gives the
 /// answers some time to leave.
 async fn answer_the_last(connections: &mut JoinSet<()>, slots: &Slots) {
     let answered = async {
@@ -144,7 +144,7 @@ async fn answer_the_last(connections: &mut JoinSet<()>, slots: &Slots) {
     let _ = timeout(STOP_GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-/// Serves one request. Connections are not kept alive: each is a slot, and clients ask once in many seconds.
+/// Serves one request. Connections are not kept alive: each takes a slot, and clients ask once in many seconds.
 async fn serve_connection(client: Client, handler: Handler, slot: Slot) {
     let Client { stream, peer, in_children: _in_children } = client;
     let max_time = handler.max_delta() + MAX_CONNECTION_TIME;
@@ -157,7 +157,7 @@ async fn serve_connection(client: Client, handler: Handler, slot: Slot) {
                 slot.waits();
             } else {
                 let length = request.body().size_hint().upper().unwrap_or(MAX_BODY_BYTES as u64);
-                // Of a longer one, nothing is read.
+                // Nothing is read of a longer one.
                 slot.sends(usize::try_from(length).unwrap_or(usize::MAX).min(MAX_BODY_BYTES));
             }
             let answer = handler.respond(request).await;

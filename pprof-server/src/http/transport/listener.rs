@@ -1,6 +1,6 @@
 //! The socket that takes connections: made on the caller's thread, and listened on from the server's.
 //!
-//! Called by `server`. Whatever the system may refuse is refused in front of the caller. It is made without a
+//! `server` calls this. Whatever the system may refuse is refused in front of the caller. It is made without a
 //! runtime, since the caller may be inside one of its own, and is registered with ours on our thread.
 //!
 //! Path: *read path*.
@@ -20,7 +20,7 @@ use crate::http::workers::waiters::Peer;
 /// connection, which count against a container's memory as ours do.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// More descriptors than a runtime opens: an epoll instance twice, what wakes it, and for signals three sockets.
+/// More descriptors than a runtime opens: two for an epoll instance, one for what wakes it, and three sockets for signals.
 const OF_A_RUNTIME: usize = 8;
 
 /// A socket that listens, and that no runtime knows yet.
@@ -35,7 +35,8 @@ enum BoundSocket {
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
 
-/// A socket that takes connections. In a child of `fork` it is closed: else it would take some there, which nobody answers.
+/// A socket that takes connections. In a child of `fork` it is closed, where it would else take connections that
+/// nobody answers.
 pub(crate) struct Listener {
     socket: Socket,
     _in_children: InChildren,
@@ -109,7 +110,7 @@ impl Bound {
         }
     }
 
-    /// By which the server knows whether what it has is still its own.
+    /// The means by which the server knows whether its descriptors are still its own.
     pub(crate) fn own_descriptors(&self) -> OwnDescriptors {
         match &self.socket {
             BoundSocket::Tcp(listener) => OwnDescriptors::with(listener),
@@ -151,7 +152,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Only a delay if it fails.
+                // If this fails, answers are only delayed.
                 let _ = stream.set_nodelay(true);
                 let in_children = close_in_children(&stream);
                 Ok(Client { stream: Box::new(stream), peer: Peer::from(peer), in_children })

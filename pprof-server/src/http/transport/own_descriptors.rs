@@ -1,16 +1,16 @@
 //! Whether the server's descriptors are still its own.
 //!
-//! Called by `server`. A descriptor is a number, and a program may close all numbers there are, as daemons do at their start.
-//! What it opens next gets ours. From then on nothing may be read, written, polled or closed by these numbers any more. So
+//! `server` and `connections` call this. A descriptor is a number, and a program may close all numbers there are, as daemons do at their start.
+//! What it opens next gets our numbers. From then on nothing may be read, written, polled or closed by these numbers any more. So
 //! before we do anything of the kind we look at the listening socket, which like every socket has a number of its own
 //! that no other file has; the epoll instance and what wakes it cannot be told from others of their sort, and go with it.
 //!
-//! What stays: a program that closes some of our numbers and not the listener's is not noticed, and between the look and the
-//! use there are some microseconds. Where a crate of the program has asked tokio for its `signal` feature, tokio keeps a pair
+//! Two gaps remain: a program that closes some of our numbers and not the listener's is not noticed, and some microseconds
+//! lie between the look and the use. Where a crate of the program has asked tokio for its `signal` feature, tokio keeps a pair
 //! of sockets for the whole process: when these are closed its driver panics, which we catch, and reads no longer what it
 //! should; no runtime of that program can take signals afterwards.
 //!
-//! Path: *read path*; a system call whenever the server's thread has slept or another one wakes it.
+//! Path: *read path*. It costs a system call whenever the server's thread has slept or another one wakes it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
-/// Clones are one.
+/// The descriptors of one server, which clones share.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnDescriptors(Arc<Shared>);
 
@@ -28,14 +28,14 @@ struct Shared {
     #[cfg(unix)]
     listener: Option<alloc_profiler::internal::Descriptor>,
     is_lost: AtomicBool,
-    /// The thread that uses them.
+    /// The thread that uses the descriptors.
     home: OnceLock<ThreadId>,
-    /// What that thread does in the end.
+    /// What wakes the work that this thread does in the end.
     last: Mutex<Option<Waker>>,
 }
 
 impl OwnDescriptors {
-    /// Those of a server that listens on `listener`.
+    /// The descriptors of a server that listens on `listener`.
     #[cfg(unix)]
     pub(crate) fn with(listener: &impl std::os::fd::AsFd) -> OwnDescriptors {
         let listener = alloc_profiler::internal::Descriptor::of(listener).ok();
@@ -47,7 +47,7 @@ impl OwnDescriptors {
         }))
     }
 
-    /// They are believed to be.
+    /// The descriptors of a server, which are believed to stay its own.
     #[cfg(not(unix))]
     pub(crate) fn with<L>(_: &L) -> OwnDescriptors {
         OwnDescriptors(Arc::new(Shared {
@@ -66,8 +66,8 @@ impl OwnDescriptors {
         self.0.is_lost.load(Relaxed)
     }
 
-    /// To be called when the server's thread has slept: nothing is done then before [`until_lost`](Self::until_lost) is
-    /// asked again, if they are lost.
+    /// Looks whether they are lost. The server's thread calls this when it has slept: if they are, nothing is done before
+    /// [`until_lost`](Self::until_lost) is asked again.
     pub(crate) fn look(&self) {
         if self.are_lost()
             && let Some(waker) = &*self.last()
@@ -77,7 +77,7 @@ impl OwnDescriptors {
         }
     }
 
-    /// What `work` gives; `None` as soon as they are lost. The caller keeps the work, which holds descriptors.
+    /// Awaits `work`, and gives `None` as soon as the descriptors are lost. The caller keeps the work, which holds some of them.
     pub(crate) async fn until_lost<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         std::future::poll_fn(|cx| {
             self.0.home.get_or_init(|| thread::current().id());
@@ -90,8 +90,8 @@ impl OwnDescriptors {
         .await
     }
 
-    /// `work` on the server's thread, which other threads wake only by descriptors that are ours, and which never gets on
-    /// once they are lost.
+    /// Does `work` on the server's thread. Other threads wake it only by descriptors that are ours, and it never gets on once
+    /// they are lost.
     pub(crate) async fn guard<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = Box::pin(work);
         std::future::poll_fn(|cx| {
@@ -119,7 +119,7 @@ impl OwnDescriptors {
     }
 }
 
-/// Wakes the server's thread, if that is done by a descriptor of ours.
+/// Wakes the server's thread, as long as the descriptor that does so is ours.
 struct Guarded {
     waker: Waker,
     own: OwnDescriptors,

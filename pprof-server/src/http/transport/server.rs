@@ -1,6 +1,6 @@
 //! The server: one thread, one listener, a bounded number of connections.
 //!
-//! Called by the host program through `serve`, and by `install!`. The thread runs a current-thread runtime of
+//! `builder` starts it, for the host program. The thread runs a current-thread runtime of
 //! its own, so it answers while the program's own runtime is stuck, and runs inside `unsampled`, so that what
 //! it allocates is not in the profiles it serves. Whatever a client does is bounded in time and memory.
 //!
@@ -25,8 +25,8 @@ use crate::http::handler::Handler;
 ///
 /// Keep it for as long as profiles shall be served: `let _server = serve(…)?;`, not `let _ = serve(…)?;`.
 ///
-/// A child of `fork` has a copy that serves nothing: its socket is closed there, and dropping it does nothing, to the parent's
-/// server neither. Call [`serve`](crate::serve) in the child, at an address of its own.
+/// A child of `fork` has a copy that serves nothing: its socket is closed there, and dropping it does nothing, not even to the
+/// parent's server. Call [`serve`](crate::serve) in the child, at an address of its own.
 #[must_use = "the server stops when this is dropped"]
 pub struct Server {
     endpoint: Endpoint,
@@ -38,14 +38,14 @@ pub struct Server {
 
 /// The server's thread.
 struct Running {
-    /// Dropped, it ends the thread.
+    /// When this is dropped, the thread ends.
     stop: watch::Sender<()>,
     thread: JoinHandle<()>,
     own: OwnDescriptors,
 }
 
 impl Server {
-    /// Where it listens: the real port where 0 was asked for.
+    /// Where it listens. If port 0 was asked for, this has the real one.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -63,8 +63,8 @@ impl Server {
 
     /// Stops the server and waits for its threads, as dropping does.
     ///
-    /// Requests that wait for `seconds=N` are answered at once with 503. Takes about 50 ms if a client is
-    /// connected, longer only while a profile is being encoded.
+    /// Requests that wait for `seconds=N` are answered at once with 503. Stopping takes about 50 ms if a client is
+    /// connected, and longer only while a profile is being encoded.
     pub fn shutdown(self) {
         drop(self);
     }

@@ -1,11 +1,11 @@
 //! The slots for connections: who holds one, and who must give it up when all are taken.
 //!
-//! Called by `server` and `stream`. A client who is slow costs a slot, and two hundred of them would take all,
-//! long before their deadlines. So a full house is never left full: whoever has shown least sign of getting on
-//! is cut, those who have not yet sent a request before those who have not yet taken their answer. Who waits
+//! `connections` and `stream` call this. A client who is slow costs a slot, and two hundred of them would take all,
+//! long before their deadlines. So when all are taken, whoever has shown least sign of getting on is cut:
+//! those who have not yet sent a request before those who have not yet taken their answer. Who waits
 //! for a delta, or for a profile to be encoded, waits for us and keeps the slot.
 //!
-//! Path: *read path*. All on the server's thread; the locks are never waited for.
+//! Path: *read path*. All of it runs on the server's thread, so nobody waits for the locks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,25 +14,25 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// Connections at once.
+/// The greatest number of connections at once.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
-/// Bytes of answers that clients have yet to take, all together, beside one answer of any size: as many as a profile has
-/// that every scraper accepts.
+/// The most bytes of answers that clients have yet to take, all together, beside one answer of any size. A profile that every
+/// scraper accepts has as many.
 const MAX_UNTAKEN_BYTES: usize = 4 << 20;
-/// Bytes of requests that are on their way or not yet answered, all together, beside one of any size.
+/// The most bytes of requests that are on their way or not yet answered, all together, beside one of any size.
 const MAX_SENT_BYTES: usize = 2 << 20;
-/// Time that anyone may take before being counted as slow.
+/// The time that anyone may take before being counted as slow.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    /// We wait for the client's request. Since the start, however often a byte comes.
+    /// We wait for the client's request. This is counted from the start, however often a byte comes.
     Asking {
         /// The length of its body, as announced; it stays with us until it is answered.
         bytes: usize,
     },
-    /// We wait for the client to take the answer. Since it last took some.
+    /// We wait for the client to take the answer. This is counted from when it last took some.
     Taking {
         /// The length of the answer.
         bytes: usize,
@@ -41,11 +41,11 @@ enum Phase {
     Waiting,
 }
 
-/// One connection's slot.
+/// The slot of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     state: Arc<Mutex<(Phase, Instant)>>,
-    /// That it holds more now.
+    /// Tells those who make room that it holds more now.
     holds_more: Arc<Notify>,
 }
 
@@ -91,7 +91,7 @@ impl Slot {
 }
 
 impl Slots {
-    /// A slot for a connection, to be [taken](Slots::take) by it.
+    /// A slot for a connection, which is yet to [take](Slots::take) it.
     pub(crate) fn slot(&self) -> Slot {
         let state = Arc::new(Mutex::new((Phase::Asking { bytes: 0 }, Instant::now())));
         Slot { state, holds_more: Arc::clone(&self.holds_more) }
@@ -141,7 +141,7 @@ impl Slots {
         };
         let ranked = states.iter().enumerate().filter_map(|(index, state)| Some((rank(state)?, index)));
         let ((_, since), index) = ranked.min()?;
-        // They are sent and made faster than anyone could be called slow, so bytes are bounded at once.
+        // Requests and answers come faster than anyone could be called slow, so their bytes are bounded at once.
         if !is_over && since.elapsed() < GRACE {
             return Some(since + GRACE);
         }

@@ -1,6 +1,6 @@
 //! The file of a Unix socket: made for its owner alone, and removed by the server that made it.
 //!
-//! Called by `server`. A socket is made with whatever the umask leaves open, and closing it afterwards would
+//! `listener` calls this. A socket is made with whatever the umask leaves open, and closing it afterwards would
 //! leave a moment in between. So it is made in a folder of its own that only its owner may enter, closed there,
 //! and moved to its place.
 //!
@@ -12,16 +12,16 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Folders that killed processes may have left beside a socket.
+/// The number of folders that killed processes may have left beside a socket.
 const MAX_LEFT: usize = 100;
-/// Only the owner may connect.
+/// The mode of the file: only the owner may connect.
 const MODE: u32 = 0o600;
 
-/// A socket's file; dropped, it is removed, unless another has been put in its place.
+/// A socket's file. When this is dropped, the file is removed, unless another has been put in its place.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// Device and file number.
+    /// The device and the file number.
     identity: (u64, u64),
 }
 
@@ -67,11 +67,13 @@ impl Drop for SocketFile {
     }
 }
 
-/// A folder beside the socket, so that moving it is one step; removed with what is in it.
+/// A folder beside the socket, so that moving the socket is one step. When this is dropped, the folder is removed with what is
+/// in it.
 struct Folder(PathBuf);
 
 impl Folder {
-    /// One that a killed process left is passed by: where each start is process 1, it has the same name.
+    /// Makes the folder. One that a killed process left is passed by: in a container, where each start is process 1, it has the
+    /// same name.
     fn create(beside: &Path) -> io::Result<Folder> {
         let numbered = |number: usize| {
             let mut path = beside.as_os_str().to_owned();
@@ -82,7 +84,7 @@ impl Folder {
         let path = (0..MAX_LEFT).map(numbered).find(|path| !is_left(path)).unwrap_or_else(|| numbered(0));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         let folder = Folder(path);
-        // Whatever the umask has taken away: we must enter it.
+        // We must enter it, whatever the umask has taken away.
         fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700))?;
         Ok(folder)
     }

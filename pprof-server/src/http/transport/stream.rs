@@ -1,6 +1,6 @@
 //! A connection that gives up on a client who does not read.
 //!
-//! Called by `server`, which hands it to hyper. hyper bounds how long a request may take to arrive, but waits
+//! `connections` hands it to hyper. hyper bounds how long a request may take to arrive, but waits
 //! for ever for an answer to be taken, and the answer holds a whole profile in memory.
 //!
 //! Path: *read path*.
@@ -16,9 +16,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::slots::Slot;
 
-/// Longest time without a byte taken.
+/// The longest time in which the client takes no byte.
 const MAX_STALL: Duration = Duration::from_secs(10);
-/// Longest time from the first byte of an answer to its last. A connection serves one request.
+/// The longest time from the first byte of an answer to its last. A connection serves one request.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// A stream whose writes fail with `TimedOut` when they stall.
@@ -29,7 +29,7 @@ pub(crate) struct BoundedStream<S> {
     max_stall: Duration,
     /// Set at the first write.
     answer_deadline: Option<Instant>,
-    /// Armed while a write waits.
+    /// It runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
@@ -38,7 +38,7 @@ impl<S> BoundedStream<S> {
         BoundedStream { stream, slot, max_stall: MAX_STALL, answer_deadline: None, stall: None }
     }
 
-    /// Passes on the result of a write; turns a wait that is over its time into an error.
+    /// Passes on the result of a write, and turns a wait that is over its time into an error.
     fn bound(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let now = Instant::now();
         let answer_deadline = *self.answer_deadline.get_or_insert(now + MAX_ANSWER_TIME);

@@ -1,6 +1,6 @@
 //! A thread that runs futures one after the other, and tells them the time.
 //!
-//! Called by `worker`, for each of its lanes. It is not a runtime of tokio's: such a thread sleeps in a lock of `parking_lot`
+//! Each lane of the workers has one. It is not a runtime of tokio's: the thread of such a runtime sleeps in a lock of `parking_lot`
 //! wherever some crate of the program asks tokio for that, and `parking_lot` keeps all sleepers of a process in one table. A
 //! child of `fork` inherits the table, with threads in it that it does not have, and waits for them for ever. What is used
 //! here (the standard library's channels) keeps nothing of the kind, and no file descriptor either.
@@ -22,14 +22,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// The thread; dropped, it ends after what it is at, and all other work is dropped undone.
+/// The thread. When this is dropped, the thread ends after the work that it is doing, and all other work is dropped undone.
 #[derive(Debug)]
 pub(crate) struct Executor {
     remote: Remote,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What others reach the thread by.
+/// The means by which others reach the thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     messages: Sender<Message>,
@@ -86,8 +86,8 @@ impl Drop for Executor {
 }
 
 impl Remote {
-    /// Has the thread do `work`. What it gives, or the payload of its panic, is told to who awaits the job; an error, that
-    /// the thread has ended before.
+    /// Has the thread do `work`. Who awaits the job gets what the work gives, or the payload of its panic, or an error if the
+    /// thread has ended before.
     pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Job<T> {
         static JOBS: AtomicU64 = AtomicU64::new(0);
         let id = JOBS.fetch_add(1, Relaxed);
@@ -125,7 +125,7 @@ impl Remote {
     }
 }
 
-/// The next message, when there is one; meanwhile, wakes whose time has come.
+/// Waits for the next message, and meanwhile wakes what has waited for its time.
 fn next(messages: &Receiver<Message>) -> Option<Message> {
     loop {
         let first = TIMERS.with_borrow_mut(|timers| {
@@ -165,7 +165,7 @@ async fn catching<T>(work: impl Future<Output = T>) -> thread::Result<T> {
 #[derive(Debug)]
 pub(crate) struct Job<T> {
     id: u64,
-    /// What cancels the work; `None`: the work goes on when this is dropped.
+    /// What cancels the work; if it is `None`, the work goes on when this is dropped.
     canceller: Option<Sender<Message>>,
     result: oneshot::Receiver<thread::Result<T>>,
 }
@@ -206,7 +206,7 @@ impl Wake for GoOn {
 }
 
 thread_local! {
-    /// What waits for a moment on this thread; numbered, since moments may be the same.
+    /// What waits for a moment on this thread. Each has a number, since moments may be the same.
     static TIMERS: RefCell<BTreeMap<(Instant, u64), Waker>> = const { RefCell::new(BTreeMap::new()) };
 }
 

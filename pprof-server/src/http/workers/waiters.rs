@@ -1,6 +1,6 @@
 //! Who waits for a delta: one of a kind for each client, and a bounded number in all.
 //!
-//! Called by `handler`. Each waiter holds a snapshot. `go tool pprof` and scrapers ask for heap and allocs side
+//! `handler` calls this. Each waiter holds a snapshot. `go tool pprof` and scrapers ask for heap and allocs side
 //! by side, from one address, so a client may wait for both, but not twice for one of them.
 //!
 //! Path: *read path*. Pure, but for a lock.
@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use crate::encode::ProfileKind;
 use crate::http::refusal::Refusal;
 
-/// Deltas that may wait at once.
+/// The number of deltas that may wait at once.
 pub(crate) const MAX_WAITING_DELTAS: usize = 8;
 
 /// Who sent a request: put it into the extensions of a request before it goes to a [`Handler`](crate::Handler),

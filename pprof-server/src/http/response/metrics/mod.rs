@@ -1,7 +1,7 @@
 //! The profiler's figures in the text that Prometheus reads.
 //!
-//! Called by `handler`. Made to answer one question first: is it a leak, or memory that the allocator keeps? From what
-//! the program has in use, to what its allocator holds, to what is resident, to what the control group allows.
+//! They answer one question first: is it a leak, or memory that the allocator keeps? They go from what the program has in use
+//! to what its allocator holds, to what is resident, and to what the control group allows.
 //!
 //! Path: *read path*. Everything is read when it is asked for; nothing is kept between.
 
@@ -21,7 +21,7 @@ use crate::http::request::accept_header::MetricsFormat;
 use crate::process::{cgroup_memory, resident_bytes};
 use writer::Writer;
 
-/// The text. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
+/// The text of all figures. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
 pub(crate) fn text(
     snapshot: &Snapshot,
     is_installed: bool,
@@ -62,7 +62,7 @@ fn estimates(snapshot: &Snapshot, is_installed: bool) -> Option<Totals> {
 #[derive(Debug)]
 struct Figures {
     is_installed: bool,
-    /// `None`: nothing could be sampled, so that nothing is known.
+    /// The estimates; `None` if nothing could be sampled, so that nothing is known.
     totals: Option<Totals>,
     sampling_interval: u64,
     dropped: Dropped,
@@ -248,7 +248,7 @@ impl Figures {
     }
 }
 
-/// Rounded. `as` saturates: nothing is negative.
+/// The estimate as a whole number. `as` saturates, and nothing is negative.
 fn whole(estimate: f64) -> u64 {
     estimate.round() as u64
 }
