@@ -241,7 +241,7 @@ MUTANTS = [
     ("D8 the parent's sockets stay open",
      replace(r"([\w:]+)\(\w+\);", r"let _ = \1;"), ["-p", "alloc-profiler", "--lib", "children_close_what"]),
     ("D15 who waits is cut when the server stops",
-     remove(r"\.join\(\)"), [*SERVER_UNITS, "nobody_is_left_without_an_answer"]),
+     [remove(r"\.join\(\)"), remove(r"answer_the_last")], [*SERVER_UNITS, "nobody_is_left_without_an_answer"]),
     ("D6 what is missing is not told at the start",
      remove(r"missing"), ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
     ("D6 debug information of another crate is taken for the program's",

@@ -1,4 +1,4 @@
-// Builds the page: `src/` into `dist/`, which is checked in. `npm run build`, or `node build.mjs --tests` for the unit
+// `npm run build` makes the page: from `src/` into `dist/`, which is checked in. `node build.mjs --tests` builds the unit
 // tests, which go to `build/`.
 //
 // The same sources and lock file make the same bytes on every machine: nothing of the machine, the time or a path gets
@@ -37,7 +37,7 @@ if (process.argv.includes('--tests')) {
   writeFileSync('dist/ui.js', `/*!\n${notice}*/\n${readFileSync('dist/ui.js', 'utf8')}`);
 }
 
-/** The licences of the packages that these files are of. */
+/** Returns the licences of the packages that these files belong to. */
 function licences(files) {
   const folder = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//;
   const packages = [...new Set(files.map((file) => folder.exec(file)?.[1]).filter(Boolean))].sort();

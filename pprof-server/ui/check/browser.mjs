@@ -1,4 +1,4 @@
-// A page in headless Chromium that is watched: errors in its console, requests to other hosts, accessibility.
+// This opens a page in headless Chromium and watches it: errors on its console, requests to other hosts, and accessibility.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ export function launch() {
   });
 }
 
-/** Opens `address` in a context of its own; `complaints` gathers what must not be. */
+/** Opens `address` in a context of its own. `complaints` gathers what must not happen. */
 export async function open(browser, address, complaints, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(20_000);
@@ -49,7 +49,7 @@ export async function close(page) {
   await page.context().close();
 }
 
-/** What axe finds wrong, in words. It is evaluated, not put into the page, whose policy forbids that. */
+/** Fails with what axe finds wrong. The script of axe is evaluated, because the page's policy forbids to put it in. */
 export async function accessibility(page, where) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));

@@ -1,4 +1,4 @@
-// The demo, running: where its page is. Killed when this process ends.
+// This runs the demo, and kills it when this process ends.
 
 import { spawn } from 'node:child_process';
 

@@ -1,4 +1,4 @@
-// The figures of the page beside those of `go tool pprof`: of a moment, of a capture, and of a difference.
+// These steps compare the figures of the page with those of `go tool pprof`: of a moment, of a capture, and of a difference.
 
 import assert from 'node:assert/strict';
 import { close, open } from './browser.mjs';
@@ -51,7 +51,7 @@ export async function compareFigures({ browser, page, ended, complaints }) {
 
   await step('a difference with what shrank agrees with go tool pprof to the byte', async () => {
     const after = await open(browser, ended, complaints);
-    // From the middle of the load, by what had been allocated, to now: what its connections held is gone.
+    // The difference goes from the middle of the load, by what had been allocated, to now, when what its connections held is gone.
     const { records } = await (await fetch(`${ended}history`)).json();
     const middle = records.find(({ alloc_space }) => alloc_space > records.at(-1).alloc_space / 2);
     await after.goto(`${ended}#from=${middle.time_nanos / 1e9}`);
@@ -62,7 +62,7 @@ export async function compareFigures({ browser, page, ended, complaints }) {
     assert.equal(await after.locator('.downloads a').count(), 2);
     await tab(after, 'Flame graph');
     await after.locator('.is-difference .box').nth(2).waitFor();
-    await picture(after, 'page-difference');
+    await picture(after, 'page-difference', { width: 1280, height: 900 });
     await close(after);
   });
 }

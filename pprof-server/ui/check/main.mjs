@@ -1,5 +1,5 @@
-// The page in a real browser over the running demo: everything that can be clicked, by mouse and by keys, in dark and in
-// light, and its figures beside those of `go tool pprof`. `node check/main.mjs DEMO [FOLDER FOR SCREENSHOTS]`
+// This drives the page in a real browser over the running demo. It clicks everything, by mouse and by keys, in dark and in
+// light, and compares the figures with those of `go tool pprof`. Usage: `node check/main.mjs DEMO [FOLDER FOR SCREENSHOTS]`
 
 import { launch, open } from './browser.mjs';
 import { start } from './demo.mjs';

@@ -1,4 +1,4 @@
-// What all steps need: where things are on the page, and how its figures are compared with those of `go tool pprof`.
+// All steps need this: where things are on the page, and how its figures are compared with those of `go tool pprof`.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { differences, top } from './pprof.mjs';
 
 export const LEAK = 'demo_leak::reader::Reader::start';
 export const TABS = ['Suspects', 'Table', 'Functions', 'Flame graph', 'About'];
-/** What must not be: `browser.mjs` gathers it. */
+/** What must not happen. `browser.mjs` gathers it. */
 export const complaints = [];
 
 const screenshots = process.argv[3];
@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'check-ui-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 let passed = 0;
 
-/** One thing that must hold. The first that does not ends the run. */
+/** Checks one thing that must hold. The first that does not ends the run. */
 export async function step(what, act) {
   const started = performance.now();
   await act();
@@ -30,16 +30,17 @@ export const said = (page) => page.locator('.what').textContent();
 export const rows = (page, table) => page.locator(`table.${table} tbody tr`);
 export const boxes = (page) => page.getByRole('treeitem');
 
-/** After the view was changed: the profile and the table of what is chosen now. */
+/** Waits, after the view was changed, for the profile and the table of what is chosen now. */
 export async function settled(page) {
   await page.waitForFunction(() => document.querySelector('#panel')?.getAttribute('aria-busy') === 'false');
 }
 
-export async function picture(page, name) {
-  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`) });
+/** Writes a picture of the top of the page, `size` pixels large, if pictures are wanted. */
+export async function picture(page, name, size) {
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), clip: { x: 0, y: 0, ...size } });
 }
 
-/** The functions that the page counts from its flame graph. */
+/** Returns the figures of all functions, which the page counts from its flame graph. */
 async function functions(page) {
   await tab(page, 'Functions');
   const more = page.locator('button.more-rows');
@@ -65,5 +66,5 @@ export async function agreesWithPprof(page, type) {
   return { ours, theirs };
 }
 
-/** How many steps have passed. */
+/** Returns how many steps have passed. */
 export const passes = () => passed;

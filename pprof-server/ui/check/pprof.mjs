@@ -1,4 +1,4 @@
-// What `go tool pprof -top` says of a profile, function by function, to the byte.
+// This reads what `go tool pprof -top` says of a profile, function by function, to the byte.
 
 import { execFileSync } from 'node:child_process';
 
@@ -24,7 +24,7 @@ export function top(command, folder, type) {
   return totals;
 }
 
-/** Every function that differs. One that pprof leaves out, or we, must have nothing. */
+/** Returns every function that differs. One that either side leaves out must have nothing. */
 export function differences(ours, theirs) {
   const names = new Set([...ours.keys(), ...theirs.keys()]);
   return [...names].flatMap((name) => {

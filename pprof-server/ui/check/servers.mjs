@@ -1,4 +1,4 @@
-// The page over servers that have something else to say: losses, strange names, no scripts, a token.
+// These steps ask servers that have something else to say: losses, strange names, no scripts, a token.
 
 import assert from 'node:assert/strict';
 import { accessibility, close, open } from './browser.mjs';
@@ -25,7 +25,7 @@ export async function askOtherServers({ browser, address, binary, complaints }) 
     await seen.goto(address);
     await seen.locator('.key.limit').waitFor();
     assert.match(await seen.locator('.facts').textContent(), /Limit256 MiBresident: \d+\.\d %/);
-    // How sure the profile is, and what it costs, is nothing that is missing.
+    // The notes on how sure the profile is, and on what it costs, are no losses.
     await settled(seen);
     for (const name of TABS) {
       await tab(seen, name);

@@ -1,4 +1,4 @@
-// What the page shows, and everything in it that can be clicked.
+// These steps look at what the page shows, and click everything that can be clicked.
 
 import assert from 'node:assert/strict';
 import { boxes, LEAK, rows, said, settled, step, tab } from './page.mjs';
@@ -43,7 +43,7 @@ export async function clickEverything({ page, complaints }) {
     await page.getByRole('button', { name: 'Mark now', exact: true }).click();
     await page.getByRole('button', { name: 'Replace mark', exact: true }).click();
     await page.getByText('Marked as under-load.').waitFor();
-    // That the name was taken is an answer, which the browser notes as a failure.
+    // The answer that the name is taken is one that the browser notes as a failure.
     const isConflict = (complaint) => complaint.includes('409') && complaint.includes('mark?name=under-load');
     assert.equal(complaints.filter(isConflict).length, 2, complaints.join('\n'));
     complaints.splice(0, complaints.length, ...complaints.filter((complaint) => !isConflict(complaint)));

@@ -1,10 +1,10 @@
-// How the page is used over time, from its address, with keys alone, and by those who do not see it.
+// These steps use the page over time, from its address, with keys alone, and as those do who do not see it.
 
 import assert from 'node:assert/strict';
 import { accessibility, close, open } from './browser.mjs';
 import { agreesWithPprof, boxes, picture, settled, step, tab, TABS } from './page.mjs';
 
-/** What the documents show of the tabs: each once. */
+/** The tabs that the documents show, each once. */
 const PICTURES = {
   'Suspects, light': 'page-suspects',
   'Table, light': 'page-table',
@@ -12,6 +12,9 @@ const PICTURES = {
   'Flame graph, dark': 'page-flame-dark',
   'Suspects, narrow': 'page-narrow',
 };
+
+/** The documents show so much of a table, because a file of 150 KiB has room for no more. */
+const TABLE_PX = 640;
 
 /** The steps need the mark `under-load`. */
 export async function useIt({ browser, page, address, complaints }) {
@@ -115,7 +118,7 @@ export async function useIt({ browser, page, address, complaints }) {
         assert.ok(overflow <= 0, `${name}: ${overflow} pixels stick out`);
         if (name === 'Flame graph') await boxes(seen).filter({ hasText: 'Reader::start' }).first().hover();
         const shown = PICTURES[`${name}, ${width === 400 ? 'narrow' : colorScheme}`];
-        if (shown) await picture(seen, shown);
+        if (shown) await picture(seen, shown, { width, height: ['Table', 'Functions'].includes(name) ? TABLE_PX : height });
       }
       await close(seen);
     });

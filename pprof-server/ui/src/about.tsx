@@ -1,4 +1,4 @@
-// What the profiler sees and what it costs: interval, samples, what was dropped, symbols, memory of its own.
+// This tab says what the profiler sees and what it costs: interval, samples, symbols, recorder, and its own memory.
 
 import type { ComponentChildren } from 'preact';
 import type { History } from './answers';

@@ -1,9 +1,9 @@
-// The view in the page's address, and how to change it.
+// This keeps the view in the page's address, and changes it there.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { format, parse, type View } from './view';
 
-/** The view, and what changes a part of it, in the address too. */
+/** Returns the view, and a function that changes a part of it, in the address too. */
 export function useView(): [View, (part: Partial<View>) => void] {
   const [view, setView] = useState(() => parse(location.hash));
   // A change may come long after the page was drawn, when a capture ends.
@@ -19,7 +19,7 @@ export function useView(): [View, (part: Partial<View>) => void] {
     (part) => {
       const before = latest.current;
       const next = { ...before, ...part };
-      // Typing in the search box is no step to go back to.
+      // Typing in the search box is not a step that the browser's back button undoes.
       const isStep = format({ ...next, search: '' }) !== format({ ...before, search: '' });
       window.history[isStep ? 'pushState' : 'replaceState'](null, '', `#${format(next)}`);
       latest.current = next;

@@ -1,4 +1,4 @@
-// The page: key facts, the time line, the choice of moments, and the tabs that show it.
+// The page has key facts, the time line, the choice of moments, and the tabs that show what is chosen.
 //
 // The state is the `View` in the address, what the server said last, and what is shown. Everything below is given what
 // it draws and tells what the user did.
@@ -31,12 +31,12 @@ import { build } from './tree';
 import { clock, duration } from './units';
 import type { Moment, View } from './view';
 
-/** Between two looks, where nothing is recorded or seldom. */
+/** The time between two looks if nothing is recorded, or seldom. */
 const LONGEST_PERIOD_SECONDS = 10;
 /** Suspects cost more than a look, and change more slowly. */
 const LEAST_SUSPECTS_PERIOD_SECONDS = 5;
 
-/** Where nothing is recorded nothing can be suspected. */
+/** If nothing is recorded, nothing can be suspected. */
 const none = async () => null;
 
 export function App() {
@@ -171,7 +171,7 @@ export function App() {
               isKnown={!isRecorded || leaks.value !== null}
               plumbing={hides}
               onShow={({ stack }, tab) => {
-                // Its growth in the time that was looked at, up to this moment.
+                // It shows the growth in the time that was looked at, up to this moment.
                 change({ tab, from: said.records[0] ? said.records[0].time_nanos / 1e9 : null, to: null, search: stack[0]?.function ?? '', zoom: [] });
                 askAnew();
               }}
@@ -218,19 +218,19 @@ export function App() {
   );
 }
 
-/** Seconds since 1970 UTC. */
+/** Returns the time of a moment in seconds since 1970 UTC; `null` is now, or a mark that is not there. */
 function timeOf(history: History, moment: Moment | null): number | null {
   if (typeof moment !== 'string') return moment;
   const mark = history.marks.find(({ name }) => name === moment);
   return mark ? mark.time_nanos / 1e9 : null;
 }
 
-/** `seconds`, or `before` if that is the mark set then. */
+/** Returns `seconds`, or `before` if that is a mark that was set then. */
 function named(history: History, before: Moment | null, seconds: number | null): Moment | null {
   return seconds !== null && timeOf(history, before) === seconds ? before : seconds;
 }
 
-/** What is shown below, in words. */
+/** Says in words what is shown below. */
 function inWordsOf({ before, after, profile }: Shown, isCaptured: boolean, view: View): string {
   const at = clock(after.seconds);
   if (isCaptured) return `What changed in the ${duration(profile.durationSeconds)} until ${at}.`;

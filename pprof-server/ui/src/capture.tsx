@@ -1,14 +1,14 @@
-// A capture: what changes in the next seconds. It counts down, and can be cancelled.
+// A capture shows what changes in the next seconds. It counts down, and can be cancelled.
 
 import { useEffect, useState } from 'preact/hooks';
 
 const DEFAULT_SECONDS = 30;
-/** What the server waits for, unless its owner chose otherwise. */
+/** The longest time that the server waits, unless its owner chose another. */
 const MAX_SECONDS = 300;
 
 export interface Running {
   readonly seconds: number;
-  /** By the clock of the page that stands still for nobody. */
+  /** In milliseconds, by the page's monotonic clock. */
   readonly startedAt: number;
 }
 

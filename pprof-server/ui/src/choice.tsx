@@ -1,5 +1,5 @@
-// The choice of two moments by name: what is compared with, and what is shown. The same as the time line's handles, for
-// those who know what they want; and a way to mark this moment.
+// Two moments are chosen by name here: the one to compare with, and the one that is shown. The handles of the time line do the
+// same. There is also a way to mark this moment.
 
 import { useState } from 'preact/hooks';
 import { inWords } from './poll';
@@ -7,7 +7,7 @@ import type { History } from './answers';
 import { clock, duration } from './units';
 import { isMarkName, type Moment } from './view';
 
-/** Times ago that are offered, in seconds. */
+/** How many seconds ago the moments are that are offered. */
 const AGO = [60, 300, 900, 3600, 21_600, 86_400];
 
 interface Props {

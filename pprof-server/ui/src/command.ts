@@ -1,4 +1,5 @@
-// The command that shows the same in `go tool pprof`: same files, same value, same functions left out.
+// This makes the command that shows the same in `go tool pprof`: it has the same files and the same value, and leaves out the
+// same functions.
 
 import type { SampleType } from './sample_type';
 import type { Tab } from './view';
@@ -8,7 +9,7 @@ export interface Commanded {
   readonly after: string;
   readonly type: SampleType;
   readonly tab: Tab;
-  /** The expression by which functions are left out; `null`: all are shown. */
+  /** The expression by which functions are left out. With `null`, all are shown. */
   readonly plumbing: string | null;
 }
 
@@ -25,7 +26,7 @@ export function command({ before, after, type, tab, plumbing }: Commanded): stri
     .join(' ');
 }
 
-/** For the shell. */
+/** Returns `text` as the shell has to read it. */
 function quoted(text: string): string {
   return /^[\w./:=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

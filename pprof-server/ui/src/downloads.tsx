@@ -1,4 +1,4 @@
-// The profiles that are shown, to download, and the command that shows the same elsewhere.
+// The profiles that are shown can be downloaded here, and a command is shown that shows the same elsewhere.
 
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { File } from './shown';
@@ -32,7 +32,7 @@ export function Downloads({ before, after, command }: { before: File | null; aft
   );
 }
 
-/** The very bytes that were fetched and are shown. */
+/** A link to the very bytes that were fetched and are shown. */
 function Download({ title, file }: { title: string; file: File }) {
   const url = useMemo(() => URL.createObjectURL(new Blob([file.bytes], { type: 'application/octet-stream' })), [file]);
   useEffect(() => () => URL.revokeObjectURL(url), [url]);

@@ -1,4 +1,4 @@
-// The key facts: what is in use, what is resident, the limit, and how fast it grows.
+// The key facts are what is in use, what is resident, the limit, and how fast memory grows.
 
 import type { History } from './answers';
 import { bytes, duration, percent, signed } from './units';

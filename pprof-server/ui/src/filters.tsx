@@ -1,4 +1,4 @@
-// Which value is shown, what is searched for, what is left out, and from which end: for all tabs.
+// These choices hold for all tabs: the value, the search, what is left out, and the end to begin at.
 
 import type { RefObject } from 'preact';
 import { SAMPLE_TYPES, TITLES, type SampleType } from './sample_type';

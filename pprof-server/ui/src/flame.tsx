@@ -1,6 +1,6 @@
-// The flame graph: a tree of functions, each as wide as its share, drawn from the root down.
+// The flame graph is a tree of functions, each as wide as its share, drawn from the root down.
 //
-// d3-hierarchy lays it out. The boxes are elements of the page, not a picture: they can be reached with the keyboard
+// d3-hierarchy lays it out. The boxes are elements of the page, not a picture, so they can be reached with the keyboard
 // and read aloud, and take their colours from the style sheet. Boxes narrower than a pixel are left out until their
 // parent is zoomed to.
 
@@ -16,7 +16,7 @@ const LEAST_PX = 1;
 /** Narrower boxes have no room for a name. */
 const LEAST_NAMED_PX = 28;
 
-/** Where a node is drawn, as shares of the width. */
+/** A node and where it is drawn, in shares of the width. */
 interface Box {
   readonly node: Node;
   readonly depth: number;
@@ -152,7 +152,7 @@ function Boxes({ root, type, isDifference, search, plumbing, zoom, onZoom }: Pro
   );
 }
 
-/** What is known of one box. Always the same height, so that nothing jumps. */
+/** Says what is known of one box. Its height is always the same, so that nothing jumps. */
 function Details({ node, root, type, isDifference }: { node: Node; root: Node; type: SampleType; isDifference: boolean }) {
   const whole = isDifference ? weight(root) : root.value;
   const places = placesOf(node);
@@ -187,18 +187,18 @@ function inlinedNote(node: Node): string {
 }
 
 /**
- * The zoomed box, what it is in, and below it what is wide enough to be seen: the rest is not even laid out. The heaviest
- * come first, so what is left out leaves room at the end alone.
+ * Lays out the zoomed box, the boxes that it is in, and below it those that are wide enough to be seen. The heaviest come
+ * first, so what is left out leaves room only at the end.
  */
 function lay(zoomed: Node, width: number): Box[] {
   const least = (weight(zoomed) * LEAST_PX) / Math.max(width, 1);
   const weighed = hierarchy(zoomed, ({ children }) => children.filter((child) => weight(child) >= least));
-  // What d3 would sum up is known, with what is left out.
+  // The sums that d3 would make are known, and include what is left out.
   weighed.each((box) => ((box as { value?: number }).value = weight(box.data)));
   const above = pathOf(zoomed);
   const outer = above.length === 0 ? [] : [above[0]!.parent!, ...above.slice(0, -1)];
   const boxes = outer.map((node, depth) => ({ node, depth, left: 0, share: 1 }));
-  // A function before those it calls, as a tree is read aloud.
+  // A function comes before those it calls, as a tree is read aloud.
   partition<Node>()(weighed).eachBefore(({ data, depth, x0, x1 }) => {
     boxes.push({ node: data, depth: above.length + depth, left: x0, share: x1 - x0 });
   });
@@ -207,7 +207,7 @@ function lay(zoomed: Node, width: number): Box[] {
 
 const HUES = 12;
 
-/** One of a dozen colours by the crate, none for plumbing. */
+/** Returns one of a dozen colours by the crate, and none for plumbing. */
 function colour(node: Node, plumbing: RegExp): string {
   const crate = crateOf(node.name);
   if (!node.parent) return 'is-root';

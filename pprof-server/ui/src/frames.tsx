@@ -1,6 +1,6 @@
-// A stack as a list: function, file and line, and whether it was compiled into its caller.
+// This shows a stack as a list: function, file and line, and whether the function was compiled into its caller.
 //
-// Called by the table and by the suspects, whose titles name the first function already.
+// The table and the suspects use it. Their titles name the first function already.
 
 import type { Frame } from './answers';
 import { shortPlace } from './names';
@@ -9,9 +9,9 @@ import { placeOf } from './tree';
 import { count } from './units';
 
 interface Props {
-  /** Leaf first. */
+  /** The leaf is the first. */
   readonly stack: readonly Frame[];
-  /** What finds the callers to hide; `null`: none are hidden. */
+  /** What finds the callers to hide. With `null`, none are hidden. */
   readonly plumbing: RegExp | null;
   /** How many callers to show. */
   readonly most: number;

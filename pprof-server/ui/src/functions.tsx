@@ -1,4 +1,4 @@
-// The table of functions: what each allocated itself and with all that it called, as `go tool pprof -top -cum` has it.
+// The table of functions has what each allocated itself and with all that it called, as `go tool pprof -top -cum` does.
 //
 // It is counted from the tree that the flame graph draws, so that both are right or neither.
 

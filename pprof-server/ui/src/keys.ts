@@ -1,8 +1,8 @@
-// Keys that act on the page as a whole.
+// Some keys act on the page as a whole.
 
 import { useEffect, useRef } from 'preact/hooks';
 
-/** Keys that act wherever nothing is typed in. */
+/** Makes `keys` act wherever the focus is, except in a field that takes text. */
 export function useKeys(keys: Record<string, () => void>) {
   const latest = useRef(keys);
   latest.current = keys;

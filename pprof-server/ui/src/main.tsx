@@ -1,4 +1,4 @@
-// Puts the page above the list of profiles that the server wrote, which stays for those who expect it.
+// This puts the page above the list of profiles that the server wrote, which stays for those who expect it.
 
 import { render } from 'preact';
 import { App } from './app';

@@ -1,15 +1,15 @@
-// Names of functions, shortened for where there is little room.
+// This shortens names of functions for places with little room.
 
 /**
- * The end of a path, from the module that a function or its type is in: `reader::Reader::start` of
- * `demo_leak::reader::Reader::start`. Of a type and its trait, their own names: `<Reader as Display>::fmt`.
+ * Returns the end of a path, from the module that a function or its type is in: `reader::Reader::start` for
+ * `demo_leak::reader::Reader::start`. A type and its trait keep their own names: `<Reader as Display>::fmt`.
  */
 export function shortName(name: string): string {
   if (name.startsWith('<')) return name.replace(/(?:\w+::)+(?=\w)/g, (path, at: number) => (name[at - 1] === ':' ? path : ''));
   const generics = name.search(/[<{(]/);
   const path = generics === -1 ? name : name.slice(0, generics);
   const segments = path.split('::');
-  // The module is the last that is followed by the type or function it has: a type begins with a capital letter.
+  // The module is the last segment before the type, which begins with a capital letter, or before the function.
   const last = segments.length - 1 - (segments.at(-1) === '' ? 1 : 0);
   const type = segments.findIndex((segment) => /^[A-Z]/.test(segment));
   const keep = Math.max(0, type === -1 ? last - 1 : type - 1);
@@ -17,21 +17,21 @@ export function shortName(name: string): string {
 }
 
 /**
- * `text` as it is compared in a search: compilers write `<demo::Reader>::start` and `demo::Reader::start`, `{{closure}}` and
- * `{closure#0}`.
+ * Returns `text` as a search compares it, because compilers write both `<demo::Reader>::start` and `demo::Reader::start`, and
+ * both `{{closure}}` and `{closure#0}`.
  */
 export function searchable(text: string): string {
   return text.toLowerCase().replace(/[<>]/g, '').replace(/\{\{closure\}\}/g, '{closure');
 }
 
-/** The crate that a function, or the type whose it is, belongs to; empty if none can be told. */
+/** Returns the crate of a function, or of the type that has it. The text is empty if the name does not tell. */
 export function crateOf(name: string): string {
   return /^[<&*\s]*(?:dyn |mut |impl )*([A-Za-z_]\w*)::/.exec(name)?.[1] ?? '';
 }
 
 /**
- * A file from the folder of its crate: the rest of the path only tells where it was built. `tokio-1.0.0/src/lib.rs`,
- * `library/core/src/ops/function.rs`, `demo-leak/src/reader.rs`.
+ * Returns a file from the folder of its crate on, as in `tokio-1.0.0/src/lib.rs`, `library/core/src/ops/function.rs` and
+ * `demo-leak/src/reader.rs`. The rest of the path only tells where it was built.
  */
 export function shortPlace(place: string): string {
   return (

@@ -1,6 +1,6 @@
-// The curves of the time line, which uPlot draws: in use with its error band, resident, limit.
+// uPlot draws the curves of the time line: memory in use with its error band, resident memory, and the limit.
 //
-// Called by `timeline`. Colours are those of the style sheet, so that it is drawn anew when dark becomes light.
+// `timeline` calls this. The colours come from the style sheet, so the plot is drawn anew when dark becomes light.
 
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -8,10 +8,10 @@ import type { Recorded } from './answers';
 import { bytes, clock } from './units';
 
 const HEIGHT_PX = 170;
-/** A limit further above the curves would press them flat; it is told in words then. */
+/** A limit further above the curves would press them flat, so it is told in words instead. */
 const LARGEST_LIMIT_RATIO = 3;
 
-/** Where the plot is within the figure, in CSS pixels. */
+/** This is where the plot is within the figure, in CSS pixels. */
 export interface Frame {
   left: number;
   width: number;
@@ -19,7 +19,7 @@ export interface Frame {
   height: number;
 }
 
-/** From which time to which the plot goes: a single moment has a width too. */
+/** Returns the first and the last time of the plot. A single moment has a width too. */
 export function ends(first: number, last: number): [number, number] {
   return last > first ? [first, last] : [first - 30, last + 30];
 }
@@ -54,7 +54,7 @@ export function usePlot(moments: readonly Recorded[], times: readonly number[], 
   return holder;
 }
 
-/** Times, in use, its band's upper and lower end, resident, limit. */
+/** Returns the columns that uPlot draws: times, memory in use, the upper and the lower end of its band, resident memory, and the limit. */
 function columns(moments: readonly Recorded[], times: readonly number[]): uPlot.AlignedData {
   const column = (of: (moment: Recorded) => number | null) => moments.map(of);
   const highest = Math.max(...moments.map((moment) => Math.max(moment.inuse_space, moment.rss_bytes ?? 0)));
@@ -69,7 +69,7 @@ function columns(moments: readonly Recorded[], times: readonly number[]): uPlot.
   ];
 }
 
-/** As fine as the steps between. */
+/** Formats times as finely as the steps between them need. */
 function tickLabel(seconds: number, step: number): string {
   const [day, time] = [new Date(seconds * 1000).toDateString().slice(4, 10), clock(seconds, seconds)];
   if (step >= 86_400) return day;
@@ -110,7 +110,7 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
         ...axis,
         size: 64,
         values: (_, ticks) => ticks.map((tick) => bytes(tick)),
-        // Round in binary units.
+        // These are round numbers in binary units.
         incrs: Array.from({ length: 48 }, (_, power) => 2 ** power),
       },
     ],

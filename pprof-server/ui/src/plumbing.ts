@@ -1,7 +1,8 @@
-// Plumbing: functions of the standard library, of allocators and of runtimes, and those in which threads begin.
+// Plumbing is the functions of the standard library, of allocators and of runtimes, and those in which threads begin.
 //
 // The server says by which regular expression they are found, and has already left out the leaf-side run of them. What is
-// hidden here is the plumbing further out: iterator adaptors, closures called through `FnOnce`, thread starts, and the runtime that polls.
+// hidden here is the plumbing further out: iterator adaptors, closures called through `FnOnce`, thread starts, and the
+// runtime that polls.
 
 import type { Frame, Profile, Values } from './profile';
 
@@ -11,13 +12,13 @@ export interface Hidden {
   readonly dropped: Values;
 }
 
-/** Whether `plumbing` is found in a function's name or file. */
+/** Returns whether `plumbing` is found in a function's name or file. */
 export function isPlumbing(plumbing: RegExp, name: string, file: string): boolean {
   return plumbing.test(name) || plumbing.test(file);
 }
 
 /**
- * `profile` without the functions in whose name, file or object file `pattern` is found, as `go tool pprof -hide=PATTERN`
+ * Returns `profile` without the functions in whose name, file or object file `pattern` is found, as `go tool pprof -hide=PATTERN`
  * shows it.
  */
 export function hide(profile: Profile, pattern: RegExp): Hidden {

@@ -1,15 +1,15 @@
-// Asks the server again and again while the page can be seen.
+// This asks the server again and again while the page can be seen.
 
 import { useEffect, useState } from 'preact/hooks';
 
 export interface Polled<T> {
   readonly value: T | null;
-  /** Why the last time failed. */
+  /** Why the last request failed; `null` if it did not. */
   readonly error: string | null;
   readonly refresh: () => void;
 }
 
-/** `ask`ed at once, and then so many seconds after each answer; never while paused or hidden. */
+/** Calls `ask` at once, and then `seconds` after each answer. It does not while paused, nor while the page is hidden. */
 export function usePoll<T>(
   ask: (signal: AbortSignal) => Promise<T>,
   seconds: number,
@@ -48,7 +48,7 @@ export function usePoll<T>(
   return { value, error, refresh: () => setRound((round) => round + 1) };
 }
 
-/** What went wrong, as a sentence. */
+/** Says in a sentence what went wrong. */
 export function inWords(failure: unknown): string {
   if (failure instanceof TypeError) return 'The program does not answer. Has it ended?';
   return failure instanceof Error ? failure.message : String(failure);

@@ -1,6 +1,6 @@
-// A profile as the server sends it, decoded: stacks with their four values, names, and what it says of itself.
+// This decodes a profile as the server sends it: stacks with their four values, names, and comments.
 //
-// Called for every profile that is shown. It is the very file that the user downloads, so that the page and
+// It does so for every profile that is shown. The profile is the very file that the user downloads, so the page and
 // `go tool pprof` see the same numbers.
 
 import { Profile as Message } from 'pprof-format';
@@ -13,7 +13,7 @@ export interface Frame {
   readonly file: string;
   /** 0 if unknown. */
   readonly line: number;
-  /** Its caller has taken it in. */
+  /** Whether it was compiled into its caller. */
   readonly isInlined: boolean;
   /** The object file it is in. */
   readonly mapping: string;
@@ -23,7 +23,7 @@ export interface Frame {
 export type Values = readonly [number, number, number, number];
 
 export interface Stack {
-  /** Leaf first. */
+  /** The leaf is the first. */
   readonly frames: readonly Frame[];
   readonly values: Values;
 }
@@ -34,19 +34,19 @@ export interface Profile {
   readonly stacks: readonly Stack[];
   /** Since 1970 UTC. */
   readonly seconds: number;
-  /** Of a difference, the time between its ends; else 0. */
+  /** The time between the two ends of a difference; 0 for a snapshot. */
   readonly durationSeconds: number;
-  /** How sure it is, and what is missing. */
+  /** Sentences of the server's that say how sure the figures are, and what is missing. */
   readonly comments: readonly string[];
 }
 
-/** Decodes a profile; `gzipped` is the body of the answer. Throws a sentence if it is none. */
+/** Decodes a profile, of which `gzipped` is the body of the answer. Throws an error with a sentence if it is no heap profile. */
 export async function decode(gzipped: Uint8Array<ArrayBuffer>): Promise<Profile> {
   const inflated = new Blob([gzipped]).stream().pipeThrough(new DecompressionStream('gzip'));
   return read(new Uint8Array(await new Response(inflated).arrayBuffer()));
 }
 
-/** The same of a message that is not compressed. */
+/** Does the same with a message that is not compressed. */
 export function read(message: Uint8Array<ArrayBuffer>): Profile {
   const profile = Message.decode(message);
   const text = (index: number | bigint) => profile.stringTable.strings[Number(index)] ?? '';
@@ -66,7 +66,7 @@ export function read(message: Uint8Array<ArrayBuffer>): Profile {
           name: (of && text(of.name)) || address(location.address),
           file: of ? text(of.filename) : '',
           line: Number(line.line),
-          // Innermost first; the last is the function that all of them were compiled into.
+          // The innermost is the first. The last is the function that all of them were compiled into.
           isInlined: index < location.line.length - 1,
           mapping,
         });
@@ -82,7 +82,7 @@ export function read(message: Uint8Array<ArrayBuffer>): Profile {
     stacks.add(sample.locationId.flatMap((id) => locations.get(String(id)) ?? []), values);
   }
   return {
-    // The first is the program's own.
+    // The first mapping is the program's own.
     program: text(profile.mapping[0]?.filename ?? 0).replace(/^.*\//, ''),
     stacks: stacks.all(),
     seconds: Number(profile.timeNanos) / 1e9,
@@ -91,7 +91,7 @@ export function read(message: Uint8Array<ArrayBuffer>): Profile {
   };
 }
 
-/** What grew from `before` to `after`, as `go tool pprof -diff_base` subtracts: stack by stack. */
+/** Subtracts `before` from `after` stack by stack, as `go tool pprof -diff_base` does. */
 export function difference(before: Profile, after: Profile): Profile {
   const stacks = new Stacks();
   const frames = new Frames();
@@ -108,24 +108,24 @@ export function difference(before: Profile, after: Profile): Profile {
   };
 }
 
-/** The sum over all stacks. */
+/** Returns the sum over all stacks. */
 export function total(profile: Profile): Values {
   const sum = [0, 0, 0, 0] as [number, number, number, number];
   for (const { values } of profile.stacks) values.forEach((value, index) => (sum[index]! += value));
   return sum;
 }
 
-/** Whether some value of this profile is below nothing, which only a difference's can be. */
+/** Returns whether this is a difference: it has a duration or a negative value. */
 export function isDifference(profile: Profile): boolean {
   return profile.durationSeconds > 0 || profile.stacks.some(({ values }) => values.some((value) => value < 0));
 }
 
-/** A name for what has none. */
+/** Returns the name of a location that has none. */
 function address(value: number | bigint): string {
   return `0x${BigInt(value).toString(16)}`;
 }
 
-/** An int64, which the decoder leaves without its sign. Beyond 8 PiB a number would not be exact. */
+/** Returns an int64, which the decoder leaves without its sign. Throws beyond 8 PiB, where a number would not be exact. */
 function whole(value: number | bigint): number {
   const number = Number(BigInt.asIntN(64, BigInt(value)));
   if (!Number.isSafeInteger(number)) throw new Error(`a value of the profile is too large to be shown exactly: ${number}`);
@@ -145,7 +145,7 @@ class Frames {
   }
 }
 
-/** Adds up what equal stacks have: a profile has one sample for each size class. */
+/** Adds up the values of equal stacks, because a profile has one sample for each size class. */
 class Stacks {
   private readonly ids = new Map<Frame, number>();
   private readonly sums = new Map<string, { frames: readonly Frame[]; values: [number, number, number, number] }>();

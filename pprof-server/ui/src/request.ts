@@ -1,4 +1,4 @@
-// The life of a request: what is shown, what is on its way, and what went wrong.
+// This is the life of a request: what is shown, what is on its way, and what went wrong.
 //
 // A view asks for a profile, and the user may capture another one beside it. The view may change while the server works, so
 // every answer to it says which question it answers, and only the answer to the last question ends the waiting.
@@ -57,14 +57,14 @@ export function next(now: Requests, action: Action): Requests {
   }
 }
 
-/** What `view` asks for, as a text that differs where answers would. */
+/** Returns what `view` asks for, as a text that differs where the answers would differ. */
 export function questionOf(view: View, { turn, fetched }: Requests): string {
   // Mostly all stacks have rows. Otherwise other stacks are the largest in another value.
   const typeOfRows = fetched && (fetched.rest || fetched.idleStacks > 0) ? view.type : null;
   return JSON.stringify([view.from, view.to, typeOfRows, view.hidesStd, turn]);
 }
 
-/** What went wrong and still matters. */
+/** Returns what went wrong, if that still matters for `question`. */
 export function errorOf({ failure }: Requests, question: string): string | null {
   return failure && (failure.question === null || failure.question === question) ? failure.why : null;
 }
@@ -76,7 +76,7 @@ export interface Request {
   readonly error: string | null;
   readonly running: Running | null;
   readonly askAnew: () => void;
-  /** Ends when the capture does; true if it is shown. */
+  /** Ends when the capture does. The result is true if the capture is shown. */
   readonly startCapture: (seconds: number) => Promise<boolean>;
   readonly cancelCapture: () => void;
 }

@@ -1,4 +1,4 @@
-// The four values that each sample has, in the order of a heap profile.
+// Each sample has four values. They stand in the order of a heap profile.
 
 import { bytes, count, signed } from './units';
 
@@ -6,7 +6,7 @@ export const SAMPLE_TYPES = ['alloc_objects', 'alloc_space', 'inuse_objects', 'i
 
 export type SampleType = (typeof SAMPLE_TYPES)[number];
 
-/** As the page calls them. */
+/** What the page calls them. */
 export const TITLES: Record<SampleType, string> = {
   inuse_space: 'in use, bytes',
   inuse_objects: 'in use, objects',
@@ -14,7 +14,7 @@ export const TITLES: Record<SampleType, string> = {
   alloc_objects: 'allocated, objects',
 };
 
-/** A value of this type; with its sign if it is a difference. */
+/** Formats a value of this type, with its sign if it is a difference. */
 export function format(type: SampleType, value: number, isDifference = false): string {
   const unit = type.endsWith('_space') ? bytes : count;
   return isDifference ? signed(value, unit) : unit(value);

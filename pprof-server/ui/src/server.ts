@@ -10,14 +10,14 @@ import type { Moment } from './view';
 export interface Fetched {
   profile: Profile;
   file: Uint8Array<ArrayBuffer>;
-  /** What was asked for, from the page's folder. */
+  /** The address that was asked for, relative to the page's folder. */
   target: string;
 }
 
-/** Most rows that the server gives. */
+/** The greatest number of rows that the server gives. */
 const MAX_ROWS = '1000';
 
-/** An answer that is no success, in the server's words. */
+/** An answer that is no success. Its message has the server's words. */
 export class Refused extends Error {
   constructor(
     readonly status: number,
@@ -29,11 +29,11 @@ export class Refused extends Error {
 
 /** What to ask a profile for. */
 export interface Wanted {
-  /** `null`: now. */
+  /** `null` is now. */
   at: Moment | null;
-  /** A difference from then on. */
+  /** Where the difference begins. Without it, the profile is no difference. */
   since?: Moment;
-  /** All frames, those too that the server leaves out at the leaf. */
+  /** Whether the profile keeps all frames, also those that the server leaves out at the leaf. */
   all?: boolean;
   seconds?: number;
 }
@@ -56,7 +56,7 @@ export async function history(signal: AbortSignal): Promise<History> {
   return (await ask('history', { signal })).json();
 }
 
-/** `null` where the server knows no suspects. */
+/** Returns `null` if the server looks for no suspects. */
 export async function leaks(signal: AbortSignal): Promise<Leaks | null> {
   try {
     return await (await ask(target('leaks', { format: 'json' }), { signal })).json();
@@ -82,7 +82,7 @@ export async function mark(name: string, replaces: boolean): Promise<void> {
   await ask(target('mark', { name, ...(replaces && { replace: '1' }) }), { method: 'POST' });
 }
 
-/** Where a target is, for people: with the host, without the password that the page may have been opened with. */
+/** Returns the whole address of a target, without the password that the page may have been opened with. */
 export function address(target: string): string {
   const url = new URL(target, location.href);
   url.username = '';

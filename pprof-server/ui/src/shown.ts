@@ -1,7 +1,7 @@
-// What a view shows, fetched: the profile of a moment, the difference of two, or of a time that was waited for.
+// This fetches what a view shows: the profile of a moment, the difference of two moments, or a capture.
 //
-// Called when the view's moments change, and when the user asks for it again. Profiles are those files that the user
-// downloads; the table comes from the server, which alone knows samples and ages.
+// It does so when the view's moments change, and when the user asks for it again. Profiles are the very files that the user
+// downloads. The table comes from the server, which alone knows samples and ages.
 
 import type { Age, Errors, Frame, Heap, Values } from './answers';
 import { merged } from './notes';
@@ -16,7 +16,7 @@ export interface Shown {
   readonly isDifference: boolean;
   readonly before: File | null;
   readonly after: File;
-  /** `null` where the server was not asked for one. */
+  /** `null` if the server was not asked for rows. */
   readonly rows: readonly Line[] | null;
   /** Stacks that have no row although they have something to show. */
   readonly rest: { readonly stacks: number; readonly figures: Values } | null;
@@ -35,13 +35,13 @@ export interface File {
 /** A stack in the table. */
 export interface Line {
   readonly stack: readonly Frame[];
-  /** At the end. */
+  /** What it holds at the end of a difference; `null` if unknown. */
   readonly inuse: Values | null;
-  /** Between the two moments; of a snapshot, as `inuse`. */
+  /** What changed between the two moments. In a snapshot, this is what it has. */
   readonly change: Values;
   /** One standard error of each value of `change`; `null` if unknown. */
   readonly errors: Errors | null;
-  /** Of what is in use now; `null` if unknown. */
+  /** The age of what is in use now; `null` if unknown. */
   readonly age: Age | null;
 }
 
@@ -61,7 +61,7 @@ export async function fetchView(
   const table = growth ?? snapshot;
   const others = table.stacks - table.idle_stacks - table.rows.length;
   return {
-    // The server knows how much time passed: the stamps of profiles are by a clock that may be set.
+    // The server tells how much time passed, because the times in profiles are by a clock that somebody may set.
     profile: before ? { ...difference(before.profile, after.profile), ...lastingAs(growth) } : after.profile,
     isDifference: before !== null,
     before: before && file('heap', before),
@@ -77,7 +77,7 @@ function lastingAs(growth: Heap | null): { durationSeconds?: number } {
   return growth?.duration_nanos == null ? {} : { durationSeconds: growth.duration_nanos / 1e9 };
 }
 
-/** Waits so many seconds for what changes in them. */
+/** Waits so many seconds, and fetches what changed in them. */
 export async function capture(
   seconds: number,
   type: SampleType,
@@ -101,7 +101,7 @@ function file(kind: string, { profile, file }: server.Fetched): File {
   return { name: `${kind}-${stamp(profile.seconds)}.pb.gz`, bytes: file, seconds: profile.seconds };
 }
 
-/** The rows of a snapshot, or those of a difference with what the snapshot at its end knows of the same stacks. */
+/** Returns the rows of a snapshot, or those of a difference with what the snapshot at its end knows of the same stacks. */
 export function lines(snapshot: Heap, growth: Heap | null): Line[] {
   const at_end = new Map(snapshot.rows.map((row) => [key(row.stack), row]));
   return (growth ?? snapshot).rows.map((row) => {
@@ -116,7 +116,7 @@ export function lines(snapshot: Heap, growth: Heap | null): Line[] {
   });
 }
 
-/** The rows of a profile whose samples and ages nobody tells. */
+/** Makes rows from a profile, which tells neither samples nor ages. */
 export function linesOf(profile: Profile, type: SampleType): Line[] {
   const rows = profile.stacks.map(({ frames, values }) => {
     const [alloc_objects, alloc_space, inuse_objects, inuse_space] = values;

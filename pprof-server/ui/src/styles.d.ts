@@ -1,2 +1,2 @@
-// Style sheets, which the build takes in.
+// The build takes style sheets in.
 declare module '*.css';

@@ -1,4 +1,4 @@
-// What the server suspects: stacks that grow, the surest first.
+// This tab has what the server suspects: stacks that grow, the surest first.
 
 import { Frames } from './frames';
 import { others } from './notes';
@@ -12,15 +12,15 @@ const KINDS: Record<Suspect['kind'], [title: string, meaning: string]> = {
   burst: ['burst', 'It grew in one step, or has stopped growing.'],
 };
 
-/** Callers that are told at once. */
+/** The number of callers that are shown at once. */
 const CALLERS = 2;
 
 interface Props {
   readonly leaks: Leaks | null;
-  /** Notes that stand above. */
+  /** Notes that stand above already. */
   readonly told: readonly string[];
   readonly isKnown: boolean;
-  /** What finds the callers to hide; `null`: none are hidden. */
+  /** What finds the callers to hide. With `null`, none are hidden. */
   readonly plumbing: RegExp | null;
   /** Shows the stack elsewhere. */
   readonly onShow: (suspect: Suspect, tab: 'flame' | 'table') => void;
@@ -111,7 +111,7 @@ function Card({ suspect, plumbing, onShow }: { suspect: Suspect } & Pick<Props, 
   );
 }
 
-/** How it went, from nothing to its most: a picture of what the figures say. */
+/** Draws how the memory in use went, from 0 to its maximum. It is a picture of what the figures say. */
 function Course({ values }: { values: readonly number[] }) {
   const most = Math.max(...values, 1);
   const points = values.map((value, index) => `${(100 * index) / Math.max(values.length - 1, 1)},${30 - (30 * value) / most}`);

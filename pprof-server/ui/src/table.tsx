@@ -1,6 +1,6 @@
-// The table of stacks: what is in use or grew, allocated, objects, samples and age, by the line that allocated.
+// The table of stacks has what is in use or grew, what was allocated, objects, samples and age, by the line that allocated.
 //
-// TanStack Table sorts, filters and opens its rows; which rows there are is `shown`'s affair.
+// TanStack Table sorts and filters its rows; `shown` makes them.
 
 import {
   createTable,
@@ -26,7 +26,7 @@ interface Props {
   readonly shown: Shown;
   readonly type: SampleType;
   readonly search: string;
-  /** What finds the callers to hide; `null`: none are hidden. */
+  /** What finds the callers to hide. With `null`, none are hidden. */
   readonly plumbing: RegExp | null;
 }
 
@@ -117,7 +117,7 @@ export function StackTable({ shown, type, search, plumbing }: Props) {
   );
 }
 
-/** What is said of stacks that have nothing of `type`. */
+/** Says what stacks are that have nothing of `type`. */
 function idleWords(type: SampleType, isDifference: boolean): string {
   if (type.startsWith('alloc')) return isDifference ? 'on which nothing was allocated meanwhile' : 'on which nothing was allocated';
   return isDifference ? 'with as much in use as before' : 'with nothing in use';
@@ -152,11 +152,11 @@ function columnsOf(isDifference: boolean, isNarrow: boolean): ColumnDef<Line, un
     number('samples', 'samples', ({ change }) => change.inuse_samples, (value) => format('inuse_objects', value, isDifference)),
     number('age', 'age, median', ({ age }) => age?.median_seconds ?? NaN, duration),
   ];
-  // On a narrow window, what scrolls out of sight is the numbers.
+  // In a narrow window, the numbers are what scrolls out of sight.
   return isNarrow ? [place, ...numbers] : [...numbers, place];
 }
 
-/** Whether a media query holds. */
+/** Returns whether a media query holds. */
 function useMedia(query: string): boolean {
   const [holds, setHolds] = useState(() => matchMedia(query).matches);
   useEffect(() => {

@@ -1,4 +1,4 @@
-// The tabs, with arrow keys among them as everywhere.
+// These are the tabs. Arrow keys move among them, as everywhere.
 
 import { useRef } from 'preact/hooks';
 import { TABS, type Tab } from './view';
@@ -13,7 +13,7 @@ const TAB_TITLES: Record<Tab, string> = {
 
 interface Props {
   readonly tab: Tab;
-  /** How many there are. */
+  /** How many suspects there are. */
   readonly suspects: number;
   readonly onChange: (tab: Tab) => void;
 }

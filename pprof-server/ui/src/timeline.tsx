@@ -1,7 +1,7 @@
-// The time line: heap in use with its error band, resident memory and the limit, and the two moments that are compared.
+// The time line shows the heap in use with its error band, resident memory and the limit, and the two moments that are compared.
 //
-// `plot` draws the curves. What can be done with them lies above: two handles, which are sliders for the keyboard too; a
-// click compares that moment with now, and a drag its two ends.
+// `plot` draws the curves. Above them lie two handles, which are sliders for the keyboard too. A click compares that moment
+// with now, and a drag compares its two ends.
 
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { ends, usePlot, type Frame } from './plot';
@@ -12,13 +12,13 @@ const LEAST_DRAG_PX = 5;
 
 interface Props {
   readonly history: History;
-  /** Seconds since 1970 UTC; `null`: not compared, and now. */
+  /** Seconds since 1970 UTC. With `null`, `from` is compared with nothing, and `to` is now. */
   readonly from: number | null;
   readonly to: number | null;
   readonly onChoose: (from: number | null, to: number | null) => void;
 }
 
-/** What is older than every record, and what is not yet recorded: the ends of the time line, wherever they move to. */
+/** The ends of the time line, wherever they move to: what is older than every record, and what is not yet recorded. */
 const NOTHING = -Infinity;
 const NOW = Infinity;
 
@@ -38,7 +38,7 @@ export function Timeline({ history, from, to, onChoose }: Props) {
 
   const choose = (one: number, other: number) => {
     const [first, second] = one <= other ? [one, other] : [other, one];
-    // Between now and now there is nothing: the last record will do.
+    // There is nothing between now and now, so the last record is taken.
     onChoose(first === NOTHING ? null : first === NOW ? times[last - 1]! : first, second === NOW ? null : second);
   };
   const at = (event: PointerEvent, plot: Element) => {
@@ -50,7 +50,7 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   const place = (index: number) => percentAt(times[index]!);
   const exactly = (seconds: number) => percentAt(Math.max(start, Math.min(end, seconds)));
   const shown = { from: indexOf((drag ?? chosen).from), to: indexOf((drag ?? chosen).to) };
-  /** A mark lies between records; one older than all of them at their edge. */
+  /** A mark lies between records. One that is older than all of them lies at their edge. */
   const percents = { from: exactly((drag ?? chosen).from), to: exactly((drag ?? chosen).to) };
   const read = pointed === null ? shown.to : indexOf(pointed);
   const pressed = useRef<{ seconds: number; x: number } | null>(null);
@@ -187,12 +187,12 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   );
 }
 
-/** On which side of a line at so many percent its label has room. */
+/** Returns the side of a line at so many percent on which its label has room. */
 function side(percent: number, prefersLeft: boolean): string {
   return percent > 85 || (prefersLeft && percent > 15) ? 'label-left' : 'label-right';
 }
 
-/** A moment as a sentence: what a picture does not tell everyone. */
+/** Says in a sentence what the picture of a moment does not tell everyone. */
 function inWords(of: Recorded, isNow: boolean): string {
   const parts = [
     `${isNow ? 'now, ' : ''}${clock(of.time_nanos / 1e9)}`,

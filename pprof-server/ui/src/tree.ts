@@ -1,7 +1,7 @@
-// Stacks merged into a tree, from the root to the leaf or the other way round: what a flame graph draws.
+// This merges stacks into a tree, from the root to the leaf or the other way round. A flame graph draws it.
 //
-// Called for each profile, type and direction that is shown. Functions merge by name, as `go tool pprof` merges them;
-// the lines they stand at are kept beside. In a difference a box is as wide as all that changed below it, what grew and
+// There is a tree for each profile, type and direction that is shown. Functions merge by name, as `go tool pprof` merges them,
+// and the lines they stand at are kept beside. In a difference, a box is as wide as all that changed below it, what grew and
 // what shrank, so that nothing hides behind its opposite.
 
 import { searchable } from './names';
@@ -11,24 +11,24 @@ import { SAMPLE_TYPES, type SampleType } from './sample_type';
 export interface Node {
   readonly name: string;
   readonly parent: Node | null;
-  /** The heaviest change first. */
+  /** The one that changed most is the first. */
   readonly children: Node[];
-  /** Of this function and all below it: what grew minus what shrank. */
+  /** The value of this function and of all below it: what grew minus what shrank. */
   value: number;
-  /** Of this function alone. */
+  /** The value of this function alone. */
   self: number;
-  /** The sum of what is more than nothing below here, and of what is less, both as positive numbers. */
+  /** The sums of the positive and of the negative values below here, both as positive numbers. */
   grew: number;
   shrank: number;
-  /** Whether its caller has taken it in: everywhere, nowhere, or here and there. */
+  /** Whether it was compiled into its callers: everywhere, nowhere, or in places. */
   inlined: 'yes' | 'no' | 'partly';
-  /** Which lines, `file:line`, have which part of the value. */
+  /** The part of the value that each line has, by `file:line`. */
   readonly places: Map<string, number>;
 }
 
 export type Direction = 'callees' | 'callers';
 
-/** The tree of one value. `callers` begins at the leaf: who allocates, and who calls them. */
+/** Builds the tree of one value. With `callers` it begins at the leaf: with those who allocate, and then those who call them. */
 export function build(profile: Profile, type: SampleType, direction: Direction = 'callees'): Node {
   const root = node('all', null);
   const known = new Map<Node, Map<string, Node>>();
@@ -62,34 +62,34 @@ export function build(profile: Profile, type: SampleType, direction: Direction =
   return root;
 }
 
-/** How wide a box is. */
+/** Returns how wide a box is. */
 export function weight(node: Node): number {
   return node.grew + node.shrank;
 }
 
-/** `file:line`, as much as is known. */
+/** Returns as much of `file:line` as is known. */
 export function placeOf(frame: Pick<Frame, 'file' | 'line'>): string {
   return frame.file && frame.line ? `${frame.file}:${frame.line}` : frame.file;
 }
 
-/** The lines of a node, the heaviest first. */
+/** Returns the lines of a node, the heaviest first. */
 export function placesOf(node: Pick<Node, 'places'>): [place: string, value: number][] {
   return [...node.places].sort(([, a], [, b]) => Math.abs(b) - Math.abs(a));
 }
 
-/** A function wherever it is called: what `go tool pprof -top` has a row for. */
+/** A function, wherever it is called. `go tool pprof -top` has a row for each. */
 export interface FunctionTotals {
   readonly name: string;
   /** What it allocated itself. */
   flat: number;
-  /** With all that it called. Recursion counts once. */
+  /** What it allocated with all that it called. Recursion counts once. */
   cum: number;
   inlined: Node['inlined'];
   /** Its lines, with what each allocated with all that it called. */
   readonly places: Map<string, number>;
 }
 
-/** The functions in a tree of callees, the largest `cum` first. */
+/** Returns the functions in a tree of callees, the largest `cum` first. */
 export function functions(root: Node): FunctionTotals[] {
   const totals = new Map<string, FunctionTotals>();
   const open = new Set<string>();
@@ -114,14 +114,14 @@ export function functions(root: Node): FunctionTotals[] {
   return [...totals.values()].sort((a, b) => Math.abs(b.cum) - Math.abs(a.cum) || Math.abs(b.flat) - Math.abs(a.flat));
 }
 
-/** From the outermost to this one, without the root. */
+/** Returns the nodes from the outermost to this one, without the root. */
 export function pathOf(node: Node): Node[] {
   const path: Node[] = [];
   for (let at: Node | null = node; at?.parent; at = at.parent) path.unshift(at);
   return path;
 }
 
-/** The node at this path of names, or the last of it that there is. */
+/** Returns the node at this path of names, or the last one on the path that there is. */
 export function follow(root: Node, names: readonly string[]): Node {
   let at = root;
   for (const name of names) {
@@ -132,7 +132,7 @@ export function follow(root: Node, names: readonly string[]): Node {
   return at;
 }
 
-/** What the search finds: in a name, however compilers write it, or in a place, in any case of letters. */
+/** Returns what tells whether the search finds a node: by its name, however compilers write it, or by a line's file, in any case of letters. */
 export function matches(query: string): (node: Pick<Node, 'name' | 'places'>) => boolean {
   const wanted = query.trim().toLowerCase();
   const name = searchable(wanted);
@@ -142,7 +142,7 @@ export function matches(query: string): (node: Pick<Node, 'name' | 'places'>) =>
     [...node.places.keys()].some((place) => place.toLowerCase().includes(wanted));
 }
 
-/** The value of all that is found below here, each part of it once. */
+/** Returns the value of all that is found below here. Each part of it counts once. */
 export function matched(node: Node, isMatch: (node: Node) => boolean): number {
   if (isMatch(node)) return node.value;
   return node.children.reduce((sum, child) => sum + matched(child, isMatch), 0);

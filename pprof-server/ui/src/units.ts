@@ -1,13 +1,13 @@
-// Numbers as people read them: bytes in binary units, counts with separators, times.
+// This formats numbers as people read them: bytes in binary units, counts with separators, and times.
 //
-// Called by every view. A sign is told where a figure is a difference.
+// Every view uses it. A figure has a sign if it is a difference.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** The typographic minus, as wide as the plus. */
+/** The typographic minus is as wide as the plus. */
 const MINUS = '−';
 
-/** Three digits that count: `64.4 MiB`, `1.50 KiB`, `12 B`. */
+/** Formats bytes with three significant digits: `64.4 MiB`, `1.50 KiB`, `12 B`. */
 export function bytes(value: number): string {
   let amount = Math.abs(value);
   let unit = 0;
@@ -20,25 +20,25 @@ export function bytes(value: number): string {
   return `${value < 0 ? MINUS : ''}${amount.toFixed(digits)} ${UNITS[unit]}`;
 }
 
-/** `1 234 567`, with narrow spaces. */
+/** Formats a count as `1 234 567`, with narrow spaces. */
 export function count(value: number): string {
   const digits = Math.abs(Math.round(value)).toString();
   return (value < 0 ? MINUS : '') + digits.replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
-/** A difference: `+` where it is more, as the minus says itself. */
+/** Formats a difference: with a `+` if it is more, since `format` writes the minus itself. */
 export function signed(value: number, format: (value: number) => string): string {
   return value > 0 ? `+${format(value)}` : format(value);
 }
 
-/** Of a whole: `12.3 %`. */
+/** Formats a part of a whole: `12.3 %`. */
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '–';
   const value = (100 * part) / Math.abs(whole);
   return `${value < 0 ? MINUS : ''}${Math.abs(value).toFixed(1)} %`;
 }
 
-/** `3 s`, `4.2 min`, `1.5 h`, `2.0 d`. */
+/** Formats a time as `3 s`, `4.2 min`, `1.5 h` or `2.0 d`. */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 120) return `${seconds.toFixed(0)} s`;
@@ -47,7 +47,7 @@ export function duration(seconds: number): string {
   return `${(seconds / 86_400).toFixed(1)} d`;
 }
 
-/** The time of day, and the day too if it is not today's. */
+/** Formats the time of day, with the date if that is not today's. */
 export function clock(seconds: number, now: number = Date.now() / 1000): string {
   const time = new Date(seconds * 1000);
   const two = (value: number) => value.toString().padStart(2, '0');
@@ -56,7 +56,7 @@ export function clock(seconds: number, now: number = Date.now() / 1000): string 
   return new Date(now * 1000).toDateString() === time.toDateString() ? of_day : `${day} ${of_day}`;
 }
 
-/** For the name of a file: `20261124-140322`, in UTC. */
+/** Formats a time for the name of a file, in UTC: `20261124-140322`. */
 export function stamp(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
 }

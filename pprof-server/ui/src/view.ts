@@ -1,5 +1,5 @@
-// What the user looks at: two moments, a type of value, a tab. It is the fragment of the page's address, so that a view
-// can be kept and sent to others.
+// A view is what the user looks at: two moments, a type of value, a tab. It is the fragment of the page's address, so that a
+// view can be kept and sent to others.
 
 import type { SampleType } from './sample_type';
 import { SAMPLE_TYPES } from './sample_type';
@@ -12,17 +12,17 @@ export type Tab = (typeof TABS)[number];
 export type Moment = number | string;
 
 export interface View {
-  /** What is compared with; `null`: nothing, all that is in use is shown. */
+  /** The moment to compare with. With `null`, nothing is compared, and all that is in use is shown. */
   readonly from: Moment | null;
-  /** `null`: now. */
+  /** `null` is now. */
   readonly to: Moment | null;
   readonly type: SampleType;
-  /** `null`: suspects if there are any, else the table. */
+  /** `null` is the suspects if there are any, and else the table. */
   readonly tab: Tab | null;
   readonly direction: Direction;
   readonly hidesStd: boolean;
   readonly search: string;
-  /** The frame that the flame graph is zoomed to, from the outermost. */
+  /** The names on the path to the box that the flame graph is zoomed to, from the outermost. */
   readonly zoom: readonly string[];
 }
 
@@ -37,7 +37,7 @@ export const START: View = {
   zoom: [],
 };
 
-/** Reads a fragment; what it does not say, or says wrongly, is as at the start. */
+/** Reads a fragment. What it does not say, or says wrongly, is as at the start. */
 export function parse(fragment: string): View {
   const said = new URLSearchParams(fragment.replace(/^#/, ''));
   const seconds = (text: string | null) => (text !== null && /^\d+(\.\d+)?$/.test(text) ? Number(text) : null);
@@ -56,7 +56,7 @@ export function parse(fragment: string): View {
   };
 }
 
-/** The fragment of a view, without what is as at the start. */
+/** Returns the fragment of a view, without what is as at the start. */
 export function format(view: View): string {
   const say = new URLSearchParams();
   if (view.tab) say.set('tab', view.tab);
@@ -70,7 +70,7 @@ export function format(view: View): string {
   return say.toString();
 }
 
-/** What the server takes for the name of a mark. */
+/** Returns whether the server takes `name` for the name of a mark. */
 export function isMarkName(name: string): boolean {
   return /^[A-Za-z][A-Za-z0-9._-]{0,63}$/.test(name);
 }

@@ -124,6 +124,7 @@ async fn accept(
             () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {}
         }
     }
+    // mutant: D15 who waits is cut when the server stops (2)
     answer_the_last(&mut connections, &slots).await;
     // The listener goes last, since it tells what is ours. The file of a Unix socket goes with it.
     drop(listener);

@@ -114,7 +114,7 @@ impl Drop for Server {
             // Who waits gets an answer when the worker has ended, which takes as long as a profile that is being encoded.
             // Until then there must be someone to send it.
             self.handler.shutdown();
-            // mutant: D15 who waits is cut when the server stops
+            // mutant: D15 who waits is cut when the server stops (1)
             self.handler.join();
             if own.are_lost() {
                 // To end the thread would be to write into what is not ours. It ends by itself.
