@@ -29,7 +29,8 @@ static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
 const STREAMS: u64 = 1000;
 
-/// One, under a sanitizer: what it finds, it finds in the first. Without optimization fewer, for their time.
+/// Under a sanitizer there is one: what it finds, it finds in the first. Without optimization there are fewer, because
+/// each takes longer.
 fn streams() -> u64 {
     match std::env::var_os("SANITIZER") {
         Some(_) => 1,
@@ -44,7 +45,7 @@ struct Kind {
     /// The smallest and the largest size; in between, sizes are as likely in each doubling.
     bytes: [usize; 2],
     interval: u64,
-    /// Allocated before the first snapshot, and again before the second.
+    /// How many are allocated before the first snapshot, and again before the second.
     count: usize,
 }
 
@@ -61,7 +62,7 @@ const KINDS: [Kind; 9] = [
     kind("4 MiB", [4 << 20; 2], 3 << 20, 100),
     kind("64 MiB", [64 << 20; 2], 80 << 20, 80),
     kind("16 B to 64 MiB", [16, 64 << 20], 512 << 10, 400),
-    // Sampled with certainty.
+    // This kind is sampled with certainty.
     kind("64 MiB at the default interval", [64 << 20; 2], 512 << 10, 3),
 ];
 
@@ -69,7 +70,7 @@ const KINDS: [Kind; 9] = [
 struct Random(u64);
 
 impl Random {
-    /// From 0 to 1: of the splitmix generator.
+    /// Returns a number from 0 to 1, by the splitmix generator.
     fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -92,7 +93,7 @@ impl Drop for Block {
     }
 }
 
-/// A function for each kind, and so a stack.
+/// Allocates a block. Each kind has a function of its own, and so a stack.
 #[inline(never)]
 fn allocate<const KIND: usize>(bytes: usize) -> Block {
     let layout = Layout::from_size_align(bytes, 8).expect("of moderate size");
@@ -116,7 +117,7 @@ const FUNCTIONS: [fn(usize) -> Block; 9] = [
     allocate::<8>,
 ];
 
-/// The truth of one kind at one moment.
+/// The truth about one kind, as it is at one moment.
 #[derive(Clone, Copy, Default)]
 struct Truth {
     inuse: [f64; 2],
@@ -177,7 +178,7 @@ fn kinds_by_address() -> HashMap<CodeAddress, usize> {
     (0..KINDS.len()).flat_map(own).collect()
 }
 
-/// The totals of each kind, and of all together.
+/// Returns the totals of each kind, and of all together.
 fn totals(snapshot: &Snapshot, kinds: &HashMap<CodeAddress, usize>) -> [Totals; KINDS.len() + 1] {
     let mut sums = [Totals::default(); KINDS.len() + 1];
     for stack in &snapshot.stacks {
@@ -214,7 +215,7 @@ const FIGURES: [&str; 6] = [
     "bytes allocated",
 ];
 
-/// Each figure: the estimate, its error, the truth.
+/// Returns for each figure the estimate, its error, and the truth.
 fn figures(
     at_end: &Totals,
     between: &Totals,
@@ -253,7 +254,7 @@ fn a_large_block_is_exact_at_any_interval() {
     let totals = totals.expect("sampled with certainty").totals;
     assert_eq!((totals.inuse_bytes, totals.inuse_samples), (67_108_864.0, 1));
     assert_eq!(totals.inuse_bytes_standard_error(), Some(0.0));
-    // As the only one.
+    // These totals are the only ones.
     let alone = Snapshot {
         overflow: vec![SizeTotals { totals, ..SizeTotals::default() }],
         stacks: Vec::new(),

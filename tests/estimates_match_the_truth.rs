@@ -19,7 +19,7 @@ fn runs() -> u64 {
     if std::env::var_os("SANITIZER").is_some() { 1 } else { 16 }
 }
 
-/// Variances of the estimates of some blocks' objects and bytes.
+/// The variances that the estimates of some blocks' objects and bytes have.
 #[derive(Clone, Copy, Default)]
 struct Variance {
     objects: f64,

@@ -20,7 +20,7 @@ fn wander(random: &mut u64, steps: &mut u32, depth: usize) {
         *random ^= *random << 13;
         *random ^= *random >> 7;
         *random ^= *random << 17;
-        // Down more often than up.
+        // It goes down more often than up.
         match *random >> 61 {
             0..5 if depth < 200 => wander(random, steps, depth + 1),
             5 => _ = black_box(vec![depth]),

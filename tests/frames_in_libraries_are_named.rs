@@ -102,7 +102,7 @@ fn frames_in_libraries_are_named() {
         let mapping =
             decoded.mapping.iter().find(|mapping| text(mapping.filename_index) == library.to_str().unwrap());
         let mapping = mapping.unwrap_or_else(|| panic!("{name}: {library:?} is not in the profile"));
-        // One address in it, and two functions at that.
+        // There is one address in it, and there are two functions at that.
         let mut locations = decoded.location.iter().filter(|location| location.mapping_id == mapping.id);
         let location = locations.next().expect("its frame");
         assert_eq!(locations.next(), None, "{name}");

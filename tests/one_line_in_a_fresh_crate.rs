@@ -61,7 +61,7 @@ fn churn() {
 }
 "#;
 
-/// The programs, and their one line.
+/// The programs, each with its one line.
 const PROGRAMS: [(&str, &str); 3] = [
     ("over_system", "pprof_server::install!();"),
     ("over_mimalloc", "pprof_server::install!(allocator = mimalloc::MiMalloc);"),
@@ -171,7 +171,7 @@ impl Drop for Program {
     }
 }
 
-/// The name of the innermost function of `sample`.
+/// Returns the name of the innermost function of `sample`.
 fn leaf<'a>(profile: &'a Profile, sample: &Sample) -> &'a str {
     let location = &profile.location[sample.location_id[0] as usize - 1];
     let function = &profile.function[location.line[0].function_id as usize - 1];

@@ -35,7 +35,7 @@ mod on_linux {
     #[derive(Clone, Copy)]
     enum Forbidden {
         Call(i64),
-        /// `mmap` or `mprotect` with `PROT_EXEC`: the third argument.
+        /// The call is `mmap` or `mprotect`, with `PROT_EXEC` in the third argument.
         Executable(i64),
     }
     use Forbidden::{Call, Executable};
@@ -112,7 +112,7 @@ mod on_linux {
     /// Enters the sandbox, with all threads: from here on, a forbidden call is the end of the process.
     fn enter(forbidden: impl Iterator<Item = Forbidden>) {
         const NUMBER: u32 = 0;
-        /// The lower half of the third argument.
+        /// This is where the lower half of the third argument is.
         const PROTECTION: u32 = 16 + 2 * 8;
         let load = |from| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: from };
         let unless_equal =
@@ -186,7 +186,7 @@ mod on_linux {
         answer
     }
 
-    /// The program. Nothing that it does itself is forbidden.
+    /// The program that is put into a sandbox. Nothing that it does itself is forbidden.
     fn run(name: &str, forbidden: &[&[Forbidden]]) {
         if name == NOTHING_CALLED {
             enter(forbidden.iter().flat_map(|calls| calls.iter().copied()));

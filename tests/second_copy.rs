@@ -1,4 +1,4 @@
-//! A plugin with a profiler of its own, for `two_copies`.
+//! A plugin that has a profiler of its own, for `two_copies`.
 
 use std::hint::black_box;
 

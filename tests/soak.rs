@@ -72,7 +72,8 @@ impl Counted {
         sum
     }
 
-    /// Deviations from the truth, in standard deviations: objects ever allocated, and in use.
+    /// How far estimates are from the truth, in standard deviations: of the objects ever allocated, and of those in
+    /// use.
     fn deviations(&self) -> [f64; 2] {
         let estimated = self.estimated();
         let probability = -(-(self.bytes as f64) / DEFAULT_SAMPLING_INTERVAL as f64).exp_m1();
@@ -166,7 +167,7 @@ fn drive_proxy(duration: Duration) {
     });
 }
 
-/// Resident bytes: all of them, and those of mapped files.
+/// Returns how many bytes are resident: all of them, and those of mapped files.
 fn resident_bytes() -> [u64; 2] {
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux");
     let mut fields = statm.split(' ').skip(1).map(|pages| pages.parse::<u64>().expect("a number") * 4096);

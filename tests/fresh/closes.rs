@@ -92,7 +92,7 @@ fn await_end(name: &str) {
     }
 }
 
-/// A file without a name.
+/// Opens a file without a name.
 fn temporary_file() -> File {
     let path = std::env::temp_dir().join(format!("closes-{}", std::process::id()));
     let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();

@@ -84,7 +84,7 @@ extern "C" fn mmap(
     if !called(&MAPPINGS, OWN) {
         return libc::MAP_FAILED;
     }
-    // SAFETY: what the caller asked for.
+    // SAFETY: this is what the caller asked for.
     let place = unsafe { libc::syscall(libc::SYS_mmap, address, bytes, protection, flags, file, offset) };
     ptr::with_exposed_provenance_mut(place as usize)
 }
@@ -94,14 +94,14 @@ extern "C" fn madvise(address: *mut c_void, bytes: usize, advice: c_int) -> c_in
     if !called(&ADVICE, OWN) {
         return -1;
     }
-    // SAFETY: what the caller asked for.
+    // SAFETY: this is what the caller asked for.
     unsafe { libc::syscall(libc::SYS_madvise, address, bytes, advice) as c_int }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn sched_yield() -> c_int {
     let _ = called(&YIELDS, ANYBODYS);
-    // SAFETY: what the caller asked for.
+    // SAFETY: this is what the caller asked for.
     unsafe { libc::syscall(libc::SYS_sched_yield) as c_int }
 }
 

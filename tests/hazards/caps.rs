@@ -50,7 +50,7 @@ fn own_time() -> Duration {
 /// How long allocations take, of the thread's own time.
 #[derive(Default)]
 struct Times {
-    /// By the binary logarithm of microseconds.
+    /// How many took how long, by the binary logarithm of microseconds.
     histogram: [u32; 32],
     slowest: Duration,
 }

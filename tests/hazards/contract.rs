@@ -46,7 +46,7 @@ impl Reusing {
             thread::yield_now();
         }
         let (class, alignment) = (real.size().ilog2() as usize, real.align().ilog2() as usize);
-        // SAFETY: under the lock.
+        // SAFETY: the list is used under the lock.
         let result = change(unsafe { &mut (&mut *self.free.get())[class][alignment] });
         self.is_locked.store(false, Release);
         result
@@ -123,7 +123,7 @@ impl Block {
     }
 
     fn fill(&self) {
-        // SAFETY: within the block.
+        // SAFETY: the range lies within the block.
         Block::ends(self.layout.size()).for_each(|n| unsafe { self.start.add(n).write(self.content) });
     }
 }

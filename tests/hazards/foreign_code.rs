@@ -77,10 +77,10 @@ fn frame_pointers_may_be_anything() {
     });
 }
 
-/// Fresh pages.
+/// Maps fresh pages.
 fn pages(protection: libc::c_int, count: usize) -> *mut u8 {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: at a place of the system's choice.
+    // SAFETY: the mapping is at an address of the system's choice.
     let start = unsafe { libc::mmap(ptr::null_mut(), count * 4096, protection, flags, -1, 0) };
     assert_ne!(start, libc::MAP_FAILED, "{}", io::Error::last_os_error());
     start.cast()

@@ -128,7 +128,7 @@ fn children_begin_anew() {
         assert!(snapshot().totals().inuse_objects > 3000.0);
         let given = kept.clone();
         while_others_hold_the_locks(|| in_child(|| profile_oneself(given)));
-        // And children of children.
+        // Children of children begin anew, too.
         while_others_hold_the_locks(|| {
             in_child(|| while_others_hold_the_locks(|| in_child(|| profile_oneself(Vec::new()))));
         });

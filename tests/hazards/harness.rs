@@ -135,7 +135,7 @@ fn peak_resident_bytes() -> u64 {
     usage.ru_maxrss as u64 * 1024
 }
 
-/// A line of `/proc/self/status`, in bytes.
+/// Reads a line of `/proc/self/status`, in bytes.
 pub(crate) fn status_bytes(key: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));

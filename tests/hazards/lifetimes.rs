@@ -1,4 +1,4 @@
-//! A11: before `main` and after it.
+//! A11: the program allocates before `main` and after it.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! A14, C5: sandboxes, and systems without memory or threads to spare.
+//! A14, C5: the program is in a sandbox, or the system has no memory or threads to spare.
 
 use std::collections::TryReserveError;
 use std::hint::black_box;

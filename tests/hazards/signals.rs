@@ -105,7 +105,7 @@ extern "C" fn handle(_signal: c_int) {
     start_timer();
 }
 
-/// For one signal.
+/// Sets the timer for one signal.
 fn start_timer() {
     let nanos = |tv_nsec| libc::timespec { tv_sec: 0, tv_nsec };
     let times = libc::itimerspec { it_interval: nanos(0), it_value: nanos(NANOS_BETWEEN_SIGNALS) };

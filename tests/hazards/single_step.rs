@@ -23,15 +23,15 @@ const INTERRUPTED_BYTES: usize = 240;
 /// What handlers allocate is of this size.
 const HANDLERS_BYTES: usize = 16;
 
-/// Instructions after which the handler was called.
+/// After how many instructions the handler was called.
 static STEPS: AtomicU64 = AtomicU64::new(0);
-/// After which of them it acts.
+/// The first of the instructions after which the handler acts; the next static has the last.
 static FIRST_STEP: AtomicU64 = AtomicU64::new(0);
 static LAST_STEP: AtomicU64 = AtomicU64::new(0);
 /// All of a short work, and of a long one more than it takes to come to what others can see.
 const EACH: RangeInclusive<u64> = 1..=4000;
 const NONE: RangeInclusive<u64> = 0..=0;
-/// How often it acted.
+/// How often the handler acted.
 static ACTS: AtomicU64 = AtomicU64::new(0);
 /// What it does then, an [`Act`].
 static ACT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());

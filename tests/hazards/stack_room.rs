@@ -1,4 +1,4 @@
-//! A9: little stack, and much.
+//! A9: threads have little stack left, or much.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
@@ -17,7 +17,7 @@ const AGAIN_BYTES: usize = if cfg!(debug_assertions) { 8 << 10 } else { 3 << 10 
 /// What is promised where that is not left. (The system's allocator comes on top.)
 const BARE_BYTES: usize = if cfg!(debug_assertions) { 4 << 10 } else { 1 << 10 };
 
-/// The lowest address of this thread's stack.
+/// Returns the lowest address of this thread's stack.
 fn stack_low() -> usize {
     let mut attributes = std::mem::MaybeUninit::uninit();
     let (mut low, mut bytes) = (std::ptr::null_mut(), 0);
@@ -64,7 +64,7 @@ fn allocate_and_free(count: usize) {
 #[inline(never)]
 fn painted(low: usize, work: impl FnOnce()) -> usize {
     const PAINT: u8 = 0xA5;
-    // Out of the way of the frames of this loop itself.
+    // This is out of the way of the frames of this loop itself.
     const MARGIN: usize = 512;
     let here = 0_u8;
     let here = black_box(&raw const here).addr();
@@ -72,7 +72,7 @@ fn painted(low: usize, work: impl FnOnce()) -> usize {
     // SAFETY: the thread's own stack below its stack pointer, where nothing is.
     cells.clone().for_each(|cell| unsafe { cell.write_volatile(PAINT) });
     work();
-    // SAFETY: as above.
+    // SAFETY: this too is the thread's own stack below its stack pointer.
     let touched = cells.clone().find(|cell| unsafe { cell.read_volatile() } != PAINT);
     touched.map_or(0, |cell| here - cell.addr())
 }

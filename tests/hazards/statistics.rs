@@ -113,7 +113,7 @@ fn distances_are_geometric() {
         let mut before = snapshot().totals().alloc_samples;
         unsampled(|| distances.reserve(100_000));
         for n in 1..pick(4000, 100_000) {
-            // Forced suppression at every third.
+            // Every third is suppressed by force.
             if n % 3 == 0 {
                 unsampled(|| allocate(SIZE));
             }

@@ -92,7 +92,7 @@ fn the_loaders_locks_are_not_waited_for() {
                     let opened = LIBRARIES.map(|name| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) });
                     assert!(opened.iter().any(|library| !library.is_null()));
                     for library in opened.into_iter().filter(|library| !library.is_null()) {
-                        // SAFETY: opened above.
+                        // SAFETY: the library was opened above.
                         unsafe { libc::dlclose(library) };
                     }
                     rest();

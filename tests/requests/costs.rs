@@ -7,7 +7,7 @@ use super::{MAX_ANSWER_BYTES, Program, ask};
 
 /// Each request is sent so often. The first time is told apart, since names are looked up then.
 const TIMES: usize = 5;
-/// `USER_HZ` of every Linux.
+/// The `USER_HZ` that every Linux has.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The costliest request of each endpoint, and others that cost much in a way of their own.

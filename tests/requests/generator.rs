@@ -82,7 +82,7 @@ impl Generator {
         Generator { state: seed.wrapping_mul(2).wrapping_add(1), code }
     }
 
-    /// Marsaglia's xorshift.
+    /// Draws a number by Marsaglia's xorshift.
     fn below(&mut self, bound: usize) -> usize {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;

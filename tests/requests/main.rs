@@ -39,7 +39,7 @@ fn stack_bits() -> u32 {
     number("STACK_BITS", 9) as u32
 }
 
-/// The program, as a process of its own.
+/// The program, which runs as a process of its own.
 struct Program {
     child: Child,
     /// Open, so that it can print how it ended.
@@ -78,7 +78,7 @@ impl Program {
         assert!(self.child.wait().expect("it is our child").success());
     }
 
-    /// A figure of `/proc/PID/status`, in MiB.
+    /// Reads a figure of `/proc/PID/status`, in MiB.
     fn mebibytes(&self, key: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
         let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);

@@ -1,3 +1,3 @@
-//! As in the profiler. Nobody forks here.
+//! This is as in the profiler, but nobody forks here.
 
 pub(crate) struct Alone(());

@@ -1,4 +1,4 @@
-//! As in the profiler, and counted anew for each order.
+//! This is as in the profiler, but counts begin anew for each order.
 
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -1,4 +1,4 @@
-//! As in the profiler: the cap on live samples.
+//! This is as in the profiler, with the cap on live samples alone.
 
 pub(crate) fn live_samples() -> usize {
     1 << 20

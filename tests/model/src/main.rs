@@ -52,7 +52,7 @@ const A: usize = BLOCKS[0];
 const B: usize = BLOCKS[1];
 const C: usize = BLOCKS[2];
 const D: usize = BLOCKS[3];
-/// Of another shard.
+/// This address belongs to another shard.
 const ELSEWHERE: usize = 0x7100_0000;
 
 fn sample(address: usize, size: usize) -> LiveSample {

@@ -1,4 +1,4 @@
-//! As in the profiler: memory that lives as long as the program, which here is one order of steps.
+//! This is as in the profiler: memory lives as long as the program, which here is one order of steps.
 
 use std::marker::PhantomData;
 
@@ -22,7 +22,7 @@ pub(crate) fn zeroed_slice(len: usize, _: Purpose) -> Option<&'static [AtomicU64
 pub(crate) fn allocate<T: Sync + 'static>(value: T, _: Purpose) -> Option<&'static T> {
     assert!(align_of::<T>() <= 16);
     let place = carve(size_of::<T>()).cast::<T>();
-    // SAFETY: handed out once in an order, and aligned.
+    // SAFETY: the memory is handed out once in an order, and aligned.
     unsafe {
         place.write(value);
         Some(&*place)

@@ -15,7 +15,7 @@ use atomic::{AtomicBool, Ordering::*};
 use crate::alone::Alone;
 
 thread_local! {
-    /// Loom's, by the address of ours. (All threads of a model are one thread of the system's.)
+    /// The atomics of loom, by the address of ours. (All threads of a model are one thread of the system's.)
     static STAND_INS: RefCell<HashMap<usize, Rc<dyn Any>>> = RefCell::new(HashMap::new());
     static ORDER: Cell<u64> = const { Cell::new(0) };
     /// The statics, and what makes their stand-ins.
