@@ -16,28 +16,28 @@
 
 #[doc(hidden)]
 pub mod phases;
+mod top_table;
 
 use crate::Error;
-use crate::mappings::Mappings;
-use crate::process::{self, status_bytes};
-use crate::profile::Names;
 #[cfg(feature = "http")]
-pub(crate) use crate::profile::Time;
-pub use crate::profile::{Ages, Frames, Labels, ProfileKind, ProfileOptions, SizeLimit, Symbolize};
-#[cfg(feature = "http")]
-pub(crate) use crate::profile::{Bytes, Count};
-pub use crate::sources::heap::SampleType;
+pub(crate) use crate::profile::Bytes;
+use crate::profile::Profile;
+pub use crate::profile::{Ages, Frame, Frames, SizeLimit, Symbolize};
+use crate::sources::heap::profile;
+pub use crate::sources::heap::{Labels, ProfileKind, ProfileOptions, SampleType};
 #[cfg(feature = "http")]
 pub(crate) use crate::sources::heap::{Loss, losses};
-use crate::writers::pprof::{self, gzip};
 #[cfg(feature = "http")]
-pub(crate) use crate::writers::{BoundedText, NamedStacks};
-pub use crate::writers::{Frame, MAX_ROWS, TopRow, TopTable};
-use crate::writers::{folded, json, legacy_text, table};
+pub(crate) use crate::writers::BoundedText;
+pub use crate::writers::MAX_ROWS;
+use crate::writers::pprof::{gzip, message};
+use crate::writers::table::Table;
+use crate::writers::{folded, json, legacy_text};
 use alloc_profiler::{Snapshot, unsampled};
 use std::fmt;
 use std::fs;
 use std::path::Path;
+pub use top_table::{TopRow, TopTable};
 
 /// The pprof profile of `snapshot`, gzipped: what `go tool pprof` reads, and what `/debug/pprof/heap` answers.
 ///
@@ -56,10 +56,19 @@ pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
 /// As [`heap_profile`], with notes of the caller's before those of the profile.
 pub(crate) fn heap_profile_with(snapshot: &Snapshot, options: &ProfileOptions, said: &[String]) -> Vec<u8> {
     unsampled(|| {
-        let mappings = Mappings::of_process();
-        let names = Names::of(snapshot, &mappings, options.symbolize);
-        gzip(pprof::build(snapshot, options, &mappings, &names, said))
+        let profile = said_before(profile(snapshot, options), said);
+        gzip(message(&profile, options.limit))
     })
+}
+
+/// `profile` with notes of the caller's before its own.
+fn said_before(profile: Profile, said: &[String]) -> Profile {
+    Profile { notes: [said, &profile.notes].concat(), ..profile }
+}
+
+/// The profile for formats that tell size classes and ages in their own way, or not at all.
+fn by_size(snapshot: &Snapshot, options: &ProfileOptions) -> Profile {
+    profile(snapshot, &ProfileOptions { labels: Labels::Size, ..*options })
 }
 
 /// Go's text form of the heap profile, what `/debug/pprof/heap?debug=1` answers. `go tool pprof` reads it too.
@@ -93,16 +102,7 @@ fn write_heap_text(
     options: &ProfileOptions,
     said: &[String],
 ) -> fmt::Result {
-    unsampled(|| {
-        let mappings = Mappings::of_process();
-        let names = Names::of(snapshot, &mappings, options.symbolize);
-        let status = process::status().unwrap_or_default();
-        let process = legacy_text::Process {
-            maps: &mappings.text(names.addresses()),
-            max_rss_bytes: status_bytes(&status, "VmHWM"),
-        };
-        legacy_text::write(text, snapshot, options, &names, process, said)
-    })
+    unsampled(|| legacy_text::write(text, &said_before(by_size(snapshot, options), said)))
 }
 
 /// Takes a snapshot and writes its profile to `path`, replacing what was there.
@@ -121,11 +121,7 @@ pub fn write_heap_profile(path: impl AsRef<Path>) -> Result<(), Error> {
 /// [`heap_profile`] for the cost.
 #[must_use]
 pub fn top_table(snapshot: &Snapshot, options: &ProfileOptions) -> TopTable {
-    unsampled(|| {
-        let mappings = Mappings::of_process();
-        let names = Names::of(snapshot, &mappings, options.symbolize);
-        table::build(snapshot, options, &names)
-    })
+    unsampled(|| TopTable::of(Table::of(&by_size(snapshot, options))))
 }
 
 /// The first `rows` rows of the [`top_table`] as JSON, what `?format=json` answers: totals, rows with whole stacks, and
@@ -133,7 +129,10 @@ pub fn top_table(snapshot: &Snapshot, options: &ProfileOptions) -> TopTable {
 /// [`MAX_ROWS`] rows.
 #[must_use]
 pub fn top_json(snapshot: &Snapshot, options: &ProfileOptions, rows: usize) -> String {
-    unsampled(|| json::write(&top_table(snapshot, options), snapshot, options.kind, rows))
+    unsampled(|| {
+        let profile = by_size(snapshot, options);
+        json::write(&Table::of(&profile), &profile, rows)
+    })
 }
 
 /// Folded stacks, what `?format=folded` answers and flame graph tools read: a line for each stack, `root;…;leaf value`,
@@ -144,9 +143,5 @@ pub fn top_json(snapshot: &Snapshot, options: &ProfileOptions, rows: usize) -> S
 /// [`SizeLimit::samples`] or 32 MiB of text are added up in one line `[other]`. See [`heap_profile`] for the cost.
 #[must_use]
 pub fn heap_folded(snapshot: &Snapshot, options: &ProfileOptions) -> String {
-    unsampled(|| {
-        let mappings = Mappings::of_process();
-        let names = Names::of(snapshot, &mappings, options.symbolize);
-        folded::write(snapshot, options, &names)
-    })
+    unsampled(|| folded::write(&by_size(snapshot, options), options.limit.samples))
 }

@@ -4,16 +4,16 @@
 //!
 //! Path: *read path*.
 
-use super::{Mappings, Names, ProfileOptions, gzip, pprof};
+use super::{ProfileOptions, gzip, message, profile};
 use alloc_profiler::{Snapshot, unsampled};
 use std::time::{Duration, Instant};
 
 /// How long each step took, and what came out.
 #[derive(Clone, Copy, Debug)]
 pub struct Phases {
-    /// Mappings read, distinct addresses found and named.
+    /// Mappings read, distinct addresses found and named, rows made.
     pub names: Duration,
-    /// Samples merged, sorted and written as a protobuf message.
+    /// Rows merged, sorted and written as a protobuf message.
     pub build: Duration,
     /// The message compressed.
     pub gzip: Duration,
@@ -28,10 +28,9 @@ pub struct Phases {
 pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Phases {
     unsampled(|| {
         let start = Instant::now();
-        let mappings = Mappings::of_process();
-        let names = Names::of(snapshot, &mappings, options.symbolize);
+        let profile = profile(snapshot, options);
         let named = Instant::now();
-        let message = pprof::build(snapshot, options, &mappings, &names, &[]);
+        let message = message(&profile, options.limit);
         let (built, message_bytes) = (Instant::now(), message.len());
         let gzipped_bytes = gzip(message).len();
         let gzipped = Instant::now();

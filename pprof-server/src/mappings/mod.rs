@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 const TRIES: usize = 3;
 
 /// Every executable mapping with a name, the main binary's first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Mappings {
     list: Vec<Mapping>,
     /// Indices into `list`, ascending by start address.

@@ -1,6 +1,6 @@
 //! What names lack: which addresses of a profile have no function, or no line, and in which file they are.
 //!
-//! Made by `stacks` when names are found, and read by `notes`, which tells people. Places are those of `stacks`.
+//! `stacks` makes it when names are found, and the notes of a profile tell it to people. Places are those of `stacks`.
 //!
 //! Path: *read path*.
 

@@ -1,12 +1,11 @@
 //! How large a profile may become, and which samples stay when it would be larger.
 //!
 //! Readers have limits: Pyroscope refuses a profile of more than 16 000 samples or 4 MiB. What does not fit is merged
-//! into one sample at `[other]`, so that no total changes. Used by `builder` and `folded`.
+//! into one sample at `[other]`, so that no total changes.
 //!
 //! Path: *read path*.
 
-use crate::sources::heap::SampleType;
-use alloc_profiler::Totals;
+use super::value::{ValueType, weights};
 
 /// The size that a profile may have. What is beyond it is merged into one sample at `[other]`, and a comment says how
 /// many samples that are; totals stay exact. Begin with [`SizeLimit::SCRAPERS`] or [`SizeLimit::NONE`].
@@ -45,45 +44,72 @@ impl Default for SizeLimit {
     }
 }
 
-/// How much a sample matters: its share of what is in use or its share of what was allocated, whichever is larger. So
-/// neither a leak that hides behind busy code is lost, nor busy code that leaks nothing.
+/// How much a row matters: the largest of its shares of the weights. So neither a leak that hides behind busy code is lost,
+/// nor busy code that leaks nothing.
 pub(crate) struct Importance {
-    gross_inuse_bytes: f64,
-    gross_alloc_bytes: f64,
+    /// The index of each weight among the value types, and the sum of its values without their signs.
+    gross: Vec<(usize, f64)>,
 }
 
 impl Importance {
-    /// Among samples with these totals. In a difference they may be negative: shrinking matters as growing does.
-    pub(crate) fn among<'a>(samples: impl Iterator<Item = &'a Totals> + Clone) -> Importance {
-        let gross = |of: SampleType| samples.clone().map(|totals| of.of(totals).abs()).sum();
-        Importance {
-            gross_inuse_bytes: gross(SampleType::InuseSpace),
-            gross_alloc_bytes: gross(SampleType::AllocSpace),
-        }
+    /// Among rows with these values, one for each of `types`. In a difference they may be negative: shrinking matters as
+    /// growing does.
+    pub(crate) fn among<'a>(
+        types: &[ValueType],
+        rows: impl Iterator<Item = &'a [f64]> + Clone,
+    ) -> Importance {
+        let gross = |index: usize| (index, rows.clone().map(|values| values[index].abs()).sum());
+        Importance { gross: weights(types).map(gross).collect() }
     }
 
-    /// Of one sample: 0 to 1.
-    pub(crate) fn of(&self, totals: &Totals) -> f64 {
-        let share = |part: f64, whole: f64| if whole > 0.0 { part.abs() / whole } else { 0.0 };
-        share(totals.inuse_bytes, self.gross_inuse_bytes)
-            .max(share(totals.alloc_bytes, self.gross_alloc_bytes))
+    /// Of one row: 0 to 1.
+    pub(crate) fn of(&self, values: &[f64]) -> f64 {
+        let share =
+            |&(index, whole): &(usize, f64)| if whole > 0.0 { values[index].abs() / whole } else { 0.0 };
+        self.gross.iter().map(share).fold(0.0, f64::max)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::{Family, Unit};
+
+    const FAMILY: Family = Family {
+        total: "",
+        change: "",
+        whole: "",
+        state: "",
+        no_change: "",
+        events: "",
+        samples: "",
+        comes_and_goes: false,
+    };
+    const fn of(name: &'static str, unit: Unit) -> ValueType {
+        ValueType { name, unit, family: &FAMILY }
+    }
 
     #[test]
     fn a_small_leak_behind_busy_code_matters() {
-        let totals = |alloc_bytes, inuse_bytes| Totals { alloc_bytes, inuse_bytes, ..Totals::default() };
+        let types = [of("allocated", Unit::Bytes), of("count", Unit::Count), of("in use", Unit::Bytes)];
         let [busy, leak, shrunk, little] =
-            [totals(9e9, 0.0), totals(300.0, 300.0), totals(0.0, -500.0), totals(1.0, 1.0)];
+            [[9e9, 0.0, 0.0], [300.0, 0.0, 300.0], [0.0, 0.0, -500.0], [1.0, 1e9, 1.0]];
         let all = [busy, leak, shrunk, little];
-        let importance = Importance::among(all.iter());
+        let importance = Importance::among(&types, all.iter().map(|values| &values[..]));
         let mut by_importance = all;
         by_importance.sort_by(|a, b| importance.of(b).total_cmp(&importance.of(a)));
         assert_eq!(by_importance, [busy, shrunk, leak, little]);
-        assert_eq!(Importance::among([].iter()).of(&leak), 0.0);
+        assert_eq!(Importance::among(&types, [].into_iter()).of(&leak), 0.0);
+    }
+
+    #[test]
+    fn where_all_is_counted_the_count_is_the_weight() {
+        let types = [of("contentions", Unit::Count), of("goroutines", Unit::Count)];
+        assert_eq!(weights(&types).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            weights(&[of("samples", Unit::Count), of("cpu", Unit::Nanoseconds)]).collect::<Vec<_>>(),
+            [1]
+        );
+        assert_eq!(weights(&[]).count(), 0);
     }
 }

@@ -1,19 +1,204 @@
-//! What a profile is, between those who capture and those who write.
+//! The model of a profile: what every source makes and every writer reads.
 //!
-//! Path: *read path*.
+//! ```text
+//! source ─▶ Profile { types, period, time · stacks with names · rows of stack, labels, values · notes } ─▶ writer
+//! ```
+//!
+//! A profile is a table. Each *row* is a stack, perhaps with labels, and has one value for each *value type*. A value is an
+//! estimate with its error. Stacks are lists of addresses, which are named once, whoever writes the profile. Nothing here
+//! knows what was measured, nor how a profile is written.
+//!
+//! Path: *read path*. Nothing here panics or fails, whatever the source says.
 
-mod age;
+mod address_map;
+mod ages;
 mod gaps;
+mod labels;
 mod limit;
-mod options;
+mod lines;
+mod marker;
+mod shown_stack;
 mod stacks;
 mod units;
+mod value;
 
-pub use age::Ages;
-pub(crate) use age::{Time, parts};
+pub(crate) use address_map::AddressMap;
+pub use ages::Ages;
+pub(crate) use ages::Cohort;
 pub(crate) use gaps::{Gap, Gaps, Home, Lack};
+pub(crate) use labels::{Label, LabelSets, LabelValue, LabelsId};
 pub(crate) use limit::Importance;
 pub use limit::SizeLimit;
-pub use options::{Frames, Labels, ProfileKind, ProfileOptions, Symbolize};
-pub(crate) use stacks::{AddressMap, Location, Names, ShownStack};
-pub(crate) use units::{Bytes, Count};
+pub(crate) use lines::DistinctLines;
+pub use lines::Frame;
+pub(crate) use marker::Marker;
+pub(crate) use shown_stack::{Location, ShownStack};
+pub(crate) use stacks::Stacks;
+pub use stacks::{Frames, Symbolize};
+pub(crate) use units::{Amount, Bytes, Count, Time, Unit};
+pub(crate) use value::{Estimate, Family, ValueType, add, standard_error};
+
+use std::fmt;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+/// A profile.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    /// Its name among the endpoints, such as `heap`.
+    pub(crate) name: &'static str,
+    /// What the values of each row mean, in their order. A viewer shows the last one first unless told otherwise.
+    pub(crate) types: &'static [ValueType],
+    /// The index of the type that rows are ordered by, and that formats with one value show.
+    pub(crate) shown_type: usize,
+    /// The index of the type that viewers are told to show first; `None` leaves it to them.
+    pub(crate) default_type: Option<usize>,
+    /// What lies between two samples.
+    pub(crate) period: Period,
+    /// When it was taken; of a difference, when it ended.
+    pub(crate) time: SystemTime,
+    /// The time between the two ends of a difference; `None` of all since the start.
+    pub(crate) duration: Option<Duration>,
+    /// Every stack that rows refer to, with names for its addresses.
+    pub(crate) stacks: Stacks,
+    /// Which frames of a stack are shown.
+    pub(crate) frames: Frames,
+    /// What was measured.
+    pub(crate) rows: Rows,
+    /// False if nothing was measured, so that no value means anything.
+    pub(crate) is_known: bool,
+    /// One value for each type: the sum over all rows.
+    pub(crate) totals: Vec<Estimate>,
+    /// How sure it is, and what is missing, in words: a line each, none of which begins with `#`.
+    pub(crate) notes: Vec<String>,
+    /// What it says in Go's legacy text.
+    pub(crate) legacy: Box<dyn LegacyForm>,
+}
+
+/// What a kind of profile says in Go's legacy text, whose lines are alike but for this.
+pub(crate) trait LegacyForm: fmt::Debug {
+    /// The first line, of a profile that has rows with these values.
+    fn header(&self, rows: &mut dyn Iterator<Item = &[Estimate]>) -> String;
+    /// How heavy a row with these values is. The lightest row comes first.
+    fn weight(&self, values: &[Estimate]) -> (i64, i64);
+    /// What stands in a row before its addresses.
+    fn write_figures(&self, values: &[Estimate], text: &mut dyn fmt::Write) -> fmt::Result;
+    /// What follows the notes: lines that begin with `#`, and an empty one before them.
+    fn write_statistics(&self, text: &mut dyn fmt::Write) -> fmt::Result;
+}
+
+/// What lies between two samples.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Period {
+    /// What is counted in between, such as `space`.
+    pub(crate) name: &'static str,
+    /// What that is counted in.
+    pub(crate) unit: Unit,
+    /// How much of it there is, on average.
+    pub(crate) value: u64,
+    /// What JSON calls it, such as `sampling_interval_bytes`.
+    pub(crate) field: &'static str,
+}
+
+impl Profile {
+    /// Each stack that has rows, as it is to be shown, with its rows.
+    pub(crate) fn shown_stacks(
+        &self,
+    ) -> impl Iterator<Item = (ShownStack<'_>, impl Iterator<Item = Row<'_>>)> {
+        self.rows.by_stack().map(|(stack, rows)| (self.stacks.shown(stack, self.frames), rows))
+    }
+}
+
+/// The rows of a profile. Those of one stack follow one another.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    rows: Vec<RowParts>,
+    /// One for each value type, of one row after another.
+    values: Vec<Estimate>,
+    /// Of one row after another.
+    cohorts: Vec<Cohort>,
+    label_sets: LabelSets,
+    types: usize,
+}
+
+#[derive(Debug)]
+struct RowParts {
+    stack: u32,
+    labels: LabelsId,
+    cohorts: Range<u32>,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    /// What sets it apart from other rows of the stack.
+    pub(crate) labels: LabelsId,
+    /// One for each value type.
+    pub(crate) values: &'a [Estimate],
+    /// What is there by age; empty if ages are not known.
+    pub(crate) cohorts: &'a [Cohort],
+}
+
+impl Rows {
+    /// No rows yet, of so many value types; there is room for `capacity`.
+    pub(crate) fn new(types: usize, capacity: usize) -> Rows {
+        Rows {
+            rows: Vec::with_capacity(capacity),
+            values: Vec::with_capacity(capacity.saturating_mul(types)),
+            cohorts: Vec::new(),
+            label_sets: LabelSets::new(),
+            types,
+        }
+    }
+
+    /// The number of a set of labels.
+    pub(crate) fn labels_id(&mut self, labels: Vec<Label>) -> LabelsId {
+        self.label_sets.id(labels)
+    }
+
+    /// The labels of a row.
+    pub(crate) fn labels(&self, id: LabelsId) -> &[Label] {
+        self.label_sets.get(id)
+    }
+
+    /// Adds a row of the stack at `stack`. There must be as many values as value types.
+    pub(crate) fn push(
+        &mut self,
+        stack: usize,
+        labels: LabelsId,
+        values: &[Estimate],
+        cohorts: impl IntoIterator<Item = Cohort>,
+    ) {
+        debug_assert_eq!(values.len(), self.types);
+        let start = self.cohorts.len() as u32;
+        self.cohorts.extend(cohorts);
+        self.values.extend_from_slice(values);
+        self.rows.push(RowParts { stack: stack as u32, labels, cohorts: start..self.cohorts.len() as u32 });
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Every row, in the order in which they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        self.by_stack().flat_map(|(_, rows)| rows)
+    }
+
+    /// The index of each stack that has rows, with its rows.
+    fn by_stack(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = Row<'_>>)> {
+        let types = self.types.max(1);
+        let mut values_left = &self.values[..];
+        self.rows.chunk_by(|a, b| a.stack == b.stack).map(move |rows| {
+            let (values, others) = values_left.split_at(rows.len() * types);
+            values_left = others;
+            let row = |(parts, values): (&RowParts, _)| Row {
+                labels: parts.labels,
+                values,
+                cohorts: &self.cohorts[parts.cohorts.start as usize..parts.cohorts.end as usize],
+            };
+            (rows[0].stack as usize, rows.iter().zip(values.chunks_exact(types)).map(row))
+        })
+    }
+}

@@ -1,10 +1,47 @@
-//! Bytes and counts as people read them.
-//!
-//! Used by `notes` and `table`.
+//! What values are counted in, and bytes, counts and times as people read them.
 //!
 //! Path: *read path*.
 
 use std::fmt;
+use std::time::Duration;
+
+/// What a value is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Count,
+    Bytes,
+    #[allow(dead_code, reason = "heap profiles have no times; those of processors, threads and locks have")]
+    Nanoseconds,
+}
+
+impl Unit {
+    /// The name that pprof profiles have for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Unit::Count => "count",
+            Unit::Bytes => "bytes",
+            Unit::Nanoseconds => "nanoseconds",
+        }
+    }
+}
+
+/// A value with its unit, as people read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount(pub(crate) f64, pub(crate) Unit);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Amount(value, unit) = *self;
+        match unit {
+            Unit::Count => Count(value).fmt(f),
+            Unit::Bytes => Bytes(value).fmt(f),
+            Unit::Nanoseconds if value < 0.0 => {
+                f.pad(&format!("-{}", Time(Duration::from_nanos(-value as u64))))
+            }
+            Unit::Nanoseconds => Time(Duration::from_nanos(value as u64)).fmt(f),
+        }
+    }
+}
 
 /// An amount of memory in bytes, shown with three digits in the largest binary unit that fits. May be negative.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +86,24 @@ impl fmt::Display for Count {
     }
 }
 
+/// A time in the largest unit that fits, as people say it: `7.5 s`, `12 min`, `3.4 h`, `5.0 d`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        let (amount, unit) = match seconds {
+            _ if seconds < 99.5 => (seconds, "s"),
+            _ if seconds < 99.5 * 60.0 => (seconds / 60.0, "min"),
+            _ if seconds < 48.0 * 3600.0 => (seconds / 3600.0, "h"),
+            _ => (seconds / 86400.0, "d"),
+        };
+        let decimals = usize::from(amount < 9.95);
+        f.pad(&format!("{amount:.decimals$} {unit}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +125,12 @@ mod tests {
     fn thousands_stand_apart() {
         let shown = [0.0, 999.4, 1000.0, -1234567.0].map(|objects| Count(objects).to_string());
         assert_eq!(shown, ["0", "999", "1 000", "-1 234 567"]);
+    }
+
+    #[test]
+    fn times_have_two_digits_and_a_unit() {
+        let shown = [0.0, 7.46, 62.0, 720.0, 5400.0, 12_240.0, 172_800.0, 8e6]
+            .map(|seconds| Time(Duration::from_secs_f64(seconds)).to_string());
+        assert_eq!(shown, ["0.0 s", "7.5 s", "62 s", "12 min", "90 min", "3.4 h", "2.0 d", "93 d"]);
     }
 }

@@ -3,5 +3,6 @@
 //! Path: *read path*.
 
 pub(crate) mod heap;
+mod losses;
 #[cfg(feature = "http")]
 pub(crate) mod suspects;

@@ -1,12 +1,11 @@
 //! Folded stacks: the plain text that flame graph tools read.
 //!
 //! A line for each stack, `root;…;leaf value`. Stacks are the same if their names are: the format has no lines and no
-//! addresses. Called by `encode::heap_folded`.
+//! addresses.
 //!
 //! Path: *read path*.
 
-use crate::profile::{AddressMap, Names, ProfileOptions, ShownStack};
-use alloc_profiler::{Snapshot, Totals};
+use crate::profile::{AddressMap, Profile, ShownStack, Stacks};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -15,32 +14,25 @@ use std::fmt::Write;
 /// make hundreds of megabytes of them.
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The folded stacks of `snapshot`, the largest value first. Values that round to nothing, or to less, are left out.
-pub(crate) fn write(snapshot: &Snapshot, options: &ProfileOptions, names: &Names) -> String {
-    let mut functions = DistinctNames { names, texts: Vec::new(), ids: HashMap::new() };
-    let mut by_names: AddressMap<Vec<u32>, Totals> = AddressMap::default();
-    let stacks = names.stacks(options.frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
-    for (stack, by_size) in stacks.chain([(ShownStack::overflow(), &snapshot.overflow)]) {
-        if !by_size.is_empty() {
-            let totals = by_names.entry(functions.of_stack(stack)).or_default();
-            by_size.iter().for_each(|size| *totals += size.totals);
-        }
+/// The folded stacks of `profile`, the largest value of the shown type first, in `max_lines` lines at most. Values that round
+/// to nothing, or to less, are left out.
+pub(crate) fn write(profile: &Profile, max_lines: usize) -> String {
+    let mut functions = DistinctNames { stacks: &profile.stacks, texts: Vec::new(), ids: HashMap::new() };
+    let mut by_names: AddressMap<Vec<u32>, f64> = AddressMap::default();
+    for (stack, rows) in profile.shown_stacks() {
+        let sum = by_names.entry(functions.of_stack(stack)).or_default();
+        rows.for_each(|row| *sum += row.values[profile.shown_type].value);
     }
-    let sample_type = options.shown_type();
     let mut stacks: Vec<(Vec<u32>, i64)> = by_names
         .into_iter()
-        .map(|(ids, totals)| (ids, sample_type.of(&totals).round() as i64))
+        .map(|(ids, value)| (ids, value.round() as i64))
         .filter(|&(_, value)| value > 0)
         .collect();
     stacks.sort_unstable_by(|(a, a_value), (b, b_value)| {
         b_value.cmp(a_value).then_with(|| functions.texts(a).cmp(functions.texts(b)))
     });
     // One of the lines is `[other]`'s, if not all fit.
-    let most = if stacks.len() > options.limit.samples {
-        options.limit.samples.saturating_sub(1)
-    } else {
-        stacks.len()
-    };
+    let most = if stacks.len() > max_lines { max_lines.saturating_sub(1) } else { stacks.len() };
     let mut text = String::new();
     let mut other = 0_i64;
     for (index, (ids, value)) in stacks.iter().enumerate() {
@@ -63,7 +55,7 @@ pub(crate) fn write(snapshot: &Snapshot, options: &ProfileOptions, names: &Names
 
 /// Names are text: we compare their numbers, and spell them out when they are written.
 struct DistinctNames<'a> {
-    names: &'a Names,
+    stacks: &'a Stacks,
     texts: Vec<Cow<'a, str>>,
     ids: HashMap<Cow<'a, str>, u32>,
 }
@@ -71,12 +63,12 @@ struct DistinctNames<'a> {
 impl<'a> DistinctNames<'a> {
     /// The numbers of all names on `stack`, root first.
     fn of_stack(&mut self, stack: ShownStack<'_>) -> Vec<u32> {
-        let names = self.names;
+        let stacks = self.stacks;
         let mut ids = Vec::new();
         for location in stack.locations() {
-            let lines = names.lines(location);
+            let lines = stacks.lines(location);
             if lines.is_empty() {
-                ids.push(self.id(format!("{:#x}", names.address(location.place)).into()));
+                ids.push(self.id(format!("{:#x}", stacks.address(location.place)).into()));
             }
             ids.extend(lines.iter().map(|line| self.id(separable(&line.function.name))));
         }
@@ -110,9 +102,9 @@ fn separable(name: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::mappings::Mappings;
-    use crate::profile::{SizeLimit, Symbolize};
-    use crate::sources::heap::SampleType;
-    use alloc_profiler::{SizeTotals, StackTotals, StackTrace};
+    use crate::profile::Symbolize;
+    use crate::sources::heap::{self, ProfileOptions, SampleType};
+    use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 
     fn snapshot(stacks: &[(&[usize], f64)]) -> Snapshot {
         let stack = |&(return_addresses, inuse_bytes): &(&[usize], f64)| StackTotals {
@@ -127,9 +119,9 @@ mod tests {
         Snapshot { stacks: stacks.iter().map(stack).collect(), ..alloc_profiler::snapshot() }
     }
 
-    fn folded(snapshot: &Snapshot, options: ProfileOptions) -> String {
-        let names = Names::of(snapshot, &Mappings::default(), options.symbolize);
-        write(snapshot, &options, &names)
+    fn folded(snapshot: &Snapshot, options: ProfileOptions, max_lines: usize) -> String {
+        let stacks = heap::stacks(snapshot, Mappings::default(), options.symbolize);
+        write(&heap::profile_of(snapshot, &options, stacks), max_lines)
     }
 
     #[test]
@@ -137,11 +129,11 @@ mod tests {
         let snapshot = snapshot(&[(&[0x11, 0x21], 7.0), (&[0x31], 9.4), (&[0x41], 0.4), (&[0x51], -3.0)]);
         for symbolize in [Symbolize::None, Symbolize::Names, Symbolize::Full] {
             let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
-            assert_eq!(folded(&snapshot, options), "0x30 9\n0x20;0x10 7\n");
+            assert_eq!(folded(&snapshot, options, 9), "0x30 9\n0x20;0x10 7\n");
         }
         let objects =
             ProfileOptions { sample_type: Some(SampleType::AllocObjects), ..ProfileOptions::default() };
-        assert_eq!(folded(&snapshot, objects), "0x20;0x10 2\n0x30 2\n0x40 2\n0x50 2\n");
+        assert_eq!(folded(&snapshot, objects, 9), "0x20;0x10 2\n0x30 2\n0x40 2\n0x50 2\n");
     }
 
     #[test]
@@ -153,10 +145,9 @@ mod tests {
             (1, "[other] 15\n"),
             (0, "[other] 15\n"),
         ] {
-            let limit = SizeLimit { samples, ..SizeLimit::NONE };
-            assert_eq!(folded(&snapshot, ProfileOptions { limit, ..ProfileOptions::default() }), expected);
+            assert_eq!(folded(&snapshot, ProfileOptions::default(), samples), expected);
         }
-        assert_eq!(folded(&self::snapshot(&[]), ProfileOptions::default()), "");
+        assert_eq!(folded(&self::snapshot(&[]), ProfileOptions::default(), 9), "");
     }
 
     #[test]

@@ -1,20 +1,19 @@
 //! The table of the heaviest stacks as JSON, for programs.
 //!
 //! `schema/answers.schema.json` has its shape as `Heap`, and docs/endpoints.md describes it. Numbers are whole, and add up: the rows and `other`
-//! make `total`. Called by `encode::top_json`.
+//! make `total`. What is not known is `null`, never 0.
 //!
 //! Path: *read path*.
 
-use super::table::{Frame, TopTable};
-use crate::profile::{Ages, ProfileKind};
-use crate::sources::heap::{SampleType, rounded};
-use alloc_profiler::{Snapshot, Totals};
+use super::table::Table;
+use crate::profile::{Ages, Estimate, Frame, Profile, ValueType, standard_error};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use std::time::UNIX_EPOCH;
 
 #[derive(Serialize)]
 struct Document<'a> {
-    /// `heap` or `allocs`.
+    /// The name of the profile, such as `heap`.
     profile: &'static str,
     /// The name of the value that rows are ordered by, largest first.
     ordered_by: &'static str,
@@ -22,7 +21,9 @@ struct Document<'a> {
     time_nanos: u64,
     /// Of a difference, the time between its two ends; `null` of a snapshot.
     duration_nanos: Option<u64>,
-    sampling_interval_bytes: u64,
+    /// What lies between two samples, under its own name.
+    #[serde(flatten)]
+    period: Period,
     /// Distinct stacks, those included that have no row.
     stacks: usize,
     /// Those of them that have nothing of what rows are ordered by, and so no row.
@@ -36,99 +37,120 @@ struct Document<'a> {
     notes: &'a [String],
 }
 
+struct Period(crate::profile::Period);
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.0.field, &self.0.value)?;
+        map.end()
+    }
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
     values: Values,
     errors: Errors,
-    /// Of what is in use; `null` if nothing is, or if ages are not known.
+    /// How old it is; `null` if that is not known.
     age: Option<Ages>,
     /// Leaf first.
     stack: &'a [Frame],
 }
 
-/// Objects and bytes are estimates of the whole program's; samples are what they rest on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// The value of each type, and for each family of types the number of samples behind it.
 struct Values {
-    alloc_objects: i64,
-    alloc_space: i64,
-    inuse_objects: i64,
-    inuse_space: i64,
-    alloc_samples: i64,
-    inuse_samples: i64,
-}
-
-/// One standard error of each estimate: 0 if all samples were taken with certainty, `null` if there are none.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Errors {
-    alloc_objects: Option<i64>,
-    alloc_space: Option<i64>,
-    inuse_objects: Option<i64>,
-    inuse_space: Option<i64>,
-}
-
-impl Errors {
-    fn of(totals: &Totals) -> Errors {
-        let whole = |error: Option<f64>| error.map(|error| error.round() as i64);
-        Errors {
-            alloc_objects: whole(totals.alloc_objects_standard_error()),
-            alloc_space: whole(totals.alloc_bytes_standard_error()),
-            inuse_objects: whole(totals.inuse_objects_standard_error()),
-            inuse_space: whole(totals.inuse_bytes_standard_error()),
-        }
-    }
+    types: &'static [ValueType],
+    values: Vec<i64>,
+    samples: Vec<i64>,
+    /// False if nothing was measured.
+    are_known: bool,
 }
 
 impl Values {
-    fn of(totals: &Totals) -> Values {
-        let [alloc_objects, alloc_space, inuse_objects, inuse_space] = rounded(totals);
-        let Totals { alloc_samples, inuse_samples, .. } = *totals;
-        Values { alloc_objects, alloc_space, inuse_objects, inuse_space, alloc_samples, inuse_samples }
+    fn of(types: &'static [ValueType], values: &[Estimate], are_known: bool) -> Values {
+        Values {
+            types,
+            values: values.iter().map(|value| value.rounded()).collect(),
+            samples: values.iter().map(|value| value.samples).collect(),
+            are_known,
+        }
     }
 
-    fn without(self, part: Values) -> Values {
-        Values {
-            alloc_objects: self.alloc_objects.saturating_sub(part.alloc_objects),
-            alloc_space: self.alloc_space.saturating_sub(part.alloc_space),
-            inuse_objects: self.inuse_objects.saturating_sub(part.inuse_objects),
-            inuse_space: self.inuse_space.saturating_sub(part.inuse_space),
-            alloc_samples: self.alloc_samples.saturating_sub(part.alloc_samples),
-            inuse_samples: self.inuse_samples.saturating_sub(part.inuse_samples),
-        }
+    fn subtract(&mut self, part: &Values) {
+        let pairs = self.values.iter_mut().zip(&part.values);
+        pairs.chain(self.samples.iter_mut().zip(&part.samples)).for_each(|(whole, part)| {
+            *whole = whole.saturating_sub(*part);
+        });
     }
 }
 
-/// The first `rows` of `table`, which is of `snapshot`.
-pub(crate) fn write(table: &TopTable, snapshot: &Snapshot, kind: ProfileKind, rows: usize) -> String {
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (of, value) in self.types.iter().zip(&self.values) {
+            map.serialize_entry(of.name, &self.are_known.then_some(value))?;
+        }
+        for (index, (of, samples)) in self.types.iter().zip(&self.samples).enumerate() {
+            if self.types[..index].iter().all(|before| before.family != of.family) {
+                map.serialize_entry(of.family.samples, samples)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// One standard error of each estimate: 0 if all samples were taken with certainty, `null` if there are none.
+struct Errors {
+    types: &'static [ValueType],
+    errors: Vec<Option<i64>>,
+}
+
+impl Errors {
+    fn of(types: &'static [ValueType], values: &[Estimate]) -> Errors {
+        let error = |index| standard_error(types, values, index).map(|error| error.round() as i64);
+        Errors { types, errors: (0..types.len()).map(error).collect() }
+    }
+}
+
+impl Serialize for Errors {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.types.iter().map(|of| of.name).zip(&self.errors))
+    }
+}
+
+/// The first `rows` of `table`, which is of `profile`.
+pub(crate) fn write(table: &Table, profile: &Profile, rows: usize) -> String {
+    let types = table.types;
     let rows: Vec<Row<'_>> = table
         .rows
         .iter()
         .take(rows)
         .map(|row| Row {
-            values: Values::of(&row.totals),
-            errors: Errors::of(&row.totals),
+            values: Values::of(types, &row.values, true),
+            errors: Errors::of(types, &row.values),
             age: row.ages,
             stack: &row.frames,
         })
         .collect();
-    let total = Values::of(&table.totals);
-    let shown = table.rows.iter().take(rows.len());
-    let other = shown.fold(table.totals, |rest, row| rest.without(row.totals));
+    let mut other = Values::of(types, &table.totals, profile.is_known);
+    rows.iter().for_each(|row| other.subtract(&row.values));
+    let mut other_estimates = table.totals.clone();
+    for row in &table.rows[..rows.len()] {
+        other_estimates.iter_mut().zip(&row.values).for_each(|(rest, part)| *rest = rest.without(*part));
+    }
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let document = Document {
-        profile: match kind {
-            ProfileKind::Heap => "heap",
-            ProfileKind::Allocs => "allocs",
-        },
-        ordered_by: SampleType::name(table.sample_type),
-        time_nanos: nanos(snapshot.taken_at.duration_since(UNIX_EPOCH).unwrap_or_default()),
-        duration_nanos: snapshot.duration.map(nanos),
-        sampling_interval_bytes: snapshot.sampling_interval,
+        profile: profile.name,
+        ordered_by: types[table.shown_type].name,
+        time_nanos: nanos(profile.time.duration_since(UNIX_EPOCH).unwrap_or_default()),
+        duration_nanos: profile.duration.map(nanos),
+        period: Period(profile.period),
         stacks: table.stacks,
         idle_stacks: table.idle_stacks,
-        total,
-        total_errors: Errors::of(&table.totals),
-        other: rows.iter().fold(total, |rest, row| rest.without(row.values)),
-        other_errors: Errors::of(&other),
+        total: Values::of(types, &table.totals, profile.is_known),
+        total_errors: Errors::of(types, &table.totals),
+        other,
+        other_errors: Errors::of(types, &other_estimates),
         rows,
         notes: &table.notes,
     };
@@ -138,14 +160,25 @@ pub(crate) fn write(table: &TopTable, snapshot: &Snapshot, kind: ProfileKind, ro
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::TableRow;
     use super::*;
+    use crate::mappings::Mappings;
+    use crate::profile::Symbolize;
+    use crate::sources::heap::{self, ProfileOptions, SampleType, TYPES};
+    use alloc_profiler::{Snapshot, Totals};
     use serde_json::{Value, json};
     use std::time::Duration;
 
     #[test]
     fn rows_and_what_has_no_row_make_the_total() {
-        let row = |inuse_bytes: f64, function: &str| crate::TopRow {
-            totals: Totals { inuse_bytes, inuse_samples: 2, inuse_bytes_variance: 9.0, ..Totals::default() },
+        let row = |inuse_bytes: f64, function: &str| TableRow {
+            values: heap::estimates(&Totals {
+                inuse_bytes,
+                inuse_samples: 2,
+                inuse_bytes_variance: 9.0,
+                ..Totals::default()
+            })
+            .to_vec(),
             ages: (inuse_bytes > 10.0)
                 .then_some(Ages { median: Duration::from_millis(500), max: Duration::from_secs(9) }),
             frames: vec![Frame {
@@ -156,17 +189,19 @@ mod tests {
             }],
         };
         let rows = vec![row(10.4, "f"), row(3.4, "g"), row(-1.0, "h")];
-        let table = TopTable {
-            totals: Totals {
+        let table = Table {
+            types: &TYPES,
+            totals: heap::estimates(&Totals {
                 inuse_bytes: 12.8,
                 inuse_samples: 6,
                 inuse_bytes_variance: 34.0,
                 ..Totals::default()
-            },
+            })
+            .to_vec(),
             rows,
             stacks: 3,
             idle_stacks: 1,
-            sample_type: SampleType::InuseSpace,
+            shown_type: SampleType::InuseSpace.index(),
             gross: 14.8,
             duration: Some(Duration::from_nanos(5)),
             notes: vec!["a note".into()],
@@ -177,7 +212,9 @@ mod tests {
             sampling_interval: 512,
             ..alloc_profiler::snapshot()
         };
-        let text = write(&table, &snapshot, ProfileKind::Heap, 2);
+        let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);
+        let profile = heap::profile_of(&snapshot, &ProfileOptions::default(), stacks);
+        let text = write(&table, &profile, 2);
         let values = |inuse_space, inuse_samples| {
             json!({"alloc_objects": 0, "alloc_space": 0, "inuse_objects": 0, "inuse_space": inuse_space,
                 "alloc_samples": 0, "inuse_samples": inuse_samples})

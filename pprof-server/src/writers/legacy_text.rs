@@ -1,16 +1,11 @@
-//! Go's legacy heap profile in text, what `?debug=1` answers: for eyes first, and `go tool pprof` reads it too.
+//! Go's legacy text, what `?debug=1` answers: for eyes first, and `go tool pprof` reads it too.
 //!
-//! In it stand the numbers *as sampled*; the reader scales them up itself, by the interval in the header. Each row
-//! is one stack in one size class, so that the reader's factor `1 / (1 - e^(-mean size / interval))` is the one
-//! that the profiler weighed its samples with. Where the interval was changed, and samples were weighed with another one
-//! than the present, that does not work: then the estimates themselves stand there, and the header says that every
-//! allocation was recorded, for which the reader leaves them alone. Called by `encode::heap_text`.
+//! A line for each row has its figures and its addresses, and a comment below it has a line for each function. The form of
+//! the profile says what the figures are. A list of mappings at the end lets the reader find names by itself.
 //!
 //! Path: *read path*.
 
-use crate::profile::{AddressMap, Frames, Location, Names, ProfileOptions, ShownStack};
-use crate::sources::heap::notes;
-use alloc_profiler::{SizeTotals, Snapshot, Totals};
+use crate::profile::{AddressMap, Estimate, Label, Location, Profile, Row, ShownStack, Stacks};
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
@@ -28,39 +23,22 @@ const MOST_ROW_BYTES: usize = 4 * 20 + 12 + 44;
 /// A space, `0x`, and 16 digits.
 const MOST_ADDRESS_BYTES: usize = 19;
 
-/// What of the process, not of the profile, goes into the text.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Process<'a> {
-    /// Lines as of `/proc/self/maps`, so that a reader can name addresses.
-    pub(crate) maps: &'a str,
-    /// Most bytes of memory ever resident.
-    pub(crate) max_rss_bytes: Option<u64>,
-}
-
-/// Writes the text for `snapshot`, which must not be a difference: the format has no place for a negative total.
+/// Writes the text for `profile`, which must not be a difference: the format has no place for a negative total.
 ///
 /// # Errors
 ///
 /// Those of `text`, which may be full.
-pub(crate) fn write(
-    text: &mut impl Write,
-    snapshot: &Snapshot,
-    options: &ProfileOptions,
-    names: &Names,
-    process: Process<'_>,
-    said: &[String],
-) -> fmt::Result {
-    let is_as_sampled = sizes(snapshot).all(|size| is_weighed_with(snapshot.sampling_interval, size));
-    let interval = if is_as_sampled { snapshot.sampling_interval } else { 1 };
-    let mut rows = rows(snapshot, interval, options.frames, names);
-    rows.sort_by(Row::by_inuse_bytes);
-    header(text, interval, &rows)?;
-    let first_named = first_named(&rows, names, MAX_COMMENT_BYTES);
+pub(crate) fn write(text: &mut impl Write, profile: &Profile) -> fmt::Result {
+    let Profile { stacks, legacy, .. } = profile;
+    let mut rows = rows(profile);
+    rows.sort_by(TextRow::by_weight);
+    writeln!(text, "{}", legacy.header(&mut rows.iter().map(|row| row.values)))?;
+    let first_named = first_named(&rows, stacks, MAX_COMMENT_BYTES);
     let first_shown = first_shown(&rows, MAX_ROW_BYTES);
     for (index, row) in rows.iter().enumerate().skip(first_shown) {
-        row.write(text, names)?;
+        row.write(text, profile)?;
         if index >= first_named {
-            row.stack.locations().try_for_each(|location| frame(text, names, location))?;
+            row.stack.locations().try_for_each(|location| frame(text, stacks, location))?;
         } else {
             text.write_str("#\t(names left out: the text is too long)\n")?;
         }
@@ -68,128 +46,62 @@ pub(crate) fn write(
     }
     text.write_str("\n# Notes\n")?;
     if first_shown > 0 {
+        let state = profile.types.last().map_or("", |of| of.family.state);
         writeln!(
             text,
-            "# {first_shown} rows, those with the least in use, are left out: the text would be too long"
+            "# {first_shown} rows, those with the least {state}, are left out: the text would be too long"
         )?;
     }
-    for note in said.iter().chain(&notes(snapshot, names)) {
+    for note in &profile.notes {
         writeln!(text, "# {}", one_line(note))?;
     }
-    memory(text, snapshot, process.max_rss_bytes)?;
+    legacy.write_statistics(text)?;
     // What follows this line is read as a memory map up to the end.
     text.write_str("\nMAPPED_LIBRARIES:\n")?;
-    text.write_str(process.maps)
+    text.write_str(&stacks.mappings().text(stacks.addresses()))
 }
 
-/// One stack in one size class.
-struct Row<'a> {
-    /// Without the plumbing at the leaf, as in the other profile: the reader would show the allocator first.
+/// One row of the profile, as the text has it.
+struct TextRow<'a> {
+    /// Without the plumbing at the leaf, as in the other formats: the reader would show the allocator first.
     stack: ShownStack<'a>,
-    size_class: u64,
-    inuse: Sampled,
-    alloc: Sampled,
+    weight: (i64, i64),
+    labels: &'a [Label],
+    values: &'a [Estimate],
 }
 
-/// Numbers as sampled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sampled {
-    objects: i64,
-    bytes: i64,
-}
-
-impl Sampled {
-    /// Undoes the weights: as many objects as there are samples, of their mean size. With `is_exact`, every
-    /// object is a sample, or the reader is told so.
-    fn new(samples: i64, objects: f64, bytes: f64, is_exact: bool) -> Sampled {
-        let sampled = if is_exact {
-            Sampled { objects: objects.round() as i64, bytes: bytes.round() as i64 }
-        } else if objects > 0.0 {
-            Sampled { objects: samples, bytes: (samples as f64 * (bytes / objects)).round() as i64 }
-        } else {
-            Sampled::default()
-        };
-        // Bytes without an object are an error to the reader, and it knows no negative totals.
-        if sampled.objects <= 0 || sampled.bytes < 0 { Sampled::default() } else { sampled }
-    }
-}
-
-impl Row<'_> {
-    fn by_inuse_bytes(&self, other: &Self) -> Ordering {
-        let key = |row: &Self| (row.inuse.bytes, row.alloc.bytes);
-        let by_bytes = key(self).cmp(&key(other));
-        by_bytes.then_with(|| self.stack.cmp(&other.stack)).then(self.size_class.cmp(&other.size_class))
+impl TextRow<'_> {
+    fn by_weight(&self, other: &Self) -> Ordering {
+        let by_weight = self.weight.cmp(&other.weight).then_with(|| self.stack.cmp(&other.stack));
+        by_weight.then_with(|| self.labels.cmp(other.labels))
     }
 
-    /// `objects: bytes [objects: bytes] @ addresses`: return addresses, from which the reader takes one off.
-    fn write(&self, text: &mut impl Write, names: &Names) -> fmt::Result {
-        let Row { inuse, alloc, stack, .. } = self;
-        write!(text, "{}: {} [{}: {}] @", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes)?;
-        for address in stack.locations().filter_map(|location| names.return_address(location.place)) {
+    /// The figures, `@`, and return addresses, from which the reader takes one off.
+    fn write(&self, text: &mut impl Write, profile: &Profile) -> fmt::Result {
+        profile.legacy.write_figures(self.values, text)?;
+        text.write_str(" @")?;
+        let return_addresses =
+            self.stack.locations().filter_map(|location| profile.stacks.return_address(location.place));
+        for address in return_addresses {
             write!(text, " 0x{address:x}")?;
         }
         text.write_char('\n')
     }
 }
 
-fn sizes(snapshot: &Snapshot) -> impl Iterator<Item = &SizeTotals> {
-    snapshot.stacks.iter().flat_map(|stack| &stack.by_size).chain(&snapshot.overflow)
-}
-
-/// Whether the reader, who knows `interval` and the mean size, comes to what the profiler has, to a tenth. (Sizes of a class
-/// differ by a quarter at most, which is some hundredths.)
-fn is_weighed_with(interval: u64, size: &SizeTotals) -> bool {
-    let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = size.totals;
-    let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = size.totals;
-    let is_close = |samples: i64, objects: f64, bytes: f64| {
-        let weight = -1.0 / (-bytes / objects / interval as f64).exp_m1();
-        samples <= 0 || objects <= 0.0 || (weight * samples as f64 / objects - 1.0).abs() < 0.1
+fn rows<'a>(profile: &'a Profile) -> Vec<TextRow<'a>> {
+    let text_row = |stack, row: Row<'a>| TextRow {
+        stack,
+        weight: profile.legacy.weight(row.values),
+        labels: profile.rows.labels(row.labels),
+        values: row.values,
     };
-    interval <= 1
-        || is_close(alloc_samples, alloc_objects, alloc_bytes)
-            && is_close(inuse_samples, inuse_objects, inuse_bytes)
-}
-
-fn rows<'a>(snapshot: &Snapshot, interval: u64, frames: Frames, names: &'a Names) -> Vec<Row<'a>> {
-    let is_exact = interval <= 1;
-    let stacks = names.stacks(frames).zip(snapshot.stacks.iter().map(|stack| &stack.by_size));
-    let sizes = stacks
-        .chain([(ShownStack::overflow(), &snapshot.overflow)])
-        .flat_map(|(stack, by_size)| by_size.iter().map(move |size| (stack, size)));
-    sizes
-        .map(|(stack, size)| {
-            let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = size.totals;
-            let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = size.totals;
-            Row {
-                stack,
-                size_class: size.size_class,
-                inuse: Sampled::new(inuse_samples, inuse_objects, inuse_bytes, is_exact),
-                alloc: Sampled::new(alloc_samples, alloc_objects, alloc_bytes, is_exact),
-            }
-        })
-        .collect()
-}
-
-fn header(text: &mut impl Write, interval: u64, rows: &[Row<'_>]) -> fmt::Result {
-    let sum = |value: fn(&Row<'_>) -> i64| rows.iter().fold(0_i64, |sum, row| sum.saturating_add(value(row)));
-    let inuse_objects = sum(|row| row.inuse.objects);
-    let inuse_bytes = sum(|row| row.inuse.bytes);
-    let alloc_objects = sum(|row| row.alloc.objects);
-    let mut alloc_bytes = sum(|row| row.alloc.bytes);
-    // The reader takes two equal pairs for an old format that has one pair only.
-    if alloc_bytes == inuse_bytes {
-        alloc_bytes = alloc_bytes.saturating_add(1);
-    }
-    // The reader halves it. Off counts as every allocation, whose numbers it leaves alone: the rows hold estimates.
-    let twice_interval = interval.clamp(1, i64::MAX as u64 / 2) * 2;
-    writeln!(
-        text,
-        "heap profile: {inuse_objects}: {inuse_bytes} [{alloc_objects}: {alloc_bytes}] @ heap/{twice_interval}"
-    )
+    let text_rows = |(stack, rows)| Iterator::map(rows, move |row| text_row(stack, row));
+    profile.shown_stacks().flat_map(text_rows).collect()
 }
 
 /// The first of `rows` that is shown: the heaviest, which are the last, are, as far as `bytes_left` reaches.
-fn first_shown(rows: &[Row<'_>], mut bytes_left: usize) -> usize {
+fn first_shown(rows: &[TextRow<'_>], mut bytes_left: usize) -> usize {
     for (index, row) in rows.iter().enumerate().rev() {
         let bytes = MOST_ROW_BYTES + MOST_ADDRESS_BYTES * row.stack.locations().count();
         match bytes_left.checked_sub(bytes) {
@@ -203,13 +115,13 @@ fn first_shown(rows: &[Row<'_>], mut bytes_left: usize) -> usize {
 /// The first of `rows` that has its functions in a comment, by name. Names repeat for every row, and ten thousand deep
 /// stacks make hundreds of megabytes of them; so the heaviest rows, which are the last, have theirs, until no bytes are
 /// left.
-fn first_named(rows: &[Row<'_>], names: &Names, mut bytes_left: usize) -> usize {
+fn first_named(rows: &[TextRow<'_>], stacks: &Stacks, mut bytes_left: usize) -> usize {
     let mut lengths: AddressMap<Location, usize> = AddressMap::default();
     let mut length_at = |location| {
         *lengths.entry(location).or_insert_with(|| {
             let mut length = Length(0);
             // What only counts is never full.
-            let _ = frame(&mut length, names, location);
+            let _ = frame(&mut length, stacks, location);
             length.0
         })
     };
@@ -234,16 +146,16 @@ impl Write for Length {
 }
 
 /// One comment line for each function at `location`.
-fn frame(text: &mut impl Write, names: &Names, location: Location) -> fmt::Result {
-    let address = names.address(location.place);
-    let lines = names.lines(location);
+fn frame(text: &mut impl Write, stacks: &Stacks, location: Location) -> fmt::Result {
+    let address = stacks.address(location.place);
+    let lines = stacks.lines(location);
     if lines.is_empty() {
         writeln!(text, "#\t0x{address:x}")?;
     }
     for line in lines {
         let function = one_line(&line.function.name);
         write!(text, "#\t0x{address:x}\t{function}")?;
-        let offset = names.function_offset(location);
+        let offset = stacks.function_offset(location);
         if offset > 0 {
             write!(text, "+0x{offset:x}")?;
         }
@@ -264,35 +176,13 @@ fn one_line(name: &str) -> String {
     name[..end].replace(['\n', '\r'], " ")
 }
 
-/// What Go has in `runtime.MemStats`, under Go's names where they mean the same. Estimates, but for the last two:
-/// memory of the profiler's own and of the process.
-fn memory(text: &mut impl Write, snapshot: &Snapshot, max_rss_bytes: Option<u64>) -> fmt::Result {
-    let totals = snapshot.totals();
-    let lines = [
-        ("Alloc", totals.inuse_bytes),
-        ("TotalAlloc", totals.alloc_bytes),
-        ("Mallocs", totals.alloc_objects),
-        ("Frees", totals.alloc_objects - totals.inuse_objects),
-        ("HeapAlloc", totals.inuse_bytes),
-        ("HeapObjects", totals.inuse_objects),
-        ("BuckHashSys", snapshot.own_memory.mapped_bytes as f64),
-    ];
-    text.write_str("\n# runtime.MemStats\n")?;
-    for (name, value) in lines {
-        writeln!(text, "# {name} = {}", value.round() as i64)?;
-    }
-    if let Some(bytes) = max_rss_bytes {
-        writeln!(text, "# MaxRSS = {bytes}")?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mappings::Mappings;
-    use crate::profile::Symbolize;
-    use alloc_profiler::{StackTotals, StackTrace};
+    use crate::mappings::{Mapping, Mappings};
+    use crate::profile::{Frames, Symbolize};
+    use crate::sources::heap::{self, ProfileOptions};
+    use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 
     const INTERVAL: u64 = 1024;
 
@@ -332,22 +222,24 @@ mod tests {
         }
     }
 
+    fn profile_of(snapshot: &Snapshot, symbolize: Symbolize, frames: Frames) -> Profile {
+        let mapping = Mapping { limit: 0x10, inode: 1, path: "/app".into(), ..Mapping::default() };
+        let stacks = heap::stacks(snapshot, Mappings::new(vec![mapping]), symbolize);
+        heap::profile_of(snapshot, &ProfileOptions { symbolize, frames, ..ProfileOptions::default() }, stacks)
+    }
+
     fn text_of(snapshot: &Snapshot, symbolize: Symbolize) -> String {
-        let names = Names::of(snapshot, &Mappings::default(), symbolize);
-        let process = Process { maps: "00-10 r-xp 0 00:00 1 /app\n", max_rss_bytes: Some(7) };
-        let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
         let mut text = String::new();
-        write(&mut text, snapshot, &options, &names, process, &[]).unwrap();
+        write(&mut text, &profile_of(snapshot, symbolize, Frames::UserFirst)).unwrap();
         text
     }
 
     #[test]
     fn the_heaviest_rows_have_names_if_not_all_can() {
-        let snapshot = snapshot(INTERVAL);
-        let names = Names::of(&snapshot, &Mappings::default(), Symbolize::None);
-        let mut rows = rows(&snapshot, INTERVAL, Frames::All, &names);
-        rows.sort_by(Row::by_inuse_bytes);
-        let first = |bytes| first_named(&rows, &names, bytes);
+        let profile = profile_of(&snapshot(INTERVAL), Symbolize::None, Frames::All);
+        let mut rows = rows(&profile);
+        rows.sort_by(TextRow::by_weight);
+        let first = |bytes| first_named(&rows, &profile.stacks, bytes);
         // Each of those with two frames takes 18 bytes.
         assert_eq!((rows.len(), first(0), first(1), first(18), first(19)), (4, 4, 3, 3, 2));
         assert_eq!(first(MAX_COMMENT_BYTES), 0);
@@ -366,7 +258,9 @@ mod tests {
             1: 4096 [2: 8192] @ 0x1001 0x2000\n#\t0x1000\n#\t0x1fff\n\n\
             \n# Notes\n# in use: ";
         assert!(text.starts_with(start), "{text}");
-        assert!(text.ends_with("# MaxRSS = 7\n\nMAPPED_LIBRARIES:\n00-10 r-xp 0 00:00 1 /app\n"), "{text}");
+        let end = "\n\nMAPPED_LIBRARIES:\n0-10 r-xp 00000000 00:00 1 /app\n";
+        assert!(text.contains("\n# BuckHashSys = ") && text.ends_with(end), "{text}");
+        assert_eq!(text.contains("\n# MaxRSS = "), cfg!(target_os = "linux"), "{text}");
     }
 
     /// The reader would scale them by the present interval.
@@ -408,14 +302,6 @@ mod tests {
     fn equal_totals_are_told_apart() {
         let nothing = Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..snapshot(INTERVAL) };
         assert!(text_of(&nothing, Symbolize::None).starts_with("heap profile: 0: 0 [0: 1] @ heap/2048\n\n"));
-    }
-
-    #[test]
-    fn no_number_breaks_the_format() {
-        assert_eq!(Sampled::new(0, 0.0, 5.0, false), Sampled::default());
-        assert_eq!(Sampled::new(-2, -2.0, -5.0, false), Sampled::default());
-        assert_eq!(Sampled::new(1, f64::NAN, f64::NAN, true), Sampled::default());
-        assert_eq!(Sampled::new(1, 0.2, 5.0, true), Sampled::default());
     }
 
     #[test]

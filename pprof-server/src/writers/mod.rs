@@ -1,4 +1,5 @@
-//! What readers take: a pprof profile, Go's text, a table, JSON, folded stacks.
+//! What readers take: a pprof profile, Go's text, a table, JSON, folded stacks. Each is written from the model of a profile,
+//! and knows nothing of what was measured.
 //!
 //! Path: *read path*.
 
@@ -13,6 +14,4 @@ mod terminal;
 
 #[cfg(feature = "http")]
 pub(crate) use bounded::BoundedText;
-#[cfg(feature = "http")]
-pub(crate) use table::NamedStacks;
-pub use table::{Frame, MAX_ROWS, TopRow, TopTable};
+pub use table::MAX_ROWS;

@@ -1,57 +1,50 @@
 //! The table of the heaviest stacks as a terminal shows it.
 //!
-//! Called wherever a `TopTable` is printed: for `?format=text`, by demos and by tests.
-//!
 //! Path: *read path*.
 
-use super::table::{Frame, TopRow, TopTable};
-use crate::profile::{Ages, Bytes, Count, Time};
-use crate::sources::heap::SampleType;
+use super::table::{Table, TableRow};
+use crate::profile::{Ages, Amount, Frame, Time, Unit, ValueType, standard_error};
 use crate::symbols::role::{Role, role};
 use std::fmt;
 
 /// Rows printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;
-/// Columns before what is said of a function in a second line.
-const MARGIN: usize = 57;
+/// Columns before what is said of a function in a second line, without those of counts and of ages.
+const MARGIN: usize = 44;
+/// Columns that counts take.
+const COUNT_WIDTH: usize = 13;
 /// Columns that ages take.
 const AGES_WIDTH: usize = 23;
 /// Callers printed below the first function of a row.
 const CALLERS_SHOWN: usize = 3;
 
-impl fmt::Display for TopTable {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.sample_type.of(&self.totals);
-        let total = if self.sample_type.is_space() {
-            format!("{}{}", Bytes(value), plus_minus(self.sample_type.error_of(&self.totals), Bytes))
-        } else {
-            let error = plus_minus(self.sample_type.error_of(&self.totals), Count);
-            format!("{}{error} objects", Count(value))
-        };
-        let what = match (self.sample_type.is_inuse(), self.duration) {
-            (true, None) => "In use".to_owned(),
-            (true, Some(time)) => format!("Growth in {:.1} s", time.as_secs_f64()),
-            (false, None) => "Allocated since the start".to_owned(),
-            (false, Some(time)) => format!("Allocated in {:.1} s", time.as_secs_f64()),
+        let shown_type = &self.types[self.shown_type];
+        let family = shown_type.family;
+        let total = Amount(self.totals[self.shown_type].value, shown_type.unit);
+        let error = standard_error(self.types, &self.totals, self.shown_type);
+        let error = error.map_or_else(String::new, |error| format!(" ± {}", Amount(error, shown_type.unit)));
+        let events =
+            if shown_type.unit == Unit::Count { format!(" {}", family.events) } else { String::new() };
+        let what = match self.duration {
+            None => family.total.to_owned(),
+            Some(time) => format!("{} in {:.1} s", family.change, time.as_secs_f64()),
         };
         let busy = self.stacks.saturating_sub(self.idle_stacks);
-        writeln!(f, "{what}: {total} on {}.", stacks(busy))?;
+        writeln!(f, "{what}: {total}{error}{events} on {}.", stacks(busy))?;
         let shown = f.precision().unwrap_or(ROWS_SHOWN);
         let rows = &self.rows[..shown.min(self.rows.len())];
-        let has_ages = rows.iter().any(|row| row.ages.is_some());
-        let ages = if has_ages { "   age: median      max" } else { "" };
-        writeln!(f, "\n  share       bytes   ± std err      objects  samples{ages}  function")?;
-        rows.iter().try_for_each(|row| row.fmt(f, self.sample_type, self.gross, has_ages))?;
+        self.write_rows(rows, f)?;
         match busy.saturating_sub(rows.len()) {
             0 => {}
             1 => writeln!(f, "\n1 more stack not shown.")?,
             hidden => writeln!(f, "\n{hidden} more stacks not shown.")?,
         }
-        match (self.idle_stacks, self.sample_type.is_inuse(), self.duration) {
-            (0, ..) => {}
-            (idle, true, None) => writeln!(f, "\n{} with nothing in use.", stacks(idle))?,
-            (idle, true, Some(_)) => writeln!(f, "\n{} with as much in use as before.", stacks(idle))?,
-            (idle, false, _) => writeln!(f, "\n{} with nothing allocated.", stacks(idle))?,
+        match (self.idle_stacks, self.duration) {
+            (0, _) => {}
+            (idle, None) => writeln!(f, "\n{} with nothing {}.", stacks(idle), family.state)?,
+            (idle, Some(_)) => writeln!(f, "\n{} with {}.", stacks(idle), family.no_change)?,
         }
         if !self.notes.is_empty() {
             writeln!(f)?;
@@ -64,44 +57,72 @@ fn stacks(count: usize) -> String {
     if count == 1 { "1 stack".to_owned() } else { format!("{count} stacks") }
 }
 
-impl TopRow {
-    fn fmt(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        sample_type: SampleType,
-        gross: f64,
-        has_ages: bool,
-    ) -> fmt::Result {
-        let totals = &self.totals;
-        let (bytes, objects, samples) = if sample_type.is_inuse() {
-            (totals.inuse_bytes, totals.inuse_objects, totals.inuse_samples)
-        } else {
-            (totals.alloc_bytes, totals.alloc_objects, totals.alloc_samples)
+impl Table {
+    /// The columns: the shown type's family, its amount before its count.
+    fn columns(&self) -> Columns {
+        let family = self.types[self.shown_type].family;
+        let index = |is_count: bool| {
+            self.types.iter().position(|of| of.family == family && (of.unit == Unit::Count) == is_count)
         };
-        let share = if gross > 0.0 { 100.0 * sample_type.of(totals) / gross } else { 0.0 };
-        let error = if sample_type.is_inuse() {
-            totals.inuse_bytes_standard_error()
-        } else {
-            totals.alloc_bytes_standard_error()
-        };
-        let error = error.map_or_else(String::new, |error| Bytes(error).to_string());
-        let (bytes, objects) = (Bytes(bytes), Count(objects));
-        let first = self.frames.first();
-        let function = first.map_or("[no names]", |frame| &frame.function);
-        write!(f, "{share:>5.1} % {bytes:>11} {error:>11} {objects:>12} {samples:>8}")?;
-        let margin = if has_ages { MARGIN + AGES_WIDTH } else { MARGIN };
-        match self.ages {
-            Some(Ages { median, max }) => write!(f, "      {:>8} {:>8}", Time(median), Time(max))?,
-            None => write!(f, "{:1$}", "", margin - MARGIN)?,
+        match (index(false), index(true)) {
+            (Some(amount), count) => Columns { amount, count },
+            (None, count) => Columns { amount: count.unwrap_or(self.shown_type), count: None },
         }
-        writeln!(f, "  {function}")?;
-        Frame::write_below(&self.frames, margin, f)
+    }
+
+    fn write_rows(&self, rows: &[TableRow], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.columns();
+        let has_ages = rows.iter().any(|row| row.ages.is_some());
+        let heading = |of: &ValueType| match of.unit {
+            Unit::Count => of.family.events,
+            Unit::Bytes => "bytes",
+            Unit::Nanoseconds => "time",
+        };
+        let amount = heading(&self.types[columns.amount]);
+        write!(f, "\n  share {amount:>11} {:>11}", "± std err")?;
+        if let Some(count) = columns.count {
+            write!(f, " {:>12}", heading(&self.types[count]))?;
+        }
+        let ages = if has_ages { "   age: median      max" } else { "" };
+        writeln!(f, " {:>8}{ages}  function", "samples")?;
+        rows.iter().try_for_each(|row| self.write_row(row, &columns, has_ages, f))
+    }
+
+    fn write_row(
+        &self,
+        row: &TableRow,
+        columns: &Columns,
+        has_ages: bool,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let amount = |value, index: usize| Amount(value, self.types[index].unit).to_string();
+        let shown = row.values[self.shown_type].value;
+        let share = if self.gross > 0.0 { 100.0 * shown / self.gross } else { 0.0 };
+        let error = standard_error(self.types, &row.values, columns.amount);
+        let error = error.map_or_else(String::new, |error| amount(error, columns.amount));
+        let first = row.values[columns.amount];
+        write!(f, "{share:>5.1} % {:>11} {error:>11}", amount(first.value, columns.amount))?;
+        let mut margin = MARGIN;
+        if let Some(count) = columns.count {
+            write!(f, " {:>12}", amount(row.values[count].value, count))?;
+            margin += COUNT_WIDTH;
+        }
+        write!(f, " {:>8}", first.samples)?;
+        match row.ages {
+            Some(Ages { median, max }) => write!(f, "      {:>8} {:>8}", Time(median), Time(max))?,
+            None if has_ages => write!(f, "{:AGES_WIDTH$}", "")?,
+            None => {}
+        }
+        let first = row.frames.first();
+        writeln!(f, "  {}", first.map_or("[no names]", |frame| &frame.function))?;
+        Frame::write_below(&row.frames, margin + if has_ages { AGES_WIDTH } else { 0 }, f)
     }
 }
 
-/// ` ± error`, if it is known.
-fn plus_minus<T: fmt::Display>(error: Option<f64>, show: fn(f64) -> T) -> String {
-    error.map_or_else(String::new, |error| format!(" ± {}", show(error)))
+/// Which value types a row shows, by their index.
+struct Columns {
+    amount: usize,
+    count: Option<usize>,
 }
 
 impl Frame {
@@ -137,146 +158,4 @@ fn short_path(path: &str) -> &str {
     let current = std::env::current_dir().unwrap_or_default();
     let relative = current.to_str().and_then(|current| path.strip_prefix(current)?.strip_prefix('/'));
     relative.unwrap_or(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc_profiler::Totals;
-    use std::time::Duration;
-
-    fn row(inuse_bytes: f64, frames: &[(&str, &str)]) -> TopRow {
-        let frame = |&(function, file): &(&str, &str)| Frame {
-            function: function.into(),
-            file: file.into(),
-            line: 7,
-            is_inlined: false,
-        };
-        TopRow {
-            totals: Totals {
-                inuse_bytes,
-                inuse_objects: 1234.0,
-                inuse_samples: 3,
-                inuse_bytes_variance: inuse_bytes * inuse_bytes / 4.0,
-                ..Totals::default()
-            },
-            ages: None,
-            frames: frames.iter().map(frame).collect(),
-        }
-    }
-
-    #[test]
-    fn a_table_reads_well() {
-        let frames = [
-            ("demo::reader::Reader::new", "src/reader.rs"),
-            ("core::iter::Map::fold", "/rustc/123/library/core/src/iter.rs"),
-            ("tokio::net::accept", "/home/me/.cargo/registry/src/index.crates.io-1/tokio-1.54.0/src/net.rs"),
-            ("serve", ""),
-        ];
-        let table = TopTable {
-            rows: vec![row(3072.0, &frames), row(0.0, &[]), row(-1024.0, &[("gone", "")])],
-            stacks: 7,
-            idle_stacks: 4,
-            sample_type: SampleType::InuseSpace,
-            totals: Totals {
-                inuse_bytes: 2048.0,
-                inuse_bytes_variance: 1536.0 * 1536.0,
-                alloc_objects: 1500.0,
-                ..Totals::default()
-            },
-            gross: 4096.0,
-            duration: Some(Duration::from_millis(1500)),
-            notes: vec!["a note".into()],
-        };
-        let expected = "\
-Growth in 1.5 s: 2.00 KiB ± 1.50 KiB on 3 stacks.
-
-  share       bytes   ± std err      objects  samples  function
- 75.0 %    3.00 KiB    1.50 KiB        1 234        3  demo::reader::Reader::new
-                                                         at src/reader.rs:7
-                                                         from tokio::net::accept, tokio-1.54.0/src/net.rs:7
-                                                         from serve
-  0.0 %         0 B         0 B        1 234        3  [no names]
-
-1 more stack not shown.
-
-4 stacks with as much in use as before.
-
-a note
-";
-        assert_eq!(format!("{table:.2}"), expected);
-        assert!(table.to_string().contains("-25.0 %   -1.00 KiB       512 B"), "{table}");
-    }
-
-    #[test]
-    fn ages_have_columns_if_there_are_any() {
-        let ages = Some(Ages { median: Duration::from_secs(7), max: Duration::from_secs(5400) });
-        let rows = vec![TopRow { ages, ..row(3072.0, &[("f", "f.rs")]) }, row(1024.0, &[("g", "")])];
-        let table = TopTable {
-            rows,
-            stacks: 2,
-            idle_stacks: 0,
-            sample_type: SampleType::InuseSpace,
-            totals: Totals { inuse_bytes: 4096.0, ..Totals::default() },
-            gross: 4096.0,
-            duration: None,
-            notes: Vec::new(),
-        };
-        let expected = "\
-In use: 4.00 KiB ± 0 B on 2 stacks.
-
-  share       bytes   ± std err      objects  samples   age: median      max  function
- 75.0 %    3.00 KiB    1.50 KiB        1 234        3         7.0 s   90 min  f
-                                                                                at f.rs:7
- 25.0 %    1.00 KiB       512 B        1 234        3                         g
-";
-        assert_eq!(table.to_string(), expected);
-    }
-
-    #[test]
-    fn a_table_of_what_was_allocated_says_so() {
-        let mut allocated = row(0.0, &[("f", "")]);
-        allocated.totals.alloc_objects = 1500.0;
-        allocated.totals.alloc_bytes = 3000.0;
-        allocated.totals.alloc_samples = 7;
-        allocated.totals.alloc_objects_variance = 40_000.0;
-        allocated.totals.alloc_bytes_variance = 160_000.0;
-        let table = TopTable {
-            totals: allocated.totals,
-            rows: vec![allocated],
-            stacks: 1,
-            idle_stacks: 0,
-            sample_type: SampleType::AllocObjects,
-            gross: 3000.0,
-            duration: None,
-            notes: Vec::new(),
-        };
-        let expected = "\
-Allocated since the start: 1 500 ± 200 objects on 1 stack.
-
-  share       bytes   ± std err      objects  samples  function
- 50.0 %    2.93 KiB       400 B        1 500        7  f
-";
-        assert_eq!(table.to_string(), expected);
-        let difference = TopTable { duration: Some(Duration::from_secs(2)), ..table };
-        assert!(
-            difference.to_string().starts_with("Allocated in 2.0 s: 1 500 ± 200 objects"),
-            "{difference}"
-        );
-    }
-
-    #[test]
-    fn an_empty_table_is_no_error() {
-        let table = TopTable {
-            rows: Vec::new(),
-            stacks: 0,
-            idle_stacks: 0,
-            sample_type: SampleType::InuseSpace,
-            totals: Totals::default(),
-            gross: 0.0,
-            duration: None,
-            notes: Vec::new(),
-        };
-        assert!(table.to_string().starts_with("In use: 0 B on 0 stacks."));
-    }
 }

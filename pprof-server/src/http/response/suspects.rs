@@ -6,7 +6,7 @@
 
 use super::answer::{self, Answer};
 use super::profile::bounded;
-use crate::encode::{NamedStacks, ProfileOptions, SampleType, heap_profile};
+use crate::encode::{ProfileOptions, SampleType, heap_profile};
 use crate::http::refusal::Refusal;
 use crate::http::request::format::ReportFormat;
 use crate::http::snapshots::Snapshots;
@@ -20,7 +20,7 @@ use crate::sources::suspects;
 pub(crate) fn report(snapshots: &Snapshots, format: ReportFormat) -> Result<Answer, Refusal> {
     let now = snapshots.now_with_ages();
     // Names are looked up before the history is locked, since the time line and the recorder wait for that lock.
-    let names = NamedStacks::of(&now);
+    let names = suspects::NamedStacks::of(&now);
     let report = suspects::report(&names, &snapshots.history(), &now, now.taken_at_monotonic);
     match format {
         ReportFormat::Table { rows } => Ok(answer::text(format!("{report:.rows$}"))),

@@ -1,10 +1,7 @@
 //! The four quantities of a heap profile: their names, their units, and where their values stand.
 //!
-//! Used by `builder`, `table`, `folded` and `json`.
-//!
 //! Path: *read path*.
 
-use crate::profile::ProfileKind;
 use alloc_profiler::Totals;
 
 /// One of the four values that a profile has for each stack. Names and order are Go's; readers know them by name.
@@ -65,12 +62,9 @@ impl SampleType {
         }
     }
 
-    /// What a reader shows first of a profile of this kind.
-    pub(crate) const fn first_of(kind: ProfileKind) -> SampleType {
-        match kind {
-            ProfileKind::Heap => SampleType::InuseSpace,
-            ProfileKind::Allocs => SampleType::AllocSpace,
-        }
+    /// Its index among the values of a row.
+    pub(crate) fn index(self) -> usize {
+        self as usize
     }
 
     pub(crate) const fn is_space(self) -> bool {
@@ -80,10 +74,4 @@ impl SampleType {
     pub(crate) const fn is_inuse(self) -> bool {
         matches!(self, SampleType::InuseObjects | SampleType::InuseSpace)
     }
-}
-
-/// All four of `totals`, rounded, in Go's order.
-pub(crate) fn rounded(totals: &Totals) -> [i64; 4] {
-    // `as` saturates, and turns what is not a number into 0.
-    SampleType::ALL.map(|sample_type| sample_type.of(totals).round() as i64)
 }

@@ -9,6 +9,7 @@
 //! Path: *read path*. Cost: that of a profile, and some 0.1 µs for each stack and record.
 
 mod method;
+mod named_stacks;
 #[doc(hidden)]
 pub mod phases;
 mod report;
@@ -18,11 +19,14 @@ mod scenarios;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use alloc_profiler::{AgeTotals, Snapshot, Totals};
-use method::{Cohort, Growth, Kind, MIN_RECORDS, Series, judge};
+use alloc_profiler::{Snapshot, Totals};
+use method::{Growth, Kind, MIN_RECORDS, Series, judge};
+pub(crate) use named_stacks::NamedStacks;
 
-use crate::encode::{Ages, Frame, MAX_ROWS, NamedStacks, Time};
 use crate::history::{History, OVERFLOW, Record, StackSums, sums};
+use crate::profile::{Ages, Cohort, Frame, Time};
+use crate::sources::heap::cohort;
+use crate::writers::MAX_ROWS;
 
 /// Records looked at: more of them say little more.
 const MAX_RECORDS: usize = 30;
@@ -61,7 +65,7 @@ struct Suspect {
 /// The stacks of `now`, which must have ages and is what `names` names, that grew in the last hour (or 60 periods).
 pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at: Instant) -> Report {
     alloc_profiler::unsampled(|| {
-        let groups = Groups { of_stack: names.groups() };
+        let groups = Groups { of_stack: names.groups(now) };
         let members = groups.members();
         let (times, series) = series(history, now, at, &groups);
         let mut suspects: Vec<(usize, Growth)> =
@@ -74,11 +78,11 @@ pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at:
             let sizes = || members.iter().flat_map(|&index| &now.stacks[index].by_size);
             let mut totals = Totals::default();
             sizes().for_each(|size| totals += size.totals);
-            let ages: Vec<&[AgeTotals]> = sizes().map(|size| &size.ages[..]).collect();
+            let ages: Vec<Cohort> = sizes().flat_map(|size| &size.ages).map(cohort).collect();
             Suspect {
                 growth,
                 totals,
-                ages: Ages::of(&ages),
+                ages: Ages::of(&[&ages[..]]),
                 bytes: series[&group].bytes.clone(),
                 // Nobody can ask for more rows, and the names of ten thousand stacks are a hundred megabytes.
                 frames: if rank < MAX_ROWS { names.frames(members[0]) } else { Vec::new() },
@@ -207,8 +211,11 @@ fn series(
     // What is not in use now has not grown.
     for (stack, &group) in now.stacks.iter().zip(&groups.of_stack) {
         let ages = stack.by_size.iter().flat_map(|size| &size.ages);
-        let live =
-            ages.map(|age| Cohort { born: -age.age.as_secs_f64(), bytes: age.bytes, objects: age.objects });
+        let live = ages.map(|age| method::Cohort {
+            born: -age.age.as_secs_f64(),
+            bytes: age.bytes,
+            objects: age.objects,
+        });
         let mut live = live.peekable();
         if live.peek().is_some() {
             by_group.entry(group).or_insert_with(empty).live.extend(live);

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use alloc_profiler::{Snapshot, unsampled};
 
-use crate::encode::NamedStacks;
 use crate::history::{DEFAULT_LIMIT_BYTES, DEFAULT_PERIOD, History};
 use crate::process;
+use crate::sources::suspects::NamedStacks;
 
 /// A history of default size, into which minutes are recorded as fast as they can be.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::method::Kind;
 use super::{Report, Suspect};
-use crate::encode::{Ages, Bytes, Count, Frame, Time};
+use crate::profile::{Ages, Bytes, Count, Frame, Time};
 
 /// Rows printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;

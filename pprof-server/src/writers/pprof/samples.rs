@@ -14,26 +14,26 @@ const LOCATION_IDS: u8 = 1 << 3 | 2;
 const VALUES: u8 = 2 << 3 | 2;
 const LABEL: u8 = 3 << 3 | 2;
 
-/// What has been written, and room to write the parts of a sample, whose lengths come before them.
+/// Samples that have been written, and room for the parts of the next one, whose lengths come before them.
 #[derive(Default)]
-pub(super) struct Samples {
+pub(super) struct SampleBytes {
     pub(super) message: Vec<u8>,
     sample: Vec<u8>,
     part: Vec<u8>,
 }
 
-impl Samples {
+impl SampleBytes {
     /// Adds a sample.
     pub(super) fn push(
         &mut self,
         location_ids: impl Iterator<Item = u64>,
-        values: [i64; 4],
-        labels: impl Iterator<Item = proto::Label>,
+        values: impl Iterator<Item = i64>,
+        labels: &[proto::Label],
     ) {
         self.sample.clear();
         self.part(LOCATION_IDS, |part| location_ids.for_each(|id| varint(id, part)));
-        self.part(VALUES, |part| values.iter().for_each(|&value| varint(value as u64, part)));
-        labels.for_each(|label| self.part(LABEL, |part| label.encode_raw(part)));
+        self.part(VALUES, |part| values.for_each(|value| varint(value as u64, part)));
+        labels.iter().for_each(|label| self.part(LABEL, |part| label.encode_raw(part)));
         append(SAMPLE, &self.sample, &mut self.message);
     }
 
@@ -44,7 +44,7 @@ impl Samples {
     }
 }
 
-/// A field of bytes: itself, its length, they.
+/// Adds a field of bytes to `message`: the field's number and type, the length, and the bytes.
 pub(super) fn append(field: u8, bytes: &[u8], message: &mut Vec<u8>) {
     message.push(field);
     varint(bytes.len() as u64, message);
@@ -74,9 +74,9 @@ mod tests {
     fn a_sample_reads_back() {
         let label = proto::Label { key_index: 1, num: 64, num_unit_index: 2, ..proto::Label::default() };
         let values = [0, 1, -1, i64::MAX];
-        let mut samples = Samples::default();
-        samples.push([1, 127, 128, u64::MAX].into_iter(), values, [label].into_iter());
-        samples.push([300; 200].into_iter(), values, std::iter::empty());
+        let mut samples = SampleBytes::default();
+        samples.push([1, 127, 128, u64::MAX].into_iter(), values.into_iter(), &[label]);
+        samples.push([300; 200].into_iter(), values.into_iter(), &[]);
         let sample = |location_id, label| proto::Sample { location_id, value: values.into(), label };
         let expected = vec![sample(vec![1, 127, 128, u64::MAX], vec![label]), sample(vec![300; 200], vec![])];
         assert_eq!(proto::Profile::decode(&samples.message[..]).unwrap().sample, expected);

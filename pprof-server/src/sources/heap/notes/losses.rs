@@ -1,21 +1,13 @@
-//! The losses that a profile can have, each a sentence and its remedy.
+//! The losses that a profile of the heap can have, each a sentence and its remedy.
 //!
-//! To tell another, add it to [`LOSSES`]: every output has it then. Only what needs to find out something first is more
-//! than that: `evidence` looks at stacks and names, `alloc_profiler::Dropped` counts.
+//! To tell another, add it to [`LOSSES`]: every output has it then. What stacks and names can lack is told by
+//! `sources::losses`; `alloc_profiler::Dropped` counts the rest.
 //!
 //! Path: *read path*.
 
 use super::Facts;
-use crate::kept_files;
-use crate::profile::Lack;
-use crate::symbols;
+use crate::sources::losses::{Told, of_names};
 use alloc_profiler::MAX_STACK_DEPTH;
-
-/// A loss, but for its name.
-pub(super) struct Told {
-    pub(super) ratio: f64,
-    pub(super) text: String,
-}
 
 /// Tells a loss, if there is that loss.
 pub(super) type Tell = fn(&Facts<'_>) -> Option<Told>;
@@ -25,18 +17,18 @@ pub(super) const LOSSES: &[(&str, Tell)] = &[
     ("not_installed", not_installed),
     ("sampling_off", sampling_off),
     ("second_profiler", second_profiler),
-    ("no_mappings", no_mappings),
-    ("sandbox", sandbox),
+    ("no_mappings", |facts| of_names::no_mappings(&facts.stacks)),
+    ("sandbox", |facts| of_names::sandbox(&facts.stacks)),
     // mutant: D6 a default release build is not told
-    ("symbols", program_symbols),
-    ("program_names", program_names),
-    ("library_names", library_names),
-    ("library_lines", library_lines),
-    ("unknown_library", unknown_library),
-    ("code_in_no_file", code_in_no_file),
-    ("out_of_time", out_of_time),
+    ("symbols", |facts| of_names::program_symbols(&facts.stacks)),
+    ("program_names", |facts| of_names::program_names(&facts.stacks)),
+    ("library_names", |facts| of_names::library_names(&facts.stacks)),
+    ("library_lines", |facts| of_names::library_lines(&facts.stacks)),
+    ("unknown_library", |facts| of_names::unknown_library(&facts.stacks)),
+    ("code_in_no_file", |facts| of_names::code_in_no_file(&facts.stacks)),
+    ("out_of_time", |facts| of_names::out_of_time(&facts.stacks)),
     // mutant: D6 stacks that could not be taken are not told
-    ("unknown_stack", unknown_stack),
+    ("unknown_stack", |facts| of_names::unknown_stack(&facts.stacks)),
     ("low_stack", low_stack),
     ("truncated_stack", truncated_stack),
     ("cut_stack", cut_stack),
@@ -78,125 +70,6 @@ fn second_profiler(_: &Facts<'_>) -> Option<Told> {
     Some(Told { ratio: 1.0, text })
 }
 
-fn no_mappings(facts: &Facts<'_>) -> Option<Told> {
-    let is_blind = facts.names?.gaps()?.has_files();
-    let text = "/proc/self/maps cannot be read, so addresses have no names: let the process see /proc";
-    (!is_blind).then(|| Told { ratio: 1.0, text: text.to_owned() })
-}
-
-fn sandbox(facts: &Facts<'_>) -> Option<Told> {
-    facts.names?.gaps()?;
-    let text = "the program has entered a sandbox since the profiler started, and the sandbox may kill whoever opens a file, so \
-                none was opened: what had no name before has none if it is a library's, and the name of a function without its \
-                line if it is the program's; set PPROF_OPEN_FILES=1 in the environment if the sandbox lets files be opened, or \
-                ask for a profile once before the program enters it";
-    kept_files::is_sandboxed().then(|| Told { ratio: 1.0, text: text.to_owned() })
-}
-
-/// What is known of the program's file before any address is looked up.
-fn program_symbols(facts: &Facts<'_>) -> Option<Told> {
-    if facts.symbols == symbols::FULL {
-        return None;
-    }
-    let text = facts.symbols;
-    let Some(names) = facts.names else { return Some(Told { ratio: 1.0, text: text.to_owned() }) };
-    if !names.gaps()?.has_files() {
-        return None;
-    }
-    Some(match facts.share(facts.evidence.program) {
-        Some(share) => Told { ratio: share.ratio, text: format!("{text}. This concerns {share}") },
-        None => Told { ratio: 0.0, text: text.to_owned() },
-    })
-}
-
-/// What its file seemed to have, but has not: another part of the program may have been built otherwise.
-fn program_names(facts: &Facts<'_>) -> Option<Told> {
-    if facts.symbols != symbols::FULL {
-        return None;
-    }
-    let share = facts.share(facts.evidence.program)?;
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "functions of the program's stand without a name or a line on the stacks of {share}, and what was inlined into \
-             them is missing: build all of it with debug information ([profile.release] debug = \"limited\" in Cargo.toml, \
-             -g for C)"
-        ),
-    })
-}
-
-fn library_names(facts: &Facts<'_>) -> Option<Told> {
-    let share = facts.share(facts.evidence.unnamed)?;
-    let library = facts.worst_library(Lack::Name);
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "functions without a name are on the stacks of {share}, most of them in {library}, and stand there as \
-             file+0xaddress: install its debug symbols, or build it without stripping it"
-        ),
-    })
-}
-
-fn library_lines(facts: &Facts<'_>) -> Option<Told> {
-    let share = facts.share(facts.evidence.without_lines)?;
-    let library = facts.worst_library(Lack::Line);
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "the first row has no line, and may miss inlined functions, for {share}, most of it in {library}: install its \
-             debug symbols, or build it with -g"
-        ),
-    })
-}
-
-fn unknown_library(facts: &Facts<'_>) -> Option<Told> {
-    let share = facts.share(facts.evidence.unknown_libraries)?;
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "libraries that could not be told apart are on the stacks of {share}, as [unknown library]: the profiler knows \
-             1024, each time another one takes a place counting as one; keep libraries open"
-        ),
-    })
-}
-
-fn code_in_no_file(facts: &Facts<'_>) -> Option<Told> {
-    if !facts.names?.gaps()?.has_files() {
-        return None;
-    }
-    let share = facts.share(facts.evidence.nowhere)?;
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "code that is in no file, as a compiler at run time makes it, is on the stacks of {share}, and stands there as \
-             bare addresses"
-        ),
-    })
-}
-
-fn out_of_time(facts: &Facts<'_>) -> Option<Told> {
-    let share = facts.share(facts.evidence.out_of_time)?;
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "lines and inlined functions are missing for now on the stacks of {share}, because looking them up takes longer \
-             than an answer may: ask again, and those that are found by then are kept"
-        ),
-    })
-}
-
-fn unknown_stack(facts: &Facts<'_>) -> Option<Told> {
-    let share = facts.share(facts.evidence.unknown_stacks)?;
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "no stack could be taken for {share}, which stands under [unknown stack]: what allocated has no unwind tables \
-             that can be read (keep .eh_frame and .eh_frame_hdr in the file; compile C with \
-             -fasynchronous-unwind-tables), or had too little stack left"
-        ),
-    })
-}
-
 fn low_stack(facts: &Facts<'_>) -> Option<Told> {
     facts.counted(facts.snapshot.dropped.low_stack, |samples| {
         format!(
@@ -208,7 +81,7 @@ fn low_stack(facts: &Facts<'_>) -> Option<Told> {
 
 fn truncated_stack(facts: &Facts<'_>) -> Option<Told> {
     facts.counted(facts.snapshot.dropped.truncated_stacks, |samples| {
-        let share = facts.share(facts.evidence.truncated);
+        let share = facts.stacks.share(facts.stacks.evidence.truncated);
         let share = share.map_or_else(String::new, |share| format!(", {share}"));
         format!(
             "{samples}{share} are without their outermost frames, where [truncated] stands, because the stack was deeper \
@@ -279,20 +152,19 @@ fn replaced_records(facts: &Facts<'_>) -> Option<Told> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Evidence;
     use super::*;
+    use crate::sources::losses::{Evidence, Loss, StackFacts, told as losses_told};
+    use crate::symbols;
     use alloc_profiler::Snapshot;
 
     fn told(interval: u64, is_installed: bool, samples: f64, symbols: &'static str) -> Vec<&'static str> {
         let snapshot = Snapshot { sampling_interval: interval, ..alloc_profiler::snapshot() };
-        let evidence = Evidence::default();
-        let facts = Facts { snapshot: &snapshot, names: None, evidence, samples, is_installed, symbols };
-        let told = LOSSES.iter().filter_map(|(reason, tell)| Some((*reason, tell(&facts)?)));
-        told.map(|(reason, told)| {
-            assert!(!told.text.contains('\n') && (0.0..=1.0).contains(&told.ratio), "{reason}");
-            reason
-        })
-        .collect()
+        let stacks = StackFacts { stacks: None, evidence: Evidence::default(), symbols, wholes: ["", ""] };
+        let facts = Facts { snapshot: &snapshot, stacks, samples, is_installed };
+        let losses = losses_told(LOSSES.iter().map(|(reason, tell)| (*reason, tell(&facts))));
+        let is_one_line = |loss: &Loss| !loss.text.contains('\n') && (0.0..=1.0).contains(&loss.ratio);
+        assert!(losses.iter().all(is_one_line), "{losses:?}");
+        losses.iter().map(|loss| loss.reason).collect()
     }
 
     #[test]

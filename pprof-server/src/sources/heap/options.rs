@@ -1,9 +1,9 @@
-//! What a profile is to contain, and how it is to be shown.
+//! What a profile of the heap is to contain, and how it is to be shown.
 //!
 //! Path: *read path*.
 
-use super::limit::SizeLimit;
-use crate::sources::heap::SampleType;
+use super::sample_type::SampleType;
+use crate::profile::{Frames, SizeLimit, Symbolize};
 
 /// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,34 +14,6 @@ pub enum ProfileKind {
     Heap,
     /// Allocated bytes first.
     Allocs,
-}
-
-/// Where names come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Symbolize {
-    /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
-    /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
-    None,
-    /// As [`Full`](Symbolize::Full), but functions only, without files and lines: no path of the machine that built the
-    /// program leaves it, and the profile is smaller. Finding the names costs the same.
-    Names,
-    /// Function, file and line from debug information, inlined functions included; from the symbol table where
-    /// there is none.
-    #[default]
-    Full,
-}
-
-/// Which frames of a stack are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Frames {
-    /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the
-    /// user's own function. A stack of nothing else stays whole.
-    #[default]
-    UserFirst,
-    /// Everything.
-    All,
 }
 
 /// What sets samples of the same stack apart.
@@ -126,6 +98,9 @@ impl ProfileOptions {
 
     /// The quantity to show first, or alone.
     pub(crate) fn shown_type(&self) -> SampleType {
-        self.sample_type.unwrap_or(SampleType::first_of(self.kind))
+        self.sample_type.unwrap_or(match self.kind {
+            ProfileKind::Heap => SampleType::InuseSpace,
+            ProfileKind::Allocs => SampleType::AllocSpace,
+        })
     }
 }

@@ -1,0 +1,73 @@
+//! Labels: what sets rows of one stack apart.
+//!
+//! Path: *read path*.
+
+use std::collections::HashMap;
+
+/// One label of a row. Labels are ordered by key, then by value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Label {
+    /// What it tells, such as `bytes` or `thread`.
+    pub(crate) key: &'static str,
+    /// What it says.
+    pub(crate) value: LabelValue,
+}
+
+/// What a label says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum LabelValue {
+    /// A number and its unit.
+    Number(i64, &'static str),
+    /// A text, such as a thread's name.
+    #[allow(dead_code, reason = "heap profiles have numbers only; profiles of threads and tasks have texts")]
+    Text(Box<str>),
+}
+
+/// The labels of one row, by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct LabelsId(u32);
+
+/// Every set of labels that rows have, each once: there are few, and rows are compared by their numbers.
+#[derive(Debug)]
+pub(crate) struct LabelSets {
+    sets: Vec<Vec<Label>>,
+    ids: HashMap<Vec<Label>, LabelsId>,
+}
+
+impl LabelSets {
+    /// The empty set, whose number is the default.
+    pub(crate) fn new() -> LabelSets {
+        LabelSets { sets: vec![Vec::new()], ids: HashMap::from([(Vec::new(), LabelsId(0))]) }
+    }
+
+    /// The number of a set of labels, whose keys differ. Writers keep their order, which must be the same for all rows.
+    pub(crate) fn id(&mut self, labels: Vec<Label>) -> LabelsId {
+        let next = LabelsId(self.sets.len() as u32);
+        *self.ids.entry(labels).or_insert_with_key(|labels| {
+            self.sets.push(labels.clone());
+            next
+        })
+    }
+
+    /// The labels of the set.
+    pub(crate) fn get(&self, id: LabelsId) -> &[Label] {
+        self.sets.get(id.0 as usize).map_or(&[], |set| set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_sets_are_one() {
+        let mut sets = LabelSets::new();
+        let number = |key, number| Label { key, value: LabelValue::Number(number, "bytes") };
+        let text = Label { key: "thread", value: LabelValue::Text("main".into()) };
+        let both = sets.id(vec![number("bytes", 8), text.clone()]);
+        assert_eq!(sets.id(vec![number("bytes", 8), text.clone()]), both);
+        assert_eq!(sets.get(both), [number("bytes", 8), text]);
+        assert_eq!((sets.id(Vec::new()), sets.get(LabelsId::default())), (LabelsId::default(), &[][..]));
+        assert_ne!(sets.id(vec![number("bytes", 16)]), both);
+    }
+}

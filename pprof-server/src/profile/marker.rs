@@ -1,0 +1,40 @@
+//! What stands on a stack, or in place of one, and is no code.
+//!
+//! No code lies at the addresses of markers: the lowest page is never mapped. They differ from each other and from 0
+//! because some readers know a stack by its addresses alone.
+//!
+//! Path: *read path*.
+
+use crate::symbols::role::Role;
+
+/// A distinct address of a profile, by its rank among all of them.
+pub(crate) type Place = u32;
+
+/// A name without code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marker {
+    pub(super) place: Place,
+    pub(super) name: &'static str,
+    pub(super) role: Role,
+}
+
+/// By place.
+pub(super) const MARKERS: [Marker; 4] =
+    [Marker::OVERFLOW, Marker::UNKNOWN_STACK, Marker::TRUNCATED, Marker::OTHER];
+/// Lower addresses on a stack are garbage, and must not be taken for a marker.
+pub(super) const LOWEST_ADDRESS: u64 = 1 + MARKERS.len() as u64;
+
+impl Marker {
+    /// Where sums go that belong to no stack any more.
+    pub(crate) const OVERFLOW: Marker = Marker { place: 0, name: "[profiler overflow]", role: Role::User };
+    /// In place of a stack that could not be read.
+    pub(super) const UNKNOWN_STACK: Marker = Marker { place: 1, name: "[unknown stack]", role: Role::User };
+    /// Outermost on a stack that was deeper than is recorded.
+    pub(super) const TRUNCATED: Marker = Marker { place: 2, name: "[truncated]", role: Role::Entry };
+    /// Where rows go that a format has no room for.
+    pub(super) const OTHER: Marker = Marker { place: 3, name: "[other]", role: Role::User };
+
+    pub(super) fn address(&self) -> u64 {
+        u64::from(self.place) + 1
+    }
+}

@@ -1,0 +1,127 @@
+//! What stacks and their names can lack, whatever was measured: each a sentence and its remedy.
+//!
+//! Path: *read path*.
+
+use super::{StackFacts, Told};
+use crate::kept_files;
+use crate::profile::Lack;
+use crate::symbols;
+
+pub(crate) fn no_mappings(facts: &StackFacts<'_>) -> Option<Told> {
+    let is_blind = facts.stacks?.gaps()?.has_files();
+    let text = "/proc/self/maps cannot be read, so addresses have no names: let the process see /proc";
+    (!is_blind).then(|| Told { ratio: 1.0, text: text.to_owned() })
+}
+
+pub(crate) fn sandbox(facts: &StackFacts<'_>) -> Option<Told> {
+    facts.stacks?.gaps()?;
+    let text = "the program has entered a sandbox since the profiler started, and the sandbox may kill whoever opens a file, so \
+                none was opened: what had no name before has none if it is a library's, and the name of a function without its \
+                line if it is the program's; set PPROF_OPEN_FILES=1 in the environment if the sandbox lets files be opened, or \
+                ask for a profile once before the program enters it";
+    kept_files::is_sandboxed().then(|| Told { ratio: 1.0, text: text.to_owned() })
+}
+
+/// What is known of the program's file before any address is looked up.
+pub(crate) fn program_symbols(facts: &StackFacts<'_>) -> Option<Told> {
+    if facts.symbols == symbols::FULL {
+        return None;
+    }
+    let text = facts.symbols;
+    let Some(stacks) = facts.stacks else { return Some(Told { ratio: 1.0, text: text.to_owned() }) };
+    if !stacks.gaps()?.has_files() {
+        return None;
+    }
+    Some(match facts.share(facts.evidence.program) {
+        Some(share) => Told { ratio: share.ratio, text: format!("{text}. This concerns {share}") },
+        None => Told { ratio: 0.0, text: text.to_owned() },
+    })
+}
+
+/// What its file seemed to have, but has not: another part of the program may have been built otherwise.
+pub(crate) fn program_names(facts: &StackFacts<'_>) -> Option<Told> {
+    if facts.symbols != symbols::FULL {
+        return None;
+    }
+    let share = facts.share(facts.evidence.program)?;
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "functions of the program's stand without a name or a line on the stacks of {share}, and what was inlined into \
+             them is missing: build all of it with debug information ([profile.release] debug = \"limited\" in Cargo.toml, \
+             -g for C)"
+        ),
+    })
+}
+
+pub(crate) fn library_names(facts: &StackFacts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.unnamed)?;
+    let library = facts.worst_library(Lack::Name);
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "functions without a name are on the stacks of {share}, most of them in {library}, and stand there as \
+             file+0xaddress: install its debug symbols, or build it without stripping it"
+        ),
+    })
+}
+
+pub(crate) fn library_lines(facts: &StackFacts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.without_lines)?;
+    let library = facts.worst_library(Lack::Line);
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "the first row has no line, and may miss inlined functions, for {share}, most of it in {library}: install its \
+             debug symbols, or build it with -g"
+        ),
+    })
+}
+
+pub(crate) fn unknown_library(facts: &StackFacts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.unknown_libraries)?;
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "libraries that could not be told apart are on the stacks of {share}, as [unknown library]: the profiler knows \
+             1024, each time another one takes a place counting as one; keep libraries open"
+        ),
+    })
+}
+
+pub(crate) fn code_in_no_file(facts: &StackFacts<'_>) -> Option<Told> {
+    if !facts.stacks?.gaps()?.has_files() {
+        return None;
+    }
+    let share = facts.share(facts.evidence.nowhere)?;
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "code that is in no file, as a compiler at run time makes it, is on the stacks of {share}, and stands there as \
+             bare addresses"
+        ),
+    })
+}
+
+pub(crate) fn out_of_time(facts: &StackFacts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.out_of_time)?;
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "lines and inlined functions are missing for now on the stacks of {share}, because looking them up takes longer \
+             than an answer may: ask again, and those that are found by then are kept"
+        ),
+    })
+}
+
+pub(crate) fn unknown_stack(facts: &StackFacts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.unknown_stacks)?;
+    Some(Told {
+        ratio: share.ratio,
+        text: format!(
+            "no stack could be taken for {share}, which stands under [unknown stack]: what allocated has no unwind tables \
+             that can be read (keep .eh_frame and .eh_frame_hdr in the file; compile C with \
+             -fasynchronous-unwind-tables), or had too little stack left"
+        ),
+    })
+}

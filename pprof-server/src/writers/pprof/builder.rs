@@ -1,0 +1,277 @@
+//! The message of a pprof profile under construction: gives out numbers, and keeps count of its length.
+//!
+//! Path: *read path*.
+
+use super::samples::{SampleBytes, append, appended_bytes};
+use super::{Sample, proto};
+use crate::profile::{
+    AddressMap, Label, LabelValue, LabelsId, Location, Profile, Rows, ShownStack, SizeLimit, Stacks,
+    Symbolize, Unit,
+};
+use crate::symbols::{Function, SourceLine};
+use prost::Message;
+use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
+
+/// Field `string_table` of `proto::Profile`, wire type "bytes of a given length".
+const STRING: u8 = 6 << 3 | 2;
+
+/// What `[other]` and the comment about it take at most.
+const OTHER_BYTES: usize = 512;
+
+/// The message under construction, and the numbers given out so far.
+pub(super) struct Builder<'a> {
+    samples: SampleBytes,
+    /// Room for the labels of one sample.
+    labels: Vec<proto::Label>,
+    /// Everything else but the strings.
+    profile: proto::Profile,
+    stacks: &'a Stacks,
+    rows: &'a Rows,
+    /// The numbers of its mappings, by index among them; 0 for those that no address is in.
+    mapping_ids: Vec<u64>,
+    /// In the order of their numbers.
+    strings: Vec<&'a str>,
+    string_numbers: HashMap<&'a str, i64>,
+    /// By where they are: `names` keeps them there.
+    functions: AddressMap<*const Function, u64>,
+    /// By place, for those that show all of their lines; 0 for those without a number.
+    whole_locations: Vec<u32>,
+    cut_locations: AddressMap<Location, u64>,
+    /// What everything but the samples takes in the message.
+    other_bytes: usize,
+}
+
+/// How far a message under construction had come.
+struct Mark {
+    sample_bytes: usize,
+    locations: usize,
+    functions: usize,
+    strings: usize,
+}
+
+impl<'a> Builder<'a> {
+    /// A message without samples.
+    pub(super) fn new(profile: &'a Profile) -> Builder<'a> {
+        let mut builder = Builder {
+            samples: SampleBytes::default(),
+            labels: Vec::new(),
+            profile: proto::Profile::default(),
+            stacks: &profile.stacks,
+            rows: &profile.rows,
+            mapping_ids: Vec::new(),
+            strings: Vec::new(),
+            string_numbers: HashMap::new(),
+            functions: AddressMap::default(),
+            whole_locations: vec![0; profile.stacks.place_count()],
+            cut_locations: AddressMap::default(),
+            other_bytes: 0,
+        };
+        builder.string("");
+        builder.string(profile.period.unit.name());
+        builder.header(profile);
+        builder.mappings();
+        builder.other_bytes += builder.profile.encoded_len();
+        builder
+    }
+
+    fn header(&mut self, profile: &'a Profile) {
+        let types = profile.types;
+        self.profile.sample_type = types.iter().map(|of| self.value_type(of.name, of.unit)).collect();
+        if let Some(default) = profile.default_type.and_then(|index| types.get(index)) {
+            self.profile.default_sample_type_index = self.string(default.name);
+        }
+        self.profile.period_type = Some(self.value_type(profile.period.name, profile.period.unit));
+        self.profile.period = saturating_i64(profile.period.value.into());
+        // 0 would mean "no time", and would erase the other's time when two profiles are merged.
+        let since_1970 = profile.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.profile.time_nanos = saturating_i64(since_1970.as_nanos()).max(1);
+        // Readers tell a difference from a snapshot by this being non-zero.
+        self.profile.duration_nanos =
+            profile.duration.map_or(0, |duration| saturating_i64(duration.as_nanos()).max(1));
+        self.profile.comment_index = profile.notes.iter().map(|line| self.string(line)).collect();
+    }
+
+    /// The program's mapping, which viewers take the first for, and those that addresses are in. If there are none, one
+    /// that covers all, as Go does: `go tool pprof` wants it.
+    fn mappings(&mut self) {
+        let has_names = self.stacks.symbolize() != Symbolize::None;
+        let has_places = self.stacks.symbolize() == Symbolize::Full;
+        let mappings = self.stacks.mappings().as_slice();
+        let message = |id: u64| proto::Mapping {
+            id,
+            // On every mapping or on none: one without would send the viewer looking for names itself.
+            has_functions: has_names,
+            has_filenames: has_places,
+            has_line_numbers: has_places,
+            has_inline_frames: has_names,
+            ..proto::Mapping::default()
+        };
+        if mappings.is_empty() {
+            self.profile.mapping.push(message(1));
+            return;
+        }
+        self.mapping_ids = vec![0; mappings.len()];
+        for index in self.stacks.mappings().used(self.stacks.addresses()) {
+            let mapping = &mappings[index];
+            let id = self.profile.mapping.len() as u64 + 1;
+            self.mapping_ids[index] = id;
+            let mapping = proto::Mapping {
+                memory_start: mapping.start,
+                memory_limit: mapping.limit,
+                file_offset: mapping.offset,
+                filename_index: self.string(&mapping.path),
+                build_id_index: self.string(&mapping.build_id),
+                ..message(id)
+            };
+            self.profile.mapping.push(mapping);
+        }
+    }
+
+    /// Adds as many of `samples`, from the first on, as leave room for `[other]`. Returns how many.
+    pub(super) fn samples_within(&mut self, samples: &[Sample<'_>], limit: SizeLimit) -> usize {
+        let most = limit.samples.saturating_sub(1).min(samples.len());
+        for (index, sample) in samples[..most].iter().enumerate() {
+            let mark = self.mark();
+            self.sample(sample.stack, sample.labels, sample.rounded());
+            if self.message_bytes().saturating_add(OTHER_BYTES) > limit.message_bytes {
+                self.take_back(&mark);
+                return index;
+            }
+        }
+        most
+    }
+
+    /// Adds a sample.
+    pub(super) fn sample(
+        &mut self,
+        stack: ShownStack<'_>,
+        of_sample: LabelsId,
+        values: impl Iterator<Item = i64>,
+    ) {
+        let (mut samples, mut labels) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.labels));
+        labels.clear();
+        labels.extend(self.rows.labels(of_sample).iter().map(|label| self.label(label)));
+        samples.push(stack.locations().map(|location| self.location(location)), values, &labels);
+        (self.samples, self.labels) = (samples, labels);
+    }
+
+    fn label(&mut self, label: &'a Label) -> proto::Label {
+        let key_index = self.string(label.key);
+        match &label.value {
+            LabelValue::Number(num, unit) => {
+                let num_unit_index = self.string(unit);
+                proto::Label { key_index, num: *num, num_unit_index, ..proto::Label::default() }
+            }
+            LabelValue::Text(text) => {
+                proto::Label { key_index, str_index: self.string(text), ..proto::Label::default() }
+            }
+        }
+    }
+
+    pub(super) fn comment(&mut self, text: &'a str) {
+        let index = self.string(text);
+        self.profile.comment_index.push(index);
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            sample_bytes: self.samples.message.len(),
+            locations: self.profile.location.len(),
+            functions: self.profile.function.len(),
+            strings: self.strings.len(),
+        }
+    }
+
+    /// Forgets what was added since `mark`, so that nothing stays that no sample mentions.
+    fn take_back(&mut self, mark: &Mark) {
+        self.samples.message.truncate(mark.sample_bytes);
+        self.profile.location.truncate(mark.locations);
+        self.profile.function.truncate(mark.functions);
+        self.strings.truncate(mark.strings);
+        self.whole_locations.iter_mut().filter(|id| **id as usize > mark.locations).for_each(|id| *id = 0);
+        self.cut_locations.retain(|_, id| *id as usize <= mark.locations);
+        self.functions.retain(|_, id| *id as usize <= mark.functions);
+        self.string_numbers.retain(|_, number| (*number as usize) < mark.strings);
+    }
+
+    fn location(&mut self, location: Location) -> u64 {
+        let known = match location.skipped_lines {
+            0 => self.whole_locations[location.place as usize].into(),
+            _ => self.cut_locations.get(&location).copied().unwrap_or(0),
+        };
+        if known != 0 { known } else { self.new_location(location) }
+    }
+
+    #[cold]
+    fn new_location(&mut self, location: Location) -> u64 {
+        let stacks = self.stacks;
+        let address = stacks.address(location.place);
+        let line = stacks.lines(location).iter().map(|line| self.line(line)).collect();
+        let id = self.profile.location.len() as u64 + 1;
+        let mapping_id = match self.stacks.mappings().index_of(address) {
+            Some(index) => self.mapping_ids[index],
+            None => u64::from(self.stacks.mappings().as_slice().is_empty()),
+        };
+        let message = proto::Location { id, mapping_id, address, line, is_folded: false };
+        self.other_bytes += appended_bytes(message.encoded_len());
+        self.profile.location.push(message);
+        match location.skipped_lines {
+            0 => self.whole_locations[location.place as usize] = id as u32,
+            _ => drop(self.cut_locations.insert(location, id)),
+        }
+        id
+    }
+
+    fn line(&mut self, line: &'a SourceLine) -> proto::Line {
+        let function = &*line.function;
+        let function_id = match self.functions.get(&std::ptr::from_ref(function)) {
+            Some(&id) => id,
+            None => self.new_function(function),
+        };
+        proto::Line { function_id, line: line.line.into(), column: 0 }
+    }
+
+    fn new_function(&mut self, function: &'a Function) -> u64 {
+        let id = self.profile.function.len() as u64 + 1;
+        let function_message = proto::Function {
+            id,
+            name_index: self.string(&function.name),
+            system_name_index: self.string(&function.linkage_name),
+            filename_index: self.string(&function.file),
+            start_line: 0,
+        };
+        self.other_bytes += appended_bytes(function_message.encoded_len());
+        self.profile.function.push(function_message);
+        self.functions.insert(function, id);
+        id
+    }
+
+    fn value_type(&mut self, name: &'static str, unit: Unit) -> proto::ValueType {
+        proto::ValueType { type_index: self.string(name), unit_index: self.string(unit.name()) }
+    }
+
+    fn string(&mut self, text: &'a str) -> i64 {
+        *self.string_numbers.entry(text).or_insert_with(|| {
+            self.other_bytes += appended_bytes(text.len());
+            self.strings.push(text);
+            self.strings.len() as i64 - 1
+        })
+    }
+
+    /// How long the message has become.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.samples.message.len() + self.other_bytes
+    }
+
+    pub(super) fn message(self) -> Vec<u8> {
+        let mut message = self.samples.message;
+        self.profile.encode_raw(&mut message);
+        self.strings.iter().for_each(|text| append(STRING, text.as_bytes(), &mut message));
+        message
+    }
+}
+
+fn saturating_i64(value: u128) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
