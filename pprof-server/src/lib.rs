@@ -34,7 +34,7 @@
 //! | another address | `install!("127.0.0.1:7070")`, or `install!("unix:/run/app/pprof.sock")` for a Unix socket |
 //! | another allocator | `install!(allocator = mimalloc::MiMalloc)`: any `GlobalAlloc` that is a unit struct |
 //! | errors, and a server that stops when it is dropped | a `#[global_allocator]` of type [`SamplingAllocator`], and [`serve`] |
-//! | a token, other machines, other limits | [`Server::builder`] |
+//! | a token, other machines, other limits | [`Server::builder`], or [`Handler::builder`] inside a server of your own |
 //! | the profiles inside a server of your own | [`Handler`], which mounts in axum, hyper, actix-web and others |
 //! | a file and no server | [`write_heap_profile`] |
 //! | bytes of a profile, or a table of it | [`heap_profile`], [`heap_text`], [`top_table`], [`heap_folded`] |
