@@ -102,20 +102,7 @@ impl fmt::Display for Error {
             Error::Resolve { address, source } => {
                 write!(f, "cannot serve on {address}: {source}; an address looks like 127.0.0.1:6060")
             }
-            Error::NotLoopback { address, resolved } => {
-                write!(f, "refused to serve on {address}")?;
-                if *address != resolved.to_string() {
-                    write!(f, " ({resolved})")?;
-                }
-                write!(
-                    f,
-                    ": other machines could reach it; serve on 127.0.0.1:{port} and forward the port, \
-                     for example with `ssh -L {port}:127.0.0.1:{port} HOST` or \
-                     `kubectl port-forward POD {port}`, or allow it with allow_remote() \
-                     (PPROF_ALLOW_REMOTE=1 for install!) and a token (PPROF_TOKEN)",
-                    port = resolved.port()
-                )
-            }
+            Error::NotLoopback { address, resolved } => refused_remote(f, address, *resolved),
             Error::NoToken { address } => write!(
                 f,
                 "refused to serve on {address}: other machines could reach it, and there is no token; set \
@@ -161,6 +148,20 @@ impl fmt::Display for Error {
             }
         }
     }
+}
+
+fn refused_remote(f: &mut fmt::Formatter<'_>, address: &str, resolved: SocketAddr) -> fmt::Result {
+    write!(f, "refused to serve on {address}")?;
+    if address != resolved.to_string() {
+        write!(f, " ({resolved})")?;
+    }
+    write!(
+        f,
+        ": other machines could reach it; serve on 127.0.0.1:{port} and forward the port, for example with `ssh -L \
+         {port}:127.0.0.1:{port} HOST` or `kubectl port-forward POD {port}`, or allow it with allow_remote() \
+         (PPROF_ALLOW_REMOTE=1 for install!) and a token (PPROF_TOKEN)",
+        port = resolved.port()
+    )
 }
 
 impl std::error::Error for Error {

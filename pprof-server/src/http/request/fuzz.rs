@@ -1,7 +1,7 @@
 //! What must hold of guard and router, whatever bytes they meet.
 //!
-//! The fuzzer calls this (the target `router` of scripts/check-fuzz.sh), and so does a test, with requests from a fixed seed that are
-//! nearly right more often than bytes at random would be.
+//! The fuzzer calls this (the target `router` of scripts/check-fuzz.sh), and so does a test, with requests from a fixed
+//! seed that are nearly right more often than bytes at random would be.
 
 use std::borrow::Cow;
 use std::time::Duration;

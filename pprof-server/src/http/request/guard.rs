@@ -1,11 +1,11 @@
 //! Who may ask: keeps web pages away from a server that anyone on this machine can reach, and asks for the token.
 //!
-//! `handler` calls this before anything else. A browser on this machine reaches loopback too, on behalf of any
-//! page it shows. A page whose own host name resolves to 127.0.0.1 (DNS rebinding) could read a profile; we
-//! tell it by its `Host`. Pages elsewhere could start costly profiles without reading them; we tell those by
-//! `Origin` and `Sec-Fetch-Site`. curl, `go tool pprof` and scrapers send neither; our own page sends its origin with
-//! what changes something (a mark), and that is the `Host` it asks. The port is not compared with ours: behind a port
-//! forwarding it differs.
+//! `handler` calls this before anything else. A browser on this machine reaches loopback too, on behalf of any page it
+//! shows. A page whose own host name resolves to 127.0.0.1 (DNS rebinding) could read a profile; we tell it by its
+//! `Host`. Pages elsewhere could start costly profiles without reading them; we tell those by `Origin` and
+//! `Sec-Fetch-Site`. curl, `go tool pprof` and scrapers send neither; our own page sends its origin with what changes
+//! something (a mark), and that is the `Host` it asks. The port is not compared with ours: behind a port forwarding it
+//! differs.
 //!
 //! In another program's server, names and tokens are that server's business; pages elsewhere are still refused.
 //!

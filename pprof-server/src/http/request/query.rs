@@ -1,7 +1,7 @@
 //! Query parameters read the way Go reads them: first value of a name, and Go's two integer rules.
 //!
-//! `profile_request`, `parameters` and `unknown` call this. Decoding is `form_urlencoded`'s; the rules around it are Go's, where they differ from
-//! those of browsers.
+//! `profile_request`, `parameters` and `unknown` call this. Decoding is `form_urlencoded`'s; the rules around it are
+//! Go's, where they differ from those of browsers.
 //!
 //! Path: *read path*.
 

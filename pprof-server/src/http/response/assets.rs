@@ -1,8 +1,8 @@
 //! The files of the page at `/debug/pprof/`: its script and its style.
 //!
-//! They are built in `ui/` and checked in, so
-//! that cargo alone builds the product; `scripts/check-ui.sh` builds them anew and compares. They are the same for
-//! every program and tell nothing of it, so a browser may keep them, and asks with the tag whether they still hold.
+//! They are built in `ui/` and checked in, so that cargo alone builds the product; `scripts/check-ui.sh` builds them
+//! anew and compares. They are the same for every program and tell nothing of it, so a browser may keep them, and asks
+//! with the tag whether they still hold.
 //!
 //! Path: *read path*. Pure.
 

@@ -1,8 +1,8 @@
 //! The page at `/debug/pprof/`: which profiles there are, and how the profiler is doing.
 //!
-//! Structure and wording follow Go's page, so that tools and eyes used to it find their
-//! way; what Go has no equal for stands in one paragraph below. Above it `ui.js` puts the time line, the table and
-//! the flame graph, where a browser runs scripts. Links are relative: the page works behind any prefix.
+//! Structure and wording follow Go's page, so that tools and eyes used to it find their way; what Go has no equal for
+//! stands in one paragraph below. Above it `ui.js` puts the time line, the table and the flame graph, where a browser
+//! runs scripts. Links are relative: the page works behind any prefix.
 //!
 //! Path: *read path*.
 

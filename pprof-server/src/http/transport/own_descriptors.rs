@@ -1,14 +1,15 @@
 //! Whether the server's descriptors are still its own.
 //!
-//! `server` and `connections` call this. A descriptor is a number, and a program may close all numbers there are, as daemons do at their start.
-//! What it opens next gets our numbers. From then on nothing may be read, written, polled or closed by these numbers any more. So
-//! before we do anything of the kind we look at the listening socket, which like every socket has a number of its own
-//! that no other file has; the epoll instance and what wakes it cannot be told from others of their sort, and go with it.
+//! `server` and `connections` call this. A descriptor is a number, and a program may close all numbers there are, as
+//! daemons do at their start. What it opens next gets our numbers. From then on nothing may be read, written, polled or
+//! closed by these numbers any more. So before we do anything of the kind we look at the listening socket, which like
+//! every socket has a number of its own that no other file has; the epoll instance and what wakes it cannot be told
+//! from others of their sort, and go with it.
 //!
-//! Two gaps remain: a program that closes some of our numbers and not the listener's is not noticed, and some microseconds
-//! lie between the look and the use. Where a crate of the program has asked tokio for its `signal` feature, tokio keeps a pair
-//! of sockets for the whole process: when these are closed its driver panics, which we catch, and reads no longer what it
-//! should; no runtime of that program can take signals afterwards.
+//! Two gaps remain: a program that closes some of our numbers and not the listener's is not noticed, and some
+//! microseconds lie between the look and the use. Where a crate of the program has asked tokio for its `signal`
+//! feature, tokio keeps a pair of sockets for the whole process: when these are closed its driver panics, which we
+//! catch, and reads no longer what it should; no runtime of that program can take signals afterwards.
 //!
 //! Path: *read path*. It costs a system call whenever the server's thread has slept or another one wakes it.
 

@@ -1,8 +1,8 @@
 //! The server: one thread, one listener, a bounded number of connections.
 //!
-//! `builder` starts it, for the host program. The thread runs a current-thread runtime of
-//! its own, so it answers while the program's own runtime is stuck, and runs inside `unsampled`, so that what
-//! it allocates is not in the profiles it serves. Whatever a client does is bounded in time and memory.
+//! `builder` starts it, for the host program. The thread runs a current-thread runtime of its own, so it answers while
+//! the program's own runtime is stuck, and runs inside `unsampled`, so that what it allocates is not in the profiles it
+//! serves. Whatever a client does is bounded in time and memory.
 //!
 //! Path: *read path*.
 

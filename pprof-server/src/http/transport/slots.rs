@@ -1,9 +1,9 @@
 //! The slots for connections: who holds one, and who must give it up when all are taken.
 //!
 //! `connections` and `stream` call this. A client who is slow costs a slot, and two hundred of them would take all,
-//! long before their deadlines. So when all are taken, whoever has shown least sign of getting on is cut:
-//! those who have not yet sent a request before those who have not yet taken their answer. Who waits
-//! for a delta, or for a profile to be encoded, waits for us and keeps the slot.
+//! long before their deadlines. So when all are taken, whoever has shown least sign of getting on is cut: those who
+//! have not yet sent a request before those who have not yet taken their answer. Who waits for a delta, or for a
+//! profile to be encoded, waits for us and keeps the slot.
 //!
 //! Path: *read path*. All of it runs on the server's thread, so nobody waits for the locks.
 

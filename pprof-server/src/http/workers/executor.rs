@@ -1,9 +1,10 @@
 //! A thread that runs futures one after the other, and tells them the time.
 //!
-//! Each lane of the workers has one. It is not a runtime of tokio's: the thread of such a runtime sleeps in a lock of `parking_lot`
-//! wherever some crate of the program asks tokio for that, and `parking_lot` keeps all sleepers of a process in one table. A
-//! child of `fork` inherits the table, with threads in it that it does not have, and waits for them for ever. What is used
-//! here (the standard library's channels) keeps nothing of the kind, and no file descriptor either.
+//! Each lane of the workers has one. It is not a runtime of tokio's: the thread of such a runtime sleeps in a lock of
+//! `parking_lot` wherever some crate of the program asks tokio for that, and `parking_lot` keeps all sleepers of a
+//! process in one table. A child of `fork` inherits the table, with threads in it that it does not have, and waits for
+//! them for ever. What is used here (the standard library's channels) keeps nothing of the kind, and no file descriptor
+//! either.
 //!
 //! Path: *read path*. A future that waits costs no time.
 

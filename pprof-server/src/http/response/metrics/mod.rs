@@ -1,7 +1,7 @@
 //! The profiler's figures in the text that Prometheus reads.
 //!
-//! They answer one question first: is it a leak, or memory that the allocator keeps? They go from what the program has in use
-//! to what its allocator holds, to what is resident, and to what the control group allows.
+//! They answer one question first: is it a leak, or memory that the allocator keeps? They go from what the program has
+//! in use to what its allocator holds, to what is resident, and to what the control group allows.
 //!
 //! Path: *read path*. Everything is read when it is asked for; nothing is kept between.
 
