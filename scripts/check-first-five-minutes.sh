@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 fail() { echo "check-first-five-minutes.sh: $*" >&2; exit 1; }
 
 PATH="$(scripts/install-go.sh):$PATH"
-# With the settings of that test, or nothing would be shared.
+# The settings are those of that test, or nothing would be shared.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/fresh-crate/target" CARGO_PROFILE_DEV_DEBUG=limited
 export CARGO_INCREMENTAL=0
 work=$(mktemp -d) app=

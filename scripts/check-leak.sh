@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finds the demo's leak as one would in any service: a heap profile before the load, one after, and their
-# difference, with nothing but curl and Go's pprof.
+# difference. It uses nothing but curl and Go's pprof.
 # Fails unless the demo's reader is what grew most; with --fixed, the repaired demo, fails if the reader grew.
 # LOAD_SECONDS (default 10) is the length of the load; PPROF_ADDR (default: any free port) where profiles are.
 set -euo pipefail

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=x86_64-unknown-linux-gnu folder=${CARGO_TARGET_DIR:-target}/sanitizers
-# What tests know it by.
+# Tests learn by this that a sanitizer is there.
 export SANITIZER=1
 units() { cargo +nightly test -q --target "$target" -p "$1" --lib -- "${@:2}"; }
 tests() { cargo +nightly test -q --target "$target" -p workspace-tests "$@"; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the page at /debug/pprof/. It builds the page anew from its sources and lock file, compares the result with what is
-# checked in, tests its parts, and drives it in headless Chromium over the running demo. `--screenshots` also writes the
+# Checks the page at /debug/pprof/. It builds the page anew from its sources, its lock file and the schema of the answers,
+# compares the result with what is checked in, tests its parts, and drives it in headless Chromium over the running demo. `--screenshots` also writes the
 # screenshots of the documents. It needs Node 20 and npm. It fetches Chromium by apt where that is missing, and Go's pprof as
 # test.sh does.
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command again and again while something else keeps every core busy, and says how often it passed. What a test
-# takes for granted of a quiet machine shows here. By default the whole of scripts/test.sh, ten times: some four hours.
+# takes for granted of a quiet machine shows here. By default, it runs the whole of scripts/test.sh ten times, which takes some four hours.
 #   scripts/long-busy.sh [TIMES [COMMAND [ARGUMENT…]]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
