@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopTable {
-    /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], and as many as fit into
+    /// By `sample_type`, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`](crate::MAX_ROWS), and as many as fit into
     /// 32 MiB of names, to be bounded in memory. None of those that have nothing of it.
     pub rows: Vec<TopRow>,
     /// Distinct stacks, those included that are not in `rows`.
