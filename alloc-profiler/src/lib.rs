@@ -106,6 +106,7 @@ mod snapshot;
 mod totals;
 
 mod alone;
+mod bell;
 mod c_library;
 mod control;
 mod copies;
@@ -173,6 +174,10 @@ pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
 /// What `pprof-server` needs beside the interface. It is not part of the interface, and may change in any version.
 #[doc(hidden)]
 pub mod internal {
+    /// What wakes a thread that waits.
+    pub mod bell {
+        pub use crate::bell::{SignalTaker, at_exit, ring, ring_on_signal, rings, signals, wait};
+    }
     #[cfg(unix)]
     pub use crate::descriptors::{ClosedInChildren, Descriptor};
     pub use crate::fork::forks;

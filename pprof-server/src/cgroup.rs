@@ -5,7 +5,7 @@
 //! Path: *read path*.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::kept_file::KeptFile;
 
@@ -35,38 +35,73 @@ impl CgroupFiles {
         CgroupFiles::below(Path::new("/sys/fs/cgroup"), &groups)
     }
 
-    /// Opens the files of the groups that `groups`, a `/proc/<pid>/cgroup` file, lists. A group that is not below `root` is
-    /// looked for further up: a container may see its own part only.
+    /// Opens the files of the groups that `groups`, a `/proc/<pid>/cgroup` file, lists.
     fn below(root: &Path, groups: &str) -> CgroupFiles {
         let mut files = CgroupFiles::default();
-        for line in groups.lines() {
-            // A line is `number:controllers:path`, and `0::path` for version 2.
-            let mut parts = line.splitn(3, ':').skip(1);
-            let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-            let (mount, limit, usage) = match controllers {
-                "" => (root.to_owned(), "memory.max", "memory.current"),
-                _ if controllers.split(',').any(|name| name == "memory") => {
-                    (root.join("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes")
-                }
-                _ => continue,
+        for Group { folder, version } in groups_below(root, groups) {
+            let (limit, usage) = match version {
+                Version::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+                Version::V2 => ("memory.max", "memory.current"),
             };
-            let group = mount.join(path.trim_start_matches('/'));
-            for folder in group.ancestors().take_while(|folder| folder.starts_with(&mount)) {
-                files.limits.extend(KeptFile::open(folder.join(limit)));
-                files.usage = files.usage.or_else(|| KeptFile::open(folder.join(usage)));
-            }
+            files.limits.extend(KeptFile::open(folder.join(limit)));
+            files.usage = files.usage.or_else(|| KeptFile::open(folder.join(usage)));
         }
         files
     }
 
     pub(crate) fn memory(&self) -> CgroupMemory {
-        // Version 2 writes `max` for no limit, version 1 a number that no machine has memory for.
-        let limits = self.limits.iter().filter_map(number_in).filter(|&bytes| bytes < 1 << 60);
+        // Version 2 writes `max` for no limit, which is no number.
+        let limits = self.limits.iter().filter_map(number_in).filter(|&bytes| is_limit(bytes));
         CgroupMemory { limit_bytes: limits.min(), usage_bytes: self.usage.as_ref().and_then(number_in) }
     }
 }
 
-fn number_in(file: &KeptFile) -> Option<u64> {
+/// How the kernel shows a group: its files have other names in each version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+/// A control group that this process is in, or one around it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) folder: PathBuf,
+    pub(crate) version: Version,
+}
+
+/// The groups of this process that may limit its memory, the innermost first.
+pub(crate) fn groups_of_process() -> Vec<Group> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    groups_below(Path::new("/sys/fs/cgroup"), &groups)
+}
+
+/// `groups` is a `/proc/<pid>/cgroup` file. A container may see a part of the groups only, so a folder need not be there;
+/// those around it are told too.
+pub(crate) fn groups_below(root: &Path, groups: &str) -> Vec<Group> {
+    let mut folders = Vec::new();
+    for line in groups.lines() {
+        // number:controllers:path; of version 2, `0::path`.
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (mount, version) = match controllers {
+            "" => (root.to_owned(), Version::V2),
+            _ if controllers.split(',').any(|name| name == "memory") => (root.join("memory"), Version::V1),
+            _ => continue,
+        };
+        let group = mount.join(path.trim_start_matches('/'));
+        let around = group.ancestors().take_while(|folder| folder.starts_with(&mount));
+        folders.extend(around.map(|folder| Group { folder: folder.to_owned(), version }));
+    }
+    folders
+}
+
+/// Whether a number is a limit: version 1 says that there is none by a number that no machine has memory for.
+pub(crate) fn is_limit(bytes: u64) -> bool {
+    bytes < 1 << 60
+}
+
+pub(crate) fn number_in(file: &KeptFile) -> Option<u64> {
     file.text()?.trim().parse().ok()
 }
 

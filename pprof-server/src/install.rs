@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::environment::variable;
-use crate::http::{Address, Builder, Endpoint, Server};
+use crate::http::{Address, Builder, Endpoint, Handler, Server};
 use crate::kept_files;
 use crate::per_process::PerProcess;
 use crate::standard_error::{tell, warn};
@@ -113,6 +113,8 @@ struct Installed {
     is_decided: bool,
     /// A static is never dropped: the server lives as long as the process.
     server: Option<Server>,
+    /// What writes dumps where there is no server.
+    dumps: Option<Handler>,
 }
 
 /// A child of `fork` has none of its parent's threads, so there `install!` counts anew.
@@ -138,6 +140,9 @@ pub fn start(address: impl Into<Address>, module_path: &'static str) -> Option<S
             installed.is_decided = true;
             symbols::note_own_crate(module_path);
             installed.server = start_from_env(address.into());
+            if installed.server.is_none() {
+                installed.dumps = Server::builder().for_dumps();
+            }
         }
         match installed.server.as_ref()?.endpoint() {
             Endpoint::Tcp(socket) => Some(*socket),

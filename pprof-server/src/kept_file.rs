@@ -28,6 +28,13 @@ impl KeptFile {
         (self.identity.is_some() && Identity::of(&self.file) == self.identity).then_some(&self.file)
     }
 
+    /// Closes the descriptor, if it is still what was opened. Otherwise it is the program's, and stays open.
+    pub(crate) fn close(self) {
+        if self.file().is_none() {
+            std::mem::forget(self);
+        }
+    }
+
     /// The whole file, as it is now.
     pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
         const FIRST_BYTES: usize = 16 << 10;

@@ -79,6 +79,10 @@
 //! | `PPROF_ALLOW_REMOTE` | `1`: addresses that other machines reach, if there is a token |
 //! | `PPROF_CMDLINE` | `1`: `/debug/pprof/cmdline` tells the program's arguments |
 //! | `PPROF_RECORD` | time between two snapshots that the server keeps, `1s` to `1h`, default `60s`; `off`: keeps none |
+//! | `PPROF_DUMP` | a folder that profiles are written to before the control group's memory is full: see the page `docs/dumps.md` |
+//! | `PPROF_DUMP_SIGNAL` | `USR1`, `USR2`, `HUP` or `QUIT`: a profile is written there on this signal too |
+//! | `PPROF_DUMP_AT_EXIT` | `1`: a profile is written there when the program exits too |
+//! | `PPROF_DUMP_LIMIT` | resident memory that counts as full, such as `512MiB`, beside the limits of control groups |
 //! | `PPROF_OPEN_FILES` | `1`: files are opened to find names also after the program has entered a sandbox |
 //! | `ALLOC_PROFILER_INTERVAL` | mean bytes between samples, default 524288; `1`: every allocation; `0`: off |
 //!
@@ -141,6 +145,8 @@
 
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
 mod cgroup;
+#[cfg(feature = "http")]
+mod dump;
 mod encode;
 #[cfg(feature = "http")]
 mod environment;

@@ -32,6 +32,15 @@ pub(crate) fn status() -> Option<String> {
     }
 }
 
+/// The length of the program's file, debug information included.
+#[cfg(feature = "http")]
+pub(crate) fn program_file_bytes() -> Option<u64> {
+    match kept_files::kept() {
+        Some(kept) => Some(kept.program.as_ref()?.file()?.metadata().ok()?.len()),
+        None => Some(fs::metadata("/proc/self/exe").ok()?.len()),
+    }
+}
+
 /// What a time line shows beside the heap.
 #[cfg(feature = "http")]
 #[derive(Clone, Copy, Debug, Default)]

@@ -34,6 +34,10 @@ pub(crate) const MAX_MARKS: usize = 16;
 const DENSE_PERIODS: u32 = 60;
 /// After those, one record is kept for each so many periods: a quarter of an hour.
 const SPARSE_PERIODS: u32 = 15;
+/// A new peak has more in use than the one before by this share of that, since a record is packed for each.
+const PEAK_GROWTH: f64 = 0.01;
+/// The name of the highest moment for those who name moments, unless a mark has that name.
+pub(crate) const PEAK: &str = "peak";
 /// The number of periods after which a record goes: a day.
 const LAST_PERIODS: u32 = 24 * 60;
 
@@ -47,6 +51,8 @@ pub(crate) struct History {
     records: VecDeque<Record>,
     /// The marks, by name.
     marks: Vec<(String, Record)>,
+    /// The recorded moment at which most was in use.
+    peak: Option<Record>,
     /// The number of records that would still be there if there were room.
     crowded_out: u64,
 }
@@ -62,7 +68,14 @@ pub(crate) enum MarkError {
 
 impl History {
     pub(crate) fn new(period: Option<Duration>, limit_bytes: usize) -> History {
-        History { period, limit_bytes, records: VecDeque::new(), marks: Vec::new(), crowded_out: 0 }
+        History {
+            period,
+            limit_bytes,
+            records: VecDeque::new(),
+            marks: Vec::new(),
+            peak: None,
+            crowded_out: 0,
+        }
     }
 
     pub(crate) fn period(&self) -> Option<Duration> {
@@ -85,7 +98,8 @@ impl History {
 
     /// The memory that records and marks take.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.records.iter().map(Record::bytes).sum::<usize>() + self.marks_bytes()
+        let peak = self.peak.as_ref().map_or(0, Record::bytes);
+        self.records.iter().map(Record::bytes).sum::<usize>() + self.marks_bytes() + peak
     }
 
     fn marks_bytes(&self) -> usize {
@@ -94,9 +108,28 @@ impl History {
 
     /// Keeps `snapshot`, and lets go of what has become too old or too much.
     pub(crate) fn record(&mut self, snapshot: &Snapshot, memory: Memory, now: Instant) {
+        self.keep_peak(snapshot, memory, now);
         self.records.push_back(Record::of(snapshot, memory, now));
         self.thin_out_by_age(now);
         self.thin_out_by_size(now);
+    }
+
+    /// Keeps `snapshot` as the highest moment, if more is in use than at the one before it by [`PEAK_GROWTH`] of that, and if
+    /// it takes a quarter of the memory at most.
+    pub(crate) fn keep_peak(&mut self, snapshot: &Snapshot, memory: Memory, now: Instant) {
+        let highest = self.peak.as_ref().map(|peak| peak.summary.totals.inuse_bytes);
+        if highest.is_none_or(|highest| snapshot.totals().inuse_bytes > highest * (1.0 + PEAK_GROWTH)) {
+            let record = Record::of(snapshot, memory, now);
+            // Marks may take half of the memory, and the records need some.
+            if record.bytes() <= self.limit_bytes / 4 {
+                self.peak = Some(record);
+            }
+        }
+    }
+
+    /// The moment at which most was in use.
+    pub(crate) fn peak(&self) -> Option<&Record> {
+        self.peak.as_ref()
     }
 
     /// Keeps `snapshot` under a name.
@@ -251,6 +284,31 @@ mod tests {
         assert!(old.windows(2).all(|pair| (15..=16).contains(&(pair[0] - pair[1]))), "{old:?}");
         assert!((1424..=1440).contains(&old[0]), "{old:?}");
         assert!(history.held_bytes() < 100_000);
+    }
+
+    #[test]
+    fn the_highest_moment_stays_however_long_ago_it_was() {
+        let mut history = History::new(Some(PERIOD), DEFAULT_LIMIT_BYTES);
+        let start = Instant::now();
+        assert!(history.peak().is_none());
+        for (step, inuse) in [10, 500, 100_000, 100_500, 7].into_iter().chain([8; 2000]).enumerate() {
+            let now = start + PERIOD * step as u32;
+            history.record(&snapshot(&[(0, totals(200_000, inuse))]), NO_MEMORY, now);
+        }
+        // 100 500 was not higher by 1 %.
+        let in_use = |record: &Record| record.summary.totals.inuse_bytes;
+        assert_eq!(history.peak().map(in_use), Some(100_000.0));
+        let now = Now { at: start + PERIOD * 2005, time: std::time::SystemTime::now() };
+        let peak = Moment::Mark(PEAK.to_owned());
+        assert_eq!(history.find(&peak, now).map(in_use), Ok(100_000.0));
+        assert!(history.find(&Moment::Mark("other".to_owned()), now).is_err());
+        // Who has given a mark that name means the mark.
+        history.mark(PEAK, &snapshot(&[(0, totals(1, 1))]), NO_MEMORY, now.at, false).unwrap();
+        assert_eq!(history.find(&peak, now).map(in_use), Ok(1.0));
+        // Where one record is as large as the whole history may be, there is no room for it twice.
+        let mut small = History::new(Some(PERIOD), 1);
+        small.record(&snapshot(&[(0, totals(1, 1))]), NO_MEMORY, start);
+        assert!(small.peak().is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use alloc_profiler::Snapshot;
 
-use super::{History, Record};
+use super::{History, PEAK, Record};
 
 /// A moment of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,7 @@ impl Moment {
             Moment::Mark(name) => history
                 .marks()
                 .find_map(|(known, record)| (known == name).then_some(record))
+                .or_else(|| history.peak().filter(|_| name == PEAK))
                 .ok_or(Missing::Mark { marks: history.marks.len() }),
         }
     }

@@ -6,6 +6,7 @@
 //! Path: *read path*; runs once for each server and handler.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -156,6 +157,26 @@ impl Builder {
         self
     }
 
+    /// Writes the heap profile and the suspects to files in `folder` before the memory of the control group is full: at 80, 90
+    /// and 95 % of its limit, and when memory would be full within a quarter of a second. Without this, the environment's
+    /// `PPROF_DUMP` names the folder; where neither does, nothing is written. `PPROF_DUMP_SIGNAL`, `PPROF_DUMP_AT_EXIT` and
+    /// `PPROF_DUMP_LIMIT` add causes, and hold for this folder too. The folder keeps at most 32 dumps and 64 MiB; the oldest
+    /// go first. The page `docs/dumps.md` of the repository is the manual.
+    ///
+    /// # Cost
+    ///
+    /// One thread, `pprof-dump`, that reads one or two small files from every 5 s, where much memory is left, to every 20 ms,
+    /// where little is.
+    ///
+    /// # Errors
+    ///
+    /// None: what cannot be written is told in a line on standard error. The first server or handler of a process that names a
+    /// folder writes to it, and later ones do not.
+    pub fn dump_to(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.options.dump.folder = Some(folder.into());
+        self
+    }
+
     /// Has `/debug/pprof/cmdline` tell the program's arguments, as Go's does. That is off unless this or the environment's
     /// `PPROF_CMDLINE=1` says otherwise, since arguments may hold secrets.
     pub fn show_arguments(mut self) -> Builder {
@@ -199,6 +220,12 @@ impl Builder {
         let handler = Handler::with(guard, Mount::Root, self.options);
         handler.record();
         Server::start(bound, endpoint, handler)
+    }
+
+    /// A handler that answers nobody: it records and writes dumps where no server can be. `None` if no dumps are wanted.
+    pub(crate) fn for_dumps(self) -> Option<Handler> {
+        let is_wanted = self.options.dump.folder.is_some();
+        is_wanted.then(|| Handler::recording(Guard::open(), self.options))
     }
 
     /// A handler for a server of your own, which begins to record the history: see [`Handler`]. [`allow_remote`] has no

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::Error;
+use crate::dump;
 use crate::environment::variable;
 use crate::history::DEFAULT_PERIOD;
 use crate::standard_error::warn_once;
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) max_delta: Duration,
     /// Time between two records of the history; `None`: nothing is recorded.
     pub(crate) record_period: Option<Duration>,
+    /// Whether profiles are written to files by themselves, and where.
+    pub(crate) dump: dump::Settings,
 }
 
 impl Options {
@@ -54,7 +57,7 @@ impl Options {
                 Some(DEFAULT_PERIOD)
             }),
         };
-        Options { cmdline, max_delta: DEFAULT_MAX_DELTA, record_period }
+        Options { cmdline, max_delta: DEFAULT_MAX_DELTA, record_period, dump: dump::Settings::from_env() }
     }
 
     /// Refuses times out of range.

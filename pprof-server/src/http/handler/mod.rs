@@ -130,7 +130,7 @@ impl Handler {
         let shared = &self.0;
         let state = shared.state.get(|| State::new(shared.source, shared.options.record_period));
         if shared.records.load(Relaxed) {
-            state.record(shared.options.record_period);
+            state.record(&shared.options);
         }
         state
     }
@@ -159,12 +159,12 @@ impl Handler {
     /// Answers all who wait with 503, and every later request, in any clone: for a server that stops gracefully, which
     /// would otherwise wait for the longest delta. Returns at once.
     pub fn shutdown(&self) {
-        self.state().workers.stop();
+        self.state().stop();
     }
 
     /// Waits for the thread after `shutdown`: as long as one profile is being encoded.
     pub(crate) fn join(&self) {
-        self.state().workers.join();
+        self.state().join();
     }
 
     /// Answers from `snapshot`, which may be slow, or panic.

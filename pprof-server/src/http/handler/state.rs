@@ -3,8 +3,11 @@
 //! Path: *read path*.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::dump::Dumps;
+use crate::http::options::Options;
 use crate::http::snapshots::{Snapshots, Source};
 use crate::http::workers::executor::sleep_until;
 use crate::http::workers::waiters::Waiters;
@@ -17,6 +20,8 @@ pub(super) struct State {
     pub(super) waiters: Waiters,
     pub(super) workers: Workers,
     is_recording: AtomicBool,
+    /// Where dumps were asked for, and no other handler of this process writes them.
+    dumps: Mutex<Option<Dumps>>,
 }
 
 impl State {
@@ -26,16 +31,20 @@ impl State {
             waiters: Waiters::default(),
             workers: Workers::new(),
             is_recording: AtomicBool::new(false),
+            dumps: Mutex::new(None),
         }
     }
 
     /// Begins to keep a snapshot for each period, the first at once, unless that has begun already. Without a period this
     /// only starts the threads. Where no thread can be started, the history stays empty.
-    pub(super) fn record(&self, period: Option<Duration>) {
+    ///
+    /// Dumps begin here too.
+    pub(super) fn record(&self, options: &Options) {
         if self.is_recording.swap(true, Relaxed) {
             return;
         }
-        let Some(period) = period else {
+        *self.dumps() = Dumps::start(&options.dump, self.snapshots.for_dumps());
+        let Some(period) = options.record_period else {
             let _ = self.workers.spawn(Lane::Figures, async {});
             return;
         };
@@ -49,5 +58,23 @@ impl State {
                 sleep_until(next).await;
             }
         });
+    }
+
+    /// Ends all work; whoever waits for an answer is told so. Returns at once.
+    pub(super) fn stop(&self) {
+        self.dumps().as_ref().map(Dumps::stop);
+        self.workers.stop();
+    }
+
+    /// Waits for the threads after `stop`.
+    pub(super) fn join(&self) {
+        let dumps = self.dumps().take();
+        self.workers.join();
+        dumps.as_ref().map(Dumps::join);
+    }
+
+    /// Nothing under the lock can panic half-way.
+    fn dumps(&self) -> MutexGuard<'_, Option<Dumps>> {
+        self.dumps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

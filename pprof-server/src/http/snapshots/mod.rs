@@ -17,6 +17,7 @@ use hyper::StatusCode;
 use super::refusal::Refusal;
 use super::request::period::Period;
 use super::workers::executor::sleep;
+use crate::dump;
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, collapsed};
 use crate::process;
 use clients::Clients;
@@ -76,6 +77,11 @@ impl Snapshots {
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What dumps are made of.
+    pub(crate) fn for_dumps(&self) -> dump::Source {
+        dump::Source { snapshot: self.source.snapshot_with_ages, history: self.history.clone() }
     }
 
     /// Adds what is now to the history.

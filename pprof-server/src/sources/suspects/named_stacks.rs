@@ -13,7 +13,12 @@ pub(crate) struct NamedStacks(Stacks);
 impl NamedStacks {
     /// Cost: that of finding the names.
     pub(crate) fn of(snapshot: &Snapshot) -> NamedStacks {
-        NamedStacks(heap::stacks(snapshot, Mappings::of_process(), Symbolize::Full))
+        NamedStacks::with(snapshot, Symbolize::Full)
+    }
+
+    /// The stacks with names from where `symbolize` says; without any, a frame is its address.
+    pub(crate) fn with(snapshot: &Snapshot, symbolize: Symbolize) -> NamedStacks {
+        NamedStacks(heap::stacks(snapshot, Mappings::of_process(), symbolize))
     }
 
     /// For each stack of `snapshot`, which they are of: the index of the first one that is shown the same, with the same
