@@ -13,6 +13,7 @@ tests() { cargo +nightly test -q --target "$target" -p workspace-tests "$@"; }
 address() {
   export RUSTFLAGS="-Zsanitizer=address --cfg address_sanitizer" CARGO_TARGET_DIR=$folder/address
   # LeakSanitizer too. Its allocator is not the C library's, which one of the tests is about.
+  units unwinder
   units alloc-profiler --skip freed_pages
   units pprof-server
   # Tests leave blocks behind on purpose, and ask for more than there is; and a thread's signal stack is theirs.
@@ -33,6 +34,7 @@ thread() {
   # The standard library is not built for it: what is false for that reason is in tsan.supp.
   export RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" CARGO_TARGET_DIR=$folder/thread
   export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp:allocator_may_return_null=1"
+  units unwinder
   units alloc-profiler --skip freed_pages
   tests --test every_allocation_is_exact --test snapshots_hold_together_under_load \
     --test a_new_interval_reaches_running_threads
