@@ -14,12 +14,14 @@ const RETREAT: u64 = 10;
 const REST: Duration = Duration::from_secs(60);
 /// A dump is due at any level if memory, at its present rate, would be full in this time.
 const HORIZON: Duration = Duration::from_millis(250);
+/// Names are looked up only if memory, at its present rate, would be full no sooner than after this time.
+const NAMES_TIME: Duration = Duration::from_secs(10);
 /// Readings that the rate is taken from: several, since one large block is no rate.
 const READINGS: usize = 4;
 /// The rate in bytes a second that no program is expected to exceed. Looks are so dense that memory which fills at this
-/// rate is seen twice before it is full.
+/// rate is seen before it is full.
 const FASTEST_RATE: u64 = 1 << 30;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause where all levels have had their dump: there is nothing to be in time for.
 const LATE_PAUSE: Duration = Duration::from_secs(1);
@@ -131,6 +133,11 @@ impl Levels {
         due
     }
 
+    /// Whether memory, at its present rate, would be full before names can be looked up.
+    pub(super) fn is_filling(&self) -> bool {
+        self.time_to_full().is_some_and(|time| time < NAMES_TIME)
+    }
+
     /// When memory will be full at its present rate; `None` if it does not grow.
     fn time_to_full(&self) -> Option<Duration> {
         let (first, last) = (self.readings.front()?, self.readings.back()?);
@@ -145,7 +152,7 @@ impl Levels {
         if reading.percent() >= LEVELS[LEVELS.len() - 1] {
             return LATE_PAUSE;
         }
-        let at_fastest = Duration::from_secs_f64(reading.free_bytes() as f64 / (2 * FASTEST_RATE) as f64);
+        let at_fastest = Duration::from_secs_f64(reading.free_bytes() as f64 / FASTEST_RATE as f64);
         at_fastest.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }
 }
@@ -225,7 +232,7 @@ mod tests {
         };
         assert_eq!(Levels::default().pause(), LONGEST_PAUSE);
         assert_eq!(pause(0, 100_000), LONGEST_PAUSE);
-        assert_eq!(pause(0, 1024), Duration::from_millis(500));
+        assert_eq!(pause(0, 1024), Duration::from_secs(1));
         assert_eq!(pause(85, 100), SHORTEST_PAUSE);
         assert_eq!(pause(96, 100), LATE_PAUSE);
     }

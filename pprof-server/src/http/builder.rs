@@ -165,7 +165,7 @@ impl Builder {
     ///
     /// # Cost
     ///
-    /// One thread, `pprof-dump`, that reads one or two small files from every 5 s, where much memory is left, to every 20 ms,
+    /// One thread, `pprof-dump`, that reads one or two small files from every 5 s, where much memory is left, to every 50 ms,
     /// where little is.
     ///
     /// # Errors
