@@ -1,8 +1,8 @@
-//! Text with brackets in it: what stands within a pair, and what outside of all.
+//! Text with brackets in it: what stands within a pair of brackets, and what stands outside of all of them.
 //!
-//! Used by those who take demangled names apart.
+//! The modules that take demangled names apart use it.
 //!
-//! Path: *read path*. Pure functions of names.
+//! Path: *read path*. These are pure functions of names.
 
 /// What `text`, which comes after an opening `<`, holds up to the matching `>`.
 pub(crate) fn within_brackets(text: &str) -> Option<&str> {
@@ -28,13 +28,13 @@ pub(crate) fn split_as(text: &str) -> Option<(&str, &str)> {
     split_once(text, " as ")
 }
 
-/// The parts of `text` before and after the first `separator` outside of all brackets.
+/// Returns the parts of `text` before and after the first `separator` that stands outside of all brackets.
 pub(crate) fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
     let index = outside(text).find(|&index| text[index..].starts_with(separator))?;
     Some((&text[..index], &text[index + separator.len()..]))
 }
 
-/// The parts of `text` between every `separator` outside of all brackets.
+/// Splits `text` at every `separator` that stands outside of all brackets.
 pub(crate) fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -48,7 +48,7 @@ pub(crate) fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     parts
 }
 
-/// Where in `text` ASCII characters stand outside of all brackets.
+/// Yields the index of each ASCII character of `text` that stands outside of all brackets.
 fn outside(text: &str) -> impl Iterator<Item = usize> {
     let mut depth = 0_i64;
     let mut previous = b' ';

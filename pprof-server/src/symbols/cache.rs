@@ -1,8 +1,8 @@
-//! What every address resolved to, kept for the life of the process but within a bound.
+//! The cache of what every address resolved to. It lives as long as the process, and its size is bounded.
 //!
-//! Names are kept by file and by the file's own virtual address, not by address in memory: a library that is
-//! unloaded and loaded elsewhere finds its names again, and another build of it does not inherit them.
-//! Called by `symbols` only, under its lock.
+//! Names are kept by file and by the file's own virtual address, not by address in memory. So a library that is
+//! unloaded and loaded elsewhere finds its names again, and another build of it does not inherit them. Only `symbols`
+//! calls this, under its lock.
 //!
 //! Path: *read path*.
 
@@ -11,15 +11,15 @@ use crate::mappings::Mapping;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Most that the cache holds after a request, by its own account, unless a single request needs more. An address takes
-/// less than 1 KiB even where generic names are long, so this serves more than 30 000 distinct call sites; beyond
-/// that, every profile looks names up anew.
+/// The cache holds at most this much after a request, by its own account, unless a single request needs more. An
+/// address takes less than 1 KiB even where generic names are long, so this serves more than 30 000 distinct call
+/// sites. Beyond that, every profile looks names up anew.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// What an entry of a map or set costs beside its contents, roughly.
+/// An entry of a map or set costs roughly this much beside its contents.
 const ENTRY_BYTES: usize = 48;
 
-/// The cache. It is emptied when full: a heap profile asks for nearly the same addresses each time, so what is
-/// needed comes back at once, and what is not has gone.
+/// The cache. It is emptied when it is full: a heap profile asks for nearly the same addresses each time, so what is
+/// needed comes back at once, and what is no longer needed does not.
 #[derive(Default)]
 pub(super) struct Cache {
     files: HashMap<FileIdentity, FileId>,
@@ -29,11 +29,11 @@ pub(super) struct Cache {
     bytes: usize,
 }
 
-/// A mapped file, within this cache, until it is next emptied.
+/// A mapped file within this cache. The id is valid until the cache is next emptied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FileId(u32);
 
-/// What makes two mappings parts of one build of one file.
+/// Two mappings are parts of one build of one file if they agree in all of this.
 #[derive(PartialEq, Eq, Hash)]
 struct FileIdentity {
     path: String,
@@ -42,7 +42,7 @@ struct FileIdentity {
 }
 
 impl Cache {
-    /// Empties the cache if it is full: called before each request. Invalidates every [`FileId`].
+    /// Empties the cache if it is full, which invalidates every [`FileId`]. It is called before each request.
     pub(super) fn make_room(&mut self) {
         // mutant: C3 names are kept without end
         if self.bytes > MAX_BYTES {
@@ -64,7 +64,7 @@ impl Cache {
         })
     }
 
-    /// What the file's virtual address resolved to earlier.
+    /// Returns what the file's virtual address resolved to earlier.
     pub(super) fn get(&self, file: FileId, elf_address: u64) -> Option<Arc<ResolvedAddress>> {
         self.addresses.get(&(file, elf_address)).cloned()
     }
@@ -75,7 +75,7 @@ impl Cache {
         self.addresses.insert((file, elf_address), resolved);
     }
 
-    /// `function`, shared with every equal one: it is inlined in many places and has many addresses.
+    /// Returns `function`, shared with every equal one. A function has many addresses, and is inlined in many places.
     pub(super) fn function(&mut self, function: Function) -> Arc<Function> {
         if let Some(known) = self.functions.get(&function) {
             return known.clone();
@@ -87,7 +87,7 @@ impl Cache {
         shared
     }
 
-    /// The name of a source file, shared with every equal one.
+    /// Returns the name of a source file, shared with every equal one.
     pub(super) fn file_name(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.file_names.get(name) {
             return known.clone();
@@ -115,7 +115,7 @@ mod tests {
         let new = cache.file_id(&library("02"));
         assert!(cache.get(old, 0x10).is_some());
         assert!(cache.get(new, 0x10).is_none());
-        // Elsewhere in memory, it is still the same file.
+        // The file is still the same when it is mapped elsewhere in memory.
         let moved = cache.file_id(&Mapping { start: 77, ..library("01") });
         assert_eq!(moved, old);
     }

@@ -1,10 +1,10 @@
 //! Looks virtual addresses of one file up in its debug information and symbol table.
 //!
-//! Called by `symbols` with all unknown addresses of a file at once, ascending. The reader is the `addr2line`
-//! crate; it holds on to every compilation unit it has touched, so we open it anew after some addresses, and fall
-//! back to the symbol table where debug information would cost too much memory or time. The file must be the one
-//! that is mapped, or its names would be those of another build. The reader maps it: to cut a file short in place
-//! while it is in use kills the program, as it does with every mapped library.
+//! `symbols` calls this with all unknown addresses of a file at once, in ascending order. The reader is the `addr2line`
+//! crate. It holds on to every compilation unit it has touched, so we open it anew after some addresses, and we fall
+//! back to the symbol table where debug information would cost too much memory or time. The file must be the one that
+//! is mapped, or its names would be those of another build. The reader maps the file into memory. Whoever cuts the file
+//! short in place while it is in use kills the program, as with every mapped library.
 //!
 //! Path: *read path*.
 
@@ -20,18 +20,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Addresses looked up before the reader is opened anew: what it keeps of each unit bounds our peak memory.
+/// So many addresses are looked up before the reader is opened anew: what it keeps of each unit bounds our peak memory.
 const ADDRESSES_PER_READER: usize = 512;
-/// After this time no further reader is opened for a file, and what is left gets the symbol table's names for now.
-/// The usual scrapers wait for 10 seconds.
+/// After this time no further reader is opened for a file, and the addresses that are left get the symbol table's names
+/// for now. The usual scrapers wait for 10 seconds.
 pub(super) const TIME_BUDGET: Duration = Duration::from_secs(4);
 
-/// Looks up `elf_addresses` (ascending) of the file behind `mapping`, and calls `found` for each one, unless the
-/// file cannot be read.
+/// Looks up `elf_addresses` (ascending) of the file behind `mapping`, and calls `found` for each one, unless the file
+/// cannot be read.
 ///
-/// Cost: opening a reader takes time in proportion to the file's compilation units and symbols, tens of
-/// milliseconds for 100 MB of debug information; then some 0.1 ms for each unit touched. All in all about
-/// `time_budget` and the time for another [`ADDRESSES_PER_READER`] at most.
+/// Cost: opening a reader takes time in proportion to the file's compilation units and symbols, which is tens of
+/// milliseconds for 100 MB of debug information. Each unit that is touched takes some 0.1 ms more. The whole takes at
+/// most about `time_budget` and the time for another [`ADDRESSES_PER_READER`].
 pub(super) fn look_up(
     mapping: &Mapping,
     elf_addresses: &[u64],
@@ -43,10 +43,10 @@ pub(super) fn look_up(
     // A file that is not what it claims to be must not take the host program down with it.
     let result = catch_unwind(AssertUnwindSafe(|| {
         let sources = Sources::of(mapping);
-        // The reader opens files by itself, which a sandbox may forbid: then the symbol table must do.
+        // The reader opens files by itself, which a sandbox may forbid. Then the symbol table must do.
         let debug = sources.debug.as_deref().filter(|_| !kept_files::is_sandboxed());
         let is_affordable = debug.is_some();
-        // What is unaffordable or unreadable now will be so next time.
+        // What is unaffordable or unreadable now will be so next time, too.
         let mut is_provisional = is_affordable;
         while is_affordable && !rest.is_empty() && Instant::now() < deadline {
             let (chunk, others) = rest.split_at(rest.len().min(ADDRESSES_PER_READER));
@@ -68,12 +68,13 @@ pub(super) fn look_up(
             look_up_symbols(path, rest, is_provisional, &mut found);
         }
     }));
-    // What was not found is given a synthetic name by the caller.
+    // The caller gives a synthetic name to each address that was not found.
     drop(result);
 }
 
-/// Calls `add` with each of `elf_addresses` (ascending) that the symbol table of the file behind `mapping` has a name for,
-/// that name, and where what it names begins. Debug information is not opened. `None` if the file cannot be read.
+/// Calls `add` for each of `elf_addresses` (ascending) that the symbol table of the file behind `mapping` has a name
+/// for. It passes the address, the name of the function, and the address at which the function begins. Debug
+/// information is not opened. The result is `None` if the file cannot be read.
 ///
 /// Cost: some 0.1 µs for each symbol of the file.
 #[cfg(any(feature = "http", test))]
@@ -92,15 +93,15 @@ pub(super) fn read_symbols<T: Default + Send>(
         })?;
         Some(all)
     };
-    // As above: the file may be anything, and no thread may be left to read it on.
+    // As above, the file may be anything. There may also be no thread left to read it on.
     catch_unwind(AssertUnwindSafe(|| on_a_thread_of_its_own(read))).ok().flatten()
 }
 
-/// What `read` returns; `None` if it panics.
+/// Returns what `read` returns, or `None` if it panics.
 ///
-/// glibc gives each thread, as far as it can, a heap of its own, and one that is free again goes back to the system.
-/// In the caller's, the few names that are kept would lie among what the reader leaves behind and hold its pages, and
-/// `malloc_trim` stops other threads for too long. Where no thread can be had, it must do without.
+/// glibc gives each thread, as far as it can, a heap of its own, and a heap that is free again goes back to the system.
+/// In the caller's heap, the few names that are kept would lie among what the reader leaves behind and would hold its
+/// pages, and `malloc_trim` stops other threads for too long. Where no thread can be had, `read` runs on the caller's.
 fn on_a_thread_of_its_own<R: Send>(read: impl Fn() -> Option<R> + Sync) -> Option<R> {
     let read = || alloc_profiler::unsampled(&read);
     // A sandbox may kill whoever starts a thread.
@@ -115,7 +116,7 @@ fn on_a_thread_of_its_own<R: Send>(read: impl Fn() -> Option<R> + Sync) -> Optio
     })
 }
 
-/// The symbol table's names alone.
+/// Looks the addresses up in the symbol table alone.
 fn look_up_symbols(
     path: &Path,
     elf_addresses: &[u64],
@@ -146,7 +147,7 @@ fn look_up_symbols(
     })
 }
 
-/// Why functions of the file behind `mapping` cannot be named in full, if they cannot.
+/// Tells why functions of the file behind `mapping` cannot be named in full, if they cannot.
 pub(super) fn shortfall(mapping: &Mapping) -> Option<Shortfall> {
     // As above: the file may be anything.
     let look = || on_a_thread_of_its_own(|| Some(Sources::of(mapping).shortfall));
@@ -156,8 +157,8 @@ pub(super) fn shortfall(mapping: &Mapping) -> Option<Shortfall> {
 fn look_up_one(reader: &Loader, sources: &Sources, elf_address: u64, names: &mut FoundNames) {
     if let Ok(mut frames) = reader.find_frames(elf_address) {
         while let Ok(Some(frame)) = frames.next() {
-            // Where the functions of a unit are missing, the line is that of the innermost, and all that has a name is the
-            // outermost.
+            // Where the functions of a unit are missing, the line is that of the innermost function, and only the
+            // outermost function has a name.
             if sources.is_in_parts && frame.function.is_none() {
                 continue;
             }
@@ -186,7 +187,7 @@ mod tests {
         let malformed = tempfile::NamedTempFile::new().unwrap();
         let path = malformed.path();
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        // The program headers are right, and nothing of what they promise is there.
+        // The program headers are right, but nothing of what they promise is in the file.
         std::fs::write(path, &whole[..8192]).unwrap();
         let id = Image::in_file(path, None).unwrap().build_id;
         look_up(&mapping(path, &id), &[0, 0x1000, u64::MAX], TIME_BUDGET, |address, found| {

@@ -1,8 +1,8 @@
 //! What debug information says of some addresses, in a few large blocks, with names as they will be shown.
 //!
-//! Filled by the thread that reads, read and freed by the one that keeps names. glibc keeps small blocks that are
-//! freed in a cache of the freeing thread, where they would hold on to the reading thread's heap; large ones go back
-//! at once. See `debug_info`.
+//! The thread that reads fills it, and the thread that keeps names reads and frees it. glibc keeps small blocks that
+//! are freed in a cache of the freeing thread, where they would hold on to the reading thread's heap. Large blocks go
+//! back at once. See `debug_info`.
 //!
 //! Path: *read path*.
 
@@ -12,7 +12,7 @@ use std::ops::Range;
 /// What is known of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found<'a> {
-    /// Inlined functions first, innermost first. Empty without debug information.
+    /// Inlined functions come first, the innermost before the others. It is empty where there is no debug information.
     pub(super) functions: Vec<FoundFunction<'a>>,
     /// The symbol-table entry that contains the address.
     pub(super) symbol: Option<FoundSymbol<'a>>,
@@ -20,10 +20,10 @@ pub(super) struct Found<'a> {
     pub(super) is_provisional: bool,
 }
 
-/// One function, as debug information tells.
+/// One function, as debug information has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FoundFunction<'a> {
-    /// For people. Without its path if debug information has only that; or empty.
+    /// The name that people read. It lacks its path if debug information has no path, and is empty if there is no name.
     pub(super) name: &'a str,
     /// The mangled name; empty if there is none.
     pub(super) linkage_name: &'a str,
@@ -31,20 +31,20 @@ pub(super) struct FoundFunction<'a> {
     pub(super) line: u32,
 }
 
-/// A symbol, which is a function or was one.
+/// A symbol that is a function, or that was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FoundSymbol<'a> {
-    /// For people.
+    /// The name that people read.
     pub(super) name: &'a str,
-    /// What the linker calls it.
+    /// The name that the linker knows it by.
     pub(super) linkage_name: &'a str,
-    /// The two differ, or should: it has a path in it.
+    /// True if the linkage name is a mangled one, so that `name` has the function's path in it.
     pub(super) is_mangled: bool,
-    /// Its first address.
+    /// The first address of the function.
     pub(super) start: u64,
 }
 
-/// Larger than what glibc's caches take.
+/// A block of this size is too large for glibc's caches of freed blocks.
 const LARGE_BYTES: usize = 4096;
 
 /// What is known of each of some addresses.
@@ -70,7 +70,7 @@ struct Symbol {
 
 struct Address {
     symbol: Option<Symbol>,
-    /// Where its functions end in `functions`.
+    /// The index in `functions` at which the functions of this address end.
     end: usize,
 }
 
@@ -83,8 +83,8 @@ impl FoundNames {
         }
     }
 
-    /// Adds a function to the address that [`next_address`](Self::next_address) will add. `name`: the linkage name, or
-    /// the bare one if debug information has only that, or empty.
+    /// Adds a function to the address that [`next_address`](Self::next_address) will add. `name` is the linkage name,
+    /// the bare name if debug information has only that, or empty.
     pub(super) fn push_function(&mut self, name: &str, file: &str, line: u32) {
         let FunctionName { name, linkage_name } = FunctionName::of(name, file);
         let function = Function {
@@ -96,8 +96,8 @@ impl FoundNames {
         self.functions.push(function);
     }
 
-    /// Adds an address with the functions pushed since the last one. `symbol`: what the linker calls the symbol that
-    /// contains it, and where that starts.
+    /// Adds an address with the functions pushed since the last one. `symbol` is the linkage name of the symbol that
+    /// contains the address, and the address at which the symbol starts.
     pub(super) fn next_address(&mut self, symbol: Option<(&str, u64)>) {
         let symbol = symbol.map(|(linker_name, start)| {
             let name = FunctionName::of(linker_name, "");
@@ -117,7 +117,7 @@ impl FoundNames {
         start..self.text.len()
     }
 
-    /// What is known of each address, in the order in which they were added.
+    /// Yields what is known of each address, in the order in which they were added.
     pub(super) fn iter(&self) -> impl Iterator<Item = Found<'_>> {
         let text = |range: &Range<usize>| &self.text[range.clone()];
         let function = move |function: &Function| FoundFunction {

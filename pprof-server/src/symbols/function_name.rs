@@ -1,4 +1,4 @@
-//! What a function is called: the one place that decides it, for every output.
+//! What a function is called. This is the one place that decides it, for every output.
 //!
 //! A name is what its author would call the function, whichever way the compiler mangled it:
 //!
@@ -11,32 +11,34 @@
 //! | `<demo::Reader as Iterator>::map`, which the trait provides | `Iterator::map`, with its path |
 //! | `demo::f::{closure#0}`, by the old mangling `demo::f::{{closure}}` | the same |
 //!
-//! No name is longer than [`MAX_NAME_CHARS`] characters: longer ones lose their middle, and a hash of the whole stands
-//! there, so that what differs still differs.
+//! No name is longer than [`MAX_NAME_CHARS`] characters. A longer one loses its middle, and a hash of the whole stands
+//! there, so that names that differ still differ.
 //!
-//! Called by `found`, on the thread that reads debug information, so that nothing else of us holds a name of megabytes.
+//! `found` calls this on the thread that reads debug information, so that no other part of the profiler holds a name of
+//! megabytes.
 //!
-//! Path: *read path*. Time and memory in proportion to the mangled name.
+//! Path: *read path*. Time and memory are in proportion to the length of the mangled name.
 
 use super::{legacy, v0};
 use std::borrow::Cow;
 
-/// What fits into a row of a table.
+/// So many characters fit into a row of a table.
 const MAX_NAME_CHARS: usize = 120;
-/// Most bytes of a mangled name. It is in every profile, beside each name, and nobody reads it.
+/// A mangled name has at most this many bytes. It is in every profile, beside each name, and nobody reads it.
 const MAX_LINKAGE_BYTES: usize = 1024;
 
 /// What one function is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FunctionName<'a> {
-    /// For people.
+    /// The name that people read.
     pub(super) name: Cow<'a, str>,
-    /// The mangled name; empty if `raw` was not one, but a C function or the bare name of a Rust one.
+    /// The mangled name. It is empty if `raw` was a C function or the bare name of a Rust one.
     pub(super) linkage_name: Cow<'a, str>,
 }
 
 impl<'a> FunctionName<'a> {
-    /// Of what a symbol table or debug information call it, `raw`. `file`: its source, as far as it is known.
+    /// Names the function that a symbol table or debug information calls `raw`. `file` is its source, as far as it is
+    /// known.
     pub(super) fn of(raw: &'a str, file: &str) -> FunctionName<'a> {
         // mutant: D1 names are spelled out, whatever their length
         let (name, is_mangled) = if let Some(demangled) = v0::demangle(raw) {
@@ -47,7 +49,7 @@ impl<'a> FunctionName<'a> {
         } else if file.ends_with(".rs") && raw.contains('<') {
             (Cow::Owned(shortened_name(&legacy::simplified(raw), None).into_owned()), false)
         } else {
-            // C++ stays mangled.
+            // Names of C++ stay mangled.
             (shortened_name(raw, None), raw.starts_with("_Z"))
         };
         let linkage_name = if is_mangled { shortened_linkage(raw) } else { Cow::Borrowed("") };
@@ -55,15 +57,16 @@ impl<'a> FunctionName<'a> {
     }
 }
 
-/// What `go tool pprof` is to be told when it asks for the name of the function that a linker calls `linkage_name`. It
-/// demangles by itself, with all generic arguments; and from a name that is not mangled it cuts what stands in brackets.
+/// Returns what `go tool pprof` is told when it asks for the name of the function that a linker calls `linkage_name`.
+/// It demangles by itself, with all generic arguments. From a name that is not mangled it cuts what stands in brackets.
 #[cfg(any(feature = "http", test))]
 pub(super) fn for_pprof(linkage_name: &str) -> Cow<'_, str> {
     let FunctionName { name, .. } = FunctionName::of(linkage_name, "");
     if name.contains(['<', '[', '(']) { shortened_linkage(linkage_name) } else { name }
 }
 
-/// `name` in at most [`MAX_NAME_CHARS`] characters. `hashed`: what tells it from others, if it does not itself.
+/// Returns `name` in at most [`MAX_NAME_CHARS`] characters. `hashed` tells it from other names, if `name` itself does
+/// not.
 pub(super) fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a, str> {
     let is_short = name.len() <= MAX_NAME_CHARS || name.chars().nth(MAX_NAME_CHARS).is_none();
     if is_short && hashed.is_none() {
@@ -72,7 +75,7 @@ pub(super) fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a,
     // mutant: D1 what differs in the middle is one
     let middle = format!("…{:08x}…", hash(hashed.unwrap_or(name)) as u32);
     let kept = MAX_NAME_CHARS - middle.chars().count();
-    // The method's name is at the end.
+    // The end is kept because the method's name stands there.
     let (start, end) = (kept / 2, kept - kept / 2);
     let nth = |count| name.char_indices().nth(count).map_or(name.len(), |(index, _)| index);
     let last = |count: usize| name.char_indices().rev().nth(count - 1).map_or(0, |(index, _)| index);
@@ -80,7 +83,7 @@ pub(super) fn shortened_name<'a>(name: &'a str, hashed: Option<&str>) -> Cow<'a,
     Cow::Owned(format!("{}{middle}{}", &name[..head], &name[tail.max(head)..]))
 }
 
-/// `linkage_name` in at most [`MAX_LINKAGE_BYTES`].
+/// Returns `linkage_name` in at most [`MAX_LINKAGE_BYTES`].
 pub(super) fn shortened_linkage(linkage_name: &str) -> Cow<'_, str> {
     if linkage_name.len() <= MAX_LINKAGE_BYTES {
         return Cow::Borrowed(linkage_name);
@@ -98,7 +101,7 @@ pub(super) fn shortened_linkage(linkage_name: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}{middle}{}", &linkage_name[..head], &linkage_name[tail..]))
 }
 
-/// FNV-1a: the same in every process, so that profiles of two can be compared.
+/// Hashes `text` by FNV-1a, which is the same in every process, so that profiles of two processes can be compared.
 fn hash(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
@@ -114,7 +117,7 @@ mod tests {
         name.name.into_owned()
     }
 
-    /// One function by both manglings, as rustc 1.95 writes them.
+    /// Each row is one function by both manglings, as rustc 1.95 writes them, and its name.
     const BOTH: [(&str, &str, &str); 11] = [
         ("_RNvMNtCs6xxl1lAjzDf_1a1mNtB2_1R5start", "_ZN1a1m1R5start17hf9fa71f7fad467e4E", "a::m::R::start"),
         (
@@ -175,18 +178,18 @@ mod tests {
 
     #[test]
     fn what_only_one_mangling_says() {
-        // Which closure it is; which of two functions of one name in two blocks; a name that is not ASCII.
+        // These names tell which closure it is, and which of two functions of one name in two blocks; one is not ASCII.
         assert_eq!(name("_RNCNCNvMNtC1a1mNtB6_1R5start0s_0B8_"), "a::m::R::start::{closure#0}::{closure#1}");
         assert_eq!(name("_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE"), "a::f::{{closure}}");
         assert_eq!(name("_RNvNvC1a4mains_1h"), "a::main::h#1");
         assert_eq!(name("_RNvC1au8nave_6pa"), "a::naïve");
-        // The kit's name of what calls a closure through a table of methods.
+        // The compiler has this name of its own for what calls a closure through a table of methods.
         let shim = "core::ops::function::FnOnce::call_once::{shim:vtable#0}";
         assert_eq!(name("_RNSNvYNCNvC1a4main0INtNtNtC4core3ops8function6FnOnceuE9call_once6vtableB4_"), shim);
         let legacy =
             "_ZN4core3ops8function6FnOnce40call_once$u7b$$u7b$vtable.shim$u7d$$u7d$17hde8d596247a201acE";
         assert_eq!(name(legacy), shim);
-        // What the compiler adds for itself.
+        // These suffixes are what the compiler adds for itself.
         assert_eq!(name("_RNvC1a1f.llvm.14592193259397329397"), "a::f");
     }
 
@@ -219,7 +222,8 @@ mod tests {
         );
     }
 
-    /// `P<P<…>, P<…>>`, so many deep, at `at` behind the prefix: each level repeats the one within by reference.
+    /// Returns the mangled type `P<P<…>, P<…>>`, nested `depth` deep, which stands at `at` behind the prefix. Each
+    /// level repeats the one within by reference.
     fn nested(depth: u32, at: usize) -> String {
         if depth == 0 {
             return "h".to_owned();
@@ -247,7 +251,7 @@ mod tests {
             let generic = format!("_RINvC1a4leak{}Kj{depth:x}_EB2_", nested(depth, "INvC1a4leak".len()));
             assert_eq!(name(&generic), "a::leak", "{generic}");
         }
-        // Its arguments are the source's, so they are shown, as far as there is room.
+        // The arguments are the source's own, so they are shown as far as there is room.
         let of_depth = |depth| name(&format!("_RNvXC1a{}NtC1a2Tr4leak", nested(depth, "NvXC1a".len())));
         assert_eq!(of_depth(2), "<a::P<a::P<u8, u8>, a::P<u8, u8>> as a::Tr>::leak");
         let (deep, deeper) = (of_depth(59), of_depth(60));
@@ -260,7 +264,7 @@ mod tests {
 
     #[test]
     fn megabytes_lose_their_middle_and_stay_apart() {
-        // By the present mangling, by none, and by the old one.
+        // The type is named by the present mangling, by none, and by the old one.
         for wrap in [
             |name: &str| format!("_RNvC1a{}_{name}", name.len()),
             |name: &str| name.to_owned(),

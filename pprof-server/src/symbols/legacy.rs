@@ -1,34 +1,36 @@
-//! Demangled text, as people write it: names in Rust's old mangling, `_ZN…E`, and those that debug information has.
+//! Demangled text, as people write it: names in Rust's old mangling, `_ZN…E`, and names that debug information has.
 //!
-//! The old mangling spells types as the source does, with its parameters: `<demo::Foo<T> as core::clone::Clone>::clone`.
-//! So it shows what an implementation is generic over, and what is said of the present mangling in `v0` leads to the
-//! same names. It says nothing of which closure is meant: all of a function's are `{{closure}}`.
+//! The old mangling spells types as the source does, with its parameters: `<demo::Foo<T> as
+//! core::clone::Clone>::clone`. So it shows what an implementation is generic over, and the rules that `v0` has for the
+//! present mangling lead to the same names. It does not tell which closure is meant: all closures of a function are
+//! `{{closure}}`.
 //!
-//! Called by `function_name`.
+//! `function_name` calls this.
 //!
 //! Path: *read path*.
 
 use super::brackets::{split, split_as, split_once, within_brackets};
 
-/// The name of the function that `mangled` stands for; `None` if it is not of this mangling, or takes a megabyte.
+/// Returns the name of the function that `mangled` stands for. It is `None` if `mangled` is not of this mangling, or if
+/// its text takes a megabyte.
 pub(super) fn demangle(mangled: &str) -> Option<String> {
-    // The other mangling has a reader of its own, which knows more.
+    // The other mangling has a reader of its own, `v0`, which knows more.
     if mangled.trim_start_matches('_').starts_with('R') {
         return None;
     }
     let demangled = format!("{:#}", rustc_demangle::try_demangle(mangled).ok()?);
-    // The library's words for a text of more than a megabyte. Two of them would have one name.
+    // The library ends a text of more than a megabyte with these words. Two such names would become one.
     (!demangled.ends_with("{size limit reached}")).then(|| simplified(&demangled))
 }
 
-/// `path` without the generic arguments that do not tell it from others.
+/// Returns `path` without the generic arguments that do not tell it from other functions.
 pub(crate) fn simplified(path: &str) -> String {
     let mut name = String::with_capacity(path.len().min(256));
     let segments = split(path, "::");
     for (index, segment) in segments.iter().enumerate() {
         if let Some(inner) = segment.strip_prefix('<').and_then(within_brackets) {
             if index == 0 || inner.starts_with("impl ") {
-                // What stands before is the module that has the implementation.
+                // What stands before it is the module that contains the implementation.
                 name = implementation(inner);
             }
             continue;
@@ -37,7 +39,7 @@ pub(crate) fn simplified(path: &str) -> String {
             name.push_str("::");
         }
         let (plain, arguments) = segment.split_at(segment.find('<').unwrap_or(segment.len()));
-        // A name from the compiler's own kit, glued to the function that it is for.
+        // This is a name of the compiler's own, glued to the function that it is for.
         match plain.split_once("{{vtable.shim}}") {
             Some((function, _)) => name.push_str(&format!("{function}::{{shim:vtable#0}}")),
             None => name.push_str(plain),
@@ -50,7 +52,7 @@ pub(crate) fn simplified(path: &str) -> String {
     name
 }
 
-/// `Type as Trait`, `impl Trait for Type`, `impl Type` or `Type`, as the head of a function's name.
+/// Simplifies `Type as Trait`, `impl Trait for Type`, `impl Type` or `Type`, as the head of a function's name.
 fn implementation(inner: &str) -> String {
     let (of_type, of_trait) = match inner.strip_prefix("impl ") {
         Some(inner) => split_once(inner, " for ").map_or((inner, None), |(a, b)| (b, Some(a))),
@@ -66,7 +68,7 @@ fn implementation(inner: &str) -> String {
     }
 }
 
-/// The trait of a generic implementation, with the arguments that are no parameters.
+/// Simplifies the trait of a generic implementation: only arguments without type parameters stay.
 fn generic_trait(of_trait: &str) -> String {
     let plain = head(of_trait);
     let last = split(of_trait, "::").pop().unwrap_or_default();
@@ -89,7 +91,7 @@ fn argument(text: &str) -> String {
     if is_parameter || is_constant || text.starts_with('(') { "_".to_owned() } else { head(text) }
 }
 
-/// A type without its arguments: `alloc::vec::Vec`, `&[_]`, `(_, _)`, `fn`.
+/// Returns a type without its arguments, such as `alloc::vec::Vec`, `&[_]`, `(_, _)` or `fn`.
 fn head(ty: &str) -> String {
     let ty = ty.trim();
     for prefix in ["&mut ", "&", "*const ", "*mut "] {
@@ -117,7 +119,7 @@ fn head(ty: &str) -> String {
 
 fn without_arguments(path: &str) -> String {
     let segments = split(path.trim(), "::");
-    // Within an implementation, such as a trait that a method has for itself.
+    // The type is within an implementation, such as a trait that a method defines for itself.
     if segments.iter().any(|segment| segment.starts_with('<')) {
         return simplified(path);
     }
@@ -136,7 +138,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
 }
 
-/// Whether a type parameter or a constant one is in `text`: a name that belongs to no crate.
+/// Whether `text` has a type parameter or a constant one in it. Such a name belongs to no crate.
 fn has_parameter(text: &str) -> bool {
     const KNOWN: [&str; 29] = [
         "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f16", "f32",
@@ -154,7 +156,7 @@ fn has_parameter(text: &str) -> bool {
         at += bytes[start..].iter().take_while(|&&byte| is_word(byte)).count();
         let before = start.checked_sub(1).map_or(b' ', |before| bytes[before]);
         let is_alone = !matches!(before, b':' | b'\'' | b'{' | b'#' | b'"') && !text[at..].starts_with("::");
-        // `dyn Iterator<Item = u8>` has a name of the trait's.
+        // In `dyn Iterator<Item = u8>`, `Item` is a name that the trait defines.
         let is_bound = text[at..].trim_start().starts_with('=');
         if is_alone && !is_bound && !bytes[start].is_ascii_digit() && !KNOWN.contains(&&text[start..at]) {
             return true;
@@ -163,7 +165,7 @@ fn has_parameter(text: &str) -> bool {
     false
 }
 
-/// `text` with spaces after commas, and around each plus sign.
+/// Returns `text` with a space after each comma, and around each plus sign.
 fn spaced(text: &str) -> String {
     let spaced = text.replace(", ", ",").replace(',', ", ").replace(", )", ",)");
     spaced.replace(" + ", "+").replace('+', " + ")

@@ -1,7 +1,7 @@
-//! Names of functions as `go tool pprof` takes them, from symbol tables alone: what the `symbol` endpoint answers.
+//! Names of functions as `go tool pprof` takes them, from symbol tables alone. The `symbol` endpoint answers with them.
 //!
-//! Whoever may ask the endpoint chooses the addresses, and so the cost. A symbol table is read once for all addresses of
-//! its file, and knows what the protocol has a place for: the function that was called, without what was inlined into
+//! Whoever may ask the endpoint chooses the addresses, and so the cost. A symbol table is read once for all addresses
+//! of its file. It knows what the protocol has a place for: the function that was called, without what was inlined into
 //! it. Debug information would cost some 0.1 ms for each address. Nothing is kept between two requests, so that
 //! strangers' addresses do not push those of the profiles out of the cache.
 //!
@@ -17,22 +17,22 @@ use std::ops::Range;
 /// Names of some addresses.
 #[derive(Debug, Default)]
 pub(crate) struct LinkageNames {
-    /// Addresses that have a name, ascending, and where that is.
+    /// Addresses that have a name, ascending, each with the place of its name.
     named: Vec<(u64, Name)>,
     tables: Vec<Table>,
     /// Whether addresses are without their name because all names together would be too long.
     pub(crate) is_cut: bool,
 }
 
-/// The number of a table, and of a name in it.
+/// The index of a table, and the index of a name in it.
 type Name = (u32, u32);
 
-/// Distinct names of one file, in few large blocks: a thread of its own fills them, see `debug_info`.
+/// The distinct names of one file, in a few large blocks. A thread of its own fills them, see `debug_info`.
 #[derive(Debug, Default)]
 struct Table {
     text: String,
     names: Vec<Range<usize>>,
-    /// Addresses as the file counts them, ascending, and the number of their name.
+    /// Addresses as the file counts them, ascending, each with the index of its name.
     of_address: Vec<(u64, u32)>,
     /// Where the function of the last name begins.
     last_start: Option<u64>,
@@ -40,11 +40,11 @@ struct Table {
 }
 
 impl LinkageNames {
-    /// Names of the functions at `addresses`, which come already minus one. Distinct names together take at most
-    /// `max_bytes`.
+    /// Names the functions at `addresses`, each of which is a return address minus one. Distinct names together take at
+    /// most `max_bytes`.
     ///
-    /// Cost: that of reading the symbol tables of the files that the addresses are in: some 0.1 s for a million symbols,
-    /// and 40 bytes for each until this returns.
+    /// Cost: reading the symbol tables of the files that the addresses are in takes some 0.1 s for a million symbols,
+    /// and 40 bytes for each symbol until this returns.
     pub(crate) fn of(addresses: &[u64], max_bytes: usize) -> LinkageNames {
         alloc_profiler::unsampled(|| {
             let mappings = Mappings::of_process();
@@ -66,8 +66,8 @@ impl LinkageNames {
         })
     }
 
-    /// Adds those of one mapping's addresses, each as its file counts it and as it was asked for. Returns how many bytes
-    /// their names take.
+    /// Adds the names of one mapping's addresses. Each address is given as its file counts it, and as it was asked for.
+    /// Returns how many bytes the names take.
     fn add(&mut self, mapping: &Mapping, mut addresses: Vec<(u64, u64)>, max_bytes: usize) -> usize {
         addresses.sort_unstable();
         addresses.dedup();
@@ -93,7 +93,7 @@ impl LinkageNames {
         bytes
     }
 
-    /// The name of the function at `address`.
+    /// Returns the name of the function at `address`.
     pub(crate) fn get(&self, address: u64) -> Option<&str> {
         let index = self.named.binary_search_by_key(&address, |(address, _)| *address).ok()?;
         let (table, name) = self.named[index].1;
@@ -101,7 +101,7 @@ impl LinkageNames {
         Some(&table.text[table.names[name as usize].clone()])
     }
 
-    /// Names of made-up functions.
+    /// Gives made-up functions their names.
     #[cfg(test)]
     pub(crate) fn fixed(named: &[(u64, &str)]) -> LinkageNames {
         let mut table = Table::default();
@@ -114,7 +114,7 @@ impl LinkageNames {
 }
 
 impl Table {
-    /// Adds an address, not lower than the last, in the function of this name that begins at `start`.
+    /// Adds an address, not lower than the last one, in the function of this name, which begins at `start`.
     fn push(&mut self, elf_address: u64, name: &str, start: u64, max_bytes: usize) {
         if self.last_start != Some(start) {
             if self.text.len().saturating_add(name.len()) > max_bytes {

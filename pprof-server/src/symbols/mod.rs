@@ -1,11 +1,12 @@
 //! Names for code addresses: function, file and line, with inlined functions.
 //!
-//! `profile::stacks` asks for all addresses of a profile at once. (The `symbol` endpoint has `linkage` for those of a request.)
-//! Known addresses come from a bounded cache; the others are looked up file by file in ascending order, and the
-//! debug information is closed again, since it would hold hundreds of megabytes. An address without a name gets
-//! a synthetic one, `libc.so.6+0x2724a`: file and virtual address, as `addr2line -e` takes it. Nothing here fails.
+//! `profile::stacks` asks for all addresses of a profile at once. (The `symbol` endpoint has `linkage` for those of a
+//! request.) Known addresses come from a bounded cache. The others are looked up file by file in ascending order, and
+//! the debug information is closed again, since it would hold hundreds of megabytes. An address without a name gets a
+//! synthetic one, such as `libc.so.6+0x2724a`: file and virtual address, as `addr2line -e` takes it. Nothing here
+//! fails.
 //!
-//! Path: *read path*. One thread at a time; a second one waits and then finds the names in the cache.
+//! Path: *read path*. One thread at a time runs here. A second one waits, and then finds the names in the cache.
 
 mod brackets;
 mod cache;
@@ -47,43 +48,43 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What one address is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ResolvedAddress {
-    /// Inlined functions first, innermost first; the last is the function that was called. Never empty, unless
-    /// the address was not to be looked up.
+    /// Inlined functions come first, the innermost before the others; the last is the function that was called. It is
+    /// never empty, unless the address was not to be looked up.
     pub(crate) lines: Box<[SourceLine]>,
     /// Bytes from the start of the outermost function to the address; 0 if unknown.
     pub(crate) function_offset: u64,
-    /// True if time alone was lacking to find out its lines.
+    /// True if only for want of time its lines are not known.
     pub(crate) is_provisional: bool,
 }
 
-/// One function at an address, and the line in it.
+/// One function at an address, and the line in it that the address belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SourceLine {
-    /// Shared by all lines of it: a profile tells functions apart by where they are.
+    /// All lines of the function share it: a profile tells functions apart by where they are.
     pub(crate) function: Arc<Function>,
     /// Line in its file; 0 if unknown.
     pub(crate) line: u32,
 }
 
-/// A function.
+/// A function, by its names and its source file.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Function {
-    /// As `function_name` decides; or synthetic.
+    /// The name as `function_name` decides it, or a synthetic one.
     pub(crate) name: Box<str>,
-    /// Mangled, without its middle if it is very long; empty if unknown.
+    /// The mangled name, without its middle if it is very long; empty if unknown.
     pub(crate) linkage_name: Box<str>,
-    /// Source file; empty if unknown. Thousands of functions lie in a few hundred.
+    /// Source file; empty if unknown. It is shared, since thousands of functions lie in a few hundred files.
     pub(crate) file: Arc<str>,
-    /// Whether to show it at the leaf.
+    /// What it is to a reader, which decides whether it is shown at the leaf.
     pub(crate) role: Role,
 }
 
 static CACHE: PerProcess<Mutex<Cache>> = PerProcess::new();
 
-/// Names for `addresses` (of call instructions: return addresses minus one), in their order.
+/// Names `addresses`, in their order. They are addresses of call instructions: return addresses minus one.
 ///
-/// Cost: 0.1 µs for an address seen before. For others, see `debug_info::look_up`; memory for the debug
-/// information touched, until this returns.
+/// Cost: 0.1 µs for an address seen before. For others, see `debug_info::look_up`. Until this returns, it holds the
+/// debug information that it touched in memory.
 pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<ResolvedAddress>> {
     // A panic while the lock was held cannot have left half an entry behind.
     let mut cache = CACHE.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,9 +122,9 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     addresses.iter().map(|&address| resolved_at(address)).collect()
 }
 
-/// The same names without files and lines.
+/// Returns the same names without files and lines.
 pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<ResolvedAddress>> {
-    // One function stays one, however many lines of it there are.
+    // A function stays one, however many lines of it there are.
     let mut functions: HashSet<Arc<Function>> = HashSet::new();
     let mut without_file = |function: &Function| {
         let function = Function {
@@ -150,9 +151,9 @@ pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<Res
 /// What [`of_program`] says where nothing is missing.
 pub(crate) const FULL: &str = "full";
 
-/// What there is to name the program's own functions by: [`FULL`], or a sentence that says what is missing, what
-/// follows from that, and what to do about it. Found out once, from the headers of the program's file; and whenever a
-/// function of the program's turns out to have no line, that is said from then on.
+/// Tells what there is to name the program's own functions by: [`FULL`], or a sentence that says what is missing, what
+/// follows from that, and what to do about it. The answer is found once, from the headers of the program's file. If a
+/// function of the program's later turns out to have no line, the answer says that from then on.
 pub(crate) fn of_program() -> &'static str {
     static ANSWER: PerProcess<Option<String>> = PerProcess::new();
     let answer = ANSWER.get(|| {
@@ -170,7 +171,7 @@ pub(crate) fn of_program() -> &'static str {
     }
 }
 
-/// A line that has no name of its own.
+/// Makes a line that has a name and no code.
 pub(crate) fn synthetic_line(name: &str, role: Role) -> SourceLine {
     let function = Function { name: name.into(), linkage_name: "".into(), file: "".into(), role };
     SourceLine { function: Arc::new(function), line: 0 }
@@ -186,7 +187,7 @@ struct Unknown<'a> {
     elf_addresses: Vec<u64>,
 }
 
-/// Names that are good enough for now, and looked for again next time.
+/// Names that are good enough for now. They are looked for again next time.
 type Provisional = HashMap<(FileId, u64), Arc<ResolvedAddress>>;
 
 impl Unknown<'_> {
@@ -204,7 +205,7 @@ impl Unknown<'_> {
             }
         });
         for &elf_address in &self.elf_addresses {
-            // The file is gone or makes no sense. Both will still be so next time.
+            // The file is gone or makes no sense. Either will still be so next time.
             if cache.get(file, elf_address).is_none() && !provisional.contains_key(&(file, elf_address)) {
                 let resolved = name(cache, self.mapping, elf_address, &Found::default());
                 cache.insert(file, elf_address, Arc::new(resolved));
@@ -225,7 +226,7 @@ fn note_parts(mapping: &Mapping, resolved: &ResolvedAddress, found: &Found<'_>) 
     }
 }
 
-/// What was found, in the terms of a profile.
+/// Puts what was found into the terms of a profile.
 fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_>) -> ResolvedAddress {
     let symbol = found.symbol;
     let function_offset = symbol.map_or(0, |symbol| elf_address.saturating_sub(symbol.start));
@@ -243,11 +244,12 @@ fn name(cache: &mut Cache, mapping: &Mapping, elf_address: u64, found: &Found<'_
         let FoundFunction { name, linkage_name, file, line } = *function;
         let is_bare = linkage_name.is_empty();
         let (name, linkage_name) = match symbol.filter(|_| index == outermost) {
-            // Compiled with line tables only: the symbol table knows the path to the bare name.
+            // The code was compiled with line tables only: the symbol table knows the path to the bare name.
             Some(symbol) if name.is_empty() || is_bare && symbol.is_mangled => {
                 (symbol.name, symbol.linkage_name)
             }
-            // What is not mangled is a C function, or a bare Rust name: then only the first is for linkers.
+            // A name that is not mangled is a C function's, or the bare name of a Rust one. Only the first is one for
+            // linkers.
             Some(symbol) if is_bare && symbol.name == name => (name, symbol.linkage_name),
             None if name.is_empty() => (&missing_name()[..], ""),
             _ => (name, linkage_name),
@@ -272,7 +274,8 @@ mod tests {
     const PUSH: &str = "_ZN5alloc3vec16Vec$LT$T$C$A$GT$4push17h0123456789abcdefE";
     const USER: &str = "_RNvNtCs1234_4demo5proxy5serve";
 
-    /// Names and mangled names of what debug information and the symbol table call so, and the offset of 0x1010.
+    /// Returns the name and mangled name of what debug information and the symbol table call so, and the offset of
+    /// 0x1010.
     fn named(functions: &[(&str, &str, u32)], symbol: Option<(&str, u64)>) -> (Vec<(String, String)>, u64) {
         let mut found = FoundNames::new();
         functions.iter().for_each(|&(name, file, line)| found.push_function(name, file, line));

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// The crate that `install!` stands in.
 static OWN_CRATE: OnceLock<&'static str> = OnceLock::new();
 
-/// Notes that the code at `module_path` (`demo::server`) is the program's own. The first call counts.
+/// Notes that the code at `module_path` (`demo::server`) is the program's own. Only the first call counts.
 #[cfg(feature = "http")]
 pub(crate) fn note_own_crate(module_path: &'static str) {
     let _ = OWN_CRATE.set(module_path.split("::").next().unwrap_or(module_path));
@@ -18,7 +18,7 @@ pub(crate) fn note_own_crate(module_path: &'static str) {
 
 /// The crate that `install!` stands in, if `mapping` is the program's and has its code.
 pub(super) fn own_crate_in(mapping: &Mapping) -> Option<&'static str> {
-    // Where a plugin calls `install!`, our code is in the plugin's file, as its crate is.
+    // Where a plugin calls `install!`, both our code and the plugin's crate are in the plugin's file.
     let our_code = own_crate_in as fn(&Mapping) -> Option<&'static str> as usize as u64;
     let has_our_code = mapping.is_main && (mapping.start..mapping.limit).contains(&our_code);
     OWN_CRATE.get().copied().filter(|_| has_our_code)

@@ -1,27 +1,27 @@
 //! The rules of [`role`](super::role) as one regular expression, for readers of profiles.
 //!
-//! A profile has only its leaf-side plumbing left out. The page and `go tool pprof -hide=PATTERN` use this expression to leave
-//! out the plumbing further out, and the functions in which threads begin. The history says it. JavaScript and Go read it,
-//! so it has nothing in it but what both have.
+//! A profile has only its leaf-side plumbing left out. The page and `go tool pprof -hide=PATTERN` use this expression
+//! to leave out the plumbing further out, and the functions in which threads begin. The `history` endpoint has it in
+//! its answer. JavaScript and Go read it, so it uses only what both have.
 //!
-//! Path: *read path*. Pure: it is made once, from the lists of names in `role`.
+//! Path: *read path*. It is made once, from the lists of names in `role`.
 
 use super::role::{
     ALLOCATOR_TRAITS, C_FUNCTIONS, C_PREFIXES, CRATES, ENTRY_FILES, ENTRY_NAMES, MODULES, SOURCES,
 };
 use once_cell::race::OnceBox;
 
-/// Brackets within brackets that the expression follows; a type with more of them is taken for the user's.
+/// The expression follows brackets nested so deep. A type with more of them is taken for the user's.
 const MAX_NESTED_BRACKETS: usize = 3;
 
 /// A regular expression that is found in the name or in the file of a function that is plumbing or an entry.
 pub(crate) fn plumbing_pattern() -> &'static str {
-    // In a child of `fork`, a once that blocks might wait for a thread that is not there.
+    // In a child of `fork`, a blocking `Once` might wait for a thread that is not there.
     static PATTERN: OnceBox<String> = OnceBox::new();
     PATTERN.get_or_init(|| Box::new([of_files(), of_names()].concat().join("|")))
 }
 
-/// The source files of the standard library, of this profiler, and of what `SOURCES` lists.
+/// Matches the source files of the standard library, of this profiler, and of what `SOURCES` lists.
 fn of_files() -> Vec<String> {
     let packages = SOURCES.map(|(package, folder)| format!("{package}[0-9][^/]*/src/{folder}"));
     vec![
@@ -34,14 +34,14 @@ fn of_files() -> Vec<String> {
     ]
 }
 
-/// Names of functions, as `function_name` spells them.
+/// Matches names of functions, as `function_name` spells them.
 fn of_names() -> Vec<String> {
     let crates = CRATES.join("|");
     let modules = MODULES.map(|module| module.trim_end_matches("::")).join("|");
     let brackets = (0..MAX_NESTED_BRACKETS)
         .fold("<([^<>]|->)*>".to_owned(), |inner, _| format!("<([^<>]|->|{inner})*>"));
     let path = format!("({crates}|{modules})::");
-    // A path of theirs, or what is nobody's: a slice, a tuple, a primitive, a generic parameter.
+    // The type is a path of theirs, or belongs to nobody: a slice, a tuple, a primitive or a generic parameter.
     let of_type =
         format!(r"[&*]*((const|mut|dyn) )*({path}[^<> ]*({brackets})?|\[[^\[\]<>]*\]|\([^()<>]*\)|[^:<>]+)");
     vec![
@@ -61,7 +61,7 @@ mod tests {
     use super::plumbing_pattern;
     use regex::Regex;
 
-    /// What takes more than an expression to tell; each is taken for the user's.
+    /// An expression cannot tell these names; each is taken for the user's.
     const BEYOND: [&str; 4] = [
         "<&demo::Name as core::fmt::Debug>::fmt",
         "<fn(usize) -> demo::T as core::ops::function::FnOnce<(usize,)>>::call_once",
@@ -85,7 +85,7 @@ mod tests {
         }
     }
 
-    /// Only what JavaScript and Go have in common is in it.
+    /// The expression has only what JavaScript and Go have in common.
     #[test]
     fn it_is_read_by_all() {
         let pattern = plumbing_pattern();

@@ -1,27 +1,27 @@
 //! Which functions are plumbing: what stands between the user's line and the allocator.
 //!
-//! `Vec::push` allocates, but nobody wants to read that; the line that pushed is the news. As Go hides its
-//! runtime at the leaf of a heap stack, we hide the leaf-side run of allocator and standard-library functions,
-//! and of tokio's spawning, which to a service is what `go` is to Go. Only the leaf-side run: the same
-//! functions further out stay. Called by `symbols` for each function it names, and by `stacks`.
+//! `Vec::push` allocates, but nobody wants to read that; the line that pushed is the news. As Go hides its runtime at
+//! the leaf of a heap stack, we hide the leaf-side run of allocator and standard-library functions, and of tokio's
+//! spawning, which to a service is what `go` is to Go. The same functions further out stay.
 //!
-//! Path: *read path*. Pure functions of names.
+//! Path: *read path*. These are pure functions of names.
 
 use super::brackets::{split_as, within_brackets};
 
 /// What a function is to somebody who reads a heap profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
-    /// Code that somebody wrote on purpose to do this: theirs, or a library's.
+    /// Code that somebody wrote to do just this: the user's, or a library's.
     #[default]
     User,
-    /// Allocator, standard library, task spawning.
+    /// The allocator, the standard library, or the spawning of a task.
     Plumbing,
-    /// Where threads begin. Not plumbing, but a stack with nothing else in it has no user function either.
+    /// A function where threads begin. It is not plumbing, but a stack with nothing else in it has no user function
+    /// either.
     Entry,
 }
 
-/// The role of `function`, named as `symbols::function_name` does, which `file` defines (empty if unknown).
+/// Returns the role of `function`, named by `symbols::function_name` and defined in `file` (empty if unknown).
 pub(crate) fn role(function: &str, file: &str) -> Role {
     if is_entry(function) {
         Role::Entry
@@ -58,12 +58,12 @@ pub(super) const CRATES: [&str; 19] = [
     "snmalloc_sys",
 ];
 
-/// Modules that are plumbing in crates that otherwise are not. A task is allocated by the line that spawned
-/// it; a channel or a socket of tokio's is a thing of its own.
+/// Modules that are plumbing in crates that otherwise are not. The line that spawned a task allocates it; a channel or
+/// a socket of tokio's is a thing of its own.
 pub(super) const MODULES: [&str; 4] = ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::"];
 
-/// The same two by their source, within the folder that the registry's crates are unpacked to. With names of inlined
-/// functions bare, as under `debug = "line-tables-only"`, only the file tells.
+/// The plumbing crates and modules again, by their source in the folder that the registry's crates are unpacked to.
+/// Where the names of inlined functions are bare, as under `debug = "line-tables-only"`, only the file tells.
 pub(super) const SOURCES: [(&str, &str); 6] = [
     ("hashbrown-", ""),
     ("allocator-api2-", ""),
@@ -108,7 +108,7 @@ pub(super) const C_PREFIXES: [&str; 13] = [
     "mi_",
 ];
 
-/// The functions outside of `main` and of a thread's closure, by the names that they have in glibc and musl.
+/// The functions outside of `main` and of a thread's closure, by their names in glibc and musl.
 pub(super) const ENTRY_NAMES: [&str; 11] = [
     "_start",
     "main",
@@ -125,7 +125,7 @@ pub(super) const ENTRY_NAMES: [&str; 11] = [
 /// The functions of a stripped library have no names. Their synthetic ones begin with these names of files.
 pub(super) const ENTRY_FILES: [&str; 5] = ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl"];
 
-/// The traits of an allocator: their implementation for a type of the user's hands on to ours.
+/// The traits of an allocator. An implementation for a type of the user's calls ours in turn.
 pub(super) const ALLOCATOR_TRAITS: [&str; 2] = ["core::alloc::global::GlobalAlloc", "core::alloc::Allocator"];
 
 /// Whether a thread begins in `function`.
@@ -134,20 +134,20 @@ fn is_entry(function: &str) -> bool {
         || ENTRY_FILES.iter().any(|file| function.starts_with(file)) && function.contains("+0x")
 }
 
-/// Whether the standard library's source is in `file`, as spelled by a released toolchain or a local one.
-/// Generic functions of it are compiled into the user's crate; their file gives them away.
+/// Whether `file` is a source of the standard library, as a released toolchain or a local one spells its path. Its
+/// generic functions are compiled into the user's crate; their file gives them away.
 pub(super) fn is_standard_file(file: &str) -> bool {
     if let Some(rest) = file.strip_prefix("/rustc/") {
         return rest.split_once('/').is_some_and(|(_hash, path)| path.starts_with("library/"));
     }
-    // Debian's.
+    // Debian's toolchain has its sources here.
     if let Some(rest) = file.strip_prefix("/usr/src/rustc-") {
         return rest.split_once('/').is_some_and(|(_version, path)| path.starts_with("library/"));
     }
     file.starts_with("/rust/deps/") || file.contains("/lib/rustlib/src/rust/library/")
 }
 
-/// Whether `file` is a source of ours or in [`SOURCES`].
+/// Whether `file` is a source of this profiler or in [`SOURCES`].
 fn is_plumbing_source(file: &str) -> bool {
     if file.contains("/alloc-profiler/src/") {
         return true;
@@ -164,8 +164,8 @@ fn is_plumbing_source(file: &str) -> bool {
     })
 }
 
-/// Whether a function's name is that of plumbing. `has_file`: a file is known, and it is not the standard
-/// library's.
+/// Whether a function's name is that of plumbing. `has_file` says that a file is known which is not of the standard
+/// library.
 fn is_plumbing_function(function: &str, has_file: bool) -> bool {
     let last_segment = function.rsplit("::").next().unwrap_or(function);
     if C_PREFIXES.iter().any(|prefix| last_segment.starts_with(prefix)) {
@@ -177,7 +177,7 @@ fn is_plumbing_function(function: &str, has_file: bool) -> bool {
     is_plumbing_path(function, has_file)
 }
 
-/// The rule for `a::b::c`, `<X>::c` and `<X as Y>::c`: the last is plumbing only if both X and Y are. A user's
+/// Applies the rule for `a::b::c`, `<X>::c` and `<X as Y>::c`: the last is plumbing only if both X and Y are. A user's
 /// trait on a standard type is the user's code, and so is a standard trait on a user's type.
 fn is_plumbing_path(path: &str, has_file: bool) -> bool {
     let Some(inner) = path.strip_prefix('<').and_then(within_brackets) else {
@@ -195,8 +195,8 @@ fn is_plumbing_path(path: &str, has_file: bool) -> bool {
     }
 }
 
-/// The rule for a type. Primitives, references, slices, tuples, function pointers and generic parameters
-/// belong to nobody, that is, to the standard library.
+/// Applies the rule for a type. Primitives, references, slices, tuples, function pointers and generic parameters belong
+/// to nobody, that is, to the standard library.
 fn is_plumbing_type(ty: &str, has_file: bool) -> bool {
     let mut ty = ty.trim_start();
     while let Some(rest) = ["dyn ", "mut ", "impl "].iter().find_map(|word| ty.strip_prefix(word)) {
@@ -214,14 +214,14 @@ fn is_plumbing_type(ty: &str, has_file: bool) -> bool {
     let name_bytes =
         ty.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii());
     match name_bytes.count() {
-        // `&T`, `[T]`, `(A, B)`, `*const T`, `!`.
+        // The type is one of `&T`, `[T]`, `(A, B)`, `*const T` and `!`.
         0 => true,
-        // `u8`, `T`, `fn(A) -> B`; a path goes on with `::`.
+        // The type is like `u8`, `T` or `fn(A) -> B`; a path would go on with `::`.
         name_len => !ty[name_len..].starts_with("::") || is_plumbing_plain(ty),
     }
 }
 
-/// The rule for a path that begins with its crate.
+/// Applies the rule for a path that begins with its crate.
 fn is_plumbing_plain(path: &str) -> bool {
     let end = path.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(path.len());
     CRATES.contains(&&path[..end]) || MODULES.iter().any(|module| path.starts_with(module))
@@ -237,9 +237,9 @@ pub(super) mod tests {
     const LOCAL_STD: &str =
         "/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/core/src/ptr/mod.rs";
 
-    /// As both manglings spell them, without a file.
+    /// Names as both manglings spell them, without a file.
     pub(in crate::symbols) const NAMES: &[(Role, &str)] = &[
-        // The allocation itself.
+        // These are the allocation itself.
         (Plumbing, "__rustc::__rust_alloc"),
         (Plumbing, "__rustc::__rdl_alloc"),
         (Plumbing, "__rust_alloc"),
@@ -254,7 +254,7 @@ pub(super) mod tests {
         (Plumbing, "<alloc_profiler::SamplingAllocator<A> as core::alloc::global::GlobalAlloc>::realloc"),
         (Plumbing, "<my::CountingAllocator as core::alloc::global::GlobalAlloc>::alloc"),
         (Plumbing, "<mimalloc::MiMalloc as core::alloc::global::GlobalAlloc>::alloc"),
-        // The standard library.
+        // These are of the standard library.
         (Plumbing, "alloc::alloc::exchange_malloc"),
         (Plumbing, "alloc::raw_vec::RawVec<T,A>::grow_one"),
         (Plumbing, "alloc::raw_vec::RawVecInner<A>::finish_grow"),
@@ -287,7 +287,7 @@ pub(super) mod tests {
         (Plumbing, "<dyn for<'a> core::ops::function::Fn(&'a u8) as core::ops::function::Fn<(&u8,)>>::call"),
         (Plumbing, "hashbrown::raw::RawTable<T,A>::reserve_rehash"),
         (Plumbing, "<hashbrown::map::HashMap<demo::K, demo::V>>::insert"),
-        // Spawning.
+        // These are of tokio, whose tasks are plumbing.
         (Plumbing, "tokio::task::spawn::spawn"),
         (Plumbing, "tokio::runtime::task::core::Cell<T,S>::new"),
         (Plumbing, "<tokio::runtime::task::core::Cell<demo::serve::{closure#0}, S>>::new"),
@@ -297,7 +297,7 @@ pub(super) mod tests {
         (User, "<tokio::sync::oneshot::Sender<T>>::send"),
         (User, "<tokio::net::tcp::stream::TcpStream as tokio::io::async_write::AsyncWrite>::poll_write"),
         (User, "tokio::time::sleep::sleep"),
-        // The user's.
+        // These are the user's.
         (User, "demo_leak::reader::Reader::new"),
         (User, "<demo_leak::reader::Reader>::new"),
         (User, "demo_leak::proxy::serve::{{closure}}"),
@@ -330,7 +330,7 @@ pub(super) mod tests {
         (User, "tokio::io::util::copy::CopyBuffer::new"),
         (User, "libc_wrapper::f"),
         (User, "demo_leak+0x891f4"),
-        // Outside of everything.
+        // A thread begins in these.
         (Entry, "__libc_start_main_impl"),
         (Entry, "clone3"),
         (Entry, "main"),
@@ -347,9 +347,9 @@ pub(super) mod tests {
         }
     }
 
-    /// With the file that defines them.
+    /// Names with the file that defines them.
     pub(in crate::symbols) const FILES: &[(Role, &str, &str)] = &[
-        // Bare names, as the leaves of inlined functions have where there are line tables only.
+        // Names of inlined functions are bare where there are line tables only.
         (Plumbing, "to_vec<u8>", STD),
         (Plumbing, "{closure#0}", LOCAL_STD),
         (
@@ -361,7 +361,7 @@ pub(super) mod tests {
         (Plumbing, "insert<K, V>", "/rust/deps/hashbrown-0.15.2/src/map.rs"),
         (Plumbing, "alloc", "/src/alloc-profiler/src/allocator.rs"),
         (User, "to_vec<u8>", "src/main.rs"),
-        // Generic code of the standard library that the user's crate instantiates.
+        // The user's crate instantiates generic code of the standard library.
         (Plumbing, "<my::Foo as core::convert::Into<my::Bar>>::into", STD),
         // Derived code has the user's file.
         (User, "<my::Foo as core::clone::Clone>::clone", "src/foo.rs"),
@@ -380,7 +380,7 @@ pub(super) mod tests {
             "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/sync/oneshot.rs",
         ),
         (User, "new", "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-util-1.54.1/src/"),
-        // A crate of tokio's is not tokio.
+        // A crate with tokio's name in its own is not tokio.
         (
             User,
             "spawn",

@@ -1,4 +1,4 @@
-//! Why the functions of a file cannot be named in full, in words.
+//! Why the functions of a file cannot be named in full, told in words.
 //!
 //! Path: *read path*.
 
@@ -15,21 +15,21 @@ pub(super) const IN_PARTS: &str = "not everywhere: parts of the program were bui
 pub(super) enum Shortfall {
     /// The file is gone, and what is at its path now, if anything, is of another build.
     NoFile { path: String, is_replaced: bool },
-    /// The file at its path is the one that was started, and yet cannot be used.
+    /// The file at its path is the one that was started, but it cannot be used.
     Unusable { path: String },
-    /// It has none, and says of none elsewhere.
+    /// The file has no debug information, and does not say of any elsewhere.
     NoDebugInformation { has_symbols: bool },
-    /// It is said to be in this file, which is not there, or of another build.
+    /// Its debug information is said to be in this file, which is not there, or is of another build.
     DebugFile { name: PathBuf, has_symbols: bool },
-    /// Compressed debug information that is too large.
+    /// Its debug information is compressed, and too large to be inflated.
     Compressed { bytes: u64, has_symbols: bool },
-    /// Of some compilation units all but the lines is in another file.
+    /// All but the lines of some compilation units is in another file.
     Split { package: PathBuf, missing: usize },
-    /// The program's own crate has none, and others have: said as [`IN_PARTS`].
+    /// The program's own crate has no debug information, and other crates have. [`IN_PARTS`] says so.
     InParts,
-    /// Names without the path to them, for want of all but lines.
+    /// Names lack the path to them, since there is nothing but lines.
     LinesOnly,
-    /// What several files share is in this one (dwz), which is not read.
+    /// What several compilation units share is in this file (made by dwz), which is not read.
     Shared { name: PathBuf, has_symbols: bool },
 }
 
@@ -44,7 +44,7 @@ impl Shortfall {
     }
 }
 
-/// What there is, and a sentence on what there is not and what to do about it. One line.
+/// Says what there is, what there is not, and what to do about it, in one line.
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const WITHOUT: &str = "files, lines and inlined functions are missing";

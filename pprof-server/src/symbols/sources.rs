@@ -1,13 +1,14 @@
-//! Where the names of a mapped file's code are: in the file itself, in one apart from it, in a package beside it; or why
-//! they are nowhere.
+//! Where the names of a mapped file's code are: in the file itself, in a file apart from it, or in a package beside it.
+//! If they are nowhere, it says why.
 //!
-//! Distributions and many images keep debug information apart. As debuggers do, we look for it below `/usr/lib/debug` by
-//! the build id, and for what `.gnu_debuglink` names beside the program, in `.debug` there, and below `/usr/lib/debug`. A file
-//! that is of another build is not asked.
+//! Distributions and many images keep debug information apart. As debuggers do, we look for it below `/usr/lib/debug`
+//! by the build id. We also look for the file that `.gnu_debuglink` names: beside the program, in `.debug` there, and
+//! below `/usr/lib/debug`. A file that is of another build is not read.
 //!
-//! Called by `debug_info` for each file that is looked up in, and by `symbols` about the program.
+//! `debug_info` calls this for each file that it looks addresses up in, and `symbols` about the program.
 //!
-//! Path: *read path*. Cost: some headers, and of debug information apart without a build id all of it, once.
+//! Path: *read path*. Cost: some headers are read; a file of debug information without a build id is read as a whole,
+//! once.
 
 use super::own_crate::own_crate_in;
 use super::shortfall::Shortfall;
@@ -21,21 +22,21 @@ use object::read::{Object, ObjectSection, ReadCache};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Compressed debug information is inflated into memory as a whole. Of more than this we take symbols only.
+/// Compressed debug information is inflated into memory as a whole. If there is more than this, we take symbols only.
 const MAX_INFLATED_BYTES: u64 = 64 * 1024 * 1024;
 const DEBUG_FOLDER: &str = "/usr/lib/debug";
 
 /// Where to look names up.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    /// What has the symbol table.
+    /// The file that has the symbol table.
     pub(super) symbols: Option<PathBuf>,
-    /// What has debug information that can be read.
+    /// The file that has debug information that can be read.
     pub(super) debug: Option<PathBuf>,
-    /// Parts of the debug information are in files that are not there: what is left has lines, but not the functions that
-    /// they are in.
+    /// True if parts of the debug information are in files that are not there. What is left has lines, but not the
+    /// functions that the lines are in.
     pub(super) is_in_parts: bool,
-    /// Why not everything can be named.
+    /// Why not everything can be named, if that is so.
     pub(super) shortfall: Option<Shortfall>,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Sources {
 struct Headers {
     has_debug_information: bool,
     has_symbols: bool,
-    /// Of all compressed sections, when inflated.
+    /// The length of all compressed sections together when they are inflated, in bytes.
     inflated_bytes: u64,
     /// The file that debug information is in, and its checksum.
     link: Option<(PathBuf, u32)>,
@@ -56,7 +57,7 @@ impl Sources {
         let file = file_behind(mapping);
         let headers = file.as_deref().and_then(Headers::of);
         let Some((file, headers)) = file.zip(headers) else {
-            // Its own file is gone, but what is apart may still be there.
+            // The mapped file itself is gone, but its debug information may still be there.
             let debug = apart_by_build_id(mapping).filter(|path| Headers::of(path).is_some());
             return match debug {
                 Some(debug) => Sources::with_debug_file(mapping, debug, None, true),
@@ -87,7 +88,7 @@ impl Sources {
         }
     }
 
-    /// With a debug file apart; `symbols` has a symbol table if `has_symbols`.
+    /// Adds a debug file that is apart. `symbols` has a symbol table if `has_symbols`.
     fn with_debug_file(
         mapping: &Mapping,
         debug: PathBuf,
@@ -121,7 +122,7 @@ impl Sources {
             return Sources { symbols, shortfall, ..Sources::default() };
         }
         if let Some(name) = &headers.shared {
-            // Nearly every name is in there, and the reader does not follow all references to it.
+            // Nearly every name is in that file, and the reader does not follow all references to it.
             let shortfall = Some(Shortfall::Shared { name: name.clone(), has_symbols });
             return Sources { symbols, shortfall, ..Sources::default() };
         }
@@ -145,7 +146,7 @@ impl Headers {
         let object = object::File::parse(&cache).ok()?;
         let compressed = object.sections().filter_map(|section| section.compressed_file_range().ok());
         let inflated = compressed.filter(|range| range.format != object::CompressionFormat::None);
-        // What is left of it in a file whose debug information is apart has no bytes.
+        // A section that was moved to a debug file leaves a header here that has no bytes.
         let has_bytes = |name: &str| {
             let section = object.section_by_name(name);
             section.is_some_and(|section| section.file_range().is_some_and(|(_, bytes)| bytes > 0))
@@ -162,8 +163,8 @@ impl Headers {
     }
 }
 
-/// The debug file of `mapping`, by its build id or by `link`. The error is a name that should be there, and is not, or is
-/// that of another build's.
+/// Finds the debug file of `mapping`, by its build id or by `link`. The error is the name of a file that should be
+/// there and is not, or that is of another build.
 fn apart(mapping: &Mapping, link: Option<&(PathBuf, u32)>) -> Result<Option<PathBuf>, PathBuf> {
     if let Some(path) = apart_by_build_id(mapping) {
         return Ok(Some(path));
@@ -186,8 +187,8 @@ fn by_build_id(build_id: &str) -> Option<PathBuf> {
     Some(Path::new(DEBUG_FOLDER).join(".build-id").join(folder).join(format!("{name}.debug")))
 }
 
-/// Whether the file at `path` is of the build that is mapped: by its build id, or by the checksum in the link where there
-/// is none.
+/// Whether the file at `path` is of the build that is mapped. The build id tells it, or the checksum in the link where
+/// there is no build id.
 fn is_debug_file(path: &Path, mapping: &Mapping, crc: u32) -> bool {
     let Some(image) = Image::in_file(path, None) else { return false };
     match (&mapping.build_id[..], &image.build_id[..]) {

@@ -1,7 +1,8 @@
 //! Looks addresses up in a file's symbol table, without reading the names that nobody asks for.
 //!
-//! Called by `debug_info`. The table is read in one piece, and of the names only those of symbols at an address that is
-//! looked up: a program of a hundred megabytes has hundreds of thousands of names, some of them of many kilobytes.
+//! `debug_info` calls this. The table is read in one piece. Of the names only those of symbols at an address that is
+//! looked up are read: a program of a hundred megabytes has hundreds of thousands of names, some of them of many
+//! kilobytes.
 //!
 //! Path: *read path*.
 
@@ -15,14 +16,14 @@ use std::path::Path;
 
 /// A name that is longer counts as none: no compiler makes it.
 const MAX_NAME_BYTES: u64 = 16 << 20;
-/// Read at once where a name begins: most end within it.
+/// So many bytes are read at once where a name begins: most names end within them.
 const FIRST_BYTES: u64 = 256;
 
-/// Calls `found` for each of `addresses` (ascending, as the file counts them): with name and first address of the function
-/// that contains it, if there is one. `None`, without a call, if the file or its table cannot be read.
+/// Calls `found` for each of `addresses` (ascending, as the file counts them) that a function contains, with the
+/// function's name and first address. Returns `None`, without a call, if the file or its table cannot be read.
 ///
-/// Cost: some 20 ns for each symbol in the table, a system call or two for each distinct name that is found, and 24 bytes
-/// for each symbol meanwhile.
+/// Cost: some 20 ns for each symbol in the table, and one or two system calls for each distinct name that is found. It
+/// takes 24 bytes for each symbol until it returns.
 pub(super) fn look_up(
     path: &Path,
     addresses: &[u64],
@@ -42,9 +43,9 @@ pub(super) fn look_up(
     Some(())
 }
 
-/// The functions among which the addresses may be.
+/// The functions that may contain the addresses.
 struct Table {
-    /// By `start`, of which each is there once.
+    /// The functions in the order of `start`. No two have the same.
     functions: Vec<Function>,
     /// Where the names are in the file.
     names_offset: u64,
@@ -54,11 +55,11 @@ struct Table {
 #[derive(Clone, Copy)]
 struct Function {
     start: u64,
-    /// The first address after it.
+    /// The first address after the function.
     end: u64,
     /// Where its name begins among the names.
     name: u32,
-    /// Of several that start at one address, the one with the lowest is taken.
+    /// Of several functions that start at one address, the one with the lowest rank is taken.
     rank: u32,
 }
 
@@ -85,7 +86,7 @@ impl Table {
             if !is_function && !is_label || section.0 == 0 {
                 continue;
             }
-            // What has no size ends with its section, if nothing begins before.
+            // A symbol without a size ends with its section, or where the next one begins.
             let end = match sections.section(section) {
                 Ok(section) if size == 0 => {
                     section.sh_addr(endian).into().saturating_add(section.sh_size(endian).into())
@@ -115,7 +116,7 @@ impl Table {
     }
 }
 
-/// Lower is better: a function, of known size, known outside of its file.
+/// Ranks a symbol; lower is better. The best is a function of known size that is visible outside of its file.
 fn rank(is_function: bool, size: u64, is_local: bool) -> u32 {
     u32::from(!is_function) << 2 | u32::from(size == 0) << 1 | u32::from(is_local)
 }
@@ -132,7 +133,7 @@ impl Function {
 struct Names {
     file: OpenFile,
     text: Vec<u8>,
-    /// Where the name begins that is in `text`.
+    /// Where the name that is in `text` begins.
     current: Option<u32>,
 }
 

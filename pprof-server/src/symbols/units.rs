@@ -1,12 +1,12 @@
-//! What kind of debug information a file has: which crates it is of, whether parts of it are in other files, which are
-//! there or not, and whether its names are whole.
+//! What kind of debug information a file has: which crates it is of, whether parts of it are in other files and whether
+//! those are there, and whether its names are whole.
 //!
-//! With `split-debuginfo` a program's file has only skeletons of its units, with lines and without functions; the rest is in
-//! a package beside it (`.dwp`) or in files that the compiler left behind (`.dwo`). With `debug = "line-tables-only"` names
-//! lack the path to them. Each package of a program may be built with debug information or without. Nothing of this can be
-//! told from the names of sections.
+//! With `split-debuginfo` a program's file has only skeletons of its units, with lines and without functions. The rest
+//! is in a package beside it (`.dwp`) or in files that the compiler left behind (`.dwo`). With `debug =
+//! "line-tables-only"` names lack the path to them. Each package of a program may be built with debug information or
+//! without it. The names of sections tell nothing of this.
 //!
-//! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1.
+//! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1 MiB.
 
 use super::role::is_standard_file;
 use crate::mappings::files;
@@ -21,31 +21,31 @@ use std::path::{Path, PathBuf};
 type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 type Entry<'a> = gimli::DebuggingInformationEntry<Slice<'a>>;
 
-/// As much is read of a section where every unit is asked.
+/// At most so many bytes of a section are read where every unit is asked.
 const MOST_BYTES: u64 = 16 << 20;
-/// No name of a file is longer.
+/// No name of a file is longer, in bytes.
 const MOST_STRING_BYTES: usize = 4096;
-/// As much where the first few are enough.
+/// So many bytes of a section are read where the first few units are enough.
 const FEW_BYTES: u64 = 1 << 20;
 
-/// What was found out.
+/// What was found out about the units of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Units {
-    /// Skeletons whose other part is not there.
+    /// The number of skeletons whose other part is not there.
     pub(super) missing: usize,
-    /// Names are whole.
+    /// Whether names are whole, with the path to them.
     pub(super) have_paths: bool,
-    /// There are others than the standard library's, which it has in every program.
+    /// Whether there are units beside those of the standard library, which every program has.
     pub(super) have_own: bool,
-    /// The program's own crate has one, or may have one.
+    /// Whether the program's own crate has a unit, or may have one.
     pub(super) have_own_crate: bool,
 }
 
 impl Units {
     const WHOLE: Units = Units { missing: 0, have_paths: true, have_own: true, have_own_crate: true };
 
-    /// Of the file at `path`; what cannot be read is not said to be missing. `own_crate` is the name of the program's own
-    /// crate, if that is known.
+    /// Examines the file at `path`. What cannot be read is not said to be missing. `own_crate` is the name of the
+    /// program's own crate, if that is known.
     pub(super) fn of(path: &Path, own_crate: Option<&str>) -> Units {
         let mut found = Units::WHOLE;
         for most in [FEW_BYTES, MOST_BYTES] {
@@ -55,13 +55,13 @@ impl Units {
                 return found;
             }
         }
-        // Others follow, and nothing is known of them.
+        // Other units follow, of which nothing is known.
         Units { have_own: true, have_own_crate: true, ..found }
     }
 
-    /// Where the package of a file is looked for.
+    /// Returns the path at which the package of a file is looked for.
     pub(super) fn package(path: &Path) -> PathBuf {
-        // As `addr2line` does.
+        // `addr2line` makes the path in the same way.
         let extension = path.extension().map_or_else(
             || "dwp".into(),
             |extension| {
@@ -74,7 +74,7 @@ impl Units {
     }
 }
 
-/// The beginnings of some sections.
+/// The beginnings of some sections of a file.
 struct Sections {
     endian: RunTimeEndian,
     has_addresses: bool,
@@ -82,16 +82,16 @@ struct Sections {
     is_whole: bool,
     info: Vec<u8>,
     abbreviations: Vec<u8>,
-    /// The file that there are strings in, and where.
+    /// The file that has the strings, and their offset in it.
     strings: Option<(PathBuf, u64)>,
-    /// The same where they were compressed.
+    /// The strings, where they were compressed in the file.
     inflated_strings: Vec<u8>,
     line_strings: Vec<u8>,
     string_offsets: Vec<u8>,
 }
 
 impl Sections {
-    /// With up to `few` bytes of the units, or more if they may be skeletons.
+    /// Reads up to `few` bytes of the units, or more if they may be skeletons.
     fn of(path: &Path, few: u64) -> Option<Sections> {
         let cache = ReadCache::new(files::open(path).ok()?);
         let object = File::parse(&cache).ok()?;
@@ -99,11 +99,12 @@ impl Sections {
             let section = object.section_by_name(name)?;
             let range = section.compressed_file_range().ok()?;
             if range.format != CompressionFormat::None {
-                // What is too large was refused before.
+                // A section that is too large was refused before.
                 return Some(section.uncompressed_data().ok()?.into_owned());
             }
             let length = usize::try_from(range.uncompressed_size.min(most)).ok()?;
-            // Megabytes, and also at the start of a program: where there is no memory for them, they are not looked at.
+            // This may take megabytes, and may happen at the start of a program. Where there is no memory for them,
+            // units are not looked at.
             let mut bytes = Vec::new();
             bytes.try_reserve_exact(length).ok()?;
             bytes.resize(length, 0);
@@ -111,7 +112,7 @@ impl Sections {
             bytes.truncate(read);
             Some(bytes)
         };
-        // Skeletons have their addresses in a section of its own. Where they are what a program has, it is small.
+        // Skeletons have their addresses in a section of its own. If a program has only skeletons, the units are small.
         let has_addresses = object.section_by_name(".debug_addr").is_some();
         let most = if has_addresses { MOST_BYTES } else { few };
         let strings = |name: &str| read(name, MOST_BYTES).unwrap_or_default();
@@ -141,7 +142,7 @@ impl Sections {
         let abbreviations = DebugAbbrev::new(&self.abbreviations, self.endian);
         let package = if self.has_addresses { Package::of(&Units::package(path)) } else { None };
         let mut missing = 0;
-        // Of the first unit that has functions: those of the program come before those of libraries.
+        // The first unit that has functions tells: units of the program come before those of libraries.
         let mut have_paths = None;
         let (mut have_own, mut have_own_crate) = (false, own_crate.is_none());
         let mut headers = DebugInfo::new(&self.info, self.endian).units();
@@ -166,7 +167,8 @@ impl Sections {
         Units { missing, have_paths: have_paths.unwrap_or(true), have_own, have_own_crate }
     }
 
-    /// What a unit calls itself: the path of its source, and for Rust also the name of its crate. A skeleton may have none.
+    /// Returns what a unit calls itself: the path of its source, and for Rust also the name of its crate. A skeleton
+    /// may have none.
     fn name(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> Option<String> {
         let mut entries = header.entries(table);
         let root = entries.next_dfs().ok().flatten()?;
@@ -174,7 +176,7 @@ impl Sections {
         Some(String::from_utf8_lossy(&name).into_owned())
     }
 
-    /// The unit, if it is a skeleton.
+    /// Returns the unit as a skeleton, if it is one.
     fn skeleton(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> Option<Skeleton> {
         let mut entries = header.entries(table);
         let root = entries.next_dfs().ok().flatten()?;
@@ -236,22 +238,22 @@ impl Sections {
 /// unit of an incremental build has only a hash in the place of the last three, and so may be of any crate.
 fn may_be_of(name: Option<&str>, own_crate: Option<&str>) -> bool {
     let (Some(name), Some(own_crate)) = (name, own_crate) else { return true };
-    // Of another language.
+    // The unit is of another language.
     let Some((_, unit)) = name.rsplit_once("/@/") else { return false };
     let unit_crate = unit.split_once('.').filter(|(_, rest)| rest.contains("-cgu.")).map(|(name, _)| name);
     // mutant: D6 debug information of another crate is taken for the program's
     unit_crate.is_none_or(|unit_crate| unit_crate == own_crate)
 }
 
-/// A unit of which most is elsewhere.
+/// A unit most of which is in another file.
 struct Skeleton {
     id: u64,
-    /// What the compiler called the file that the rest is in.
+    /// The name that the compiler gave the file that has the rest.
     file: Option<PathBuf>,
 }
 
-/// Whether a unit of Rust, C++ or C gives functions the names that linkers know them by. `None`: it has no functions, or
-/// is too foreign to tell.
+/// Whether a unit of Rust, C++ or C gives functions the names that linkers know them by. It is `None` if the unit has
+/// no functions, or is too foreign to tell.
 fn has_paths(table: &Abbreviations) -> Option<bool> {
     let all = || (1..).map_while(|code| table.get(code));
     all().any(|entry| entry.tag() == DW_TAG_inlined_subroutine).then(|| {
@@ -303,11 +305,11 @@ mod tests {
         assert!(may_be_of(Some("start.S"), None));
     }
 
-    /// A program of the crate `app`, compiled with `flags`.
+    /// Compiles a program of the crate `app` with `flags`, and returns what its units are.
     fn units_of_program(flags: &[&str]) -> Units {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("app.rs");
-        // It has a megabyte of debug information of the standard library.
+        // This program has a megabyte of debug information of the standard library.
         std::fs::write(&source, "fn main() { std::process::Command::new(\"true\").status().unwrap(); }")
             .unwrap();
         let program = folder.path().join("app");

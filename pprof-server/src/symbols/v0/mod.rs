@@ -1,15 +1,15 @@
 //! Names in Rust's present mangling, `_RNv…`, as people write them.
 //!
 //! A mangled name spells a function with the types that it was compiled for. People mean the function: they write
-//! `demo::Reader::start` for `<demo::Reader<u8>>::start::<u16>`. So generic arguments are read over, and since they are
-//! where names repeat themselves by reference to an earlier part, reading takes time in proportion to the mangled
-//! name, whatever its text would be: a type nested sixteen deep has a text of megabytes.
+//! `demo::Reader::start` for `<demo::Reader<u8>>::start::<u16>`. So generic arguments are read and not shown. They are
+//! also where names repeat themselves by reference to an earlier part. Reading therefore takes time in proportion to
+//! the mangled name, whatever its text would be: a type nested sixteen deep has a text of megabytes.
 //!
-//! The arguments of an implementation are left out of generic code only. Elsewhere they are the source's own, and
-//! what tells `impl From<io::Error> for E` from `impl From<fmt::Error> for E`. The compiler names the crate that
-//! generic code was compiled for at the end, so the mangled name says which of the two it is.
+//! The arguments of an implementation are left out of generic code only. Elsewhere they are the source's own, and tell
+//! `impl From<io::Error> for E` from `impl From<fmt::Error> for E`. The compiler names the crate that generic code was
+//! compiled for at the end, so the mangled name says which of the two it is.
 //!
-//! The grammar is that of Rust's RFC 2603. Called by `function_name`.
+//! The grammar is that of Rust's RFC 2603. `function_name` calls this.
 //!
 //! Path: *read path*.
 
@@ -18,7 +18,7 @@ mod types;
 
 use reader::Reader;
 
-/// A function's name, and whether all is in it that tells the function from others.
+/// A function's name, and whether it has everything in it that tells the function from others.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Demangled {
     pub(super) text: String,
@@ -26,7 +26,7 @@ pub(super) struct Demangled {
     pub(super) is_whole: bool,
 }
 
-/// The name of the function that `mangled` stands for; `None` if it is not of this mangling.
+/// Returns the name of the function that `mangled` stands for, or `None` if it is not of this mangling.
 pub(super) fn demangle(mangled: &str) -> Option<Demangled> {
     let symbol = mangled.strip_prefix("_R").or_else(|| mangled.strip_prefix("__R"))?.as_bytes();
     let mut reader = Reader::new(symbol);
@@ -37,7 +37,7 @@ pub(super) fn demangle(mangled: &str) -> Option<Demangled> {
         if reader.is_generic {
             reader.path(Arguments::None)?;
         }
-        // What linkers and compilers add to a name begins so.
+        // What linkers and compilers add to a name begins with one of these characters.
         matches!(reader.peek(), None | Some(b'.' | b'$')).then_some(())
     })?;
     reader.at = 0;
@@ -68,7 +68,7 @@ impl Reader<'_> {
                 reader.silently(Self::implementation)?;
                 reader.trait_of_type()
             }
-            // A method that the trait itself provides: one function, whatever the type.
+            // The trait itself provides the method: it is one function, whatever the type.
             b'Y' => {
                 reader.silently(Self::whole_type)?;
                 reader.path(Arguments::None)
@@ -83,13 +83,13 @@ impl Reader<'_> {
         })
     }
 
-    /// Which implementation it is, and the module that has it.
+    /// Reads which implementation it is, and the module that contains it.
     fn implementation(&mut self) -> Option<()> {
         self.disambiguator()?;
         self.path(Arguments::None)
     }
 
-    /// Something within something else: `outer::name`, `outer::{closure#0}`.
+    /// Writes something that lies within something else, such as `outer::name` or `outer::{closure#0}`.
     fn item(&mut self, arguments: Arguments) -> Option<()> {
         let namespace = self.next().filter(u8::is_ascii_alphabetic)?;
         self.path(arguments)?;
@@ -101,7 +101,7 @@ impl Reader<'_> {
             }
             self.write("::");
             self.write_identifier(&name)?;
-            // Two functions of one name in two blocks of a third.
+            // There are several functions of one name, in different blocks of an outer one.
             if number > 0 {
                 self.write(&format!("#{number}"));
             }
@@ -120,7 +120,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// The type whose method it is: a path as it is, anything else in brackets.
+    /// Writes the type whose method it is: a path as it is, and anything else in brackets.
     fn inherent_type(&mut self) -> Option<()> {
         let at = self.resolved(self.at)?;
         let is_path = self.symbol.get(at).is_some_and(|byte| b"CMXYNI".contains(byte));
@@ -134,7 +134,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// `<Type as Trait>`.
+    /// Writes `<Type as Trait>`.
     fn trait_of_type(&mut self) -> Option<()> {
         let own_arguments = if self.is_silent { Vec::new() } else { self.argument_places(self.at)? };
         self.write("<");
@@ -160,7 +160,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Where the arguments of the type at `at` are spelled out; none if it has none.
+    /// Finds where the arguments of the type at `at` are spelled out. The list is empty if it has none.
     fn argument_places(&mut self, at: usize) -> Option<Vec<usize>> {
         let back = self.at;
         self.at = self.resolved(at)?;
@@ -176,8 +176,8 @@ impl Reader<'_> {
         Some(places)
     }
 
-    /// The arguments of a generic implementation's trait, without those of their own and without those that the type
-    /// has too: these are what it is generic over.
+    /// Writes the arguments of a generic implementation's trait. Their own arguments are left out, and so are those
+    /// that the type has too, since the implementation is generic over these.
     fn telling_arguments(&mut self, of_type: &[usize]) -> Option<()> {
         let start = self.text.len();
         self.write("<");

@@ -1,10 +1,10 @@
 //! A mangled name, read from left to right: numbers, identifiers, and references to earlier parts.
 //!
-//! Called by `v0`.
+//! `v0` calls this.
 //!
 //! Path: *read path*.
 
-/// Types may be nested so deeply, and no deeper: each level takes a piece of the stack.
+/// Types may be nested so deep and no deeper, since each level takes a piece of the stack.
 const MAX_DEPTH: u32 = 400;
 
 /// Reads a mangled name, and writes what it says.
@@ -12,18 +12,18 @@ pub(super) struct Reader<'a> {
     pub(super) symbol: &'a [u8],
     pub(super) at: usize,
     depth: u32,
-    /// The function was compiled for some of many types.
+    /// True if the function is one of several that were compiled from generic code.
     pub(super) is_generic: bool,
-    /// Nothing is written, and references to earlier parts are not followed.
+    /// True while nothing is written, and references to earlier parts are not followed.
     pub(super) is_silent: bool,
     pub(super) text: String,
     /// False if arguments were left out because the text had become too long.
     pub(super) is_whole: bool,
 }
 
-/// Where an identifier is.
+/// Where the parts of an identifier begin and end in the symbol.
 pub(super) struct Identifier {
-    /// From its length on.
+    /// Where it begins, with its length.
     whole: usize,
     name: usize,
     end: usize,
@@ -37,7 +37,7 @@ impl Identifier {
 }
 
 impl<'a> Reader<'a> {
-    /// At the start of `symbol`, which comes after the prefix.
+    /// Begins to read `symbol`, which is the name without the prefix.
     pub(super) fn new(symbol: &'a [u8]) -> Self {
         let text = String::new();
         Reader { symbol, at: 0, depth: 0, is_generic: false, is_silent: false, text, is_whole: true }
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A level deeper, if there may be one.
+    /// Reads a level deeper, if there may be one.
     pub(super) fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         if self.depth == MAX_DEPTH {
             return None;
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         result
     }
 
-    /// Without writing anything.
+    /// Reads without writing anything.
     pub(super) fn silently(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         let was_silent = std::mem::replace(&mut self.is_silent, true);
         let result = read(self);
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         result
     }
 
-    /// A number in base 62 that ends with `_`.
+    /// Reads a number in base 62 that ends with `_`.
     pub(super) fn base_62(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         if self.eat(b'_') {
@@ -102,12 +102,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Which of several things of one name it is.
+    /// Reads which of several things of one name it is.
     pub(super) fn disambiguator(&mut self) -> Option<u64> {
         if self.eat(b's') { self.base_62()?.checked_add(1) } else { Some(0) }
     }
 
-    /// Reads what an earlier part says, behind a `B`.
+    /// Reads a reference, which stands behind a `B`, by reading the earlier part that it refers to.
     pub(super) fn reference(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         let reference = self.at - 1;
         let target = usize::try_from(self.base_62()?).ok().filter(|&target| target < reference)?;
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Where the type or path at `at` is spelled out.
+    /// Finds where the type or path at `at` is spelled out.
     pub(super) fn resolved(&mut self, at: usize) -> Option<usize> {
         let back = std::mem::replace(&mut self.at, at);
         let mut target = at;
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         Some(target)
     }
 
-    /// An identifier as it was written, with its digits of length.
+    /// Reads an identifier as it was written, with its digits of length.
     pub(super) fn identifier(&mut self) -> Option<Identifier> {
         let start = self.at;
         let is_punycode = self.eat(b'u');
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         let spelled = if identifier.is_punycode { identifier.whole } else { identifier.name };
         let spelled = std::str::from_utf8(&self.symbol[spelled..identifier.end]).ok()?;
         if identifier.is_punycode {
-            // A crate of that name: its demangled form is the identifier's own.
+            // It is read as the name of a crate, whose demangled form is the identifier's own.
             let text = format!("{:#}", rustc_demangle::try_demangle(&format!("_RC{spelled}")).ok()?);
             self.text.push_str(&text);
         } else {

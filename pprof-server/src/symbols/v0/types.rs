@@ -1,17 +1,17 @@
 //! Types, and what stands between the angle brackets of a path.
 //!
-//! Called by `v0`.
+//! `v0` calls this.
 //!
 //! Path: *read path*.
 
 use super::Arguments;
 use super::reader::Reader;
 
-/// Where text has become this long, types that follow are `…`.
+/// Where text has become longer than this, types that follow are `…`.
 const MAX_BYTES_BEFORE_TYPES: usize = 400;
 
 impl Reader<'_> {
-    /// The arguments behind a path, up to their end.
+    /// Reads the arguments behind a path, up to their end.
     pub(super) fn arguments(&mut self, shown: Arguments) -> Option<()> {
         if shown == Arguments::None {
             return self.silently(|reader| reader.list(Self::argument).map(drop));
@@ -19,7 +19,7 @@ impl Reader<'_> {
         let start = self.text.len();
         self.write("<");
         if self.list(Self::argument)? == 0 {
-            // Lifetimes alone.
+            // The arguments are lifetimes alone.
             self.text.truncate(start);
         } else {
             self.write(">");
@@ -27,7 +27,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// What `read` reads up to an `E`, with commas between. Returns how many of them were written.
+    /// Reads a list by `read` up to an `E`, and writes it with commas between. Returns how many items were written.
     pub(super) fn list(&mut self, read: impl Fn(&mut Self) -> Option<()>) -> Option<usize> {
         let mut written = 0;
         while !self.eat(b'E') {
@@ -46,7 +46,7 @@ impl Reader<'_> {
         Some(written)
     }
 
-    /// The same in brackets.
+    /// Reads such a list, and writes it in brackets.
     fn bracketed(&mut self, open: &str, close: &str, read: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
         self.write(open);
         self.list(read)?;
@@ -54,7 +54,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// A generic argument. Lifetimes are not shown.
+    /// Reads a generic argument. Lifetimes are not shown.
     pub(super) fn argument(&mut self) -> Option<()> {
         if self.eat(b'L') {
             return self.base_62().map(drop);
@@ -66,7 +66,7 @@ impl Reader<'_> {
         if self.eat(b'L') { self.base_62().map(drop) } else { Some(()) }
     }
 
-    /// The type of an implementation: with all arguments, or of generic code without any.
+    /// Reads the type of an implementation. It is shown with all arguments, or in generic code without any.
     pub(super) fn shown_type(&mut self) -> Option<()> {
         self.type_with(if self.is_generic { Arguments::None } else { Arguments::All })
     }
@@ -85,7 +85,7 @@ impl Reader<'_> {
     }
 
     fn type_within_depth(&mut self, arguments: Arguments) -> Option<()> {
-        // What is within: its own arguments, or an underscore for them.
+        // Writes the type that is within this one, or an underscore in its place.
         let inner = |reader: &mut Self| match arguments {
             Arguments::All => reader.whole_type(),
             Arguments::None => {
@@ -144,7 +144,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `fn(A) -> B`, or `fn` alone.
+    /// Writes `fn(A) -> B`, or `fn` alone.
     fn function_type(&mut self, arguments: Arguments) -> Option<()> {
         if self.eat(b'G') {
             self.base_62()?;
@@ -167,7 +167,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// `dyn Trait + Trait`.
+    /// Writes `dyn Trait + Trait`.
     fn trait_object(&mut self, arguments: Arguments) -> Option<()> {
         if self.eat(b'G') {
             self.base_62()?;
@@ -187,7 +187,7 @@ impl Reader<'_> {
         self.lifetime()
     }
 
-    /// A constant among the arguments.
+    /// Reads a constant among the arguments.
     fn constant(&mut self) -> Option<()> {
         self.nested(|reader| match reader.next()? {
             b'p' => {
@@ -218,7 +218,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The digits of a number, a `bool`, a `char` or a string, up to their `_`.
+    /// Reads the digits of a number, a `bool`, a `char` or a string, up to their `_`.
     fn constant_value(&mut self, kind: u8) -> Option<()> {
         if self.eat(b'n') {
             self.write("-");
@@ -229,7 +229,7 @@ impl Reader<'_> {
         match (kind, u64::from_str_radix(if digits.is_empty() { "0" } else { digits }, 16)) {
             (b'b', Ok(value)) => self.write(if value == 0 { "false" } else { "true" }),
             (b'e', _) | (_, Err(_)) => {
-                // What is longer than a number is told by its digits.
+                // A value that is longer than a number is shown by its digits.
                 self.write("0x");
                 let shown = digits.get(..64).unwrap_or(digits);
                 self.is_whole &= shown.len() == digits.len();
