@@ -1,10 +1,10 @@
 //! What a mapped ELF file says about itself: its build id, and where it was meant to be loaded.
 //!
-//! Called by `mappings` for each library, on its copy in memory, and by `symbols` to see whether the
-//! file on disk is still the one in memory. Only the program headers are read; a stripped file has them too. Linkers put
-//! them into the first page, with the build id behind them. Tools that change a finished file need more room, and put
-//! the one (BOLT) or the other (patchelf) at its end.
-//! Everything is bounds-checked: a file that makes no sense yields `None`.
+//! `mappings` calls this for each library, on its copy in memory, and `symbols` to see whether the file on disk is
+//! still the one in memory. Only the program headers are read; a stripped file has them too. Linkers put them into the
+//! first page, with the build id behind them. Tools that change a finished file need more room: BOLT puts the program
+//! headers at its end, and patchelf the build id. Everything is bounds-checked: a file that makes no sense yields
+//! `None`.
 //!
 //! Path: *read path*.
 
@@ -21,21 +21,22 @@ type NativeHeader = object::elf::FileHeader64<Endianness>;
 #[cfg(not(target_pointer_width = "64"))]
 type NativeHeader = object::elf::FileHeader32<Endianness>;
 
-/// Bytes read from the start of an image: program headers follow the file header in all that linkers make.
+/// So many bytes are read from the start of an image: all linkers put the program headers behind the file header.
 const HEAD_BYTES: usize = 4096;
-/// A note segment larger than this is not worth reading, nor are as many program headers elsewhere.
+/// A note segment larger than this is not worth reading. Neither are program headers elsewhere that take more than
+/// this.
 const MAX_PART_BYTES: usize = 64 * 1024;
 
-/// The program headers of one ELF file.
+/// What the program headers of one ELF file say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
     /// GNU build id in lower-case hexadecimal; empty if the file has none.
     pub(crate) build_id: String,
-    /// Of its first page: what the profiler knows libraries by.
+    /// The fingerprint of its first page, by which the profiler knows libraries.
     pub(crate) fingerprint: u64,
-    /// Of the file; 0 in memory.
+    /// The inode of the file; 0 for an image that was read from memory.
     pub(crate) inode: u64,
-    /// In their order: ascending by address.
+    /// The segments in the order of the file, which is ascending by address.
     segments: Vec<Segment>,
 }
 
@@ -49,8 +50,8 @@ struct Segment {
 }
 
 impl Image {
-    /// The image whose first byte is mapped at `base`, read through `/proc/self/mem`: reading that fails where
-    /// a pointer would fault. `address_of` tells where a byte of the file is mapped, given its offset in the file.
+    /// Reads the image whose first byte is mapped at `base`. It is read through `/proc/self/mem`, where reading fails
+    /// and a pointer would fault. `address_of` tells where a byte of the file is mapped, given its offset in the file.
     pub(crate) fn in_memory(
         memory: &OpenFile,
         base: u64,
@@ -60,7 +61,7 @@ impl Image {
         Image::parse(&head, |part| read_at(memory, address_of(part.file_offset)?, part.bytes))
     }
 
-    /// The image in the file at `path`; with `inode` only if the file has that inode.
+    /// Reads the image in the file at `path`. If `inode` is given, the file must have that inode.
     pub(crate) fn in_file(path: &Path, inode: Option<u64>) -> Option<Image> {
         let file = files::open(path).ok()?;
         let found_inode = inode_of(&file);
@@ -114,8 +115,8 @@ impl Image {
         Some(image)
     }
 
-    /// What was added to the file's virtual addresses when its code at `offset` was mapped at `start`
-    /// (modulo 2^64). `None` if no code segment covers `offset`.
+    /// Returns what was added (modulo 2^64) to the file's virtual addresses when its code at `offset` was mapped at
+    /// `start`. It is `None` if no code segment covers `offset`.
     pub(crate) fn load_bias(&self, start: u64, offset: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|segment| {
             segment.is_code
@@ -125,28 +126,28 @@ impl Image {
         Some(segment.bias(start.wrapping_sub(offset)))
     }
 
-    /// The same, where the file's first byte is at `base`.
+    /// Returns the same, where the file's first byte is at `base`.
     pub(crate) fn bias_of_base(&self, base: u64) -> Option<u64> {
         let first = self.segments.iter().find(|segment| segment.file_offset & PAGE_MASK == 0)?;
         Some(first.bias(base))
     }
 
-    /// The offset in the file of the code from one virtual address to another, both on whole pages. `None` if it is not all
-    /// in one code segment.
+    /// Returns the offset in the file of the code from one virtual address to another, both on whole pages. It is
+    /// `None` if the code is not all in one code segment.
     pub(crate) fn offset_of_code(&self, start: u64, end: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|segment| {
             let segment_end = segment.virtual_address.saturating_add(segment.file_bytes);
             segment.is_code
                 && segment.virtual_address & PAGE_MASK <= start
                 && start < end
-                // A copy for huge pages may be longer, to a whole one.
+                // A copy for huge pages may be longer, up to the end of a whole huge page.
                 && end <= segment_end.checked_next_multiple_of(HUGE_PAGE_BYTES).unwrap_or(u64::MAX)
                 && start < segment_end
         })?;
         Some(start.wrapping_sub(segment.virtual_address).wrapping_add(segment.file_offset))
     }
 
-    /// The first page of each segment: its virtual address, and its offset in the file.
+    /// Yields the first page of each segment: its virtual address, and its offset in the file.
     pub(crate) fn pages(&self) -> impl Iterator<Item = (u64, u64)> {
         let in_file = self.segments.iter().filter(|segment| segment.file_bytes > 0);
         in_file.map(|segment| (segment.virtual_address & PAGE_MASK, segment.file_offset & PAGE_MASK))
@@ -158,8 +159,8 @@ const PAGE_MASK: u64 = !0xfff;
 const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 impl Segment {
-    /// What was added to virtual addresses, if the file's first byte is at `file_start`, or would be, were it mapped as a
-    /// whole.
+    /// Returns what was added to virtual addresses, if the file's first byte is at `file_start`, or would be there if
+    /// the file were mapped as a whole.
     fn bias(&self, file_start: u64) -> u64 {
         file_start.wrapping_add(self.file_offset).wrapping_sub(self.virtual_address)
     }
@@ -172,7 +173,7 @@ struct Part {
     bytes: usize,
 }
 
-/// Where all program headers are; `None` if that makes no sense.
+/// Tells where all program headers are. It is `None` if that makes no sense.
 fn program_headers<Header: FileHeader<Endian = Endianness>>(
     header: &Header,
     endian: Endianness,
@@ -183,7 +184,7 @@ fn program_headers<Header: FileHeader<Endian = Endianness>>(
     (is_usual && bytes <= MAX_PART_BYTES).then_some(Part { file_offset, bytes })
 }
 
-/// The build id among `notes`.
+/// Finds the build id among `notes`.
 fn build_id<Header: FileHeader<Endian = Endianness>>(
     endian: Endianness,
     align: Header::Word,
@@ -198,7 +199,7 @@ fn build_id<Header: FileHeader<Endian = Endianness>>(
     None
 }
 
-/// Up to `bytes` bytes at `offset`; fewer at the end of the file or of what is mapped.
+/// Reads up to `bytes` bytes at `offset`. They are fewer at the end of the file or of what is mapped.
 fn read_at(file: &OpenFile, offset: u64, bytes: usize) -> Option<Vec<u8>> {
     let mut buffer = vec![0; bytes];
     let read = file.read_at(&mut buffer, offset).ok()?;
@@ -216,7 +217,7 @@ fn inode_of(_file: &OpenFile) -> Option<u64> {
     None
 }
 
-/// What must hold of any head of a file.
+/// Checks what must hold of the head of any file.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let read = |part: Part| {
@@ -249,11 +250,11 @@ mod tests {
         let code =
             Segment { file_offset: 0x2345, file_bytes: 0x5000, virtual_address: 0x3345, is_code: true };
         let image = Image { segments: vec![code], ..Image::default() };
-        // A position-independent file: loaded at 0x7000_0000, its code page 0x3000 further up.
+        // A position-independent file is loaded at 0x7000_0000, and its code page lies 0x3000 further up.
         assert_eq!(image.load_bias(0x7000_3000, 0x2000), Some(0x7000_0000));
-        // The second half of a mapping that mprotect has split.
+        // This is the second half of a mapping that mprotect has split.
         assert_eq!(image.load_bias(0x7000_5000, 0x4000), Some(0x7000_0000));
-        // Loaded where it was linked.
+        // This file is loaded where it was linked.
         assert_eq!(image.load_bias(0x3000, 0x2000), Some(0));
         assert_eq!(image.load_bias(0x3000, 0x9000), None);
     }

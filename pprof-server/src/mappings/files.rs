@@ -1,10 +1,10 @@
-//! Every file that finding names opens by itself, in one place: the running program's, those of its libraries, and what the
-//! kernel tells of its address space.
+//! Every file that finding names opens by itself is opened here: the running program's, those of its libraries, and
+//! what the kernel tells of its address space.
 //!
-//! (Two libraries open more: `addr2line` the file that it is pointed at, and split debug information beside it.)
+//! (Two libraries open more: `addr2line` opens the file that it is pointed at, and split debug information beside it.)
 //!
-//! Where the program has entered a sandbox since it began to serve, nothing is opened: what is open since then must do, see
-//! `kept_files`.
+//! Where the program has entered a sandbox since it began to serve, nothing is opened. Then the files that have been
+//! open since it began must do, see `kept_files`.
 //!
 //! Path: *read path*.
 
@@ -16,15 +16,15 @@ use std::sync::Arc;
 use crate::kept_file::{KeptFile, read_at};
 use crate::kept_files::{self, KeptFiles};
 
-/// Leads to the running program's file even if its name is gone or has become another file's.
+/// This path leads to the running program's file even if its name is gone or has become another file's.
 pub(crate) const RUNNING_PROGRAM: &str = "/proc/self/exe";
 
 /// Opens a regular file to be read.
 ///
 /// # Errors
 ///
-/// Whatever the system says; that it is no regular file, for anything else, such as a pipe, could be waited for in vain;
-/// and in a sandbox, that it is not the running program's.
+/// Any error of the system is returned. It is also an error if the file is no regular file, since anything else, such
+/// as a pipe, could be waited for in vain; and in a sandbox, if it is not the running program's file.
 pub(crate) fn open(path: &Path) -> io::Result<OpenFile> {
     if let Some(kept) = sandboxed() {
         let is_program = path == Path::new(RUNNING_PROGRAM) || path == kept.program_path;
@@ -37,7 +37,7 @@ pub(crate) fn open(path: &Path) -> io::Result<OpenFile> {
     File::open(path).map(OpenFile::own)
 }
 
-/// The lines of `/proc/self/maps`; empty where there is no `/proc`.
+/// Returns the lines of `/proc/self/maps`; it is empty where there is no `/proc`.
 pub(crate) fn maps() -> Vec<u8> {
     let maps = match sandboxed() {
         Some(kept) => kept.maps.as_ref().and_then(KeptFile::bytes),
@@ -46,7 +46,7 @@ pub(crate) fn maps() -> Vec<u8> {
     maps.unwrap_or_default()
 }
 
-/// This process's memory as a file: to read it fails where a pointer would fault.
+/// Opens this process's memory as a file, where reading fails and a pointer would fault.
 pub(crate) fn memory() -> Option<OpenFile> {
     match sandboxed() {
         Some(kept) => OpenFile::kept(kept, |kept| kept.memory.as_ref()),
@@ -54,7 +54,7 @@ pub(crate) fn memory() -> Option<OpenFile> {
     }
 }
 
-/// The inode of the file at `path`.
+/// Returns the inode of the file at `path`.
 #[cfg(unix)]
 pub(crate) fn inode(path: &Path) -> Option<u64> {
     if sandboxed().is_some() {
@@ -63,7 +63,7 @@ pub(crate) fn inode(path: &Path) -> Option<u64> {
     Some(std::os::unix::fs::MetadataExt::ino(&path.metadata().ok()?))
 }
 
-/// There are none.
+/// Returns nothing, since there are no inodes here.
 #[cfg(not(unix))]
 pub(crate) fn inode(_path: &Path) -> Option<u64> {
     None
@@ -73,7 +73,8 @@ fn sandboxed() -> Option<Arc<KeptFiles>> {
     kept_files::kept().filter(|kept| kept.is_sandboxed())
 }
 
-/// A file that is open: just opened, or since the process began to serve. It has a position of its own in either case.
+/// An open file: it was opened just now, or when the process began to serve. It has a position of its own in either
+/// case.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     source: Source,
@@ -105,12 +106,12 @@ impl OpenFile {
         }
     }
 
-    /// Up to as many bytes as there is room for, from `offset`.
+    /// Reads up to as many bytes as there is room for, from `offset`.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         read_at(self.file()?, bytes, offset)
     }
 
-    /// What the system says of it.
+    /// Returns what the system says of the file.
     pub(crate) fn metadata(&self) -> io::Result<fs::Metadata> {
         self.file()?.metadata()
     }

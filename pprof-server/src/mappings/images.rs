@@ -1,19 +1,19 @@
-//! Which file the code in each executable range is of, and where in it.
+//! Which file the code in each executable range belongs to, and where in the file it is.
 //!
 //! Mostly the kernel says so. It does not where a program has put its code on pages of another kind, such as huge ones:
-//! copies without a file, or of one in memory. So each loaded file's program headers, as they are in memory, are asked
-//! what belongs where: whatever is executable within a code segment of theirs is that file's.
+//! they are copies without a file, or with a file in memory. So each loaded file's program headers, as they are in
+//! memory, are asked what belongs where: whatever is executable within one of their code segments belongs to that file.
 //!
-//! Called by `mappings`. Path: *read path*.
+//! `mappings` calls this. Path: *read path*.
 
 use super::elf_image::Image;
 use super::files::{self, OpenFile};
 use super::maps::{self, Line};
 use std::collections::HashMap;
 
-/// How many files before a range are asked whether it is theirs: others may be mapped between a file's segments.
+/// So many files before a range are asked whether it is theirs: others may be mapped between a file's segments.
 const CANDIDATES: usize = 16;
-/// How many lines, from where a file begins, are looked through for another part of it.
+/// So many lines, from where a file begins, are looked through for another part of it.
 const LINES_OF_FILE: usize = 64;
 
 /// A file's image in memory.
@@ -23,24 +23,24 @@ pub(super) struct MappedImage {
     pub(super) fingerprint: u64,
 }
 
-/// An executable range of a file.
+/// An executable range, and the file that it belongs to.
 pub(super) struct CodeRange<'a> {
-    /// Where it is, and in which file it belongs; its offset is that in this file.
+    /// Where the range is, and which file it belongs to; its offset is the one in this file.
     pub(super) line: Line<'a>,
-    /// The file's, from memory.
+    /// The image of the file, read from memory.
     pub(super) image: Option<&'a Image>,
 }
 
-/// All lines, and what can be read where files begin.
+/// All lines of `/proc/self/maps`, and those of them at which files begin.
 pub(super) struct Images<'a> {
     lines: Vec<Line<'a>>,
-    /// Indices of lines that a file begins at, ascending.
+    /// Indices of the lines at which a file begins, ascending.
     bases: Vec<usize>,
-    /// The same by inode.
+    /// The same indices by inode.
     bases_by_inode: HashMap<u64, Vec<usize>>,
 }
 
-/// What was found where a line begins, if it was looked at.
+/// What was found where a line begins, for each line that was looked at.
 pub(super) type Known = HashMap<u64, Option<Image>>;
 
 impl<'a> Images<'a> {
@@ -53,7 +53,7 @@ impl<'a> Images<'a> {
         Images { lines, bases, bases_by_inode }
     }
 
-    /// Looks at memory where it must be known what is there.
+    /// Reads memory wherever it must be known which file begins there.
     pub(super) fn look(&self) -> Known {
         let Some(memory) = files::memory() else { return Known::new() };
         let mut known = Known::new();
@@ -68,7 +68,7 @@ impl<'a> Images<'a> {
         known
     }
 
-    /// The executable ranges of files, ascending.
+    /// Returns the executable ranges of files, in ascending order.
     pub(super) fn code_ranges<'k>(&self, known: &'k Known) -> Vec<CodeRange<'k>>
     where
         'a: 'k,
@@ -87,7 +87,7 @@ impl<'a> Images<'a> {
         self.code().filter_map(range_of).collect()
     }
 
-    /// What of `known` is an image's beginning.
+    /// Returns those of `known` at which an image begins.
     pub(super) fn mapped(known: &Known) -> Vec<MappedImage> {
         let image = |(&start, image): (&u64, &Option<Image>)| {
             image.as_ref().map(|image| MappedImage { start, fingerprint: image.fingerprint })
@@ -99,7 +99,7 @@ impl<'a> Images<'a> {
         self.lines.iter().enumerate().filter(|(_, line)| line.is_executable)
     }
 
-    /// Where the file of a line begins.
+    /// Finds the line at which the file of a line begins.
     fn base_of(&self, line: &Line<'_>) -> Option<usize> {
         let bases = self.bases_by_inode.get(&line.inode)?;
         let end = bases.partition_point(|&base| self.lines[base].start <= line.start);
@@ -107,15 +107,15 @@ impl<'a> Images<'a> {
         before.find(|&base| line.is_file_or_vdso() && self.lines[base].is_of_same_file(line))
     }
 
-    /// Lines at which a file may begin that a range belongs to: the nearest before, and the range itself.
+    /// Yields the lines at which the file of a range may begin: the nearest ones before, and the range itself.
     fn candidates(&self, index: usize) -> impl Iterator<Item = usize> {
         let end = self.bases.partition_point(|&base| base < index);
         let before = self.bases[..end].iter().rev().copied().take(CANDIDATES);
         std::iter::once(index).filter(|&index| self.lines[index].is_readable).chain(before)
     }
 
-    /// The range as one of the file that begins at the line `base`, if it lies in a code segment of it, and the file is
-    /// loaded there, and not just mapped to be read.
+    /// Returns the range as a part of the file that begins at the line `base`. It is one if it lies in a code segment
+    /// of the file, and if the file is loaded there rather than just mapped to be read.
     fn as_part_of(&self, line: &Line<'a>, base: usize, image: &Image) -> Option<Line<'a>> {
         let bias = image.bias_of_base(self.lines[base].start)?;
         let offset = image.offset_of_code(line.start.wrapping_sub(bias), line.limit.wrapping_sub(bias))?;
@@ -138,7 +138,7 @@ impl<'a> Images<'a> {
         self.lines.get(after.checked_sub(1)?).filter(|line| address < line.limit)
     }
 
-    /// What begins at the line `base`.
+    /// Returns the image that begins at the line `base`.
     fn see<'k>(&self, known: &'k mut Known, memory: &OpenFile, base: usize) -> Option<&'k Image> {
         let start = self.lines[base].start;
         // mutant: D5 a build id is as far from the headers as in the file
@@ -146,8 +146,8 @@ impl<'a> Images<'a> {
         known.entry(start).or_insert_with(look).as_ref()
     }
 
-    /// Where the byte at `offset` in the file that begins at the line `base` is mapped: not always as far behind the first
-    /// one as in the file.
+    /// Returns where the byte at `offset` is mapped, in the file that begins at the line `base`. It is not always as
+    /// far behind the first byte as in the file.
     fn address_of(&self, base: usize, offset: u64) -> Option<u64> {
         let has_it = |line: &&Line<'_>| {
             let is_within = offset.wrapping_sub(line.offset) < line.limit.wrapping_sub(line.start);

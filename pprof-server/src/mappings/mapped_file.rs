@@ -7,7 +7,7 @@ use super::{Mapping, files};
 use crate::kept_files;
 use std::path::{Path, PathBuf};
 
-/// The path under which to open the very file that is mapped.
+/// Returns the path under which to open the very file that is mapped.
 pub(crate) fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
     if mapping.is_main && kept_files::is_sandboxed() {
         return Some(files::RUNNING_PROGRAM.into());
@@ -15,9 +15,9 @@ pub(crate) fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
     if mapping.path.starts_with('[') {
         return None;
     }
-    // The link leads to the running file even if its name is gone or another file's; but to the loader's, if that was
-    // started as a command. The name is better while it is right: split debug information (`.dwp`) is looked for beside
-    // it.
+    // The link leads to the running file even if its name is gone or another file's. But it leads to the loader's if
+    // the loader was started as a command. The name is better while it is right, since split debug information (`.dwp`)
+    // is looked for beside it.
     let running = mapping.is_main.then_some(Path::new(files::RUNNING_PROGRAM));
     let candidates = [Some(mapping.file()), running];
     candidates.into_iter().flatten().find(|path| is_of_build(path, mapping)).map(Path::to_owned)
@@ -29,7 +29,7 @@ fn is_of_build(path: &Path, mapping: &Mapping) -> bool {
     match mapping.build_id.is_empty() {
         // mutant: C3 another build's file is asked
         false => on_disk.build_id == mapping.build_id,
-        // The running file is that of the program or of the loader, whose first pages differ.
+        // The running file is the program's or the loader's, whose first pages differ.
         true if path == Path::new(files::RUNNING_PROGRAM) => on_disk.fingerprint == mapping.fingerprint,
         // Nothing else tells two builds apart for certain.
         true => on_disk.inode == mapping.inode && on_disk.build_id.is_empty(),

@@ -6,29 +6,29 @@ use crate::mappings::files;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// One range of addresses.
+/// One line: a range of addresses, and what is mapped there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     pub(super) start: u64,
-    /// First address after it.
+    /// The first address after it.
     pub(super) limit: u64,
     pub(super) is_readable: bool,
     pub(super) is_executable: bool,
-    /// Of `start` in the file.
+    /// The offset of `start` in the file, in bytes.
     pub(super) offset: u64,
-    /// Of the file; 0 if there is none.
+    /// The inode of the file; 0 if there is none.
     pub(super) inode: u64,
-    /// As it stands there: see [`file_path`]. Empty, or a name in brackets, if there is no file.
+    /// The path as it stands there, see [`file_path`]. It is empty, or a name in brackets, if there is no file.
     pub(super) path: &'a [u8],
 }
 
-/// All lines that make sense: ascending by address, and none overlaps another.
+/// Yields all lines that make sense. They are ascending by address, and none overlaps another.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
     text.split(|&byte| byte == b'\n').filter_map(Line::parse)
 }
 
 impl<'a> Line<'a> {
-    /// `start-limit permissions offset device inode path`; the path is the rest of the line and may hold spaces.
+    /// Parses `start-limit permissions offset device inode path`. The path is the rest of the line and may hold spaces.
     fn parse(line: &'a [u8]) -> Option<Line<'a>> {
         let mut rest = line;
         let mut field = || {
@@ -57,7 +57,7 @@ impl<'a> Line<'a> {
         matches!(self.path, b"[vdso]" | b"[vsyscall]") || !self.path.is_empty() && self.path[0] != b'['
     }
 
-    /// Whether both are of one file.
+    /// Whether both lines are of one file.
     pub(super) fn is_of_same_file(&self, other: &Line<'_>) -> bool {
         self.inode == other.inode && self.path == other.path
     }
@@ -67,10 +67,10 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(digits).ok()?, radix).ok()
 }
 
-/// The path of a file whose line says `path` and `inode`.
+/// Returns the path of a file whose line says `path` and `inode`.
 ///
-/// The kernel writes a line break as `\012`, and ` (deleted)` behind the name of a file that is gone. A file may have
-/// such a name, too: then it is there, and has the inode.
+/// The kernel writes a line break as `\012`, and ` (deleted)` behind the name of a file that is gone. A file's own name
+/// may end so, too: then the file is there, and has the inode.
 pub(super) fn file_path(path: &[u8], inode: u64) -> PathBuf {
     let stripped = path.strip_suffix(b" (deleted)").unwrap_or(path);
     let candidates = [path, stripped];
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(of("a\\012b", "a\\012b"), path_of("a\\012b"));
         assert_eq!(of("a\\012 (deleted)", "a\n (deleted)"), path_of("a\n (deleted)"));
         assert_eq!(of("a\\012 (deleted)", "a\\012 (deleted)"), path_of("a\\012 (deleted)"));
-        // Gone.
+        // This file is gone.
         assert_eq!(file_path(&bytes("plain (deleted)"), 1), path_of("plain"));
         assert_eq!(file_path(&bytes("c\\012 (deleted)"), 1), path_of("c\n"));
     }

@@ -1,12 +1,12 @@
 //! The executable mappings of this process: `/proc/self/maps`, read once for each profile.
 //!
 //! A profile carries those that its addresses are in as the kernel lists them, so that `go tool pprof` can find its way
-//! from an address to a place in a file; neighbours of one file, such as `mprotect` makes, as one. Called by `encode` for
-//! every profile; `symbols` uses the load bias and the build id. Where there is no `/proc`, the list is empty and addresses
-//! stay bare.
+//! from an address to a place in a file. Neighbours of one file, such as `mprotect` makes, become one. Every profile
+//! has them from here; `symbols` uses the load bias and the build id. Where there is no `/proc`, the list is empty and
+//! addresses stay bare.
 //!
-//! Libraries that are no longer there follow, where no program has any memory: at their addresses with
-//! the number of their image. So stacks of theirs keep their names, and those of what took their place its own.
+//! Libraries that are no longer there follow, at addresses where no program has memory; these have the number of the
+//! image in them. So stacks in them keep their names, and stacks in what took their place have the names of that.
 //!
 //! Path: *read path*.
 
@@ -24,51 +24,51 @@ use maps::{Line, file_path};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Readings of the mappings before one that libraries came or went during must do.
+/// The mappings are read so often at most. The last reading must do even if libraries came or went meanwhile.
 const TRIES: usize = 3;
 
-/// Every executable mapping with a name, the main binary's first.
+/// Every executable mapping that has a name, the main binary's first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mappings {
     list: Vec<Mapping>,
     /// Indices into `list`, ascending by start address.
     by_start: Vec<usize>,
-    /// The images that are where they were when stacks were taken in them, ascending.
+    /// The images that are where they were when stacks were taken in them, in ascending order.
     present: Vec<ImageId>,
 }
 
 /// One executable range of the address space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mapping {
-    /// First address.
+    /// The first address.
     pub(crate) start: u64,
-    /// First address after it.
+    /// The first address after it.
     pub(crate) limit: u64,
-    /// Offset of `start` in the file, in bytes.
+    /// The offset of `start` in the file, in bytes.
     pub(crate) offset: u64,
-    /// Inode of the file; 0 for `[vdso]` and `[vsyscall]`.
+    /// The inode of the file; 0 for `[vdso]` and `[vsyscall]`.
     pub(crate) inode: u64,
-    /// Path of the file, without the kernel's ` (deleted)`.
+    /// The path of the file, without the kernel's ` (deleted)`.
     pub(crate) path: String,
-    /// The same where it is no text.
+    /// The exact path, which differs from `path` where it is no valid text.
     pub(crate) exact_path: PathBuf,
     /// GNU build id in lower-case hexadecimal; empty if there is none.
     pub(crate) build_id: String,
-    /// Of the file's first page; 0 if unknown.
+    /// The fingerprint of the file's first page; 0 if unknown.
     pub(crate) fingerprint: u64,
-    /// What to subtract (wrapping) from an address for the file's own virtual address.
+    /// What is subtracted (wrapping) from an address to get the file's own virtual address.
     pub(crate) load_bias: u64,
     /// True for the program itself, false for libraries.
     pub(crate) is_main: bool,
 }
 
 impl Mapping {
-    /// The address as the file's program headers, symbol table and debug information count it.
+    /// Returns the address as the file's program headers, symbol table and debug information count it.
     pub(crate) fn elf_address(&self, address: u64) -> u64 {
         address.wrapping_sub(self.load_bias)
     }
 
-    /// The path, to open the file by.
+    /// Returns the path to open the file by.
     pub(crate) fn file(&self) -> &Path {
         if self.exact_path.as_os_str().is_empty() { self.path.as_ref() } else { &self.exact_path }
     }
@@ -85,15 +85,15 @@ impl Mapping {
         joined
     }
 
-    /// Last component of the path, or `[vdso]`.
+    /// Returns the last component of the path, or `[vdso]`.
     pub(crate) fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 }
 
 impl Mappings {
-    /// Reads the mappings of this process, and of each mapped file its build id and load bias, from memory
-    /// rather than from disk: the file may have been replaced since.
+    /// Reads the mappings of this process, and the build id and load bias of each mapped file. These come from memory
+    /// rather than from disk, since the file may have been replaced since.
     ///
     /// Cost: two system calls for each mapped library, some 10 µs each, and 1 µs for each line of `/proc/self/maps`.
     pub(crate) fn of_process() -> Mappings {
@@ -101,25 +101,26 @@ impl Mappings {
         for _ in 0..TRIES {
             let (list, mapped) = with_images(&text);
             let now = files::maps();
-            // Else an image may be another file's than the one that is named.
+            // Otherwise an image may be of another file than the one that is named.
             if is_same_code(&now, &text) {
                 return Mappings::with_absent(list, &mapped, images());
             }
             text = now;
         }
-        // Too much is going on to tell who is who: of libraries only what the profiler itself has seen.
+        // Mappings change too fast to tell which is which: only the libraries that the profiler itself has seen are
+        // told.
         let (list, _) = with_images(&text);
         Mappings::with_absent(list, &[], images())
     }
 
-    /// `list` and those of `images` that are not among `mapped`.
+    /// Returns `list` and those of `images` that are not among `mapped`.
     fn with_absent(
         mut list: Vec<Mapping>,
         mapped: &[MappedImage],
         images: impl Iterator<Item = alloc_profiler::Image>,
     ) -> Mappings {
         if list.is_empty() {
-            // No `/proc`: readers would take the first library for the program.
+            // There is no `/proc`. Readers would take the first library for the program.
             return Mappings::default();
         }
         let mut present = Vec::new();
@@ -132,21 +133,21 @@ impl Mappings {
         Mappings { present, ..Mappings::new(list) }
     }
 
-    /// `list` in the order that profiles want.
+    /// Puts `list` into the order that profiles want.
     pub(crate) fn new(mut list: Vec<Mapping>) -> Mappings {
-        // Stable: libraries stay in the kernel's order. Viewers take the first entry for the program.
+        // The sort is stable, so libraries stay in the kernel's order. Viewers take the first entry for the program.
         list.sort_by_key(|mapping| !mapping.is_main);
         let mut by_start: Vec<usize> = (0..list.len()).collect();
         by_start.sort_by_key(|&index| list[index].start);
         Mappings { list, by_start, present: Vec::new() }
     }
 
-    /// All of them; the index is the profile's mapping id minus one.
+    /// Returns all mappings. The index of each is the profile's mapping id minus one.
     pub(crate) fn as_slice(&self) -> &[Mapping] {
         &self.list
     }
 
-    /// Indices of the program's, which is the first, and of those that some of `addresses` are in.
+    /// Returns the index of the program's mapping, which is the first, and of those that some of `addresses` are in.
     pub(crate) fn used(&self, addresses: &[u64]) -> Vec<usize> {
         let mut used: Vec<usize> = addresses.iter().filter_map(|&address| self.index_of(address)).collect();
         used.extend((!self.list.is_empty()).then_some(0));
@@ -155,7 +156,7 @@ impl Mappings {
         used
     }
 
-    /// The same as lines of `/proc/self/maps`, for readers of Go's text.
+    /// Writes these mappings as lines of `/proc/self/maps`, for readers of Go's text.
     pub(crate) fn text(&self, addresses: &[u64]) -> String {
         let mut text = String::new();
         for Mapping { start, limit, offset, inode, path, .. } in
@@ -167,13 +168,13 @@ impl Mappings {
         text
     }
 
-    /// The address of the call that a frame of a snapshot is at: as it stands, if its image is still there; else among
-    /// those of images that are gone.
+    /// Returns the address of the call that a frame of a snapshot is at. It is the address itself if its image is still
+    /// there, and otherwise one among those of images that are gone.
     pub(crate) fn call_address(&self, frame: CodeAddress) -> u64 {
         self.address_in(frame.image(), frame.lookup())
     }
 
-    /// Where the code is that a profile of this process has at `address`.
+    /// Returns where the code is that a profile of this process has at `address`.
     pub(crate) fn present_address(&self, address: u64) -> u64 {
         let code = CodeAddress::from_bits(address as usize);
         self.address_in(code.image(), code.address())
@@ -184,7 +185,7 @@ impl Mappings {
         gone.map_or(address, |image| image.apart(address)) as u64
     }
 
-    /// Index of the mapping that contains `address`.
+    /// Returns the index of the mapping that contains `address`.
     pub(crate) fn index_of(&self, address: u64) -> Option<usize> {
         let after = self.by_start.partition_point(|&index| self.list[index].start <= address);
         let index = *self.by_start.get(after.checked_sub(1)?)?;
@@ -192,20 +193,20 @@ impl Mappings {
     }
 }
 
-/// Whether the kernel lists the same code.
+/// Whether the kernel lists the same code in both texts.
 fn is_same_code(a: &[u8], b: &[u8]) -> bool {
     let code = |text| maps::lines(text).filter(|line| line.is_executable);
     a == b || code(a).eq(code(b))
 }
 
-/// The mappings with what their files say of themselves, and the images that were seen.
+/// Returns the mappings with what their files say of themselves, and the images that were seen.
 fn with_images(text: &[u8]) -> (Vec<Mapping>, Vec<MappedImage>) {
     let images = Images::of(text);
     let known = images.look();
     (joined(&images.code_ranges(&known), program_entry() as u64), Images::mapped(&known))
 }
 
-/// The ranges as mappings, those that continue one another as one. The program is the file that has `entry`.
+/// Makes mappings of the ranges, and one of those that continue one another. The program is the file that has `entry`.
 fn joined(ranges: &[CodeRange<'_>], entry: u64) -> Vec<Mapping> {
     let of_program = ranges.iter().find(|range| (range.line.start..range.line.limit).contains(&entry));
     let mut list: Vec<Mapping> = Vec::new();
@@ -213,7 +214,7 @@ fn joined(ranges: &[CodeRange<'_>], entry: u64) -> Vec<Mapping> {
     for range in ranges {
         let is_main = of_program.is_some_and(|program| program.line.is_of_same_file(&range.line));
         let mapping = match (list.last(), last) {
-            // Paths are looked at once for each file.
+            // The path of each file is looked at once.
             (Some(before), Some(last)) if last.is_of_same_file(&range.line) => placed(range, before.clone()),
             _ => placed(range, named(range, is_main)),
         };
@@ -222,14 +223,14 @@ fn joined(ranges: &[CodeRange<'_>], entry: u64) -> Vec<Mapping> {
         }
         last = Some(&range.line);
     }
-    // Viewers take the first for the program.
+    // Viewers take the first mapping for the program.
     if let Some(index) = list.iter().position(|mapping| (mapping.start..mapping.limit).contains(&entry)) {
         list[..=index].rotate_right(1);
     }
     list
 }
 
-/// A mapping of the file of `range`.
+/// Makes a mapping of the file of `range`.
 fn named(range: &CodeRange<'_>, is_main: bool) -> Mapping {
     let file = file_path(range.line.path, range.line.inode);
     let path = file.to_string_lossy().into_owned();
@@ -237,10 +238,10 @@ fn named(range: &CodeRange<'_>, is_main: bool) -> Mapping {
     Mapping { path, exact_path, is_main, inode: range.line.inode, ..Mapping::default() }
 }
 
-/// The mapping of the same file at `range`.
+/// Makes the mapping of the same file at `range`.
 fn placed(range: &CodeRange<'_>, file: Mapping) -> Mapping {
     let Line { start, limit, offset, inode, .. } = range.line;
-    // The file is second best, and only if it is the one that was mapped.
+    // The file on disk is second best, and only if it is the one that was mapped.
     let on_disk = || if inode == 0 { None } else { Image::in_file(file.file(), Some(inode)) };
     let image = match range.image {
         Some(image) => Some(image.clone()),
@@ -258,8 +259,8 @@ fn placed(range: &CodeRange<'_>, file: Mapping) -> Mapping {
     }
 }
 
-/// An image that is no longer where it was, at addresses where no program has memory. Its file is asked for names if that
-/// has not changed.
+/// Makes the mapping of an image that is no longer where it was, at addresses where no program has memory. Its file is
+/// asked for names if it has not changed.
 fn absent(gone: &alloc_profiler::Image) -> Mapping {
     let exact_path = to_path(gone.path);
     let image = Image::in_file(&exact_path, None).filter(|image| image.fingerprint == gone.fingerprint);
@@ -276,7 +277,7 @@ fn absent(gone: &alloc_profiler::Image) -> Mapping {
     }
 }
 
-/// What must hold of any maps file.
+/// Checks what must hold of any maps file.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let images = Images::of(bytes);

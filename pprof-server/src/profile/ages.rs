@@ -1,4 +1,4 @@
-//! How old what a row counts is.
+//! How old the objects are that a row counts.
 //!
 //! Path: *read path*.
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
-/// What a row counts of one age.
+/// The objects of one age that a row counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cohort {
-    /// The time since it came to be.
+    /// The time since they were allocated.
     pub(crate) age: Duration,
-    /// How much there is of it, in what the row counts.
+    /// How many there are, in the unit of the row's count.
     pub(crate) count: f64,
 }
 
@@ -22,12 +22,12 @@ pub(crate) struct Cohort {
 pub struct Ages {
     /// Half of the objects are younger.
     pub median: Duration,
-    /// The age of the oldest.
+    /// The age of the oldest object.
     pub max: Duration,
 }
 
 impl Ages {
-    /// Those of everything in `lists`; `None` if there is nothing.
+    /// Returns the ages of everything in `lists`, or `None` if there is nothing.
     pub(crate) fn of(lists: &[&[Cohort]]) -> Option<Ages> {
         let mut ages: Vec<&Cohort> = lists.iter().copied().flatten().collect();
         ages.sort_unstable_by_key(|cohort| cohort.age);
@@ -42,7 +42,7 @@ impl Ages {
 }
 
 impl fmt::Display for Ages {
-    /// Median and maximum.
+    /// Writes the median and the maximum.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{} / {}", Time(self.median), Time(self.max)))
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What is missing at one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Lack {
-    /// Nothing that anybody would miss: named with its line, or an entry or plumbing function.
+    /// Nothing is missing that anybody would miss: the function is named with its line, or is an entry or plumbing.
     #[default]
     Nothing,
     /// A function that somebody wrote is named, but neither its file and line nor what was inlined into it.
@@ -26,41 +26,41 @@ pub(crate) enum Lack {
 /// The file that an address is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
-    /// The program's own.
+    /// It is the program's own file.
     Program,
-    /// The C library's, the loader's or the kernel's: hardly any system has names for what is not exported there, and
-    /// every thread begins in it.
+    /// It is the file of the C library or the loader, or the kernel's. Hardly any system has names for what is not
+    /// exported there, and every thread begins in it.
     System,
-    /// Another's.
+    /// It is another file.
     Library,
-    /// One that the profiler could not tell apart from others.
+    /// It is a file that the profiler could not tell apart from others.
     UnknownLibrary,
-    /// None.
+    /// The address is in no file.
     Nowhere,
 }
 
-/// One address.
+/// What is missing at one address, and in which file the address is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gap {
     pub(crate) lack: Lack,
     pub(crate) home: Home,
-    /// Index of the file among the profile's mappings.
+    /// The index of the file among the profile's mappings.
     pub(crate) mapping: Option<usize>,
 }
 
-/// The lowest page is never mapped: what some unwinders end a stack with, such as 0, is no code.
+/// The lowest page is never mapped. What some unwinders end a stack with, such as 0, is no code.
 const LOWEST_CODE: u64 = 4096;
 
-/// By place.
+/// What is missing at each place.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
     by_place: Vec<Gap>,
-    /// File names, by index among the mappings.
+    /// The names of the files, by index among the mappings.
     files: Vec<String>,
 }
 
 impl Gaps {
-    /// `addresses` by place, the first `markers` of which are none, and their names.
+    /// Examines `addresses`, which are ordered by place, and their names. The first `markers` of them are no code.
     pub(crate) fn of(
         addresses: &[u64],
         markers: usize,
@@ -84,18 +84,18 @@ impl Gaps {
         self.by_place.get(place as usize).copied()
     }
 
-    /// The name of the file of a mapping.
+    /// Returns the name of the file of a mapping.
     pub(crate) fn file(&self, mapping: usize) -> Option<&str> {
         self.files.get(mapping).map(|file| &**file)
     }
 
-    /// Whether addresses were in any file at all: without `/proc`, none is.
+    /// Whether addresses were in any file at all. Without `/proc`, none is.
     pub(crate) fn has_files(&self) -> bool {
         !self.files.is_empty()
     }
 }
 
-/// What the function that was called lacks; those inlined into it come from the same information.
+/// Tells what the function that was called lacks. The names of those inlined into it come from the same information.
 fn lack(resolved: &ResolvedAddress) -> Lack {
     if resolved.is_provisional {
         return Lack::Time;
@@ -109,7 +109,7 @@ fn lack(resolved: &ResolvedAddress) -> Lack {
 }
 
 fn home(mapping: &Mapping) -> Home {
-    /// What their file names begin with.
+    /// The names of the system's files begin with these.
     const SYSTEM: [&str; 6] = ["libc.so", "libc-2", "ld-linux", "libpthread", "ld-musl", "[v"];
     let file = mapping.file_name();
     if mapping.is_main {

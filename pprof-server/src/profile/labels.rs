@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-/// One label of a row. Labels are ordered by key, then by value.
+/// One label of a row. Labels are ordered by key, and then by value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Label {
     /// What it tells, such as `bytes` or `thread`.
@@ -23,11 +23,11 @@ pub(crate) enum LabelValue {
     Text(Box<str>),
 }
 
-/// The labels of one row, by number.
+/// The number of the set of labels that one row has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct LabelsId(u32);
 
-/// Every set of labels that rows have, each once: there are few, and rows are compared by their numbers.
+/// Every set of labels that rows have, each once. There are few of them, and rows are compared by their numbers.
 #[derive(Debug)]
 pub(crate) struct LabelSets {
     sets: Vec<Vec<Label>>,
@@ -35,12 +35,13 @@ pub(crate) struct LabelSets {
 }
 
 impl LabelSets {
-    /// The empty set, whose number is the default.
+    /// Begins with the empty set, whose number is the default.
     pub(crate) fn new() -> LabelSets {
         LabelSets { sets: vec![Vec::new()], ids: HashMap::from([(Vec::new(), LabelsId(0))]) }
     }
 
-    /// The number of a set of labels, whose keys differ. Writers keep their order, which must be the same for all rows.
+    /// Returns the number of a set of labels, whose keys differ. Writers keep the order of the labels, which must be
+    /// the same for all rows.
     pub(crate) fn id(&mut self, labels: Vec<Label>) -> LabelsId {
         let next = LabelsId(self.sets.len() as u32);
         *self.ids.entry(labels).or_insert_with_key(|labels| {
@@ -49,7 +50,7 @@ impl LabelSets {
         })
     }
 
-    /// The labels of the set.
+    /// Returns the labels of the set.
     pub(crate) fn get(&self, id: LabelsId) -> &[Label] {
         self.sets.get(id.0 as usize).map_or(&[], |set| set)
     }

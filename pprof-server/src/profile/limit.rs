@@ -12,26 +12,26 @@ use super::value::{ValueType, weights};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SizeLimit {
-    /// Samples, `[other]` included. 0 is as 1.
+    /// The most samples, `[other]` included. 0 counts as 1.
     pub samples: usize,
-    /// Bytes of the profile before it is gzipped. Mappings, header and `[other]` itself are never left out: some
-    /// kilobytes.
+    /// The most bytes of the profile before it is gzipped. Mappings, header and `[other]` itself, which take some
+    /// kilobytes, are never left out.
     pub message_bytes: usize,
 }
 
 impl SizeLimit {
-    /// 16 000 samples and 4 MiB: what Pyroscope accepts unless configured otherwise.
+    /// 16 000 samples and 4 MiB, which Pyroscope accepts unless it is configured otherwise.
     pub const SCRAPERS: SizeLimit = SizeLimit { samples: 16_000, message_bytes: 4 << 20 };
-    /// No limit but the profiler's own, on stacks: see `alloc_profiler::Limits`.
+    /// There is no limit but the profiler's own limit on stacks: see `alloc_profiler::Limits`.
     pub const NONE: SizeLimit = SizeLimit { samples: usize::MAX, message_bytes: usize::MAX };
 
-    /// The same with another number of [`SizeLimit::samples`].
+    /// Returns the same limit with another number of [`SizeLimit::samples`].
     #[must_use]
     pub const fn with_samples(self, samples: usize) -> SizeLimit {
         SizeLimit { samples, ..self }
     }
 
-    /// The same with another number of [`SizeLimit::message_bytes`].
+    /// Returns the same limit with another number of [`SizeLimit::message_bytes`].
     #[must_use]
     pub const fn with_message_bytes(self, message_bytes: usize) -> SizeLimit {
         SizeLimit { message_bytes, ..self }
@@ -44,16 +44,16 @@ impl Default for SizeLimit {
     }
 }
 
-/// How much a row matters: the largest of its shares of the weights. So neither a leak that hides behind busy code is lost,
-/// nor busy code that leaks nothing.
+/// How much a row matters: the largest of its shares of the weights. So a leak that hides behind busy code is not lost,
+/// and neither is busy code that leaks nothing.
 pub(crate) struct Importance {
     /// The index of each weight among the value types, and the sum of its values without their signs.
     gross: Vec<(usize, f64)>,
 }
 
 impl Importance {
-    /// Among rows with these values, one for each of `types`. In a difference they may be negative: shrinking matters as
-    /// growing does.
+    /// Weighs rows among those with these values, one for each of `types`. In a difference values may be negative:
+    /// shrinking matters as growing does.
     pub(crate) fn among<'a>(
         types: &[ValueType],
         rows: impl Iterator<Item = &'a [f64]> + Clone,
@@ -62,7 +62,7 @@ impl Importance {
         Importance { gross: weights(types).map(gross).collect() }
     }
 
-    /// Of one row: 0 to 1.
+    /// Returns how much a row with these values matters, from 0 to 1.
     pub(crate) fn of(&self, values: &[f64]) -> f64 {
         let share =
             |&(index, whole): &(usize, f64)| if whole > 0.0 { values[index].abs() / whole } else { 0.0 };

@@ -12,23 +12,23 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[non_exhaustive]
 pub struct Frame {
-    /// As its author would call it, whatever types it was compiled for; `file+0xaddress` where there is no name, or
-    /// `0xaddress` if names were not asked for.
+    /// The name that its author would call it by, whatever types it was compiled for. It is `file+0xaddress` where
+    /// there is no name, or `0xaddress` if names were not asked for.
     pub function: String,
-    /// Source file; empty if unknown.
+    /// The source file; empty if unknown.
     pub file: String,
-    /// Line in `file`; 0 if unknown.
+    /// The line in `file`; 0 if unknown.
     pub line: u32,
-    /// True if inlined into the next frame, wherever this line is on a stack.
+    /// True if it is inlined into the next frame wherever this line is on a stack.
     pub is_inlined: bool,
 }
 
-/// Frames are text: we compare their numbers, and spell them out for the rows that are kept.
+/// Frames are text. We compare their numbers, and spell them out for the rows that are kept.
 pub(crate) struct DistinctLines<'a> {
     stacks: &'a Stacks,
     frames: Vec<Frame>,
-    /// By function and place. A line is the same whether or not a caller has taken it in: that differs between the
-    /// types that one function was compiled for.
+    /// The number of each function and place. A line is the same whether or not it is inlined into its caller: that
+    /// differs between the types that one function was compiled for.
     ids: HashMap<(String, String, u32), u32>,
     by_location: AddressMap<Location, Vec<u32>>,
 }
@@ -38,7 +38,7 @@ impl<'a> DistinctLines<'a> {
         DistinctLines { stacks, frames: Vec::new(), ids: HashMap::new(), by_location: AddressMap::default() }
     }
 
-    /// The numbers of all frames on `stack`, leaf first.
+    /// Returns the numbers of all frames on `stack`, leaf first.
     pub(crate) fn of_stack(&mut self, stack: ShownStack<'_>) -> Vec<u32> {
         let mut all = Vec::new();
         for location in stack.locations() {

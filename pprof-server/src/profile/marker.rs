@@ -1,4 +1,4 @@
-//! What stands on a stack, or in place of one, and is no code.
+//! Markers: what stands on a stack, or in place of one, and is no code.
 //!
 //! No code lies at the addresses of markers: the lowest page is never mapped. They differ from each other and from 0
 //! because some readers know a stack by its addresses alone.
@@ -7,10 +7,10 @@
 
 use crate::symbols::role::Role;
 
-/// A distinct address of a profile, by its rank among all of them.
+/// The number of a distinct address of a profile: its rank among all of them.
 pub(crate) type Place = u32;
 
-/// A name without code.
+/// A name that stands for something else than code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Marker {
     pub(super) place: Place,
@@ -18,20 +18,20 @@ pub(crate) struct Marker {
     pub(super) role: Role,
 }
 
-/// By place.
+/// All markers, in the order of their places.
 pub(super) const MARKERS: [Marker; 4] =
     [Marker::OVERFLOW, Marker::UNKNOWN_STACK, Marker::TRUNCATED, Marker::OTHER];
-/// Lower addresses on a stack are garbage, and must not be taken for a marker.
+/// Addresses on a stack that are lower are garbage, and must not be taken for a marker.
 pub(super) const LOWEST_ADDRESS: u64 = 1 + MARKERS.len() as u64;
 
 impl Marker {
-    /// Where sums go that belong to no stack any more.
+    /// Sums that belong to no stack any more go here.
     pub(crate) const OVERFLOW: Marker = Marker { place: 0, name: "[profiler overflow]", role: Role::User };
-    /// In place of a stack that could not be read.
+    /// This stands in place of a stack that could not be read.
     pub(super) const UNKNOWN_STACK: Marker = Marker { place: 1, name: "[unknown stack]", role: Role::User };
-    /// Outermost on a stack that was deeper than is recorded.
+    /// This is outermost on a stack that was deeper than is recorded.
     pub(super) const TRUNCATED: Marker = Marker { place: 2, name: "[truncated]", role: Role::Entry };
-    /// Where rows go that a format has no room for.
+    /// Rows that a format has no room for go here.
     pub(super) const OTHER: Marker = Marker { place: 3, name: "[other]", role: Role::User };
 
     pub(super) fn address(&self) -> u64 {

@@ -55,9 +55,9 @@ pub(crate) struct Profile {
     pub(crate) default_type: Option<usize>,
     /// What lies between two samples.
     pub(crate) period: Period,
-    /// When it was taken; of a difference, when it ended.
+    /// When it was taken. For a difference, it is the time of its end.
     pub(crate) time: SystemTime,
-    /// The time between the two ends of a difference; `None` of all since the start.
+    /// The time between the two ends of a difference; `None` if the profile counts everything since the start.
     pub(crate) duration: Option<Duration>,
     /// Every stack that rows refer to, with names for its addresses.
     pub(crate) stacks: Stacks,
@@ -67,23 +67,23 @@ pub(crate) struct Profile {
     pub(crate) rows: Rows,
     /// False if nothing was measured, so that no value means anything.
     pub(crate) is_known: bool,
-    /// One value for each type: the sum over all rows.
+    /// The sum over all rows, one for each value type.
     pub(crate) totals: Vec<Estimate>,
-    /// How sure it is, and what is missing, in words: a line each, none of which begins with `#`.
+    /// How sure the profile is, and what is missing, in words. Each is a line, and none begins with `#`.
     pub(crate) notes: Vec<String>,
-    /// What it says in Go's legacy text.
+    /// What the profile says in Go's legacy text.
     pub(crate) legacy: Box<dyn LegacyForm>,
 }
 
-/// What a kind of profile says in Go's legacy text, whose lines are alike but for this.
+/// What a kind of profile says in Go's legacy text. Apart from this, the text is alike for all kinds.
 pub(crate) trait LegacyForm: fmt::Debug {
-    /// The first line, of a profile that has rows with these values.
+    /// Returns the first line of the text, for a profile that has rows with these values.
     fn header(&self, rows: &mut dyn Iterator<Item = &[Estimate]>) -> String;
-    /// How heavy a row with these values is. The lightest row comes first.
+    /// Returns how heavy a row with these values is. The lightest row comes first.
     fn weight(&self, values: &[Estimate]) -> (i64, i64);
-    /// What stands in a row before its addresses.
+    /// Writes what stands in a row before its addresses.
     fn write_figures(&self, values: &[Estimate], text: &mut dyn fmt::Write) -> fmt::Result;
-    /// What follows the notes: lines that begin with `#`, and an empty one before them.
+    /// Writes what follows the notes: an empty line, and lines that begin with `#`.
     fn write_statistics(&self, text: &mut dyn fmt::Write) -> fmt::Result;
 }
 
@@ -92,16 +92,16 @@ pub(crate) trait LegacyForm: fmt::Debug {
 pub(crate) struct Period {
     /// What is counted in between, such as `space`.
     pub(crate) name: &'static str,
-    /// What that is counted in.
+    /// The unit that it is counted in.
     pub(crate) unit: Unit,
-    /// How much of it there is, on average.
+    /// The mean amount of it between two samples.
     pub(crate) value: u64,
-    /// What JSON calls it, such as `sampling_interval_bytes`.
+    /// The name of the field in JSON, such as `sampling_interval_bytes`.
     pub(crate) field: &'static str,
 }
 
 impl Profile {
-    /// Each stack that has rows, as it is to be shown, with its rows.
+    /// Yields each stack that has rows, as it is to be shown, with its rows.
     pub(crate) fn shown_stacks(
         &self,
     ) -> impl Iterator<Item = (ShownStack<'_>, impl Iterator<Item = Row<'_>>)> {
@@ -109,13 +109,13 @@ impl Profile {
     }
 }
 
-/// The rows of a profile. Those of one stack follow one another.
+/// The rows of a profile. The rows of one stack follow one another.
 #[derive(Debug)]
 pub(crate) struct Rows {
     rows: Vec<RowParts>,
-    /// One for each value type, of one row after another.
+    /// The values of one row after another, one for each value type.
     values: Vec<Estimate>,
-    /// Of one row after another.
+    /// The cohorts of one row after another.
     cohorts: Vec<Cohort>,
     label_sets: LabelSets,
     types: usize,
@@ -128,19 +128,19 @@ struct RowParts {
     cohorts: Range<u32>,
 }
 
-/// One row.
+/// One row, as readers see it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
-    /// What sets it apart from other rows of the stack.
+    /// The labels that set it apart from other rows of the stack.
     pub(crate) labels: LabelsId,
     /// One for each value type.
     pub(crate) values: &'a [Estimate],
-    /// What is there by age; empty if ages are not known.
+    /// What is there by age; it is empty if ages are not known.
     pub(crate) cohorts: &'a [Cohort],
 }
 
 impl Rows {
-    /// No rows yet, of so many value types; there is room for `capacity`.
+    /// Makes an empty table for so many value types, with room for `capacity` rows.
     pub(crate) fn new(types: usize, capacity: usize) -> Rows {
         Rows {
             rows: Vec::with_capacity(capacity),
@@ -151,12 +151,12 @@ impl Rows {
         }
     }
 
-    /// The number of a set of labels.
+    /// Returns the number of a set of labels.
     pub(crate) fn labels_id(&mut self, labels: Vec<Label>) -> LabelsId {
         self.label_sets.id(labels)
     }
 
-    /// The labels of a row.
+    /// Returns the labels of a set.
     pub(crate) fn labels(&self, id: LabelsId) -> &[Label] {
         self.label_sets.get(id)
     }
@@ -176,17 +176,17 @@ impl Rows {
         self.rows.push(RowParts { stack: stack as u32, labels, cohorts: start..self.cohorts.len() as u32 });
     }
 
-    /// How many there are.
+    /// Returns how many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Every row, in the order in which they were added.
+    /// Yields every row, in the order in which they were added.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         self.by_stack().flat_map(|(_, rows)| rows)
     }
 
-    /// The index of each stack that has rows, with its rows.
+    /// Yields the index of each stack that has rows, with its rows.
     fn by_stack(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = Row<'_>>)> {
         let types = self.types.max(1);
         let mut values_left = &self.values[..];

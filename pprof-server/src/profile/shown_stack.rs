@@ -7,16 +7,16 @@ use super::marker::{Marker, Place};
 use crate::symbols::role::Role;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
-/// A stack as it is shown, leaf first. Never empty.
+/// A stack as it is shown, leaf first. It is never empty.
 ///
-/// It is ordered by its hash first: any order will do as long as it is always the same, and the places of ten
-/// thousand stacks are far apart in memory.
+/// It is ordered by its hash first. Any order will do as long as it is always the same, and the places of ten thousand
+/// stacks are far apart in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ShownStack<'a> {
-    /// Of the other two, taken once.
+    /// The hash of the other two fields, taken once.
     hash: u64,
     places: &'a [Place],
-    /// Lines left out at the first place, innermost first: inlined plumbing.
+    /// How many lines are left out at the first place, innermost first. They are inlined plumbing.
     skipped_lines: u32,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct ShownStack<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Location {
     pub(crate) place: Place,
-    /// Lines left out here, innermost first.
+    /// How many lines are left out here, innermost first.
     pub(crate) skipped_lines: u32,
 }
 
@@ -40,7 +40,7 @@ impl<'a> ShownStack<'a> {
         ShownStack { hash, places, skipped_lines }
     }
 
-    /// The stack under which the rows are summed up that a format has no room to keep apart.
+    /// Returns the stack under which a format sums up the rows that it has no room to keep apart.
     pub(crate) fn other() -> ShownStack<'static> {
         ShownStack::new(&[Marker::OTHER.place], 0)
     }
@@ -54,10 +54,9 @@ pub(super) fn locations(places: &[Place], mut skipped_lines: u32) -> impl Iterat
     places.iter().map(move |&place| Location { place, skipped_lines: std::mem::take(&mut skipped_lines) })
 }
 
-/// How many of `roles`, leaf first, to leave out.
+/// Returns how many of `roles`, leaf first, to leave out.
 ///
-/// Nothing is left out of a stack that would have no user function left: something must be shown, and then
-/// all of it.
+/// Nothing is left out of a stack that would have no user function left: something must be shown, and then all of it.
 pub(super) fn plumbing_run(roles: impl Iterator<Item = Role>) -> usize {
     let mut run = 0;
     let mut run_has_ended = false;
@@ -81,7 +80,7 @@ mod tests {
         assert_eq!(run(&[Role::Plumbing, Role::Plumbing, Role::User, Role::Plumbing, Role::User]), 2);
         assert_eq!(run(&[Role::User, Role::Plumbing]), 0);
         assert_eq!(run(&[Role::Plumbing, Role::Entry, Role::Plumbing, Role::User]), 1);
-        // Nothing would remain: everything stays.
+        // Nothing would remain, so everything stays.
         assert_eq!(run(&[Role::Plumbing, Role::Plumbing]), 0);
         assert_eq!(run(&[Role::Plumbing, Role::Plumbing, Role::Entry, Role::Entry]), 0);
         assert_eq!(run(&[]), 0);

@@ -1,9 +1,9 @@
 //! The stacks of a profile: from the addresses of a walk to what readers see.
 //!
-//! Here, and only here, one is subtracted from each return address: it points after the call, and the line
-//! after the call may belong to another function. Here stacks lose their leaf-side plumbing, and what is no
-//! stack at all gets a name. Every distinct address is hashed once and gets a number, its *place*; from then on
-//! stacks are slices of places, which are cheap to compare and to look up.
+//! Here, and only here, one is subtracted from each return address: it points after the call, and the line after the
+//! call may belong to another function. Here stacks lose their leaf-side plumbing, and what is no stack at all gets a
+//! name. Every distinct address is hashed once and gets a number, its *place*. From then on stacks are slices of
+//! places, which are cheap to compare and to look up.
 //!
 //! Path: *read path*.
 
@@ -20,14 +20,14 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Symbolize {
-    /// Nowhere: addresses, mappings and build ids only, to be named later and elsewhere. No frame is left out
-    /// then, whatever [`Frames`] says: without names, plumbing cannot be told.
+    /// Names come from nowhere. The profile has addresses, mappings and build ids only, to be named later and
+    /// elsewhere. No frame is left out then, whatever [`Frames`] says: without names, plumbing cannot be told.
     None,
-    /// As [`Full`](Symbolize::Full), but functions only, without files and lines: no path of the machine that built the
-    /// program leaves it, and the profile is smaller. Finding the names costs the same.
+    /// Names are those of [`Full`](Symbolize::Full), but without files and lines. So no path of the machine that built
+    /// the program leaves it, and the profile is smaller. Finding the names costs the same.
     Names,
-    /// Function, file and line from debug information, inlined functions included; from the symbol table where
-    /// there is none.
+    /// Functions, files and lines come from debug information, inlined functions included. Where there is none,
+    /// functions come from the symbol table.
     #[default]
     Full,
 }
@@ -36,11 +36,11 @@ pub enum Symbolize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Frames {
-    /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the
-    /// user's own function. A stack of nothing else stays whole.
+    /// The leaf-side run of allocator and standard-library functions is left out, so that the first row is the user's
+    /// own function. A stack that has nothing else stays whole.
     #[default]
     UserFirst,
-    /// Everything.
+    /// All frames are kept.
     All,
 }
 
@@ -50,20 +50,20 @@ pub(crate) struct Stacks {
     /// The files that code is in.
     mappings: Mappings,
     symbolize: Symbolize,
-    /// The address of each place: ascending, markers first.
+    /// The address of each place, ascending. The markers come first.
     addresses: Vec<u64>,
-    /// What each place is called; of the markers only, if addresses were not to be named.
+    /// What each place is called. Only markers have names if addresses were not to be named.
     resolved: Vec<Arc<ResolvedAddress>>,
     /// The places of all stacks, one stack after another.
     places: Vec<Place>,
     /// Where in `places` each stack ends.
     ends: Vec<usize>,
-    /// What could not be named; `None` if nothing was to be.
+    /// What could not be named; `None` if nothing was to be named.
     gaps: Option<Gaps>,
 }
 
 impl Stacks {
-    /// The stacks of `traces`, in their order, and then one for each of `markers`. Addresses get names; with
+    /// Takes the stacks of `traces`, in their order, and then one for each of `markers`. Addresses get names; with
     /// [`Symbolize::None`] only markers do.
     ///
     /// Cost: some 5 ns for each address on each stack, and what `symbols::resolve` costs for distinct ones.
@@ -88,7 +88,7 @@ impl Stacks {
         stacks
     }
 
-    /// Made-up lines for every address within a call.
+    /// Makes up lines for every address within a call.
     #[cfg(test)]
     pub(crate) fn fixed<'a>(
         traces: impl Iterator<Item = &'a StackTrace> + Clone,
@@ -160,28 +160,28 @@ impl Stacks {
         self.places.iter_mut().for_each(|place| *place = ranks[*place as usize]);
     }
 
-    /// How many places there are.
+    /// Returns how many places there are.
     pub(crate) fn place_count(&self) -> usize {
         self.addresses.len()
     }
 
-    /// An address within the call instruction.
+    /// Returns the address of a place, which lies within the call instruction.
     pub(crate) fn address(&self, place: Place) -> u64 {
         self.addresses[place as usize]
     }
 
-    /// The address after the call; `None` of what stands in place of a stack.
+    /// Returns the address after the call. It is `None` for what stands in place of a stack.
     pub(crate) fn return_address(&self, place: Place) -> Option<u64> {
         Some(self.address(place)).filter(|&address| address >= LOWEST_ADDRESS).map(|address| address + 1)
     }
 
-    /// The functions shown at `location`, innermost first; none if addresses were not to be named.
+    /// Returns the functions shown at `location`, innermost first. There are none if addresses were not to be named.
     pub(crate) fn lines(&self, location: Location) -> &[SourceLine] {
         let lines = self.resolved_at(location).map_or(&[][..], |resolved| &resolved.lines);
         lines.get(location.skipped_lines as usize..).unwrap_or_default()
     }
 
-    /// Bytes from the start of the outermost function at `location` to its address; 0 if unknown.
+    /// Returns the bytes from the start of the outermost function at `location` to its address; 0 if unknown.
     pub(crate) fn function_offset(&self, location: Location) -> u64 {
         self.resolved_at(location).map_or(0, |resolved| resolved.function_offset)
     }
@@ -190,33 +190,33 @@ impl Stacks {
         self.resolved.get(location.place as usize).map(|resolved| &**resolved)
     }
 
-    /// The files that code is in.
+    /// Returns the files that code is in.
     pub(crate) fn mappings(&self) -> &Mappings {
         &self.mappings
     }
 
-    /// Where names came from.
+    /// Tells where names came from.
     pub(crate) fn symbolize(&self) -> Symbolize {
         self.symbolize
     }
 
-    /// The whole stack at `index`, leaf first.
+    /// Returns the whole stack at `index`, leaf first.
     pub(crate) fn places(&self, index: usize) -> &[Place] {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.places[start..self.ends[index]]
     }
 
-    /// Every address that is on a stack, by place; first the markers', which are no code.
+    /// Returns every address that is on a stack, by place. The markers' come first, which are no code.
     pub(crate) fn addresses(&self) -> &[u64] {
         &self.addresses
     }
 
-    /// What could not be named; `None` if nothing was to be.
+    /// Returns what could not be named, or `None` if nothing was to be named.
     pub(crate) fn gaps(&self) -> Option<&Gaps> {
         self.gaps.as_ref()
     }
 
-    /// The stack at `index` as it is to be shown.
+    /// Returns the stack at `index` as it is to be shown.
     pub(crate) fn shown(&self, index: usize, frames: Frames) -> ShownStack<'_> {
         let places = self.places(index);
         match frames {
@@ -228,8 +228,8 @@ impl Stacks {
         }
     }
 
-    /// The stack without `count` lines at the leaf, fewer than there are. The first place left may keep its outer
-    /// lines.
+    /// Returns the stack without `count` lines at the leaf, which must be fewer than there are. The first place that is
+    /// left may keep its outer lines.
     fn without_lines<'a>(&self, places: &'a [Place], mut count: usize) -> ShownStack<'a> {
         let mut whole_places = 0;
         for location in locations(places, 0) {
@@ -244,7 +244,7 @@ impl Stacks {
     }
 }
 
-/// Addresses within the call instructions of `trace`, leaf first.
+/// Yields the addresses within the call instructions of `trace`, leaf first.
 fn call_addresses(trace: &StackTrace, mappings: &Mappings) -> impl Iterator<Item = u64> {
     trace.frames.iter().map(|&frame| mappings.call_address(frame).max(LOWEST_ADDRESS))
 }
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
     use crate::symbols::role::role;
 
-    /// One stack, and names of the given functions at the given call addresses.
+    /// Makes one stack, with names of the given functions at the given call addresses.
     fn named(trace: StackTrace, lines: &[(u64, &[&str])]) -> Stacks {
         Stacks::fixed([trace].iter(), |address| {
             let found =
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(shown(&outer, stack), ["my::f", "core::iter::fold", "my::main"]);
         assert_eq!(stack.locations().count(), 2);
         assert_eq!(outer.shown(0, Frames::All).locations().count(), 3);
-        // The same address further out keeps its plumbing.
+        // The same address keeps its plumbing where it stands further out.
         let inner = named(trace(&[13, 12]), lines);
         assert_eq!(
             shown(&inner, inner.shown(0, Frames::UserFirst)),

@@ -1,11 +1,11 @@
-//! What values are counted in, and bytes, counts and times as people read them.
+//! The units that values are counted in, and bytes, counts and times as people read them.
 //!
 //! Path: *read path*.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a value is counted in.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Count,
@@ -43,7 +43,7 @@ impl fmt::Display for Amount {
     }
 }
 
-/// An amount of memory in bytes, shown with three digits in the largest binary unit that fits. May be negative.
+/// An amount of memory in bytes, shown with three digits in the largest binary unit that fits. It may be negative.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes(pub(crate) f64);
 
@@ -52,7 +52,7 @@ impl fmt::Display for Bytes {
         const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
         let mut amount = self.0;
         let mut unit = 0;
-        // 1023.95 would be printed as 1024.
+        // An amount of 1023.95 would be printed as 1024.
         while amount.abs() >= 1023.5 && unit + 1 < UNITS.len() {
             amount /= 1024.0;
             unit += 1;
@@ -67,7 +67,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A number of objects, rounded, with its thousands set apart. May be negative.
+/// A number of objects, rounded, with its thousands set apart. It may be negative.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count(pub(crate) f64);
 

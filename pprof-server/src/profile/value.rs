@@ -1,6 +1,6 @@
 //! What the values of a profile mean, and what a value is: an estimate with its error.
 //!
-//! Path: *read path*. Plain numbers.
+//! Path: *read path*. These are plain numbers.
 
 use super::units::Unit;
 use std::ops::AddAssign;
@@ -42,22 +42,23 @@ pub(crate) struct Family {
 pub(crate) struct Estimate {
     /// The estimate, in the unit of its type. It may be negative in a difference.
     pub(crate) value: f64,
-    /// Samples behind it. In a difference they may cancel out.
+    /// The number of samples behind it. In a difference they may cancel out.
     pub(crate) samples: i64,
     /// The square of one standard error. It is 0 where every sample was taken with certainty.
     pub(crate) variance: f64,
 }
 
 impl Estimate {
-    /// The value as profiles have it: a whole number. What is too large is the largest there is, and what is no number is 0.
+    /// Returns the value as profiles have it: a whole number. A value that is too large becomes the largest there is,
+    /// and 0 stands for what is no number.
     pub(crate) fn rounded(self) -> i64 {
         self.value.round() as i64
     }
 
-    /// What is left without `part`, whose samples are all among those of `self`.
+    /// Returns what is left without `part`, whose samples are all among those of `self`.
     pub(crate) fn without(self, part: Estimate) -> Estimate {
         let variance = self.variance - part.variance;
-        // The two are sums that round differently: what is left may be a rounding error.
+        // The two are sums that round differently, so what is left may be a rounding error.
         let is_nothing = variance <= self.variance.abs() * 1e-9;
         Estimate {
             value: self.value - part.value,
@@ -81,7 +82,8 @@ pub(crate) fn add(sums: &mut [Estimate], values: &[Estimate]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
 }
 
-/// One standard error of the value at `index`; `None` where no sample says anything of its family, whose last type tells.
+/// Returns one standard error of the value at `index`. It is `None` where no sample says anything of its family, whose
+/// last type tells.
 pub(crate) fn standard_error(types: &[ValueType], values: &[Estimate], index: usize) -> Option<f64> {
     let family = types.get(index)?.family;
     let last = types.iter().rposition(|of| of.family == family)?;
@@ -90,8 +92,8 @@ pub(crate) fn standard_error(types: &[ValueType], values: &[Estimate], index: us
     is_known.then(|| values.get(index).map_or(0.0, |value| value.variance.max(0.0).sqrt()))
 }
 
-/// The value types by which rows are weighed, at most two, the more telling one first: those that are no counts, from the
-/// last on, which viewers show first; or the last one if all of them are counts.
+/// Yields the value types by which rows are weighed, at most two, the more telling one first. They are those that are
+/// no counts, from the last on, which viewers show first; or the last type if all of them are counts.
 pub(crate) fn weights(types: &[ValueType]) -> impl Iterator<Item = usize> + Clone {
     let all_count = types.iter().all(|of| of.unit == Unit::Count);
     let last = types.len().checked_sub(1).filter(|_| all_count);
