@@ -1,13 +1,13 @@
-//! Text that is bounded while it is made, not measured when it is there.
+//! Text whose length is bounded while it is made, rather than measured when it is there.
 //!
-//! What a request asks for decides how long an answer becomes. Rust ends the program where memory is asked for that
-//! cannot be had, so text of that kind asks in a way that may be refused.
+//! What a request asks for decides how long an answer becomes. Rust ends the program where memory is asked for and
+//! cannot be had, so such text asks for memory in a way that may be refused.
 //!
 //! Path: *read path*.
 
 use std::fmt::{self, Write};
 
-/// Lines of text, as many as fit.
+/// Lines of text, as many as fit into a number of bytes.
 #[derive(Debug)]
 pub(crate) struct BoundedText {
     text: String,
@@ -15,19 +15,20 @@ pub(crate) struct BoundedText {
 }
 
 impl BoundedText {
-    /// No text, of which there will be `max_bytes` at most.
+    /// Begins an empty text, which will have `max_bytes` at most.
     pub(crate) fn new(max_bytes: usize) -> BoundedText {
         BoundedText { text: String::new(), max_bytes }
     }
 
-    /// Makes room for `more_bytes` at once, as far as they fit. Text that grows by itself is copied over and over, and leaves
-    /// holes in the memory of the program's allocator. Where there is no memory, the line that needs it will be missing.
+    /// Makes room for `more_bytes` at once, as far as they fit. Text that grows by itself is copied over and over, and
+    /// leaves holes in the memory of the program's allocator. Where there is no memory, the line that needs it will be
+    /// missing.
     pub(crate) fn reserve(&mut self, more_bytes: usize) {
         let _ = self.text.try_reserve_exact(more_bytes.min(self.max_bytes - self.text.len()));
     }
 
-    /// Adds what is written, and the end of the line, or nothing and returns false: if it would be too long, or if there is
-    /// no memory.
+    /// Adds what is written, and the end of the line. If the text would become too long, or if there is no memory, it
+    /// adds nothing and returns false.
     #[must_use]
     pub(crate) fn push_line(&mut self, line: fmt::Arguments<'_>) -> bool {
         let before = self.text.len();
@@ -38,7 +39,7 @@ impl BoundedText {
         is_whole
     }
 
-    /// The lines.
+    /// Returns the lines.
     pub(crate) fn into_text(self) -> String {
         self.text
     }

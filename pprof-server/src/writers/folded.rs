@@ -1,7 +1,7 @@
 //! Folded stacks: the plain text that flame graph tools read.
 //!
-//! A line for each stack, `root;…;leaf value`. Stacks are the same if their names are: the format has no lines and no
-//! addresses.
+//! Each stack has a line, `root;…;leaf value`. Two stacks are the same if their names are: the format has no line
+//! numbers and no addresses.
 //!
 //! Path: *read path*.
 
@@ -10,12 +10,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// All lines together take little more than this: names repeat in every line, and ten thousands of deep stacks would
-/// make hundreds of megabytes of them.
+/// All lines together take little more than this. Names repeat in every line, and those of ten thousand deep stacks
+/// would take hundreds of megabytes.
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The folded stacks of `profile`, the largest value of the shown type first, in `max_lines` lines at most. Values that round
-/// to nothing, or to less, are left out.
+/// Writes the folded stacks of `profile`, the largest value of the shown type first, in `max_lines` lines at most.
+/// Values that round to nothing, or to less, are left out.
 pub(crate) fn write(profile: &Profile, max_lines: usize) -> String {
     let mut functions = DistinctNames { stacks: &profile.stacks, texts: Vec::new(), ids: HashMap::new() };
     let mut by_names: AddressMap<Vec<u32>, f64> = AddressMap::default();
@@ -31,7 +31,7 @@ pub(crate) fn write(profile: &Profile, max_lines: usize) -> String {
     stacks.sort_unstable_by(|(a, a_value), (b, b_value)| {
         b_value.cmp(a_value).then_with(|| functions.texts(a).cmp(functions.texts(b)))
     });
-    // One of the lines is `[other]`'s, if not all fit.
+    // If not all stacks fit, one of the lines is that of `[other]`.
     let most = if stacks.len() > max_lines { max_lines.saturating_sub(1) } else { stacks.len() };
     let mut text = String::new();
     let mut other = 0_i64;
@@ -53,7 +53,7 @@ pub(crate) fn write(profile: &Profile, max_lines: usize) -> String {
     text
 }
 
-/// Names are text: we compare their numbers, and spell them out when they are written.
+/// Names are text. We compare their numbers, and spell them out when they are written.
 struct DistinctNames<'a> {
     stacks: &'a Stacks,
     texts: Vec<Cow<'a, str>>,
@@ -61,7 +61,7 @@ struct DistinctNames<'a> {
 }
 
 impl<'a> DistinctNames<'a> {
-    /// The numbers of all names on `stack`, root first.
+    /// Returns the numbers of all names on `stack`, root first.
     fn of_stack(&mut self, stack: ShownStack<'_>) -> Vec<u32> {
         let stacks = self.stacks;
         let mut ids = Vec::new();
@@ -89,7 +89,7 @@ impl<'a> DistinctNames<'a> {
     }
 }
 
-/// `name` without what separates: a semicolon, as in `[u8; 4]`, becomes a colon, as other tools have it.
+/// Returns `name` without what separates names. A semicolon, as in `[u8; 4]`, becomes a colon, as other tools do it.
 fn separable(name: &str) -> Cow<'_, str> {
     if name.contains([';', '\n', '\r']) {
         name.replace(';', ":").replace(['\n', '\r'], " ").into()

@@ -1,7 +1,7 @@
 //! The table of the heaviest stacks as JSON, for programs.
 //!
-//! `schema/answers.schema.json` has its shape as `Heap`, and docs/endpoints.md describes it. Numbers are whole, and add up: the rows and `other`
-//! make `total`. What is not known is `null`, never 0.
+//! `schema/answers.schema.json` has its shape as `Heap`, and docs/endpoints.md describes it. Numbers are whole and add
+//! up: the rows and `other` make `total`. What is not known is `null`, never 0.
 //!
 //! Path: *read path*.
 
@@ -17,21 +17,21 @@ struct Document<'a> {
     profile: &'static str,
     /// The name of the value that rows are ordered by, largest first.
     ordered_by: &'static str,
-    /// Since 1970 UTC.
+    /// When the profile was taken, in nanoseconds since 1970 UTC.
     time_nanos: u64,
-    /// Of a difference, the time between its two ends; `null` of a snapshot.
+    /// The time between the two ends of a difference; `null` for a snapshot.
     duration_nanos: Option<u64>,
     /// What lies between two samples, under its own name.
     #[serde(flatten)]
     period: Period,
-    /// Distinct stacks, those included that have no row.
+    /// The number of distinct stacks, those included that have no row.
     stacks: usize,
-    /// Those of them that have nothing of what rows are ordered by, and so no row.
+    /// The number of those stacks that have nothing of what rows are ordered by, and so no row.
     idle_stacks: usize,
     total: Values,
     total_errors: Errors,
     rows: Vec<Row<'a>>,
-    /// All that has no row.
+    /// The sum of everything that has no row.
     other: Values,
     other_errors: Errors,
     notes: &'a [String],
@@ -51,13 +51,13 @@ impl Serialize for Period {
 struct Row<'a> {
     values: Values,
     errors: Errors,
-    /// How old it is; `null` if that is not known.
+    /// How old the objects are; `null` if that is not known.
     age: Option<Ages>,
-    /// Leaf first.
+    /// The frames, leaf first.
     stack: &'a [Frame],
 }
 
-/// The value of each type, and for each family of types the number of samples behind it.
+/// The value of each type, and for each family of types the number of samples that it rests on.
 struct Values {
     types: &'static [ValueType],
     values: Vec<i64>,
@@ -99,7 +99,8 @@ impl Serialize for Values {
     }
 }
 
-/// One standard error of each estimate: 0 if all samples were taken with certainty, `null` if there are none.
+/// One standard error of each estimate. It is 0 if all samples were taken with certainty, and `null` if there are no
+/// samples.
 struct Errors {
     types: &'static [ValueType],
     errors: Vec<Option<i64>>,
@@ -118,7 +119,7 @@ impl Serialize for Errors {
     }
 }
 
-/// The first `rows` of `table`, which is of `profile`.
+/// Writes the first `rows` of `table`, which is the table of `profile`.
 pub(crate) fn write(table: &Table, profile: &Profile, rows: usize) -> String {
     let types = table.types;
     let rows: Vec<Row<'_>> = table
@@ -154,7 +155,7 @@ pub(crate) fn write(table: &Table, profile: &Profile, rows: usize) -> String {
         rows,
         notes: &table.notes,
     };
-    // Numbers, texts and lists cannot fail to be written into memory.
+    // Numbers, texts and lists can always be written into memory.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }
 

@@ -1,7 +1,7 @@
-//! Go's legacy text, what `?debug=1` answers: for eyes first, and `go tool pprof` reads it too.
+//! Go's legacy text, which answers `?debug=1`. It is for eyes first, and `go tool pprof` reads it too.
 //!
-//! A line for each row has its figures and its addresses, and a comment below it has a line for each function. The form of
-//! the profile says what the figures are. A list of mappings at the end lets the reader find names by itself.
+//! Each row has a line with its figures and its addresses, and below it a comment with a line for each function. The
+//! form of the profile says what the figures are. A list of mappings at the end lets the reader find names by itself.
 //!
 //! Path: *read path*.
 
@@ -9,25 +9,25 @@ use crate::profile::{AddressMap, Estimate, Label, Location, Profile, Row, ShownS
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
-/// Readers take no line of more than 64 KiB; a row holds 128 addresses at most, so only names can be too long.
+/// Readers take no line of more than 64 KiB. A row holds 128 addresses at most, so only names can be too long.
 const MAX_NAME_BYTES: usize = 4096;
 
-/// All names together take little more than this.
+/// All names together take little more than so many bytes.
 const MAX_COMMENT_BYTES: usize = 24 * 1024 * 1024;
 
-/// All rows together, without names.
+/// All rows together take at most so many bytes, without names.
 const MAX_ROW_BYTES: usize = 24 * 1024 * 1024;
-/// What a row takes at most beside its addresses: four numbers, what stands between them, and a line that says that names
-/// are left out.
+/// A row takes at most so many bytes beside its addresses: four numbers, what stands between them, and a line that says
+/// that names are left out.
 const MOST_ROW_BYTES: usize = 4 * 20 + 12 + 44;
-/// A space, `0x`, and 16 digits.
+/// An address takes a space, `0x`, and 16 digits.
 const MOST_ADDRESS_BYTES: usize = 19;
 
 /// Writes the text for `profile`, which must not be a difference: the format has no place for a negative total.
 ///
 /// # Errors
 ///
-/// Those of `text`, which may be full.
+/// The errors of `text`, which may be full, are returned.
 pub(crate) fn write(text: &mut impl Write, profile: &Profile) -> fmt::Result {
     let Profile { stacks, legacy, .. } = profile;
     let mut rows = rows(profile);
@@ -56,14 +56,15 @@ pub(crate) fn write(text: &mut impl Write, profile: &Profile) -> fmt::Result {
         writeln!(text, "# {}", one_line(note))?;
     }
     legacy.write_statistics(text)?;
-    // What follows this line is read as a memory map up to the end.
+    // The reader takes what follows this line for a memory map, up to the end.
     text.write_str("\nMAPPED_LIBRARIES:\n")?;
     text.write_str(&stacks.mappings().text(stacks.addresses()))
 }
 
 /// One row of the profile, as the text has it.
 struct TextRow<'a> {
-    /// Without the plumbing at the leaf, as in the other formats: the reader would show the allocator first.
+    /// The stack without the plumbing at the leaf, as in the other formats. Otherwise the reader would show the
+    /// allocator first.
     stack: ShownStack<'a>,
     weight: (i64, i64),
     labels: &'a [Label],
@@ -76,7 +77,7 @@ impl TextRow<'_> {
         by_weight.then_with(|| self.labels.cmp(other.labels))
     }
 
-    /// The figures, `@`, and return addresses, from which the reader takes one off.
+    /// Writes the figures, `@`, and return addresses, from which the reader subtracts one.
     fn write(&self, text: &mut impl Write, profile: &Profile) -> fmt::Result {
         profile.legacy.write_figures(self.values, text)?;
         text.write_str(" @")?;
@@ -100,7 +101,8 @@ fn rows<'a>(profile: &'a Profile) -> Vec<TextRow<'a>> {
     profile.shown_stacks().flat_map(text_rows).collect()
 }
 
-/// The first of `rows` that is shown: the heaviest, which are the last, are, as far as `bytes_left` reaches.
+/// Returns the first of `rows` that is shown. The heaviest rows, which are the last, are shown as far as `bytes_left`
+/// reaches.
 fn first_shown(rows: &[TextRow<'_>], mut bytes_left: usize) -> usize {
     for (index, row) in rows.iter().enumerate().rev() {
         let bytes = MOST_ROW_BYTES + MOST_ADDRESS_BYTES * row.stack.locations().count();
@@ -112,15 +114,15 @@ fn first_shown(rows: &[TextRow<'_>], mut bytes_left: usize) -> usize {
     0
 }
 
-/// The first of `rows` that has its functions in a comment, by name. Names repeat for every row, and ten thousand deep
-/// stacks make hundreds of megabytes of them; so the heaviest rows, which are the last, have theirs, until no bytes are
-/// left.
+/// Returns the first of `rows` whose functions are named in a comment. Names repeat for every row, and those of ten
+/// thousand deep stacks take hundreds of megabytes. So the heaviest rows, which are the last, have theirs until no
+/// bytes are left.
 fn first_named(rows: &[TextRow<'_>], stacks: &Stacks, mut bytes_left: usize) -> usize {
     let mut lengths: AddressMap<Location, usize> = AddressMap::default();
     let mut length_at = |location| {
         *lengths.entry(location).or_insert_with(|| {
             let mut length = Length(0);
-            // What only counts is never full.
+            // This text only counts, so it is never full.
             let _ = frame(&mut length, stacks, location);
             length.0
         })
@@ -145,7 +147,7 @@ impl Write for Length {
     }
 }
 
-/// One comment line for each function at `location`.
+/// Writes one comment line for each function at `location`.
 fn frame(text: &mut impl Write, stacks: &Stacks, location: Location) -> fmt::Result {
     let address = stacks.address(location.place);
     let lines = stacks.lines(location);
@@ -167,7 +169,7 @@ fn frame(text: &mut impl Write, stacks: &Stacks, location: Location) -> fmt::Res
     Ok(())
 }
 
-/// `name`, cut to what fits into a line.
+/// Returns `name`, cut to what fits into a line.
 fn one_line(name: &str) -> String {
     let mut end = name.len().min(MAX_NAME_BYTES);
     while !name.is_char_boundary(end) {
@@ -186,7 +188,8 @@ mod tests {
 
     const INTERVAL: u64 = 1024;
 
-    /// `samples` live and twice as many allocated, of `size` bytes each, weighed as the profiler does.
+    /// Totals of `samples` live samples and twice as many allocated ones, of `size` bytes each, weighed as the profiler
+    /// does.
     fn weighed(size: u64, samples: i64) -> SizeTotals {
         let weight = 1.0 / (1.0 - (-(size as f64) / INTERVAL as f64).exp());
         let objects = samples as f64 * weight;
@@ -240,7 +243,7 @@ mod tests {
         let mut rows = rows(&profile);
         rows.sort_by(TextRow::by_weight);
         let first = |bytes| first_named(&rows, &profile.stacks, bytes);
-        // Each of those with two frames takes 18 bytes.
+        // Each of the rows with two frames takes 18 bytes.
         assert_eq!((rows.len(), first(0), first(1), first(18), first(19)), (4, 4, 3, 3, 2));
         assert_eq!(first(MAX_COMMENT_BYTES), 0);
         let row = |addresses| MOST_ROW_BYTES + addresses * MOST_ADDRESS_BYTES;
@@ -263,7 +266,7 @@ mod tests {
         assert_eq!(text.contains("\n# MaxRSS = "), cfg!(target_os = "linux"), "{text}");
     }
 
-    /// The reader would scale them by the present interval.
+    /// The reader would scale the figures by the present interval, so estimates stand there instead.
     #[test]
     fn rows_of_another_interval_are_estimates() {
         let (as_sampled, estimates) = (

@@ -1,5 +1,5 @@
-//! What readers take: a pprof profile, Go's text, a table, JSON, folded stacks. Each is written from the model of a profile,
-//! and knows nothing of what was measured.
+//! What readers take: a pprof profile, Go's text, a table, JSON, and folded stacks. Each is written from the model of a
+//! profile, and knows nothing of what was measured.
 //!
 //! Path: *read path*.
 

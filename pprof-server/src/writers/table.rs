@@ -1,51 +1,52 @@
-//! The heaviest stacks of a profile: what a terminal shows, and what programs read as JSON.
+//! The heaviest stacks of a profile: a terminal shows them, and programs read them as JSON.
 //!
-//! What `go tool pprof -top` and `-traces` would show, for a program that has no file to hand to them: a demo, a
-//! test, a log line.
+//! They are what `go tool pprof -top` and `-traces` would show. They are for a program that has no file to hand to
+//! these: a demo, a test, or a log line.
 //!
 //! Path: *read path*.
 
 use crate::profile::{AddressMap, Ages, Cohort, DistinctLines, Estimate, Frame, Profile, ValueType, add};
 use std::time::Duration;
 
-/// Names that all rows hold together: the deepest stacks of ten functions inlined into each other at each place would take
-/// hundreds of megabytes.
+/// The names in all rows together take at most so many bytes. The deepest stacks, with ten functions inlined into each
+/// other at each place, would take hundreds of megabytes.
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
-/// Rows that a table keeps. Nobody reads more of them, and each holds the text of its whole stack.
+/// A table keeps so many rows. Nobody reads more of them, and each holds the text of its whole stack.
 pub const MAX_ROWS: usize = 1000;
 
-/// The stacks of a profile by the shown type.
+/// The stacks of a profile, ordered by the shown type.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// By the shown type, largest first; in a difference, so, what grew most. At most [`MAX_ROWS`], and as many as fit into
-    /// 32 MiB of names, to be bounded in memory. None of those that have nothing of it.
+    /// The rows by the shown type, largest first; in a difference, what grew most comes first. To bound memory, there
+    /// are at most [`MAX_ROWS`], and only as many as fit into 32 MiB of names. Stacks that have nothing of the shown
+    /// type have no row.
     pub(crate) rows: Vec<TableRow>,
-    /// Distinct stacks, those included that are not in `rows`.
+    /// The number of distinct stacks, those included that are not in `rows`.
     pub(crate) stacks: usize,
-    /// How many of them have nothing of the shown type.
+    /// The number of stacks that have nothing of the shown type.
     pub(crate) idle_stacks: usize,
-    /// What values mean.
+    /// The value types.
     pub(crate) types: &'static [ValueType],
     /// The index of the type that rows are ordered by.
     pub(crate) shown_type: usize,
     /// The sum over all stacks, one for each value type.
     pub(crate) totals: Vec<Estimate>,
-    /// The sum of the shown type without signs, so that growth does not cancel out: what shares are shares of.
+    /// The sum of the shown type without signs, so that growth does not cancel out. Shares are shares of this.
     pub(crate) gross: f64,
-    /// The time between the two ends of a difference; `None` if it is none.
+    /// The time between the two ends of a difference; `None` for a snapshot.
     pub(crate) duration: Option<Duration>,
-    /// How sure it is, and what is missing, in words: a line each.
+    /// How sure the profile is, and what is missing, in words, a line each.
     pub(crate) notes: Vec<String>,
 }
 
-/// One stack.
+/// One stack, with its values.
 #[derive(Debug)]
 pub(crate) struct TableRow {
-    /// One for each value type.
+    /// The values, one for each value type.
     pub(crate) values: Vec<Estimate>,
-    /// How old it is; `None` if that is not known.
+    /// How old the objects are; `None` if that is not known.
     pub(crate) ages: Option<Ages>,
-    /// Leaf first; inlined functions as frames of their own. Never empty.
+    /// The frames, leaf first; inlined functions are frames of their own. There is at least one.
     pub(crate) frames: Vec<Frame>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) struct TableRow {
 type Sums<'a> = (Vec<Estimate>, Vec<&'a [Cohort]>);
 
 impl Table {
-    /// The table of `profile`. Stacks are the same if their frames are, lines included.
+    /// Makes the table of `profile`. Two stacks are the same if their frames are, lines included.
     pub(crate) fn of(profile: &Profile) -> Table {
         let mut lines = DistinctLines::new(&profile.stacks);
         let mut by_lines: AddressMap<Vec<u32>, Sums<'_>> = AddressMap::default();
@@ -99,7 +100,7 @@ impl Table {
 }
 
 impl TableRow {
-    /// What its frames take in memory.
+    /// Returns how many bytes its frames take in memory.
     fn text_bytes(&self) -> usize {
         self.frames.iter().map(|frame| size_of::<Frame>() + frame.function.len() + frame.file.len()).sum()
     }

@@ -7,15 +7,15 @@ use crate::profile::{Ages, Amount, Frame, Time, Unit, ValueType, standard_error}
 use crate::symbols::role::{Role, role};
 use std::fmt;
 
-/// Rows printed unless a precision says otherwise.
+/// So many rows are printed unless a precision says otherwise.
 const ROWS_SHOWN: usize = 10;
-/// Columns before what is said of a function in a second line, without those of counts and of ages.
+/// So many columns stand before the second line about a function, without those of counts and of ages.
 const MARGIN: usize = 44;
-/// Columns that counts take.
+/// Counts take so many columns.
 const COUNT_WIDTH: usize = 13;
-/// Columns that ages take.
+/// Ages take so many columns.
 const AGES_WIDTH: usize = 23;
-/// Callers printed below the first function of a row.
+/// So many callers are printed below the first function of a row.
 const CALLERS_SHOWN: usize = 3;
 
 impl fmt::Display for Table {
@@ -58,7 +58,7 @@ fn stacks(count: usize) -> String {
 }
 
 impl Table {
-    /// The columns: the shown type's family, its amount before its count.
+    /// Chooses the columns: those of the shown type's family, the amount before the count.
     fn columns(&self) -> Columns {
         let family = self.types[self.shown_type].family;
         let index = |is_count: bool| {
@@ -119,19 +119,19 @@ impl Table {
     }
 }
 
-/// Which value types a row shows, by their index.
+/// The value types that a row shows, by their index.
 struct Columns {
     amount: usize,
     count: Option<usize>,
 }
 
 impl Frame {
-    /// Where the first of `frames` is, and who called it: what a row says below its first line.
+    /// Writes what a row says below its first line: where the first of `frames` is, and who called it.
     pub(crate) fn write_below(frames: &[Frame], margin: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = frames.first().and_then(Frame::place) {
             writeln!(f, "{:margin$}at {place}", "")?;
         }
-        // Of the callers, too, only those that somebody wrote are news.
+        // Of the callers, too, only those that somebody wrote are of interest.
         let callers = frames.iter().skip(1).filter(|frame| role(&frame.function, &frame.file) == Role::User);
         for caller in callers.take(CALLERS_SHOWN) {
             match caller.place() {
@@ -142,14 +142,14 @@ impl Frame {
         Ok(())
     }
 
-    /// `file:line`, if known.
+    /// Returns `file:line`, if they are known.
     fn place(&self) -> Option<String> {
         (!self.file.is_empty()).then(|| format!("{}:{}", short_path(&self.file), self.line))
     }
 }
 
-/// The part of a path that tells something: from the crate's folder on for dependencies, from `library/` on for
-/// the standard library, from the current directory on for what lies in it.
+/// Returns the part of a path that tells something. It begins at the crate's folder for dependencies, at `library/` for
+/// the standard library, and at the current directory for what lies in it.
 fn short_path(path: &str) -> &str {
     let below = |prefix: &str| path.split_once(prefix).and_then(|(_, rest)| rest.split_once('/'));
     if let Some((_, rest)) = below("/registry/src/").or_else(|| below("/rustc/")) {

@@ -1,4 +1,4 @@
-//! What is in use by groups of age: what the label `age` tells apart.
+//! What is in use, by groups of age, which the label `age` tells apart.
 //!
 //! Path: *read path*.
 
@@ -12,7 +12,7 @@ fn group(age: Duration) -> u64 {
     GROUPS.into_iter().rfind(|&bound| age.as_secs() >= bound).unwrap_or(0)
 }
 
-/// What was allocated and freed again, and what is in use by group of age. Their sum is what `size` holds.
+/// Returns what was allocated and freed again, and what is in use by group of age. Their sum is what `size` holds.
 pub(crate) fn parts(size: &SizeTotals) -> (Totals, impl Iterator<Item = (u64, Totals)>) {
     let by_group = size.ages.chunk_by(|a, b| group(a.age) == group(b.age)).map(|ages| {
         let mut totals = Totals::default();

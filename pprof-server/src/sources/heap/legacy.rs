@@ -1,10 +1,10 @@
 //! Go's legacy heap profile in text: its figures, its header and its statistics.
 //!
-//! In it stand the numbers *as sampled*; the reader scales them up itself, by the interval in the header. Each row
-//! is one stack in one size class, so that the reader's factor `1 / (1 - e^(-mean size / interval))` is the one
-//! that the profiler weighed its samples with. Where the interval was changed, and samples were weighed with another one
-//! than the present, that does not work: then the estimates themselves stand there, and the header says that every
-//! allocation was recorded, for which the reader leaves them alone.
+//! The numbers stand in it *as sampled*; the reader scales them up itself, by the interval in the header. Each row is
+//! one stack in one size class, so that the reader's factor `1 / (1 - e^(-mean size / interval))` is the one that the
+//! profiler weighed its samples with. That does not work where the interval was changed, and samples were weighed with
+//! another one than the present. Then the estimates themselves stand there, and the header says that every allocation
+//! was recorded, so that the reader leaves them alone.
 //!
 //! Path: *read path*.
 
@@ -17,14 +17,14 @@ use std::fmt;
 /// What a profile of the heap says in Go's legacy text.
 #[derive(Debug)]
 pub(crate) struct HeapText {
-    /// The mean bytes between samples that the reader is told; at 1 or less it takes the figures as they are.
+    /// The mean bytes between samples that the reader is told. At 1 or less it takes the figures as they are.
     interval: u64,
     totals: Totals,
     own_bytes: u64,
 }
 
 impl HeapText {
-    /// That of `snapshot`, which has these rows.
+    /// Makes the text of `snapshot`, which has these rows.
     pub(super) fn of(snapshot: &Snapshot, rows: &Rows) -> HeapText {
         let interval = snapshot.sampling_interval;
         let is_as_sampled = rows.iter().all(|row| is_weighed_with(interval, &totals(row.values)));
@@ -35,7 +35,7 @@ impl HeapText {
         }
     }
 
-    /// The figures of one row: what is in use, and what was allocated.
+    /// Returns the figures of one row: what is in use, and what was allocated.
     fn sampled(&self, values: &[Estimate]) -> [Sampled; 2] {
         let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = totals(values);
         let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = totals(values);
@@ -61,7 +61,8 @@ impl LegacyForm for HeapText {
         if alloc.bytes == inuse.bytes {
             alloc.bytes = alloc.bytes.saturating_add(1);
         }
-        // The reader halves it. Off counts as every allocation, whose numbers it leaves alone: the rows hold estimates.
+        // The reader halves this number. An interval of 0 (off) counts as 1, so that the reader leaves the numbers
+        // alone: the rows hold estimates.
         let twice_interval = self.interval.clamp(1, i64::MAX as u64 / 2) * 2;
         format!(
             "heap profile: {}: {} [{}: {}] @ heap/{twice_interval}",
@@ -74,14 +75,14 @@ impl LegacyForm for HeapText {
         (inuse.bytes, alloc.bytes)
     }
 
-    /// `objects: bytes [objects: bytes]`.
+    /// Writes `objects: bytes [objects: bytes]`.
     fn write_figures(&self, values: &[Estimate], text: &mut dyn fmt::Write) -> fmt::Result {
         let [inuse, alloc] = self.sampled(values);
         write!(text, "{}: {} [{}: {}]", inuse.objects, inuse.bytes, alloc.objects, alloc.bytes)
     }
 
-    /// What Go has in `runtime.MemStats`, under Go's names where they mean the same. The figures are estimates, but for the
-    /// last two: memory of the profiler's own and of the process.
+    /// Writes what Go has in `runtime.MemStats`, under Go's names where they mean the same. The figures are estimates,
+    /// except for the last two, which are the memory of the profiler and of the process.
     fn write_statistics(&self, text: &mut dyn fmt::Write) -> fmt::Result {
         let totals = &self.totals;
         let lines = [
@@ -105,7 +106,7 @@ impl LegacyForm for HeapText {
     }
 }
 
-/// Numbers as sampled.
+/// Objects and bytes as they were sampled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sampled {
     objects: i64,
@@ -113,8 +114,8 @@ struct Sampled {
 }
 
 impl Sampled {
-    /// Undoes the weights: as many objects as there are samples, of their mean size. With `is_exact`, every
-    /// object is a sample, or the reader is told so.
+    /// Undoes the weights: there are as many objects as samples, of their mean size. With `is_exact`, every object is a
+    /// sample, or the reader is told so.
     fn new(samples: i64, objects: f64, bytes: f64, is_exact: bool) -> Sampled {
         let sampled = if is_exact {
             Sampled { objects: objects.round() as i64, bytes: bytes.round() as i64 }
@@ -123,13 +124,13 @@ impl Sampled {
         } else {
             Sampled::default()
         };
-        // Bytes without an object are an error to the reader, and it knows no negative totals.
+        // To the reader, bytes without an object are an error, and it knows no negative totals.
         if sampled.objects <= 0 || sampled.bytes < 0 { Sampled::default() } else { sampled }
     }
 }
 
-/// Whether the reader, who knows `interval` and the mean size, comes to what the profiler has, to a tenth. (Sizes of a class
-/// differ by a quarter at most, which is some hundredths.)
+/// Whether the reader, who knows `interval` and the mean size, comes to what the profiler has, within a tenth. (Sizes
+/// of a class differ by a quarter at most, which makes some hundredths.)
 fn is_weighed_with(interval: u64, totals: &Totals) -> bool {
     let Totals { alloc_objects, alloc_bytes, alloc_samples, .. } = *totals;
     let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = *totals;

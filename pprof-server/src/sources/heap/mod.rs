@@ -1,6 +1,6 @@
 //! The heap as a profile: a snapshot of the profiler's, or a difference of two.
 //!
-//! Rows are stacks by size class, and perhaps by group of age. The four value types are Go's.
+//! Each row is a stack in one size class, and perhaps in one group of age. The four value types are Go's.
 //!
 //! Path: *read path*.
 
@@ -57,7 +57,7 @@ static IN_USE: Family = Family {
     comes_and_goes: true,
 };
 
-/// The heap as `snapshot` has it.
+/// Makes the profile of the heap from `snapshot`.
 ///
 /// Cost: that of naming its addresses, and some 50 ns for each stack and size class.
 pub(crate) fn profile(snapshot: &Snapshot, options: &ProfileOptions) -> Profile {
@@ -65,15 +65,15 @@ pub(crate) fn profile(snapshot: &Snapshot, options: &ProfileOptions) -> Profile 
     profile_of(snapshot, options, stacks)
 }
 
-/// The stacks of `snapshot` in its order, and after them the one that its overflow stands under.
+/// Returns the stacks of `snapshot` in its order, and after them the marker that its overflow stands under.
 pub(crate) fn stacks(snapshot: &Snapshot, mappings: Mappings, symbolize: Symbolize) -> Stacks {
     let traces = snapshot.stacks.iter().map(|stack| &stack.trace);
     Stacks::of(traces, &[Marker::OVERFLOW], mappings, symbolize)
 }
 
-/// The heap as `snapshot` has it, with its [`stacks`].
+/// Makes the profile of the heap from `snapshot`, whose [`stacks`] are given.
 pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: Stacks) -> Profile {
-    // Go leaves it open for `heap`: viewers then open on the last type, bytes in use.
+    // Go names no default for `heap`: viewers then open on the last type, bytes in use.
     let default = match options.kind {
         ProfileKind::Heap => None,
         ProfileKind::Allocs => Some(SampleType::AllocSpace),
@@ -120,7 +120,7 @@ fn rows(snapshot: &Snapshot, labels: Labels) -> Rows {
 struct HeapRows {
     rows: Rows,
     labels: Labels,
-    /// The size class and the group of age of the row before, and the number of their labels.
+    /// The size class and the group of age of the last row, and the number of its labels.
     last: (u64, Option<u64>, LabelsId),
 }
 
@@ -143,7 +143,7 @@ impl HeapRows {
         }
     }
 
-    /// The number of the labels of a size class, whose bound is in bytes, and of a group of age, in seconds.
+    /// Returns the number of the labels of a size class, whose bound is in bytes, and of a group of age, in seconds.
     fn labels(&mut self, size_class: u64, age_group: Option<u64>) -> LabelsId {
         let (last_class, last_group, id) = self.last;
         if (last_class, last_group) == (size_class, age_group) {
@@ -162,12 +162,12 @@ impl HeapRows {
     }
 }
 
-/// What is in use of one age.
+/// Returns the cohort of what is in use of one age.
 pub(crate) fn cohort(ages: &AgeTotals) -> Cohort {
     Cohort { age: ages.age, count: ages.objects }
 }
 
-/// The values of `totals`, in the order of [`TYPES`].
+/// Returns the values of `totals`, in the order of [`TYPES`].
 pub(crate) fn estimates(totals: &Totals) -> [Estimate; 4] {
     let estimate = |value, samples, variance| Estimate { value, samples, variance };
     [
@@ -178,7 +178,7 @@ pub(crate) fn estimates(totals: &Totals) -> [Estimate; 4] {
     ]
 }
 
-/// The totals that have these values, which are in the order of [`TYPES`].
+/// Returns the totals that have these values, which are in the order of [`TYPES`].
 pub(crate) fn totals(values: &[Estimate]) -> Totals {
     let value = |of: SampleType| values.get(of.index()).copied().unwrap_or_default();
     let (alloc_objects, alloc_space) = (value(SampleType::AllocObjects), value(SampleType::AllocSpace));

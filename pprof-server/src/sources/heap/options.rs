@@ -5,14 +5,14 @@
 use super::sample_type::SampleType;
 use crate::profile::{Frames, SizeLimit, Symbolize};
 
-/// Which of Go's two heap profiles it is: they differ in what a viewer shows first.
+/// Which of Go's two heap profiles it is. They differ in what a viewer shows first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProfileKind {
-    /// In-use bytes first. Go names no default, and viewers take the last sample type.
+    /// Bytes in use are shown first. As in Go, the profile names no default, and viewers take the last sample type.
     #[default]
     Heap,
-    /// Allocated bytes first.
+    /// Allocated bytes are shown first.
     Allocs,
 }
 
@@ -20,14 +20,14 @@ pub enum ProfileKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Labels {
-    /// Nothing: one sample for each stack. The profile is smaller.
+    /// Nothing does: there is one sample for each stack. The profile is smaller.
     None,
-    /// The label `bytes`, as in Go: the size class, by its upper bound.
+    /// The label `bytes` does, as in Go: it is the size class, by its upper bound.
     #[default]
     Size,
-    /// `bytes`, and of what is in use the label `age` too: in seconds, rounded down to one of 0, 1, 10, 60, 600, 3600,
-    /// 21 600, 86 400 or 604 800. What was allocated and freed again stands apart, without an age. Only for a snapshot
-    /// with ages; see `alloc_profiler::snapshot_with_ages`.
+    /// The label `bytes` does, and for what is in use the label `age` does too. It is in seconds, rounded down to one
+    /// of 0, 1, 10, 60, 600, 3600, 21 600, 86 400 or 604 800. What was allocated and freed again stands apart, without
+    /// an age. This is only for a snapshot with ages; see `alloc_profiler::snapshot_with_ages`.
     SizeAndAge,
 }
 
@@ -47,7 +47,8 @@ pub enum Labels {
 pub struct ProfileOptions {
     /// What a viewer shows first.
     pub kind: ProfileKind,
-    /// The same, chosen freely: over what `kind` says. Tables are ordered by it, folded stacks show it.
+    /// What a viewer shows first, chosen among all four; it outweighs `kind`. Tables are ordered by it, and folded
+    /// stacks show it.
     pub sample_type: Option<SampleType>,
     /// Where names come from.
     pub symbolize: Symbolize,
@@ -60,43 +61,43 @@ pub struct ProfileOptions {
 }
 
 impl ProfileOptions {
-    /// The same with another [`ProfileOptions::kind`].
+    /// Returns the same options with another [`ProfileOptions::kind`].
     #[must_use]
     pub const fn with_kind(self, kind: ProfileKind) -> ProfileOptions {
         ProfileOptions { kind, ..self }
     }
 
-    /// The same with a [`ProfileOptions::sample_type`].
+    /// Returns the same options with a [`ProfileOptions::sample_type`].
     #[must_use]
     pub const fn with_sample_type(self, sample_type: SampleType) -> ProfileOptions {
         ProfileOptions { sample_type: Some(sample_type), ..self }
     }
 
-    /// The same with another [`ProfileOptions::symbolize`].
+    /// Returns the same options with another [`ProfileOptions::symbolize`].
     #[must_use]
     pub const fn with_symbolize(self, symbolize: Symbolize) -> ProfileOptions {
         ProfileOptions { symbolize, ..self }
     }
 
-    /// The same with another [`ProfileOptions::frames`].
+    /// Returns the same options with another [`ProfileOptions::frames`].
     #[must_use]
     pub const fn with_frames(self, frames: Frames) -> ProfileOptions {
         ProfileOptions { frames, ..self }
     }
 
-    /// The same with another [`ProfileOptions::labels`].
+    /// Returns the same options with another [`ProfileOptions::labels`].
     #[must_use]
     pub const fn with_labels(self, labels: Labels) -> ProfileOptions {
         ProfileOptions { labels, ..self }
     }
 
-    /// The same with another [`ProfileOptions::limit`].
+    /// Returns the same options with another [`ProfileOptions::limit`].
     #[must_use]
     pub const fn with_limit(self, limit: SizeLimit) -> ProfileOptions {
         ProfileOptions { limit, ..self }
     }
 
-    /// The quantity to show first, or alone.
+    /// Returns the quantity to show first, or alone.
     pub(crate) fn shown_type(&self) -> SampleType {
         self.sample_type.unwrap_or(match self.kind {
             ProfileKind::Heap => SampleType::InuseSpace,

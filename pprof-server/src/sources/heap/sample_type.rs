@@ -8,13 +8,13 @@ use alloc_profiler::Totals;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SampleType {
-    /// `alloc_objects`, a count: objects ever allocated.
+    /// `alloc_objects`, a count, is the number of objects ever allocated.
     AllocObjects,
-    /// `alloc_space`, in bytes: bytes ever allocated.
+    /// `alloc_space`, in bytes, is how many bytes were ever allocated.
     AllocSpace,
-    /// `inuse_objects`, a count: objects allocated and not freed.
+    /// `inuse_objects`, a count, is the number of objects that were allocated and not freed.
     InuseObjects,
-    /// `inuse_space`, in bytes: bytes allocated and not freed.
+    /// `inuse_space`, in bytes, is how many bytes were allocated and not freed.
     InuseSpace,
 }
 
@@ -23,7 +23,7 @@ impl SampleType {
     pub const ALL: [SampleType; 4] =
         [SampleType::AllocObjects, SampleType::AllocSpace, SampleType::InuseObjects, SampleType::InuseSpace];
 
-    /// The name that readers know it by.
+    /// Returns the name that readers know it by.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,13 +34,13 @@ impl SampleType {
         }
     }
 
-    /// `count` or `bytes`.
+    /// Returns its unit, `count` or `bytes`.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         if self.is_space() { "bytes" } else { "count" }
     }
 
-    /// Its value among `totals`: an estimate, not rounded.
+    /// Returns its value among `totals`, which is an estimate and not rounded.
     #[must_use]
     pub const fn of(self, totals: &Totals) -> f64 {
         match self {
@@ -51,7 +51,7 @@ impl SampleType {
         }
     }
 
-    /// One standard error of it; `None` where no sample says anything of it.
+    /// Returns one standard error of it, or `None` where no sample says anything of it.
     #[must_use]
     pub fn error_of(self, totals: &Totals) -> Option<f64> {
         match self {
@@ -62,7 +62,7 @@ impl SampleType {
         }
     }
 
-    /// Its index among the values of a row.
+    /// Returns its index among the values of a row.
     pub(crate) fn index(self) -> usize {
         self as usize
     }

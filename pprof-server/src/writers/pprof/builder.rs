@@ -1,4 +1,4 @@
-//! The message of a pprof profile under construction: gives out numbers, and keeps count of its length.
+//! The message of a pprof profile under construction. It gives out numbers, and keeps count of its length.
 //!
 //! Path: *read path*.
 
@@ -13,10 +13,10 @@ use prost::Message;
 use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
-/// Field `string_table` of `proto::Profile`, wire type "bytes of a given length".
+/// The field number of `string_table` in `proto::Profile`, with the wire type "bytes of a given length".
 const STRING: u8 = 6 << 3 | 2;
 
-/// What `[other]` and the comment about it take at most.
+/// `[other]` and the comment about it take at most so many bytes.
 const OTHER_BYTES: usize = 512;
 
 /// The message under construction, and the numbers given out so far.
@@ -24,21 +24,21 @@ pub(super) struct Builder<'a> {
     samples: SampleBytes,
     /// Room for the labels of one sample.
     labels: Vec<proto::Label>,
-    /// Everything else but the strings.
+    /// Everything but the samples and the strings.
     profile: proto::Profile,
     stacks: &'a Stacks,
     rows: &'a Rows,
-    /// The numbers of its mappings, by index among them; 0 for those that no address is in.
+    /// The numbers of the mappings, by index; 0 for a mapping that no address is in.
     mapping_ids: Vec<u64>,
-    /// In the order of their numbers.
+    /// The strings, in the order of their numbers.
     strings: Vec<&'a str>,
     string_numbers: HashMap<&'a str, i64>,
-    /// By where they are: `names` keeps them there.
+    /// The number of each function, by its address: `names` keeps it there.
     functions: AddressMap<*const Function, u64>,
-    /// By place, for those that show all of their lines; 0 for those without a number.
+    /// The number of each place that shows all of its lines; 0 if it has no number yet.
     whole_locations: Vec<u32>,
     cut_locations: AddressMap<Location, u64>,
-    /// What everything but the samples takes in the message.
+    /// How many bytes everything but the samples takes in the message.
     other_bytes: usize,
 }
 
@@ -51,7 +51,7 @@ struct Mark {
 }
 
 impl<'a> Builder<'a> {
-    /// A message without samples.
+    /// Begins a message without samples.
     pub(super) fn new(profile: &'a Profile) -> Builder<'a> {
         let mut builder = Builder {
             samples: SampleBytes::default(),
@@ -83,24 +83,24 @@ impl<'a> Builder<'a> {
         }
         self.profile.period_type = Some(self.value_type(profile.period.name, profile.period.unit));
         self.profile.period = saturating_i64(profile.period.value.into());
-        // 0 would mean "no time", and would erase the other's time when two profiles are merged.
+        // 0 would mean "no time", and would erase the time of the other profile when two are merged.
         let since_1970 = profile.time.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.profile.time_nanos = saturating_i64(since_1970.as_nanos()).max(1);
-        // Readers tell a difference from a snapshot by this being non-zero.
+        // A non-zero duration tells readers that this is a difference, not a snapshot.
         self.profile.duration_nanos =
             profile.duration.map_or(0, |duration| saturating_i64(duration.as_nanos()).max(1));
         self.profile.comment_index = profile.notes.iter().map(|line| self.string(line)).collect();
     }
 
-    /// The program's mapping, which viewers take the first for, and those that addresses are in. If there are none, one
-    /// that covers all, as Go does: `go tool pprof` wants it.
+    /// Adds the program's mapping, which viewers expect first, and those that addresses are in. If there are none, it
+    /// adds one that covers all, as Go does, since `go tool pprof` needs one.
     fn mappings(&mut self) {
         let has_names = self.stacks.symbolize() != Symbolize::None;
         let has_places = self.stacks.symbolize() == Symbolize::Full;
         let mappings = self.stacks.mappings().as_slice();
         let message = |id: u64| proto::Mapping {
             id,
-            // On every mapping or on none: one without would send the viewer looking for names itself.
+            // Either every mapping has it or none: one without it would send the viewer looking for names itself.
             has_functions: has_names,
             has_filenames: has_places,
             has_line_numbers: has_places,
@@ -128,7 +128,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds as many of `samples`, from the first on, as leave room for `[other]`. Returns how many.
+    /// Adds as many of `samples`, from the first on, as leave room for `[other]`. Returns how many it added.
     pub(super) fn samples_within(&mut self, samples: &[Sample<'_>], limit: SizeLimit) -> usize {
         let most = limit.samples.saturating_sub(1).min(samples.len());
         for (index, sample) in samples[..most].iter().enumerate() {
@@ -259,7 +259,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// How long the message has become.
+    /// Returns how long the message has become, in bytes.
     pub(super) fn message_bytes(&self) -> usize {
         self.samples.message.len() + self.other_bytes
     }

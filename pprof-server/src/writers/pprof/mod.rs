@@ -1,4 +1,4 @@
-//! pprof profiles: what `go tool pprof` and scrapers read.
+//! pprof profiles, which `go tool pprof` and scrapers read.
 //!
 //! Rows that readers would show as the same stack with the same labels become one *sample*. The same profile yields the same
 //! bytes whatever the order of its stacks: samples are sorted by the last value type, largest first, and everything else is
@@ -18,9 +18,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
 
-/// The bytes of a `proto::Profile`, within `limit`.
+/// Returns the bytes of a `proto::Profile`, within `limit`.
 ///
-/// Cost: some 10 ns for each place on each stack; twice that if it is too large for the limit.
+/// Cost: some 10 ns for each place on each stack, or twice that if the profile is too large for the limit.
 pub(crate) fn message(profile: &Profile, limit: SizeLimit) -> Vec<u8> {
     let samples = Samples::of(profile);
     if samples.len() <= limit.samples {
@@ -36,7 +36,7 @@ pub(crate) fn message(profile: &Profile, limit: SizeLimit) -> Vec<u8> {
     message_within(profile, &samples, limit)
 }
 
-/// As [`message`], with the least important samples merged under `[other]`.
+/// Does what [`message`] does, with the least important samples merged under `[other]`.
 fn message_within(profile: &Profile, samples: &Samples<'_>, limit: SizeLimit) -> Vec<u8> {
     let importance = Importance::among(profile.types, samples.iter().map(|sample| sample.values));
     let mut by_importance: Vec<Sample<'_>> = samples.iter().collect();
@@ -44,7 +44,7 @@ fn message_within(profile: &Profile, samples: &Samples<'_>, limit: SizeLimit) ->
     let mut builder = Builder::new(profile);
     let kept = builder.samples_within(&by_importance, limit);
     let others = &by_importance[kept..];
-    // Sums of what would have been written, so that totals are those of the whole profile to the last digit.
+    // Sums are taken of what would have been written, so that totals are those of the whole profile to the last digit.
     let mut sums = vec![0_i64; profile.types.len()];
     for other in others {
         sums.iter_mut().zip(other.rounded()).for_each(|(sum, value)| *sum = sum.saturating_add(value));
@@ -58,7 +58,7 @@ fn message_within(profile: &Profile, samples: &Samples<'_>, limit: SizeLimit) ->
     builder.message()
 }
 
-/// That the limit was reached. `share` is what `[other]` has of the last value type, from 0 to 1.
+/// Says that the limit was reached. `share` is what `[other]` has of the last value type, from 0 to 1.
 fn merged_under_other(profile: &Profile, merged: usize, kept: usize, share: f64) -> String {
     let whole = profile.types.last().map_or("it", |of| of.family.whole);
     format!(
@@ -68,12 +68,12 @@ fn merged_under_other(profile: &Profile, merged: usize, kept: usize, share: f64)
     )
 }
 
-/// All rows of one shown stack with the same labels.
+/// All rows of one shown stack that have the same labels.
 #[derive(Clone, Copy)]
 struct Sample<'a> {
     stack: ShownStack<'a>,
     labels: LabelsId,
-    /// A sum for each value type.
+    /// The sums of their values, one for each value type.
     values: &'a [f64],
 }
 
@@ -83,7 +83,7 @@ impl<'a> Sample<'a> {
         self.values.iter().map(|value| value.round() as i64)
     }
 
-    /// The value that viewers show first.
+    /// Returns the value that viewers show first.
     fn last(self) -> f64 {
         self.values.last().copied().unwrap_or(0.0)
     }
@@ -91,15 +91,15 @@ impl<'a> Sample<'a> {
 
 /// The samples of a profile, sorted.
 struct Samples<'a> {
-    /// The stack and the labels of each, and its rank among `values`.
+    /// The stack and the labels of each sample, and the rank of its values among `values`.
     samples: Vec<(ShownStack<'a>, LabelsId, usize)>,
-    /// One for each value type, of one sample after another.
+    /// The values of one sample after another, one for each value type.
     values: Vec<f64>,
     types: usize,
 }
 
 impl<'a> Samples<'a> {
-    /// Stacks that differ only in plumbing become one; labels keep samples apart.
+    /// Sums rows up as samples. Stacks that differ only in plumbing become one; labels keep samples apart.
     fn of(profile: &'a Profile) -> Samples<'a> {
         let types = profile.types.len();
         let mut ranks: AddressMap<(ShownStack<'a>, LabelsId), usize> = AddressMap::default();
@@ -125,8 +125,8 @@ impl<'a> Samples<'a> {
     fn sort(&mut self, profile: &Profile) {
         let Samples { samples, values, types } = self;
         let values_of = |rank: usize| &values[rank * *types..][..*types];
-        // Without a duration all are kept, like Go does: a stack that has freed everything is news for what was allocated,
-        // and its address list stays known to readers that compare scrapes.
+        // In a snapshot all are kept, as in Go: a stack that has freed everything still tells what was allocated, and
+        // its address list stays known to readers that compare scrapes.
         if profile.duration.is_some() {
             samples.retain(|&(.., rank)| values_of(rank).iter().any(|value| value.round() as i64 != 0));
         }
@@ -150,12 +150,12 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Fast rather than small, like Go: profiles are full of repetition, and shrink to less than half anyway. The next
-/// level saves a quarter of the bytes and takes twice the time.
+/// Compresses fast rather than small, like Go. Profiles are full of repetition, and shrink to less than half anyway.
+/// The next level saves a quarter of the bytes and takes twice the time.
 pub(crate) fn gzip(bytes: Vec<u8>) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
-    // Writing to a vector does not fail. Were it to, readers take the plain message just as well.
+    // Writing to a vector does not fail. If it did, readers would take the plain message just as well.
     compressed.unwrap_or(bytes)
 }
 

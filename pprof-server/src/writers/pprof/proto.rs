@@ -4,9 +4,9 @@
 //! [`Profile::string_table`], whose entry 0 is the empty string: 0 therefore also means "not given". Ids start
 //! at 1 and have no gaps, which the format does not ask for but some readers do.
 //!
-//! Path: *read path*. Filled in by `builder`, decoded by tests.
+//! Path: *read path*. `builder` fills it in, and tests decode it.
 
-/// A set of sampled stacks with what they weigh. The root message of a profile file (there gzipped).
+/// A set of sampled stacks with what they weigh. It is the root message of a profile file, which is gzipped.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Profile {
     /// What the values of each [`Sample`] mean, in order. A viewer shows the last one unless told otherwise.
@@ -27,7 +27,7 @@ pub struct Profile {
     /// Every string of the profile, each once. Entry 0 is "".
     #[prost(string, repeated, tag = "6")]
     pub string_table: Vec<String>,
-    /// Regular expression of functions to hide with all they call. Not used by us: we trim exactly instead.
+    /// Regular expression of functions to hide with all they call. We do not use it, since we trim exactly instead.
     #[prost(int64, tag = "7")]
     pub drop_frames_index: i64,
     /// Exceptions to `drop_frames_index`.
@@ -42,7 +42,7 @@ pub struct Profile {
     /// What is counted between two samples: `space` in `bytes`.
     #[prost(message, optional, tag = "11")]
     pub period_type: Option<ValueType>,
-    /// Mean bytes between two samples. For information: values are scaled up already.
+    /// Mean bytes between two samples. It is for information, since values are scaled up already.
     #[prost(int64, tag = "12")]
     pub period: i64,
     /// Free text for the reader, a line each. One that starts with `#` is hidden by `go tool pprof`.
@@ -51,7 +51,7 @@ pub struct Profile {
     /// Name of the sample type to show first; 0 for the last one.
     #[prost(int64, tag = "14")]
     pub default_sample_type_index: i64,
-    /// Link to documentation. Not used by us.
+    /// Link to documentation. We do not use it.
     #[prost(int64, tag = "15")]
     pub doc_url_index: i64,
 }
@@ -84,7 +84,7 @@ pub struct Sample {
 /// A key with either a string or a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Label {
-    /// The key; never 0.
+    /// The key; it is never 0.
     #[prost(int64, tag = "1")]
     pub key_index: i64,
     /// The value, if it is a string.
@@ -101,13 +101,13 @@ pub struct Label {
 /// One executable range of the process's address space and the file it was loaded from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Mapping {
-    /// Non-zero, counted from 1.
+    /// The mapping's number, counted from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// First address.
+    /// The first address.
     #[prost(uint64, tag = "2")]
     pub memory_start: u64,
-    /// First address after it.
+    /// The first address after it.
     #[prost(uint64, tag = "3")]
     pub memory_limit: u64,
     /// Where in the file the range begins, in bytes.
@@ -122,13 +122,13 @@ pub struct Mapping {
     /// True if every location in the range has its functions: viewers then do not look for them.
     #[prost(bool, tag = "7")]
     pub has_functions: bool,
-    /// The same for source files.
+    /// True if they have their source files, too.
     #[prost(bool, tag = "8")]
     pub has_filenames: bool,
-    /// The same for line numbers.
+    /// True if they have their line numbers, too.
     #[prost(bool, tag = "9")]
     pub has_line_numbers: bool,
-    /// The same for inlined functions.
+    /// True if they have their inlined functions, too.
     #[prost(bool, tag = "10")]
     pub has_inline_frames: bool,
 }
@@ -136,33 +136,34 @@ pub struct Mapping {
 /// A code address and the functions that it belongs to.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Location {
-    /// Non-zero, counted from 1.
+    /// The location's number, counted from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// The [`Mapping`] it lies in; 0 if in none.
+    /// The [`Mapping`] that it lies in; 0 if it lies in none.
     #[prost(uint64, tag = "2")]
     pub mapping_id: u64,
     /// An address within the call instruction: the return address minus one.
     #[prost(uint64, tag = "3")]
     pub address: u64,
-    /// One entry for each function: inlined ones first, innermost first; the last is the one that was called.
+    /// One entry for each function. Inlined ones come first, the innermost before the others; the last is the one that
+    /// was called.
     #[prost(message, repeated, tag = "4")]
     pub line: Vec<Line>,
-    /// True if several addresses were folded into this one. Not used by us.
+    /// True if several addresses were folded into this one. We do not use it.
     #[prost(bool, tag = "5")]
     pub is_folded: bool,
 }
 
-/// A place in the source.
+/// A function at a location, and a place in its source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Line {
-    /// The [`Function`].
+    /// The number of the [`Function`].
     #[prost(uint64, tag = "1")]
     pub function_id: u64,
-    /// Line in its file, counted from 1; 0 if unknown.
+    /// The line in its file, counted from 1; 0 if unknown.
     #[prost(int64, tag = "2")]
     pub line: i64,
-    /// Column, counted from 1; 0 if unknown. Not used by us.
+    /// The column, counted from 1; 0 if unknown. We do not use it.
     #[prost(int64, tag = "3")]
     pub column: i64,
 }
@@ -170,20 +171,20 @@ pub struct Line {
 /// A function. Viewers tell functions apart by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Function {
-    /// Non-zero, counted from 1.
+    /// The function's number, counted from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Name for people: demangled.
+    /// The demangled name, which people read.
     #[prost(int64, tag = "2")]
     pub name_index: i64,
-    /// Name for linkers: mangled; 0 if unknown. Were it equal to a demangled Rust name, `go tool pprof` would
-    /// take that for C++ and cut the generics out.
+    /// The mangled name, which linkers use; 0 if unknown. If it were equal to a demangled Rust name, `go tool pprof`
+    /// would take that for C++ and cut the generics out.
     #[prost(int64, tag = "3")]
     pub system_name_index: i64,
-    /// Source file; 0 if unknown.
+    /// The source file; 0 if unknown.
     #[prost(int64, tag = "4")]
     pub filename_index: i64,
-    /// Line on which the function begins; 0 if unknown.
+    /// The line on which the function begins; 0 if unknown.
     #[prost(int64, tag = "5")]
     pub start_line: i64,
 }
@@ -251,7 +252,7 @@ mod tests {
             ..Profile::default()
         };
         assert_eq!(Profile::decode(&profile.encode_to_vec()[..]).unwrap(), profile);
-        // has_functions .. has_inline_frames are fields 7 to 10 of the mapping.
+        // The fields from has_functions to has_inline_frames are 7 to 10 of the mapping.
         assert!(profile.encode_to_vec().windows(8).any(|w| w == [0x38, 1, 0x40, 1, 0x48, 1, 0x50, 1]));
     }
 }

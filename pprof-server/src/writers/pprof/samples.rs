@@ -1,14 +1,15 @@
-//! Samples as the bytes of the message: they are nearly all of a profile, so they are written straight.
+//! Samples as the bytes of the message. They are nearly all of a profile, so they are written without a struct in
+//! between.
 //!
-//! Each is field 2 of `proto::Profile`, a `proto::Sample`; messages laid end to end are one message. Called by
-//! `builder`, which has `prost` encode the rest.
+//! Each is field 2 of `proto::Profile`, a `proto::Sample`. Messages laid end to end are one message. `builder` calls
+//! this, and has `prost` encode the rest.
 //!
 //! Path: *read path*.
 
 use super::proto;
 use prost::Message;
 
-/// Field and wire type "bytes of a given length".
+/// The field number, with the wire type "bytes of a given length".
 const SAMPLE: u8 = 2 << 3 | 2;
 const LOCATION_IDS: u8 = 1 << 3 | 2;
 const VALUES: u8 = 2 << 3 | 2;
@@ -51,12 +52,13 @@ pub(super) fn append(field: u8, bytes: &[u8], message: &mut Vec<u8>) {
     message.extend_from_slice(bytes);
 }
 
-/// What [`append`] adds for so many bytes.
+/// Returns how many bytes [`append`] adds for so many bytes.
 pub(super) fn appended_bytes(bytes: usize) -> usize {
     1 + prost::length_delimiter_len(bytes) + bytes
 }
 
-/// Seven bits to a byte, lowest first; the highest bit says that more follow. Like `prost`'s, but inlined.
+/// Appends a number with seven bits to a byte, lowest first; the highest bit says that more follow. It does what
+/// `prost`'s does, but is inlined.
 #[inline]
 fn varint(mut number: u64, message: &mut Vec<u8>) {
     while number > 0x7f {

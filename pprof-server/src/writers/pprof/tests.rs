@@ -1,4 +1,4 @@
-//! Profiles of made-up snapshots, read back.
+//! Profiles of made-up snapshots are encoded and read back.
 
 use super::*;
 use crate::mappings::{Mapping, Mappings};
@@ -37,7 +37,7 @@ fn in_use(profile: &proto::Profile) -> Vec<i64> {
 
 #[test]
 fn weights_are_summed_before_they_are_rounded() {
-    // Return addresses 0 and 3 are garbage that becomes the same location: one stack, as the reader sees it.
+    // Return addresses 0 and 3 are garbage that becomes the same location, so the reader sees one stack.
     let stacks = vec![stack(&[0], vec![size(8, 0.4)]), stack(&[3], vec![size(8, 0.4), size(16, 9.0)])];
     let profile = build_with(&snapshot(stacks), &ProfileOptions::default(), &Mappings::default());
     assert_eq!(in_use(&profile), [9, 1]);
@@ -94,7 +94,8 @@ fn sums(profile: &proto::Profile) -> [i64; 4] {
     [0, 1, 2, 3].map(|index| profile.sample.iter().map(|sample| sample.value[index]).sum())
 }
 
-/// Stacks of 40 frames with nothing in common, which weigh less and less; the last one but for a leak's sake.
+/// Makes stacks of 40 frames with nothing in common, each of which weighs less than the one before. Only the last one
+/// leaks.
 fn many_stacks(count: usize) -> Snapshot {
     let of = |number: usize| {
         let addresses: Vec<usize> = (0..40).map(|frame| 0x10_0000 + number * 64 + frame).collect();
@@ -143,7 +144,7 @@ fn the_message_keeps_within_its_bytes() {
         assert!(message.len() <= bytes && message.len() + 3000 > bytes, "{} of {bytes}", message.len());
         let profile = proto::Profile::decode(&message[..]).unwrap();
         assert_eq!(sums(&profile), sums_of_whole);
-        // Nothing is left behind of the samples that were taken back.
+        // Nothing is left of the samples that were taken back.
         let used = profile.sample.iter().flat_map(|sample| &sample.location_id).max();
         assert_eq!(used, Some(&(profile.location.len() as u64)));
         assert_eq!(profile.function.len(), profile.location.len());

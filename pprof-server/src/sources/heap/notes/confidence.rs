@@ -5,8 +5,8 @@
 use crate::profile::Bytes;
 use alloc_profiler::Snapshot;
 
-/// The error bar of the whole. A part of it rests on fewer samples and is less sure. Nothing if there are no samples: what
-/// is not known is not said to be 0.
+/// Returns the error bar of the whole profile. A part of it rests on fewer samples and is less sure. Nothing is said if
+/// there are no samples: what is not known is not said to be 0.
 pub(super) fn confidence(snapshot: &Snapshot) -> Option<String> {
     let totals = snapshot.totals();
     let error = totals.inuse_bytes_standard_error()?;
@@ -18,7 +18,7 @@ pub(super) fn confidence(snapshot: &Snapshot) -> Option<String> {
     let samples = totals.inuse_samples;
     let plural = if samples == 1 { "" } else { "s" };
     let percent = 100.0 * error / totals.inuse_bytes;
-    // Of samples that weigh more than themselves none was ever taken.
+    // No sample that stands for more than itself was ever taken.
     let is_complete = snapshot.sampling_interval == 1 && totals.alloc_bytes_variance == 0.0;
     Some(match error > 0.0 {
         true => format!("in use: {inuse} ± {percent:.1} %, from {samples} sample{plural}"),
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(said(1, 100, 0.0, 0.0), "in use: 2.00 KiB, every allocation recorded");
         let certain = "in use: 2.00 KiB ± 0.0 %, from 1 sample taken with certainty";
         assert_eq!(said(512, 1, 0.0, 0.0), certain);
-        // Blocks of before may be in use that were not sampled.
+        // Blocks that were allocated earlier and not sampled may be in use.
         assert_eq!(said(1, 1, 0.0, 4096.0), certain);
     }
 

@@ -1,7 +1,7 @@
 //! The losses that a profile of the heap can have, each a sentence and its remedy.
 //!
-//! To tell another, add it to [`LOSSES`]: every output has it then. What stacks and names can lack is told by
-//! `sources::losses`; `alloc_profiler::Dropped` counts the rest.
+//! To tell another loss, add it to [`LOSSES`]: every output has it then. `sources::losses` tells what stacks and names
+//! can lack, and `alloc_profiler::Dropped` counts the rest.
 //!
 //! Path: *read path*.
 
@@ -101,7 +101,7 @@ fn cut_stack(facts: &Facts<'_>) -> Option<Told> {
     })
 }
 
-/// What to do where a cap of the profiler's was reached.
+/// The remedy where a cap of the profiler's was reached.
 const RAISE: &str = "raise it by alloc_profiler::set_limits, or sample less often (ALLOC_PROFILER_INTERVAL)";
 
 fn stacks_full(facts: &Facts<'_>) -> Option<Told> {
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(told(524_288, true, 9.0, "functions only: …"), ["symbols"]);
         assert_eq!(told(0, true, 9.0, symbols::FULL), ["sampling_off"]);
         assert_eq!(told(524_288, false, 0.0, symbols::FULL), ["not_installed"]);
-        // A snapshot that somebody made.
+        // Somebody made this snapshot up.
         assert_eq!(told(524_288, false, 9.0, symbols::FULL), NOTHING);
     }
 

@@ -1,5 +1,5 @@
-//! What a profile of the heap says about itself in words: how sure it is, what is missing and what to do about that, what
-//! the profiler holds.
+//! What a profile of the heap says about itself in words: how sure it is, what is missing and what to do about that,
+//! and what the profiler holds.
 //!
 //! Path: *read path*.
 
@@ -14,8 +14,8 @@ use alloc_profiler::{SizeTotals, Snapshot};
 use confidence::confidence;
 use losses::LOSSES;
 
-/// All there is to say of `snapshot`, which has these stacks: a line each, none of which begins with `#`, which would hide it
-/// from `go tool pprof`.
+/// Returns all there is to say of `snapshot`, which has these stacks. Each note is a line. None begins with `#`, which
+/// would hide it from `go tool pprof`.
 pub(super) fn notes(snapshot: &Snapshot, stacks: &Stacks) -> Vec<String> {
     let mut lines: Vec<String> = confidence(snapshot).into_iter().collect();
     lines.extend(self::losses(snapshot, Some(stacks)).into_iter().map(|loss| loss.text));
@@ -30,17 +30,17 @@ pub(super) fn notes(snapshot: &Snapshot, stacks: &Stacks) -> Vec<String> {
     lines
 }
 
-/// What `snapshot` lacks; of names only if its stacks are given.
+/// Returns what `snapshot` lacks. What names lack is told only if its stacks are given.
 pub(crate) fn losses(snapshot: &Snapshot, stacks: Option<&Stacks>) -> Vec<Loss> {
     let facts = Facts::of_process(snapshot, stacks);
     told(LOSSES.iter().map(|(reason, tell)| (*reason, tell(&facts))))
 }
 
-/// What entries tell from.
+/// The facts from which losses are told.
 struct Facts<'a> {
     snapshot: &'a Snapshot,
     stacks: StackFacts<'a>,
-    /// Samples taken, in the time of the snapshot.
+    /// How many samples were taken, in the time of the snapshot.
     samples: f64,
     is_installed: bool,
 }
@@ -60,7 +60,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// `count` samples of all that were taken.
+    /// Tells of `count` samples of all that were taken.
     fn counted(&self, count: u64, tell: impl FnOnce(&str) -> String) -> Option<Told> {
         let ratio = if self.samples > 0.0 { (count as f64 / self.samples).min(1.0) } else { 1.0 };
         let (plural, percent) = (if count == 1 { "" } else { "s" }, 100.0 * ratio);
@@ -69,7 +69,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What the stacks of `snapshot` lack: found in one pass, some 2 ns for each address on each stack.
+/// Collects what the stacks of `snapshot` lack, in one pass, which takes some 2 ns for each address on each stack.
 fn evidence(snapshot: &Snapshot, stacks: Option<&Stacks>) -> Evidence {
     let named = stacks.and_then(|stacks| Some((stacks, stacks.gaps()?)));
     let mut evidence = Evidence::default();
@@ -80,7 +80,7 @@ fn evidence(snapshot: &Snapshot, stacks: Option<&Stacks>) -> Evidence {
     evidence
 }
 
-/// What `sizes` weigh: bytes in use, and bytes allocated.
+/// Returns what `sizes` weigh: bytes in use, and bytes allocated.
 fn extent(sizes: &[SizeTotals]) -> Extent {
     let mut extent = Extent::default();
     for SizeTotals { totals, .. } in sizes {
@@ -106,7 +106,7 @@ mod tests {
             inuse_samples: samples,
             alloc_bytes: 2.0 * inuse_bytes + 1.0,
             alloc_samples: 2 * samples,
-            // As that of `1 / sqrt(samples)`.
+            // The error is `1 / sqrt(samples)` of the value.
             inuse_bytes_variance: inuse_bytes * inuse_bytes / samples as f64,
             alloc_bytes_variance: inuse_bytes * inuse_bytes / samples as f64,
             ..Totals::default()
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!((loss.reason, loss.ratio), ("unknown_stack", 0.75));
         assert!(loss.text.starts_with("no stack could be taken for 75.0 % of what is in use (1 sample), "));
         assert_eq!(told_of(&lost)[1], loss.text);
-        // Nothing of it is in use: then it is a share of what was allocated, 1 of 4098 bytes.
+        // Nothing of it is in use, so it is a share of what was allocated: 1 of 4098 bytes.
         lost.stacks = vec![stack(&[], 0.0)];
         let text = &losses(&lost, None)[0].text;
         assert!(
@@ -221,12 +221,12 @@ mod tests {
             start,
             limit: start + 0x1000,
             path: path.into(),
-            // This test's own file is asked about the program: it has nothing there.
+            // The addresses are looked up in this test's own file, which has nothing there.
             load_bias: 1 << 40,
             is_main: start == 0x1000,
             ..Mapping::default()
         };
-        // Paths that lead nowhere: nothing has a name.
+        // The paths lead nowhere, so nothing has a name.
         let mappings = Mappings::new(vec![
             mapping(0x1000, "/nowhere/app"),
             mapping(0x2000, "/nowhere/libc.so.6"),
@@ -253,7 +253,7 @@ mod tests {
             text.contains("50.0 % of what is in use (1 sample), most of them in libplugin.so, and"),
             "{text}"
         );
-        // Nothing was to be named, and nothing is missing.
+        // Nothing was to be named, so nothing is missing.
         assert_eq!(told(&lost, &mappings, Symbolize::None).len(), 2);
     }
 
