@@ -27,14 +27,15 @@ use crate::sources::heap::profile;
 pub use crate::sources::heap::{Labels, ProfileKind, ProfileOptions, SampleType};
 #[cfg(feature = "http")]
 pub(crate) use crate::sources::heap::{Loss, losses};
-#[cfg(feature = "http")]
-pub(crate) use crate::writers::BoundedText;
 pub use crate::writers::MAX_ROWS;
 use crate::writers::pprof::{gzip, message};
 use crate::writers::table::Table;
+#[cfg(feature = "http")]
+pub(crate) use crate::writers::{BoundedText, format};
 use crate::writers::{folded, json, legacy_text};
 use alloc_profiler::{Snapshot, unsampled};
-use std::fmt;
+#[cfg(feature = "http")]
+use format::{Bounds, Format};
 use std::fs;
 use std::path::Path;
 pub use top_table::{TopRow, TopTable};
@@ -50,20 +51,24 @@ pub use top_table::{TopRow, TopTable};
 /// program with 90 MB of it. That opens the program's file and takes a thread; [`Symbolize::None`] does neither.
 #[must_use]
 pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
-    heap_profile_with(snapshot, options, &[])
+    unsampled(|| gzip(message(&profile(snapshot, options), options.limit)))
 }
 
-/// As [`heap_profile`], with notes of the caller's before those of the profile.
-pub(crate) fn heap_profile_with(snapshot: &Snapshot, options: &ProfileOptions, said: &[String]) -> Vec<u8> {
+/// The profile of `snapshot` in `format`, with notes of the caller's before those of the profile. `None` if it would be longer
+/// than `bounds` allow, or if there is no memory for it.
+#[cfg(feature = "http")]
+pub(crate) fn heap_in(
+    format: &Format,
+    snapshot: &Snapshot,
+    options: &ProfileOptions,
+    bounds: &Bounds,
+    notes: &[String],
+) -> Option<Vec<u8>> {
     unsampled(|| {
-        let profile = said_before(profile(snapshot, options), said);
-        gzip(message(&profile, options.limit))
+        let profile = if format.has_labels { profile(snapshot, options) } else { by_size(snapshot, options) };
+        let profile = Profile { notes: [notes, &profile.notes].concat(), ..profile };
+        (format.write)(&profile, bounds)
     })
-}
-
-/// `profile` with notes of the caller's before its own.
-fn said_before(profile: Profile, said: &[String]) -> Profile {
-    Profile { notes: [said, &profile.notes].concat(), ..profile }
 }
 
 /// The profile for formats that tell size classes and ages in their own way, or not at all.
@@ -79,30 +84,8 @@ fn by_size(snapshot: &Snapshot, options: &ProfileOptions) -> Profile {
 pub fn heap_text(snapshot: &Snapshot, options: &ProfileOptions) -> String {
     let mut text = String::new();
     // A string is never full.
-    let _ = write_heap_text(&mut text, snapshot, options, &[]);
+    let _ = unsampled(|| legacy_text::write(&mut text, &by_size(snapshot, options)));
     text
-}
-
-/// As [`heap_text`], of `max_bytes` at most, with notes of the caller's before those of the profile. `None` if it would be
-/// longer, or if there is no memory for it.
-#[cfg(feature = "http")]
-pub(crate) fn heap_text_within(
-    max_bytes: usize,
-    snapshot: &Snapshot,
-    options: &ProfileOptions,
-    said: &[String],
-) -> Option<String> {
-    let mut text = BoundedText::new(max_bytes);
-    write_heap_text(&mut text, snapshot, options, said).ok().map(|()| text.into_text())
-}
-
-fn write_heap_text(
-    text: &mut impl fmt::Write,
-    snapshot: &Snapshot,
-    options: &ProfileOptions,
-    said: &[String],
-) -> fmt::Result {
-    unsampled(|| legacy_text::write(text, &said_before(by_size(snapshot, options), said)))
 }
 
 /// Takes a snapshot and writes its profile to `path`, replacing what was there.

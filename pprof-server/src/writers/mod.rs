@@ -6,6 +6,8 @@
 #[cfg(feature = "http")]
 mod bounded;
 pub(crate) mod folded;
+#[cfg(feature = "http")]
+pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod legacy_text;
 pub(crate) mod pprof;

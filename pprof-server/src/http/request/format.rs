@@ -2,19 +2,21 @@
 //!
 //! Path: *read path*.
 
-/// A format of `heap` and `allocs`.
+use crate::encode::format::{Format, LEGACY, PPROF};
+
+/// A format of `heap` and `allocs`: they offer every one that any profile is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProfileFormat {
+pub(crate) struct ProfileFormat {
+    pub(crate) format: &'static Format,
+    /// The rows of its table; 0 if it has none.
+    pub(crate) rows: usize,
+}
+
+impl ProfileFormat {
     /// Gzipped protobuf.
-    Pprof,
+    pub(crate) const PPROF: ProfileFormat = ProfileFormat { format: &PPROF, rows: 0 };
     /// Go's legacy text.
-    Legacy,
-    /// A table for a terminal.
-    Table { rows: usize },
-    /// The same rows for a program.
-    Json { rows: usize },
-    /// A line for each stack, for flame graph tools.
-    Folded,
+    pub(crate) const LEGACY: ProfileFormat = ProfileFormat { format: &LEGACY, rows: 0 };
 }
 
 /// A format of the report on suspects.

@@ -10,19 +10,19 @@ use std::time::{Duration, SystemTime};
 use super::format::{ProfileFormat, ReportFormat};
 use super::period::Period;
 use super::query::given;
+use crate::encode::format::{Format, NAMED};
 use crate::encode::{
     Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
 };
 use crate::history::Moment;
 use crate::http::refusal::Refusal;
 
-/// The rows of a table in the terminal, unless `top` says otherwise.
-pub(crate) const TEXT_ROWS: usize = 10;
-/// The rows of a table in JSON, unless `top` says otherwise.
-pub(crate) const JSON_ROWS: usize = 100;
+/// The rows of a report for the terminal, unless `top` says otherwise.
+const TEXT_ROWS: usize = 10;
+/// The rows of a report in JSON, unless `top` says otherwise.
+const JSON_ROWS: usize = 100;
 /// The most samples that `limit` takes as a number: more than a profiler with default limits can have.
 const MAX_LIMIT: usize = 1_000_000;
-const UNKNOWN_FORMAT: &str = r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#;
 /// The longest name of a client, and of a mark.
 const MAX_NAME_BYTES: usize = 64;
 /// The longest time that a parameter takes: a hundred years.
@@ -95,16 +95,18 @@ fn rows(query: &str, default: usize) -> Result<usize, Refusal> {
 
 /// The format; `None` if the query does not say.
 pub(crate) fn format(query: &str) -> Result<Option<ProfileFormat>, Refusal> {
-    Ok(Some(match given(query, "format").as_deref() {
-        None => return Ok(None),
-        Some("pprof") => ProfileFormat::Pprof,
-        Some("text") => ProfileFormat::Table { rows: rows(query, TEXT_ROWS)? },
-        Some("json") => ProfileFormat::Json { rows: rows(query, JSON_ROWS)? },
-        Some("folded") => ProfileFormat::Folded,
-        Some(_) => {
-            return Err(Refusal::bad_request(UNKNOWN_FORMAT));
-        }
-    }))
+    let Some(name) = given(query, "format") else { return Ok(None) };
+    let format = named_format(&name)?;
+    let rows = format.default_rows.map_or(Ok(0), |default| rows(query, default))?;
+    Ok(Some(ProfileFormat { format, rows }))
+}
+
+fn named_format(name: &str) -> Result<&'static Format, Refusal> {
+    NAMED.into_iter().find(|format| format.name == name).ok_or_else(|| {
+        let names = NAMED.map(|format| format!("\"{}\"", format.name));
+        let [first @ .., last] = &names;
+        Refusal::bad_request(format!("invalid value for \"format\" - must be {} or {last}", first.join(", ")))
+    })
 }
 
 /// The name of the client that asks for `delta_heap`.
@@ -152,10 +154,11 @@ pub(crate) fn report_format(query: &str) -> Result<ReportFormat, Refusal> {
         Some("pprof") => Ok(ReportFormat::Pprof),
         None | Some("text") => Ok(ReportFormat::Table { rows: rows(query, TEXT_ROWS)? }),
         Some("json") => Ok(ReportFormat::Json { rows: rows(query, JSON_ROWS)? }),
-        Some("folded") => Err(Refusal::bad_request(
-            r#"invalid value for "format" - must be "text", "json" or "pprof" here"#,
-        )),
-        Some(_) => Err(Refusal::bad_request(UNKNOWN_FORMAT)),
+        Some(other) => named_format(other).and_then(|_| {
+            Err(Refusal::bad_request(
+                r#"invalid value for "format" - must be "text", "json" or "pprof" here"#,
+            ))
+        }),
     }
 }
 
@@ -232,6 +235,7 @@ pub(crate) fn with_malloc(query: &str) -> Result<bool, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::format::{FOLDED, JSON, TABLE};
     use hyper::StatusCode;
 
     #[test]
@@ -261,10 +265,10 @@ mod tests {
         let limit = |query| options(query, ProfileKind::Heap).unwrap().limit;
         assert_eq!(limit("limit=none"), SizeLimit::NONE);
         assert_eq!(limit("limit=1000000").samples, 1_000_000);
-        assert_eq!(format("format=pprof"), Ok(Some(ProfileFormat::Pprof)));
-        assert_eq!(format("format=text"), Ok(Some(ProfileFormat::Table { rows: 10 })));
-        assert_eq!(format("format=json&top=1000"), Ok(Some(ProfileFormat::Json { rows: 1000 })));
-        assert_eq!(format("format=folded"), Ok(Some(ProfileFormat::Folded)));
+        assert_eq!(format("format=pprof"), Ok(Some(ProfileFormat::PPROF)));
+        assert_eq!(format("format=text"), Ok(Some(ProfileFormat { format: &TABLE, rows: 10 })));
+        assert_eq!(format("format=json&top=1000"), Ok(Some(ProfileFormat { format: &JSON, rows: 1000 })));
+        assert_eq!(format("format=folded"), Ok(Some(ProfileFormat { format: &FOLDED, rows: 0 })));
         assert_eq!(client("client=alloy-0.eu_1").unwrap(), "alloy-0.eu_1");
     }
 

@@ -60,8 +60,8 @@ impl ProfileRequest {
             Some(_) if is_legacy => {
                 return Err(Refusal::bad_request("format and debug params are incompatible"));
             }
-            None if is_legacy => ProfileFormat::Legacy,
-            format => format.unwrap_or(ProfileFormat::Pprof),
+            None if is_legacy => ProfileFormat::LEGACY,
+            format => format.unwrap_or(ProfileFormat::PPROF),
         };
         let past = parameters::past(query)?;
         if past.is_some() && next.is_some() {
@@ -95,9 +95,8 @@ impl ProfileRequest {
 
     /// Whether the snapshot must tell ages.
     pub(crate) fn needs_ages(&self) -> bool {
-        let shows_them = matches!(self.format, ProfileFormat::Table { .. } | ProfileFormat::Json { .. });
         let counts_by_them = matches!(self.period, Period::SinceStart { min_age: Some(_), .. });
-        shows_them || counts_by_them || self.options.labels == Labels::SizeAndAge
+        self.format.format.shows_ages || counts_by_them || self.options.labels == Labels::SizeAndAge
     }
 }
 
@@ -128,7 +127,7 @@ impl DeltaHeapRequest {
             ));
         }
         // The other formats would call growth what is in use, or the other way round.
-        if !matches!(parameters::format(query)?, None | Some(ProfileFormat::Pprof)) {
+        if parameters::format(query)?.is_some_and(|format| format != ProfileFormat::PPROF) {
             return Err(Refusal::bad_request(
                 r#"invalid value for "format" - must be "pprof" for this profile type"#,
             ));
@@ -166,6 +165,7 @@ fn seconds(query: &str, max_delta: Duration) -> Result<Option<Duration>, Refusal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::format::{FOLDED, JSON, TABLE};
 
     const MAX_DELTA: Duration = Duration::from_secs(300);
 
@@ -181,18 +181,18 @@ mod tests {
 
     #[test]
     fn forms_of_a_profile() {
-        let delta = |seconds| (Period::Next(Duration::from_secs(seconds)), ProfileFormat::Pprof);
-        let snapshot = || (SINCE_START, ProfileFormat::Pprof);
+        let delta = |seconds| (Period::Next(Duration::from_secs(seconds)), ProfileFormat::PPROF);
+        let snapshot = || (SINCE_START, ProfileFormat::PPROF);
         let collected = Period::SinceStart { min_age: None, releases_free_memory: true };
-        let text = || (SINCE_START, ProfileFormat::Legacy);
+        let text = || (SINCE_START, ProfileFormat::LEGACY);
         for (query, form) in [
             ("", snapshot()),
-            ("gc=1", (collected.clone(), ProfileFormat::Pprof)),
+            ("gc=1", (collected.clone(), ProfileFormat::PPROF)),
             ("debug=", snapshot()),
             ("debug=0", snapshot()),
             ("debug=x", snapshot()),
             ("debug=1", text()),
-            ("debug=-2&gc=1", (collected, ProfileFormat::Legacy)),
+            ("debug=-2&gc=1", (collected, ProfileFormat::LEGACY)),
             ("debug=99999999999999999999", text()),
             ("seconds=", snapshot()),
             ("seconds=&debug=1", text()),
@@ -204,11 +204,11 @@ mod tests {
             ("seconds=%2B3", delta(3)),
             ("seconds=007", delta(7)),
             ("seconds=300", delta(300)),
-            ("format=json&debug=0", (SINCE_START, ProfileFormat::Json { rows: 100 })),
-            ("format=folded", (SINCE_START, ProfileFormat::Folded)),
+            ("format=json&debug=0", (SINCE_START, ProfileFormat { format: &JSON, rows: 100 })),
+            ("format=folded", (SINCE_START, ProfileFormat { format: &FOLDED, rows: 0 })),
             (
                 "format=text&top=3&seconds=9",
-                (Period::Next(Duration::from_secs(9)), ProfileFormat::Table { rows: 3 }),
+                (Period::Next(Duration::from_secs(9)), ProfileFormat { format: &TABLE, rows: 3 }),
             ),
         ] {
             let request = heap(query).unwrap();

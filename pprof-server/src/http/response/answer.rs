@@ -130,8 +130,18 @@ pub(crate) fn raw_text(body: Vec<u8>) -> Answer {
 
 /// A file for `go tool pprof`, or for `curl -OJ`, which names it after `disposition`.
 pub(crate) fn profile(body: Vec<u8>, disposition: &'static str) -> Answer {
-    let mut answer = answer(StatusCode::OK, "application/octet-stream", body);
-    answer.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
+    written(body, "application/octet-stream", Some(disposition))
+}
+
+/// What a writer wrote. A client that saves it names it after `disposition`.
+pub(crate) fn written(
+    body: Vec<u8>,
+    content_type: &'static str,
+    disposition: Option<&'static str>,
+) -> Answer {
+    let mut answer = answer(StatusCode::OK, content_type, body);
+    let headers = answer.headers_mut();
+    headers.extend(disposition.map(|name| (CONTENT_DISPOSITION, HeaderValue::from_static(name))));
     answer
 }
 

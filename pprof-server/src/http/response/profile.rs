@@ -8,10 +8,8 @@ use alloc_profiler::Snapshot;
 use hyper::StatusCode;
 
 use super::answer::{self, Answer};
-use crate::encode::{
-    ProfileKind, ProfileOptions, SizeLimit, heap_folded, heap_profile_with, heap_text_within, top_json,
-    top_table,
-};
+use crate::encode::format::Bounds;
+use crate::encode::{ProfileKind, ProfileOptions, SizeLimit, heap_in};
 use crate::http::refusal::Refusal;
 use crate::http::request::format::ProfileFormat;
 use crate::http::request::period::Period;
@@ -26,20 +24,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 ///
 /// 503 if it would be larger than 64 MiB.
 pub(crate) fn profile(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
-    let options = &bounded_options(wanted.options);
-    let text = |text: String| bounded(text.len()).map(|()| answer::text(text));
-    match wanted.format {
-        ProfileFormat::Pprof => pprof(snapshot, options, &wanted.notes, disposition(wanted)),
-        ProfileFormat::Legacy => heap_text_within(MAX_ANSWER_BYTES, snapshot, options, &wanted.notes)
-            .map(answer::text)
-            .ok_or_else(too_large),
-        ProfileFormat::Table { rows } => text(format!("{:.rows$}", top_table(snapshot, options))),
-        ProfileFormat::Json { rows } => {
-            let json = top_json(snapshot, options, rows);
-            bounded(json.len()).map(|()| answer::json(json))
-        }
-        ProfileFormat::Folded => text(heap_folded(snapshot, options)),
-    }
+    answer(snapshot, wanted.options, wanted.format, &wanted.notes, disposition(wanted))
 }
 
 /// The profile of what a client of `delta_heap` has not had yet, and of what is in use.
@@ -48,18 +33,22 @@ pub(crate) fn profile(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<An
 ///
 /// 503 if it would be larger than 64 MiB.
 pub(crate) fn delta_heap(snapshot: &Snapshot, wanted: &DeltaHeapRequest) -> Result<Answer, Refusal> {
-    let disposition = r#"attachment; filename="heap""#;
-    pprof(snapshot, &bounded_options(wanted.options), &wanted.notes, disposition)
+    answer(snapshot, wanted.options, ProfileFormat::PPROF, &wanted.notes, r#"attachment; filename="heap""#)
 }
 
-fn pprof(
+/// The heap in `format`. A client that saves it names it after `disposition`.
+fn answer(
     snapshot: &Snapshot,
-    options: &ProfileOptions,
+    options: ProfileOptions,
+    ProfileFormat { format, rows }: ProfileFormat,
     notes: &[String],
     disposition: &'static str,
 ) -> Result<Answer, Refusal> {
-    let profile = heap_profile_with(snapshot, options, notes);
-    bounded(profile.len()).map(|()| answer::profile(profile, disposition))
+    let options = bounded_options(options);
+    let bounds = Bounds { rows, limit: options.limit, max_bytes: MAX_ANSWER_BYTES };
+    let body = heap_in(format, snapshot, &options, &bounds, notes).ok_or_else(too_large)?;
+    bounded(body.len())?;
+    Ok(answer::written(body, format.content_type, format.is_file.then_some(disposition)))
 }
 
 /// The options under which what is beyond the largest answer goes under `[other]`.
@@ -95,12 +84,27 @@ fn too_large() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::format::{JSON, LEGACY, TABLE};
 
     #[test]
     fn a_text_that_would_be_too_long_ends_while_it_is_written() {
         let (snapshot, options) = (alloc_profiler::snapshot(), ProfileOptions::default());
-        let whole = heap_text_within(MAX_ANSWER_BYTES, &snapshot, &options, &[]).unwrap();
+        let text = |max_bytes| {
+            let bounds = Bounds { rows: 0, limit: options.limit, max_bytes };
+            heap_in(&LEGACY, &snapshot, &options, &bounds, &[])
+        };
+        let whole = String::from_utf8(text(MAX_ANSWER_BYTES).unwrap()).unwrap();
         assert!(whole.contains("MAPPED_LIBRARIES:"));
-        assert_eq!(heap_text_within(whole.len() / 2, &snapshot, &options, &[]), None);
+        assert_eq!(text(whole.len() / 2), None);
+    }
+
+    #[test]
+    fn formats_with_notes_tell_what_was_ignored() {
+        let (snapshot, options) = (alloc_profiler::snapshot(), ProfileOptions::default());
+        let bounds = Bounds { rows: 1, limit: options.limit, max_bytes: MAX_ANSWER_BYTES };
+        for format in [&TABLE, &JSON, &LEGACY] {
+            let body = heap_in(format, &snapshot, &options, &bounds, &["a request".to_owned()]).unwrap();
+            assert!(String::from_utf8(body).unwrap().contains("a request"), "{}", format.name);
+        }
     }
 }

@@ -1,0 +1,110 @@
+//! The formats in which any profile is answered: a row for each, with the writer that it calls.
+//!
+//! Path: *read path*.
+
+use super::bounded::BoundedText;
+use super::table::Table;
+use super::{folded, json, legacy_text, pprof};
+use crate::profile::{Profile, SizeLimit};
+
+/// A format of any profile.
+#[derive(Debug)]
+pub(crate) struct Format {
+    /// What a request calls it.
+    pub(crate) name: &'static str,
+    /// What HTTP calls it.
+    pub(crate) content_type: &'static str,
+    /// Whether clients save it under the profile's name; they show it otherwise.
+    pub(crate) is_file: bool,
+    /// The rows that it has unless a request says otherwise; `None` if it has no table.
+    pub(crate) default_rows: Option<usize>,
+    /// Whether it shows how old what it counts is.
+    pub(crate) shows_ages: bool,
+    /// Whether its rows have the labels that were asked for. Other formats tell sizes and ages in their own way, or not at all.
+    pub(crate) has_labels: bool,
+    /// Writes a profile; `None` if it would be longer than its bounds allow, or if there is no memory for it.
+    pub(crate) write: fn(&Profile, &Bounds) -> Option<Vec<u8>>,
+}
+
+/// How much of a profile is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The rows of a table.
+    pub(crate) rows: usize,
+    /// What is beyond it is added up under `[other]`.
+    pub(crate) limit: SizeLimit,
+    /// The length that an answer may have. A writer that bounds itself otherwise need not look at it.
+    pub(crate) max_bytes: usize,
+}
+
+/// The formats that a request may name.
+pub(crate) static NAMED: [&Format; 4] = [&PPROF, &TABLE, &FOLDED, &JSON];
+
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// Gzipped protobuf.
+pub(crate) static PPROF: Format = Format {
+    name: "pprof",
+    content_type: "application/octet-stream",
+    is_file: true,
+    default_rows: None,
+    shows_ages: false,
+    has_labels: true,
+    write: |profile, bounds| Some(pprof::gzip(pprof::message(profile, bounds.limit))),
+};
+
+/// A table for a terminal.
+pub(crate) static TABLE: Format = Format {
+    name: "text",
+    content_type: PLAIN_TEXT,
+    is_file: false,
+    default_rows: Some(10),
+    shows_ages: true,
+    has_labels: false,
+    write: |profile, bounds| Some(format!("{:.*}", bounds.rows, Table::of(profile)).into_bytes()),
+};
+
+/// A line for each stack, for flame graph tools.
+pub(crate) static FOLDED: Format = Format {
+    name: "folded",
+    content_type: PLAIN_TEXT,
+    is_file: false,
+    default_rows: None,
+    shows_ages: false,
+    has_labels: false,
+    write: |profile, bounds| Some(folded::write(profile, bounds.limit.samples).into_bytes()),
+};
+
+/// The rows of the table for a program.
+pub(crate) static JSON: Format = Format {
+    name: "json",
+    content_type: "application/json",
+    is_file: false,
+    default_rows: Some(100),
+    shows_ages: true,
+    has_labels: false,
+    write: |profile, bounds| Some(json::write(&Table::of(profile), profile, bounds.rows).into_bytes()),
+};
+
+/// Go's legacy text. A request asks for it by `debug=1`, as it does of Go.
+pub(crate) static LEGACY: Format = Format {
+    name: "legacy",
+    content_type: PLAIN_TEXT,
+    is_file: false,
+    default_rows: None,
+    shows_ages: false,
+    has_labels: false,
+    write: |profile, bounds| {
+        let mut text = BoundedText::new(bounds.max_bytes);
+        legacy_text::write(&mut text, profile).ok()?;
+        Some(text.into_text().into_bytes())
+    },
+};
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Format) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Format {}
