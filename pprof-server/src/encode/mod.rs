@@ -26,7 +26,7 @@ pub use crate::profile::{Ages, Frame, Frames, SizeLimit, Symbolize};
 use crate::sources::heap::profile;
 pub use crate::sources::heap::{Labels, ProfileKind, ProfileOptions, SampleType};
 #[cfg(feature = "http")]
-pub(crate) use crate::sources::heap::{Loss, losses};
+pub(crate) use crate::sources::heap::{Loss, is_known, losses};
 pub use crate::writers::MAX_ROWS;
 use crate::writers::pprof::{gzip, message};
 use crate::writers::table::Table;

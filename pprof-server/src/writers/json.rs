@@ -214,7 +214,8 @@ mod tests {
             ..alloc_profiler::snapshot()
         };
         let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);
-        let profile = heap::profile_of(&snapshot, &ProfileOptions::default(), stacks);
+        let profile =
+            Profile { is_known: true, ..heap::profile_of(&snapshot, &ProfileOptions::default(), stacks) };
         let text = write(&table, &profile, 2);
         let values = |inuse_space, inuse_samples| {
             json!({"alloc_objects": 0, "alloc_space": 0, "inuse_objects": 0, "inuse_space": inuse_space,
@@ -233,5 +234,28 @@ mod tests {
         });
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
         assert!(text.ends_with("}\n"));
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_is_null() {
+        // No test of this crate's units has the allocator.
+        let snapshot = Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..alloc_profiler::snapshot() };
+        let of = |is_known: Option<bool>| {
+            let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);
+            let profile = heap::profile_of(&snapshot, &ProfileOptions::default(), stacks);
+            let profile = Profile { is_known: is_known.unwrap_or(profile.is_known), ..profile };
+            serde_json::from_str::<Value>(&write(&Table::of(&profile), &profile, 10)).unwrap()
+        };
+        let unknown = of(None);
+        for sum in ["total", "other"] {
+            let samples = json!({"alloc_samples": 0, "inuse_samples": 0});
+            let mut expected = samples.clone();
+            for of in &TYPES {
+                expected[of.name] = Value::Null;
+            }
+            assert_eq!(unknown[sum], expected, "{sum}");
+            assert_eq!(of(Some(true))[sum]["inuse_space"], 0, "{sum}");
+        }
+        assert_eq!(unknown["rows"], json!([]));
     }
 }

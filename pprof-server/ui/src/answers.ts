@@ -36,10 +36,10 @@ export interface Heap {
    * The number of those stacks that have nothing of `ordered_by`, and so no row.
    */
   idle_stacks: number;
-  total: Values;
+  total: Sums;
   total_errors: Errors;
   rows: Row[];
-  other: Values;
+  other: Sums;
   other_errors: Errors;
   /**
    * Sentences that say how sure the figures are, and what is missing.
@@ -47,13 +47,13 @@ export interface Heap {
   notes: string[];
 }
 /**
- * Estimates for the whole program, and the numbers of samples on which they rest. In a difference they may be negative.
+ * As Values, of several stacks together. The estimates are null if nothing could be sampled, because then they are not known: the profiler's allocator is not installed, or sampling is off.
  */
-export interface Values {
-  alloc_objects: number;
-  alloc_space: number;
-  inuse_objects: number;
-  inuse_space: number;
+export interface Sums {
+  alloc_objects: number | null;
+  alloc_space: number | null;
+  inuse_objects: number | null;
+  inuse_space: number | null;
   alloc_samples: number;
   inuse_samples: number;
 }
@@ -77,6 +77,17 @@ export interface Row {
    * The leaf is the first.
    */
   stack: Frame[];
+}
+/**
+ * Estimates for the whole program, and the numbers of samples on which they rest. In a difference they may be negative.
+ */
+export interface Values {
+  alloc_objects: number;
+  alloc_space: number;
+  inuse_objects: number;
+  inuse_space: number;
+  alloc_samples: number;
+  inuse_samples: number;
 }
 /**
  * The age of what is in use now. A row has null instead if nothing is in use, and for a past moment.

@@ -67,7 +67,8 @@ export async function fetchView(
     before: before && file('heap', before),
     after: file('heap', after),
     rows: lines(snapshot, growth),
-    rest: others > 0 ? { stacks: others, figures: table.other } : null,
+    // There are stacks only if something was sampled, and then their sums are known.
+    rest: others > 0 ? { stacks: others, figures: table.other as Values } : null,
     idleStacks: table.idle_stacks,
     notes: merged(table.notes, after.profile.comments),
   };

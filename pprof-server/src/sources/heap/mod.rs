@@ -98,7 +98,7 @@ pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: 
         frames: options.frames,
         legacy: Box::new(HeapText::of(snapshot, &rows)),
         rows,
-        is_known: true,
+        is_known: is_known(snapshot, alloc_profiler::is_installed()),
         totals: estimates(&snapshot.totals()).to_vec(),
         notes: notes::notes(snapshot, &stacks),
         stacks,
@@ -160,6 +160,13 @@ impl HeapRows {
         self.last = (size_class, age_group, id);
         id
     }
+}
+
+/// Returns whether anything could be sampled. Otherwise the sums are those of a program that nobody has looked at. A difference may tell
+/// of frees alone, if sampling was switched off before it began.
+pub(crate) fn is_known(snapshot: &Snapshot, is_installed: bool) -> bool {
+    let Totals { alloc_samples, inuse_samples, .. } = snapshot.totals();
+    alloc_samples > 0 || inuse_samples != 0 || is_installed && snapshot.sampling_interval > 0
 }
 
 /// Returns the cohort of what is in use of one age.

@@ -16,7 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::drops;
 use crate::cgroup::CgroupMemory;
-use crate::encode::{Loss, losses};
+use crate::encode::{Loss, is_known, losses};
 use crate::http::request::accept_header::MetricsFormat;
 use crate::process::{cgroup_memory, resident_bytes};
 use writer::Writer;
@@ -52,8 +52,7 @@ pub(crate) fn text(
 
 /// The sums of `snapshot`, unless they are those of a program that nobody has looked at.
 fn estimates(snapshot: &Snapshot, is_installed: bool) -> Option<Totals> {
-    let totals = snapshot.totals();
-    let is_known = totals.alloc_samples > 0 || is_installed && snapshot.sampling_interval > 0;
+    let (is_known, totals) = (is_known(snapshot, is_installed), snapshot.totals());
     // mutant: D12 figures of nothing are told
     is_known.then_some(totals)
 }
@@ -327,7 +326,10 @@ mod tests {
     fn what_nobody_has_looked_at_is_left_out() {
         let nothing = || Snapshot { overflow: Vec::new(), ..figures() };
         let off = Snapshot { sampling_interval: 0, ..nothing() };
+        let freed = Totals { inuse_samples: -1, ..Totals::default() };
+        let freed = SizeTotals { totals: freed, ..SizeTotals::default() };
         for (snapshot, is_installed, is_told) in [
+            (Snapshot { sampling_interval: 0, overflow: vec![freed], ..figures() }, true, true),
             (nothing(), false, false),
             (nothing(), true, true),
             (off, true, false),
