@@ -1,8 +1,8 @@
-//! The C library's functions that the allocation path calls, with trouble planted in them: these definitions take
-//! the place of the library's for everything in this program that is Rust.
+//! The C library's functions that the allocation path calls, with trouble planted in them. These definitions take the
+//! place of the library's for everything in this program that is Rust.
 //!
-//! Each can allocate and free, as a library that is interposed may; fail, as the system may; and leave `errno`
-//! as it likes, as the standard allows.
+//! Each can allocate and free, as an interposed library may; fail, as the system may; and leave any value in `errno`,
+//! as the standard allows.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -16,17 +16,17 @@ use alloc_profiler::{Totals, set_sampling_interval, size_class, snapshot, testin
 use crate::ALLOCATOR;
 use crate::harness::{assert_consistent, isolated};
 
-/// Every call-out allocates and frees.
+/// If true, every call-out allocates and frees.
 static ALLOCATES: AtomicBool = AtomicBool::new(false);
-/// The system has no memory, and no advice is taken.
+/// If true, the system has no memory, and takes no advice.
 pub(crate) static REFUSES: AtomicBool = AtomicBool::new(false);
 /// Every call-out leaves this in `errno`.
 const LITTER: c_int = 4095;
 static LITTERS: AtomicBool = AtomicBool::new(false);
 
-/// Bytes of what is planted where the profiler alone calls, and no other block here has.
+/// The size in bytes of what is planted where only the profiler calls. No other block here has it.
 const OWN: usize = 40_000;
-/// And where the standard library calls too.
+/// The size in bytes of what is planted where the standard library calls too.
 const ANYBODYS: usize = 50_000;
 
 static MAPPINGS: AtomicU64 = AtomicU64::new(0);
@@ -39,19 +39,19 @@ thread_local! {
 }
 
 pub(crate) fn errno() -> c_int {
-    // SAFETY: this thread's own `errno`.
+    // SAFETY: the location is this thread's own `errno`.
     unsafe { *libc::__errno_location() }
 }
 
 pub(crate) fn set_errno(value: c_int) {
-    // SAFETY: this thread's own `errno`.
+    // SAFETY: the location is this thread's own `errno`.
     unsafe { *libc::__errno_location() = value }
 }
 
-/// Counts a call, and does what is planted. `false`: fail.
+/// Counts a call, and does what is planted. If it returns `false`, the call must fail.
 fn called(count: &AtomicU64, bytes: usize) -> bool {
     count.fetch_add(1, Relaxed);
-    // Once for each call: what is planted may call out itself.
+    // It is planted once for each call, since it may call out itself.
     if ALLOCATES.load(Relaxed) && !IS_PLANTING.replace(true) {
         let layout = Layout::from_size_align(bytes, 16).expect("valid");
         // SAFETY: the layout is not empty, and the block is freed with the layout that it has.
@@ -112,7 +112,7 @@ extern "C" fn pthread_getattr_np(thread: libc::pthread_t, attributes: *mut libc:
     if !called(&QUESTIONS, ANYBODYS) {
         return libc::ENOENT;
     }
-    // Looked up once: that needs more stack than the profiler does.
+    // The function is looked up once, since that needs more stack than the profiler does.
     if FUNCTION.load(Relaxed).is_null() {
         // SAFETY: the name is terminated.
         let function = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_getattr_np".as_ptr()) };
@@ -203,12 +203,12 @@ fn errno_stays() {
     });
 }
 
-/// A14, A5: without memory, or an answer, for the profiler the program goes on, everything is counted, and the
+/// A14, A5: where the profiler gets no memory and no answer, the program goes on, everything is counted, and the
 /// profile says what is missing.
 #[test]
 fn what_is_called_may_fail() {
     isolated(1, || {
-        // As many as make tables of pages of their own, and then as many as these have no room for.
+        // The first blocks fill tables that have pages of their own, and for the others these have no room.
         const FIRST: usize = 60_000;
         const BLOCKS: usize = 140_000;
         let layout = Layout::from_size_align(256, 8).expect("valid");
@@ -238,7 +238,7 @@ fn what_is_called_may_fail() {
         }
         assert_consistent(&growth);
 
-        // And all is well once there is memory.
+        // All is well again once there is memory.
         let before = snapshot();
         let kept = black_box(vec![1_u8; 1234]);
         let growth = snapshot().since(&before);

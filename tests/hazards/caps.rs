@@ -39,18 +39,18 @@ pub(crate) fn walk_paths(depth: u32, mut work: impl FnMut()) {
     (0..1 << depth).for_each(|path| left(path, depth, &mut work));
 }
 
-/// What this thread has run for: whoever else wants the processor meanwhile is not in it.
+/// Returns the time for which this thread has run, so that whoever else wants the processor does not count.
 fn own_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: fills the time in.
+    // SAFETY: the call fills the time in.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// How long allocations take, of the thread's own time.
+/// How long allocations take, in the thread's own time.
 #[derive(Default)]
 struct Times {
-    /// How many took how long, by the binary logarithm of microseconds.
+    /// How many allocations took how long, by the binary logarithm of microseconds.
     histogram: [u32; 32],
     slowest: Duration,
 }
@@ -64,7 +64,8 @@ impl Times {
         self.slowest = self.slowest.max(elapsed);
     }
 
-    /// 999 in 1000 took less than 127 microseconds, and none took 5 milliseconds; without optimisation, more.
+    /// Of 1000 allocations 999 took less than 127 microseconds, and none took 5 milliseconds. Without optimisation, the
+    /// bounds are higher.
     fn assert_bounded(&self) {
         let Times { histogram, slowest } = self;
         println!("slowest allocation {slowest:?}; by powers of two microseconds: {histogram:?}");
@@ -79,7 +80,7 @@ impl Times {
 fn a_million_stacks_stay_within_the_cap() {
     isolated(1, || {
         let depth = pick(17, 20);
-        // So few that memory is not what ends first.
+        // The stacks are so few that memory does not run out first.
         set_limits(Limits::DEFAULT.with_stacks(30_000));
         set_sampling_interval(1);
         let (before, resident) = (snapshot(), status_bytes("VmRSS"));
@@ -107,7 +108,7 @@ fn tables_grow_without_a_stall() {
     isolated(1, || {
         set_sampling_interval(1);
         let count = pick(200_000, 1_000_000);
-        // Enough for all of them, wherever they lie.
+        // The limits suffice for all blocks, wherever they lie.
         set_limits(Limits::DEFAULT.with_memory_bytes(512 << 20).with_live_samples(1 << 22));
         let mut kept: Vec<Box<[u8; 16]>> = unsampled(|| Vec::with_capacity(count));
         let mut times = Times::default();
@@ -147,7 +148,7 @@ fn a_lock_may_be_held_for_ever() {
                     }
                 });
             }
-            // Every lock, although a thread never has more than one or two: the worst that could be.
+            // Every lock is held, which is the worst case: a thread never has more than one or two.
             testing::with_locks_held(|| {
                 let start = Instant::now();
                 let mut last = done();
@@ -169,7 +170,7 @@ fn a_lock_may_be_held_for_ever() {
         assert!(growth.dropped.live_busy > 0, "{:?}", growth.dropped);
         assert_eq!(testing::duplicate_inserts(), 0);
 
-        // All is as ever afterwards.
+        // All is well again afterwards.
         set_sampling_interval(1);
         let before = snapshot();
         let kept = black_box(vec![1_u8; 1234]);
@@ -190,7 +191,7 @@ fn names_do_not_pile_up() {
             alloc_profiler::release_free_memory();
             status_bytes("VmRSS")
         };
-        // What is needed once, such as thread stacks the library keeps, is there after two.
+        // What is needed once, such as the thread stacks that the library keeps, is there after two looks.
         let _ = look();
         let baseline = look();
         let mut after = baseline;

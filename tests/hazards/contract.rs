@@ -1,5 +1,5 @@
-//! A12, B1: the contract of an allocator, held against a model, over an allocator that hands freed addresses out
-//! again at once and fails now and then.
+//! A12, B1: the contract of an allocator, held against a model, over an allocator that hands freed addresses out again
+//! at once and fails now and then.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -25,9 +25,9 @@ struct Reusing {
     is_locked: AtomicBool,
     free: UnsafeCell<[[*mut u8; ALIGNMENTS]; CLASSES]>,
     calls: AtomicU64,
-    /// Every so many calls fail; 0: none.
+    /// One in so many calls fails; 0 means none.
     fails_every: AtomicU64,
-    /// Threads free at the same time. A single one that yields waits for all else that the machine does.
+    /// True while threads free at the same time. A single thread that yields waits for all else that the machine does.
     is_shared: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ struct Reusing {
 unsafe impl Sync for Reusing {}
 
 impl Reusing {
-    /// What the block really is: the next power of two, with room for a link.
+    /// Returns what the block really is: the next power of two, with room for a link.
     fn real(layout: Layout) -> Layout {
         let size = layout.size().next_power_of_two().max(16);
         Layout::from_size_align(size, layout.align().max(16)).expect("not larger by far")
@@ -83,7 +83,7 @@ unsafe impl GlobalAlloc for Reusing {
             unsafe { ptr.cast::<*mut u8>().write(*head) };
             *head = ptr;
         });
-        // Now, if ever, somebody else gets it before we are back.
+        // If somebody else gets it before we are back, it is now.
         if self.is_shared.load(Relaxed) {
             thread::yield_now();
         }
@@ -98,7 +98,7 @@ static REUSING: SamplingAllocator<Reusing> = SamplingAllocator::with_allocator(R
     is_shared: AtomicBool::new(false),
 });
 
-/// A block of the model: all its bytes (those at its ends, if it is large) are `content`.
+/// A block of the model. All its bytes (those at its ends, if it is large) are `content`.
 struct Block {
     start: *mut u8,
     layout: Layout,
@@ -117,7 +117,7 @@ impl Block {
     }
 
     fn assert_filled(&self, bytes: usize, content: u8) {
-        // SAFETY: within the block, which is initialised there.
+        // SAFETY: the byte is within the block, which is initialised there.
         let wrong = Block::ends(bytes).find(|&n| unsafe { self.start.add(n).read() } != content);
         assert_eq!(wrong, None, "in {:?}", self.layout);
     }
@@ -128,7 +128,7 @@ impl Block {
     }
 }
 
-/// What the profile must say at an interval of 1.
+/// The truth that the profile must tell at an interval of 1.
 #[derive(Default)]
 struct Truth {
     allocated_objects: u64,
@@ -161,7 +161,7 @@ impl Model {
         Layout::from_size_align(size, align).expect("valid")
     }
 
-    /// One operation, any, checked as far as it can be at once.
+    /// Does one operation of any kind, and checks as much of it as can be checked at once.
     fn step(&mut self) {
         let choice = if self.live.len() > 500 { 9 } else { self.random.below(10) };
         match choice {
@@ -244,7 +244,7 @@ fn any_sequence_of_calls_does_what_it_should() {
                 if interval == 1 {
                     let Truth { allocated_objects, allocated_bytes } = model.truth;
                     let live_bytes: usize = model.live.iter().map(|block| block.layout.size()).sum();
-                    // Exact to the bit, until sums hold what was weighed at other intervals.
+                    // Sums are exact to the bit, until they hold what was weighed at other intervals.
                     let exactly = |value: f64| if seed == 0 { value } else { (value * 1e6).round() / 1e6 };
                     assert_eq!(
                         [growth.alloc_objects, growth.alloc_bytes, growth.inuse_objects, growth.inuse_bytes]
@@ -301,7 +301,7 @@ fn threads_may_hand_each_other_addresses_used_before() {
         drop(last);
         let after = snapshot();
         assert_consistent(&after);
-        // What threads leave behind for ever is small, and the runtime's.
+        // What threads leave behind for ever is small, and belongs to the runtime.
         let left = after.since(&before).totals();
         assert!(left.inuse_objects < 20.0, "{left:?}");
     });
@@ -321,7 +321,7 @@ fn zeroed_memory_stays_untouched() {
     });
 }
 
-/// D15: the record stays with the block, also where nobody can have the lock under which it would be put back.
+/// D15: the record stays with the block even where nobody can have the lock under which it would be put back.
 #[test]
 fn a_realloc_that_fails_while_a_lock_is_held_loses_nothing() {
     isolated(1, || {
@@ -352,7 +352,7 @@ fn a_realloc_that_fails_while_a_lock_is_held_loses_nothing() {
     });
 }
 
-/// What `work` added to the totals of blocks of `bytes`, and what it lost.
+/// Returns what `work` added to the totals of blocks of `bytes`, and what it lost.
 fn growth_of(bytes: usize, work: impl FnOnce()) -> (Totals, Dropped) {
     let before = snapshot();
     work();
@@ -366,7 +366,7 @@ fn growth_of(bytes: usize, work: impl FnOnce()) -> (Totals, Dropped) {
 static NESTED: SamplingAllocator<SamplingAllocator<System>> =
     SamplingAllocator::with_allocator(SamplingAllocator::new());
 
-/// D15: of one `SamplingAllocator` around another, one counts.
+/// D15: where one `SamplingAllocator` stands around another, only one counts.
 #[test]
 fn allocators_around_one_another_count_once() {
     isolated(1, || {
@@ -379,7 +379,7 @@ fn allocators_around_one_another_count_once() {
                 // SAFETY: the layout is not empty.
                 kept.extend((0..count).map(|_| unsafe { NESTED.alloc(layout) }));
             });
-            // Of each block by itself: whether it was sampled.
+            // This is the probability with which each block is sampled.
             let probability = 1.0 - (-(bytes as f64) / interval as f64).exp();
             let deviation =
                 if interval == 1 { 0.0 } else { ((1.0 - probability) / probability * count as f64).sqrt() };
@@ -399,7 +399,7 @@ fn allocators_around_one_another_count_once() {
     });
 }
 
-/// Hands out the first part of blocks of the global allocator.
+/// An allocator that hands out the first part of blocks of the global allocator.
 struct Carving;
 
 const CHUNK_BYTES: usize = 10_000;
@@ -414,14 +414,14 @@ unsafe impl GlobalAlloc for Carving {
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         let chunk = Layout::from_size_align(CHUNK_BYTES, layout.align()).expect("valid");
-        // SAFETY: as it was allocated.
+        // SAFETY: the block has the layout that it was allocated with.
         unsafe { ALLOCATOR.dealloc(ptr, chunk) }
     }
 }
 
 static CARVING: SamplingAllocator<Carving> = SamplingAllocator::with_allocator(Carving);
 
-/// D15: what the two take from each other is counted.
+/// D15: the records that the two allocators take from each other are counted.
 #[test]
 fn a_pool_over_the_global_allocator_is_noticed() {
     isolated(1, || {

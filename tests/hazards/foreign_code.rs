@@ -19,8 +19,8 @@ extern "C" fn allocate() {
     }
 }
 
-// Calls its second argument with the first for a frame pointer. `blind` tells nobody; `lying` has unwind tables that
-// say its caller's frame is where the frame pointer points.
+// Each calls its second argument with the first for a frame pointer. `blind` has no unwind tables. `lying` has tables
+// that say that its caller's frame is where the frame pointer points.
 global_asm!(
     ".text",
     ".globl with_frame_pointer_blind, with_frame_pointer_lying",
@@ -65,7 +65,7 @@ fn frame_pointers_may_be_anything() {
         let page = pages(libc::PROT_NONE, 1).addr();
         let values =
             [0, 1, 8, usize::MAX, usize::MAX - 7, 0x4141_4141_4141_4141, page, (&raw const here).addr()];
-        // One that points at itself.
+        // This frame pointer points at itself.
         let mut circle = [0_usize; 2];
         circle[0] = (&raw const circle).addr();
         let start = black_box(&circle)[0];
@@ -91,7 +91,7 @@ fn code_may_have_no_unwind_tables() {
     isolated(1, || {
         set_sampling_interval(1);
         let code = pages(libc::PROT_READ | libc::PROT_WRITE, 1);
-        // sub rsp, 8; call rdi; add rsp, 8; ret
+        // The instructions are `sub rsp, 8; call rdi; add rsp, 8; ret`.
         let instructions = [0x48, 0x83, 0xEC, 8, 0xFF, 0xD7, 0x48, 0x83, 0xC4, 8, 0xC3];
         // SAFETY: the page is ours; what is written is a function of this type, and made executable.
         let call = unsafe {
@@ -102,11 +102,11 @@ fn code_may_have_no_unwind_tables() {
         let before = snapshot();
         assert!(counted(|| call(allocate)) >= 100.0);
         let growth = snapshot().since(&before);
-        // The stack is known as far as the generated code, and not beyond.
+        // The stack is known as far as the generated code, and not beyond it.
         let known = growth.stacks.iter().filter(|stack| {
             let last = stack.trace.frames.last();
             last.is_some_and(|frame| {
-                // What lies there later must not be taken for it.
+                // Code that lies there later must not be taken for it.
                 frame.image() == Some(ImageId::NOWHERE)
                     && (code.addr()..code.addr() + 4096).contains(&frame.address())
             })
@@ -131,7 +131,7 @@ extern "C" fn fiber() {
 /// Runs `fiber` to its end on a stack of so many pages above one that nobody can read.
 fn run_fiber(stack_pages: usize) {
     let stack = pages(libc::PROT_READ | libc::PROT_WRITE, stack_pages + 1);
-    // SAFETY: pages of ours; contexts are filled in before they are used, and outlive the fiber.
+    // SAFETY: the pages are ours; contexts are filled in before they are used, and outlive the fiber.
     unsafe {
         assert_eq!(libc::mprotect(stack.cast(), 4096, libc::PROT_NONE), 0);
         let (mut main, mut context): (libc::ucontext_t, libc::ucontext_t) = (mem::zeroed(), mem::zeroed());
@@ -167,20 +167,20 @@ fn fibers_may_allocate() {
     });
 }
 
-/// A size that nothing else here has.
+/// No other block here has this size.
 const BYTES: usize = 20_000;
 
 fn block() -> Vec<u8> {
     black_box(vec![1; BYTES])
 }
 
-/// Fibers of a library: each gets a block from whoever resumes it, and hands on one of its own.
+/// A fiber of a library. Each gets a block from whoever resumes it, and hands on one of its own.
 type Fiber = Coroutine<Vec<u8>, Vec<u8>, (), DefaultStack>;
 
-/// Says a panic that is to be.
+/// The message of a panic that is meant to happen.
 const MEANT: &str = "meant";
 
-/// Rounds that a fiber takes part in, if it is not ended before.
+/// A fiber takes part in so many rounds, if it is not ended before.
 const ROUNDS: usize = 6;
 
 /// The third way to end is to be dropped in the middle.
@@ -191,7 +191,7 @@ enum End {
     Drop,
 }
 
-/// Every second round panics too, and catches that, all on the fiber's own stack.
+/// Makes a fiber. Every second round panics too, and catches that, all on the fiber's own stack.
 fn new_fiber(end: End) -> Fiber {
     Fiber::with_stack(DefaultStack::new(256 << 10).expect("a stack"), move |fiber, given| {
         let mut held = vec![given];
@@ -222,7 +222,7 @@ fn run_fibers(count: usize) -> usize {
         for (end, place) in &mut fibers {
             let Some(fiber) = place else { continue };
             if *end == End::Drop && round == ROUNDS / 2 {
-                // What it holds is freed while its stack is unwound.
+                // The blocks that it holds are freed while its stack is unwound.
                 *place = None;
                 continue;
             }
@@ -240,7 +240,7 @@ fn run_fibers(count: usize) -> usize {
             }
         }
     }
-    // In a round a fiber gets one to keep and one to hand on, and every second time one more.
+    // In each round a fiber gets one block to keep and one to hand on, and in every second round one more.
     let of_one = |end: End| match end {
         End::Return => 2 * ROUNDS + ROUNDS / 2,
         End::Drop => 2 * (ROUNDS / 2) + (ROUNDS / 2).div_ceil(2),

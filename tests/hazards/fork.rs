@@ -1,4 +1,4 @@
-//! A4: children of `fork`, whose parent's other threads were anywhere.
+//! A4: children of `fork`, which is called while the parent's other threads may be anywhere.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -16,30 +16,30 @@ use crate::harness::{assert_consistent, isolated, pick};
 
 /// Runs `body` in a child of `fork`, which must end within 20 seconds and without a panic.
 fn in_child(body: impl FnOnce()) {
-    // SAFETY: what may be done in the child is the very question. It never returns from here.
+    // SAFETY: the test asks what may be done in the child. The child never returns from here.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "{}", io::Error::last_os_error());
     if child == 0 {
         let is_well = catch_unwind(AssertUnwindSafe(body)).is_ok();
-        // SAFETY: ends the process at once.
+        // SAFETY: the call ends the process at once.
         unsafe { libc::_exit(i32::from(!is_well)) }
     }
-    // What the child was given stays: a lock may be held that its free would wait for.
+    // What the child was given is not dropped: a lock may be held that its free would wait for.
     std::mem::forget(body);
     assert_ends_well(child);
 }
 
-/// Waits for the child, which must end within 20 seconds, and well.
+/// Waits for the child, which must end within 20 seconds and without a failure.
 fn assert_ends_well(child: libc::pid_t) {
     let start = Instant::now();
     let mut status = 0;
     loop {
-        // SAFETY: fills the status in.
+        // SAFETY: the call fills the status in.
         if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
             return assert_eq!(status, 0, "how the child ended");
         }
         if start.elapsed() > Duration::from_secs(20) {
-            // SAFETY: our own child, which was not waited for.
+            // SAFETY: the process is our own child, which was not waited for.
             unsafe { libc::kill(child, libc::SIGKILL) };
             panic!("the child hangs");
         }
@@ -96,7 +96,7 @@ fn mixed_operations(count: usize) -> Vec<Vec<u8>> {
     kept
 }
 
-/// What a child may rely on: nothing hangs, and the profile is its own.
+/// Checks what a child may rely on: nothing hangs, and the profile is its own.
 fn profile_oneself(of_parent: Vec<Vec<u8>>) {
     let start = Instant::now();
     let first = snapshot();
@@ -136,7 +136,7 @@ fn children_begin_anew() {
     });
 }
 
-/// At one place of one loop, where every stack is known by then.
+/// The fork is at one place of one loop, where every stack is known by then.
 #[test]
 fn children_go_on_where_their_parent_was() {
     isolated(1, || {
@@ -153,7 +153,7 @@ fn children_go_on_where_their_parent_was() {
         let counted = snapshot().totals();
         if child == Some(0) {
             let is_well = counted.inuse_objects == 1000.0 && counted.inuse_bytes == 100_000.0;
-            // SAFETY: ends the process at once.
+            // SAFETY: the call ends the process at once.
             unsafe { libc::_exit(i32::from(!is_well)) }
         }
         assert_ends_well(child.expect("forked on the way"));
@@ -161,7 +161,7 @@ fn children_go_on_where_their_parent_was() {
     });
 }
 
-/// What children free was their parent's: it is not theirs to count.
+/// What children free was allocated by their parent, so they do not count it.
 #[test]
 fn fork_storm() {
     isolated(pick(2, 100), || {
@@ -172,7 +172,7 @@ fn fork_storm() {
                 in_child(move || profile_oneself(kept));
             }
         });
-        // A busy machine may keep a lock's owner away for so long that a removal is missed: then it is counted.
+        // On a busy machine a lock's owner may be away for so long that a removal is missed. Then it is counted.
         let missed = snapshot().dropped.missed_removals;
         assert!(testing::duplicate_inserts() <= missed, "{} of {missed}", testing::duplicate_inserts());
     });
@@ -185,7 +185,7 @@ fn a_command_may_run_code_of_ours_first() {
         let run = |runs_code: bool| {
             let mut command = Command::new("/bin/true");
             if runs_code {
-                // SAFETY: what may be done there is the question.
+                // SAFETY: the test asks what may be done in the child.
                 unsafe {
                     command.pre_exec(|| {
                         black_box(mixed_operations(1000));
@@ -200,7 +200,7 @@ fn a_command_may_run_code_of_ours_first() {
     });
 }
 
-/// How many of each 64 allocations are sampled.
+/// Tells how many of each 64 allocations are sampled.
 fn pattern() -> Vec<u8> {
     let count = || snapshot().totals().alloc_samples;
     let run = |_| {

@@ -1,5 +1,5 @@
-//! Each test runs in processes of its own, several times: what can go wrong once in a process's life can go wrong
-//! each time. A process that hangs is killed, and one that needs too much memory fails.
+//! Each test runs several times, in processes of its own: what can go wrong once in a process's life can go wrong each
+//! time. A process that hangs is killed, and one that needs too much memory fails.
 
 use std::any::type_name;
 use std::fmt;
@@ -10,26 +10,26 @@ use std::{env, fs, thread};
 
 use alloc_profiler::Snapshot;
 
-/// Names the test that a process was made for.
+/// The variable that names the test that a process was made for.
 const CHOSEN: &str = "HAZARD";
-/// More address space than any test should want, and less than the machine would mind.
+/// This is more address space than any test should want, and less than the machine would mind.
 const ADDRESS_SPACE_BYTES: u64 = 16 << 30;
-/// More memory than any test should touch.
+/// This is more memory than any test should touch.
 const RESIDENT_BYTES: u64 = 1 << 30;
 
-/// `short`, or `long` where time does not matter.
+/// Returns `short`, or `long` in a long run, where time does not matter.
 pub(crate) fn pick<T>(short: T, long: T) -> T {
     if env::var_os("TORTURE").is_some() { long } else { short }
 }
 
-/// Under a sanitizer (`SANITIZER=1`), which needs address space and memory of its own.
+/// Whether the program runs under a sanitizer (`SANITIZER=1`), which needs address space and memory of its own.
 fn is_sanitized() -> bool {
     env::var_os("SANITIZER").is_some()
 }
 
 /// Runs `body` in `repeats` processes, one after the other. It must be the body of a test, and all of it.
 pub(crate) fn isolated<F: FnOnce()>(repeats: u32, body: F) {
-    // `hazards::module::test::{{closure}}`
+    // The name of the type is like `hazards::module::test::{{closure}}`.
     let name = type_name::<F>();
     let name = name.split_once("::").map_or(name, |(_, rest)| rest);
     let name = name.split_once("::{{").map_or(name, |(test, _)| test);
@@ -56,8 +56,8 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The figures that a test printed, without what the test harness of its process printed around them: a child that must
-    /// fail prints `FAILED`, which nobody should find in the log of a run that passed.
+    /// Yields the figures that a test printed, without what the test harness of its process printed around them. A
+    /// child that must fail prints `FAILED`, which nobody should find in the log of a run that passed.
     fn measured(&self) -> impl Iterator<Item = &str> {
         let lines =
             self.said.lines().map(|line| line.rsplit_once(" ... ").map_or(line, |(_, printed)| printed));
@@ -73,9 +73,9 @@ impl fmt::Display for Ended {
     }
 }
 
-/// How a process ends that runs the test `name` with some variables set.
+/// Runs the test `name` in a process with some variables set, and tells how the process ended.
 pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> Ended {
-    // A file takes what a pipe, which somebody would have to empty meanwhile, does not.
+    // Output goes to a file, since somebody would have to empty a pipe meanwhile.
     let mut said = tempfile::tempfile().expect("a temporary file");
     let stream = || said.try_clone().expect("another descriptor of it");
     let mut child = Command::new(env::current_exe().expect("it runs"))
@@ -86,7 +86,7 @@ pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> Ended {
         .stderr(stream())
         .spawn()
         .expect("it can be run again");
-    // Only what hangs takes so long, whatever else the machine is busy with.
+    // Only a process that hangs takes so long, whatever else the machine is busy with.
     let limit = Duration::from_secs(pick(120, 600));
     let status = wait(&mut child, limit);
     said.rewind().expect("a file can be read again");
@@ -99,7 +99,7 @@ pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> Ended {
     }
 }
 
-/// `None`: it was killed, since it took longer than `limit`.
+/// Waits for the child. The result is `None` if it was killed because it took longer than `limit`.
 fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     let mut nap = Duration::from_millis(1);
@@ -120,14 +120,14 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 /// Lowers a limit of this process.
 pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     let limits = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: reads the limits.
+    // SAFETY: the call reads the limits.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limits) }, 0);
 }
 
-/// The most that this process ever had in memory; asked of the system, since a test may have left `/proc` behind.
+/// Returns the most memory that this process ever had. The system is asked, since a test may have left `/proc` behind.
 fn peak_resident_bytes() -> u64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: fills the structure in, if it returns 0.
+    // SAFETY: the call fills the structure in, if it returns 0.
     let usage = unsafe {
         assert_eq!(libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()), 0);
         usage.assume_init()
@@ -135,7 +135,7 @@ fn peak_resident_bytes() -> u64 {
     usage.ru_maxrss as u64 * 1024
 }
 
-/// Reads a line of `/proc/self/status`, in bytes.
+/// Reads a line of `/proc/self/status`, and returns its value in bytes.
 pub(crate) fn status_bytes(key: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
@@ -143,13 +143,13 @@ pub(crate) fn status_bytes(key: &str) -> u64 {
     kibibytes * 1024
 }
 
-/// Nothing was missed, and nothing recorded twice.
+/// Checks that nothing was missed, and nothing recorded twice.
 pub(crate) fn assert_consistent(snapshot: &Snapshot) {
     assert_eq!(alloc_profiler::testing::duplicate_inserts(), 0);
     assert_eq!(snapshot.dropped.missed_removals, 0);
 }
 
-/// A small generator: tests choose, they do not need to surprise.
+/// A small generator of numbers: tests need to choose, not to surprise.
 pub(crate) struct Random(u64);
 
 impl Random {

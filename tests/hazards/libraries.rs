@@ -1,4 +1,4 @@
-//! A8: a library is closed, and another one lies where it was.
+//! A8: a library is closed, and another one takes its place in memory.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -14,10 +14,10 @@ use workspace_tests::scraper_rules;
 
 use crate::harness::{assert_consistent, isolated, pick};
 
-/// A size that nothing else here has: its class is 20480.
+/// No other block here has this size, whose class is 20480.
 const BYTES: usize = 20_000;
 const SIZE_CLASS: i64 = 20_480;
-/// Blocks allocated in each visit to a library.
+/// So many blocks are allocated in each visit to a library.
 const BLOCKS: i64 = 10;
 
 thread_local! {
@@ -30,8 +30,8 @@ extern "C" fn allocate() {
     }
 }
 
-/// A library with one function, named after it, that calls its argument. All of them are alike but for names, and for the
-/// room that the function takes on the stack, which changes no address.
+/// Builds a library with one function, named after it, that calls its argument. All libraries are alike but for names,
+/// and for the room that the function takes on the stack, which changes no address.
 fn build(folder: &Path, name: &str, room_bytes: usize) -> PathBuf {
     build_with(folder, name, room_bytes, "-Wl,--build-id")
 }
@@ -66,7 +66,7 @@ struct Opened {
 fn open(library: &Path) -> Opened {
     let name = library.file_stem().and_then(|stem| stem.to_str()?.strip_prefix("lib")).expect("lib….so");
     let symbol = CString::new(format!("{name}_calls")).expect("no zero");
-    // SAFETY: a library made above, whose function is of this type; `info` is filled in where it is found.
+    // SAFETY: the library was made above, and its function is of this type; `info` is filled in where it is found.
     unsafe {
         let handle = libc::dlopen(c_path(library).as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!handle.is_null(), "{:?}", CStr::from_ptr(libc::dlerror()));
@@ -91,7 +91,7 @@ fn visit(library: &Path) -> usize {
 }
 
 fn close(library: &Path, opened: &Opened) {
-    // SAFETY: opened once, and nothing of it is used any more.
+    // SAFETY: it was opened once, and nothing of it is used any more.
     unsafe {
         assert_eq!(libc::dlclose(opened.handle), 0);
         let still_there = libc::dlopen(c_path(library).as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
@@ -99,7 +99,7 @@ fn close(library: &Path, opened: &Opened) {
     }
 }
 
-/// Blocks in use under frames whose name begins so.
+/// Returns the blocks in use under frames whose name begins with `beginning`.
 fn blocks_under(profile: &Profile, beginning: &str) -> i64 {
     let names = |location_id: u64| {
         let location = &profile.location[location_id as usize - 1];
@@ -113,7 +113,7 @@ fn blocks_under(profile: &Profile, beginning: &str) -> i64 {
     samples.filter(|sample| is_under(&sample.location_id)).map(|sample| sample.value[2]).sum()
 }
 
-/// The same by file, where nothing was named.
+/// Counts the same by file, where nothing was named.
 fn blocks_in(profile: &Profile, library: &Path) -> i64 {
     let is_in = |location_id: &u64| {
         let mapping = profile.location[*location_id as usize - 1].mapping_id.checked_sub(1);
@@ -131,7 +131,7 @@ fn profile(symbolize: Symbolize) -> Profile {
     scraper_rules(&heap_profile(&snapshot(), &ProfileOptions::default().with_symbolize(symbolize)))
 }
 
-/// `read_meanwhile`: a profile is read while the first library is there, and its names are kept.
+/// If `read_meanwhile`, a profile is read while the first library is there, and its names are kept.
 fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
     let (first, other) = (build(folder, "first_library", 600), build(folder, "other_library", 1200));
     set_sampling_interval(1);
@@ -148,22 +148,23 @@ fn one_takes_the_place_of_another(folder: &Path, read_meanwhile: bool) {
         let named = profile(Symbolize::Full);
         assert_eq!(blocks_under(&named, first_beginning), first_visits * BLOCKS);
         assert_eq!(blocks_under(&named, "other_library_calls"), other_visits * BLOCKS);
-        // Where a frame of the one ends is not where the other's does.
+        // Frames of the two libraries end at different places, so the frames beyond them are found only by the right
+        // library's rules.
         let beyond = blocks_under(&named, "hazards::libraries::one_takes_the_place_of_another");
         assert_eq!(beyond, (first_visits + other_visits) * BLOCKS);
         let bare = profile(Symbolize::None);
         assert_eq!(blocks_in(&bare, &first), first_visits * BLOCKS);
         assert_eq!(blocks_in(&bare, &other), other_visits * BLOCKS);
     };
-    // Before anything was allocated in it, and after.
+    // At first nothing was allocated in the other library, and then something was.
     assert_named("first_library_calls", 1, 0);
     (there.calls)(allocate);
     assert_named("first_library_calls", 1, 1);
-    // What another file now stands for is no longer asked; the library is still told.
+    // A path that is now another file's is no longer asked for names; the library is still told.
     fs::remove_file(&first).expect("it is there");
     fs::copy(&other, &first).expect("a file");
     assert_named("libfirst_library.so+0x", 1, 1);
-    // In the text, which names no libraries, no address of the first lies in a mapping.
+    // The text names no libraries. In it, no address of the first library lies in a mapping.
     let text = heap_text(&snapshot(), &ProfileOptions::default().with_symbolize(Symbolize::None));
     let call = format!("{:#x}", there.calls as usize >> 12);
     let of_class = |line: &&str| line.contains(&format!("{}:", BLOCKS)) && line.contains(&call);
@@ -208,7 +209,7 @@ fn names_that_are_kept_are_not_given_to_another_library() {
     isolated(pick(1, 5), || in_a_folder(|folder| one_takes_the_place_of_another(folder, true)));
 }
 
-/// Many come and go: each is a library of its own, and what they cost is little.
+/// Many libraries come and go. Each is a library of its own, and all of them together cost little.
 #[test]
 fn libraries_may_come_and_go() {
     isolated(1, || {

@@ -10,7 +10,7 @@ use alloc_profiler::{set_sampling_interval, snapshot};
 
 use crate::harness::{pick, run};
 
-/// How the process shall end; set in those that are to run a scenario.
+/// The variable that says how the process shall end. It is set for those that are to run a scenario.
 const ENDING: &CStr = c"HAZARD_ENDING";
 
 static EARLY: AtomicU64 = AtomicU64::new(0);
@@ -21,7 +21,7 @@ fn allocate_and_free(count: u64) {
     }
 }
 
-/// Among the program's constructors, with whatever is ready by then.
+/// It stands among the program's constructors, so it runs with whatever is ready by then.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = before_main;
@@ -62,16 +62,16 @@ fn end(ending: &str) {
     // SAFETY: the handler is there for as long as the program.
     assert_eq!(unsafe { libc::atexit(after_main) }, 0);
     for _ in 0..3 {
-        // Nobody waits for these.
+        // Nobody waits for these threads.
         thread::spawn(|| allocate_and_free(u64::MAX));
     }
     allocate_and_free(1000);
     match ending {
         "return" => {}
-        // SAFETY: ends the process; other threads do nothing that this could disturb.
+        // SAFETY: the call ends the process; other threads do nothing that this could disturb.
         "exit" => unsafe { libc::exit(7) },
         "process::exit" => process::exit(8),
-        // SAFETY: ends the process at once.
+        // SAFETY: the call ends the process at once.
         "_exit" => unsafe { libc::_exit(9) },
         "abort" => process::abort(),
         _ => panic!("as it should"),

@@ -1,6 +1,6 @@
-//! First, do no harm: what a profiler inside an allocator could do to its host, tried. `docs/reliability.md` lists
-//! the hazards; `scripts/long-torture.sh` runs the long versions, and `scripts/mutants.py` shows that each test fails
-//! where what it proves is not so.
+//! Tests that the profiler does no harm: whatever a profiler inside an allocator could do to its host is tried.
+//! `docs/reliability.md` lists the hazards. `scripts/long-torture.sh` runs the long versions, and `scripts/mutants.py`
+//! shows that each test fails where what it proves is not so.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod call_outs;

@@ -11,7 +11,7 @@ use crate::caps;
 use crate::harness::{assert_consistent, isolated, limit, status_bytes};
 
 fn is_root() -> bool {
-    // SAFETY: asks for a number.
+    // SAFETY: the call asks for a number.
     unsafe { libc::geteuid() == 0 }
 }
 
@@ -31,7 +31,7 @@ fn nothing_of_proc_is_needed() {
         if !is_root() {
             return println!("skipped: only root may leave /proc behind");
         }
-        // A folder whose name is gone already: from within, nobody could remove it.
+        // The folder's name is gone already, since nobody could remove it from within.
         let empty = tempfile::tempdir().expect("a folder");
         std::env::set_current_dir(&empty).expect("it is there");
         empty.close().expect("it is empty");
@@ -44,8 +44,8 @@ fn nothing_of_proc_is_needed() {
         thread::spawn(assert_exact).join().expect("no panic");
         let profile = pprof_server::heap_profile(&snapshot(), &pprof_server::ProfileOptions::default());
         assert!(!scraper_rules(&profile).sample.is_empty());
-        // Descriptors of the process: none was left open.
-        // SAFETY: asks for a descriptor, and closes it.
+        // Of the process's descriptors, none was left open.
+        // SAFETY: the call returns a new descriptor, which is closed.
         let next = unsafe { libc::dup(0) };
         assert!(next < 20, "descriptor {next}");
     });
@@ -55,7 +55,7 @@ fn nothing_of_proc_is_needed() {
 fn no_thread_can_be_had() {
     isolated(1, || {
         if is_root() {
-            // SAFETY: gives up being root, whom limits do not concern.
+            // SAFETY: the calls give up being root, whom limits do not concern.
             unsafe {
                 assert_eq!(libc::setgroups(0, ptr::null()), 0);
                 assert_eq!(libc::setresuid(65534, 65534, 65534), 0);
@@ -70,7 +70,7 @@ fn no_thread_can_be_had() {
     });
 }
 
-/// Allocates until there is no more, and tells how often that could be done.
+/// Adds blocks until there is no more memory, which is an error, or until `blocks` is full.
 fn fill(blocks: &mut Vec<Vec<u8>>) -> Result<(), TryReserveError> {
     while blocks.len() < blocks.capacity() {
         let mut block = Vec::new();
@@ -85,7 +85,7 @@ fn fill(blocks: &mut Vec<Vec<u8>>) -> Result<(), TryReserveError> {
 fn memory_may_run_out() {
     isolated(1, || {
         const ROOM: u64 = 48 << 20;
-        // So many that each shard's table must grow by whole pages, which nobody has.
+        // They are so many that each shard's table must grow by whole pages, which nobody has.
         const SMALL_BLOCKS: usize = 100_000;
         type Small = [u8; 40];
         let mut filled = Vec::new();
@@ -94,18 +94,18 @@ fn memory_may_run_out() {
             let before = snapshot();
             let mut blocks = Vec::with_capacity(100_000);
             let mut small: Vec<Box<Small>> = Vec::with_capacity(SMALL_BLOCKS);
-            // A soft limit, so that it can be raised again.
+            // The limit is a soft one, so that it can be raised again.
             let set = |bytes: u64| {
                 let limits = libc::rlimit { rlim_cur: bytes, rlim_max: 16 << 30 };
-                // SAFETY: reads the limits.
+                // SAFETY: the call reads the limits.
                 assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limits) }, 0);
             };
             set(status_bytes("VmSize") + ROOM);
             let result = fill(&mut blocks);
             filled.push(blocks.len());
-            // Room for the program's next blocks, and none for what the profiler would keep of them and of their
-            // stacks. Only of the first blocks: the C library got the last ones from the system one by one, and gives
-            // them back.
+            // This makes room for the program's next blocks, and none for what the profiler would keep of them and of
+            // their stacks. Only first blocks are freed: the C library got the last ones from the system one by one,
+            // and gives them back.
             let (mut nth, bound) = (0.., blocks.len() / 4);
             blocks.retain(|_| nth.next().is_some_and(|n: usize| n >= bound || n.is_multiple_of(2)));
             caps::walk_paths(12, || drop(std::hint::black_box(vec![0_u8; 24])));
@@ -137,7 +137,7 @@ fn memory_may_run_out() {
             assert_consistent(&snapshot());
             assert_exact_if(interval);
         }
-        // What the profiler has taken of the room is little, and the program noticed nothing else.
+        // The profiler has taken little of the room, and the program noticed nothing else.
         assert!(filled[1] * 10 >= filled[0] * 8, "{filled:?} blocks");
     });
 }

@@ -1,6 +1,6 @@
-//! A10: handlers of signals that allocate while their thread is anywhere, also in the allocator.
+//! A10: handlers of signals allocate while their thread is anywhere, also in the allocator.
 //!
-//! The system's allocator could not take that, so these tests have one of their own within.
+//! The system's allocator cannot take that, so the profiler stands around an allocator of these tests' own.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -54,18 +54,19 @@ static SLOTTED: SamplingAllocator<Slots> = SamplingAllocator::with_allocator(Slo
     next: AtomicUsize::new(0),
 });
 
-/// Signals that arrive for each second that a thread runs, at least.
+/// A thread gets at least so many signals for each second that it runs.
 const SIGNALS_PER_SECOND: u64 = 5000;
-/// What a thread has for itself between two: a quarter of what that leaves it, for handlers take time, and machines stop.
+/// A thread has so much time between two signals. It is a quarter of what that rate leaves it, for handlers take time,
+/// and machines stop.
 const NANOS_BETWEEN_SIGNALS: i64 = 50_000;
 
 thread_local! {
-    // Without `Drop`, and there from the start: a handler may use them.
+    // They have no `Drop` and are there from the start, so that a handler may use them.
     static HANDLED: AtomicU64 = const { AtomicU64::new(0) };
     static TIMER: Cell<libc::timer_t> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// Has the memory of all slots, so that whoever is interrupted there waits for none of it.
+/// Touches the memory of all slots, so that whoever is interrupted there waits for none of it.
 pub(crate) fn touch_all_slots() {
     (0..SLOTS).for_each(|_| allocate_and_free(1));
 }
@@ -74,7 +75,7 @@ fn layout(bytes: usize) -> Layout {
     Layout::from_size_align(bytes, 16).expect("valid")
 }
 
-/// The address of a block that is not empty.
+/// Allocates a block that is not empty, and returns its address.
 pub(crate) fn allocate(bytes: usize) -> usize {
     // SAFETY: the layout is not empty, and the block is as large as it says.
     unsafe {
@@ -98,7 +99,8 @@ pub(crate) fn allocate_and_free(bytes: usize) {
 extern "C" fn handle(_signal: c_int) {
     set_errno(99);
     allocate_and_free(200);
-    // Kept for those who interrupt, restored by whom they interrupt: here by nobody but us.
+    // An allocation keeps `errno` for the handler. What the handler leaves in it, only an interrupted allocation
+    // restores.
     assert_eq!(errno(), 99);
     set_errno(55);
     HANDLED.with(|handled| handled.fetch_add(1, Relaxed));
@@ -109,13 +111,13 @@ extern "C" fn handle(_signal: c_int) {
 fn start_timer() {
     let nanos = |tv_nsec| libc::timespec { tv_sec: 0, tv_nsec };
     let times = libc::itimerspec { it_interval: nanos(0), it_value: nanos(NANOS_BETWEEN_SIGNALS) };
-    // SAFETY: this thread's own timer, and a handler may do that.
+    // SAFETY: the timer is this thread's own, and a handler may set it.
     assert_eq!(unsafe { libc::timer_settime(TIMER.get(), 0, &raw const times, ptr::null_mut()) }, 0);
 }
 
 /// Interrupts this thread again and again, for ever.
 fn interrupt(flags: c_int) {
-    // SAFETY: plain structures, zero where they are not set; the handler does what a handler may, with the
+    // SAFETY: the structures are plain ones, zero where they are not set. The handler does what a handler may, with the
     // allocator that it has.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -133,15 +135,16 @@ fn interrupt(flags: c_int) {
     start_timer();
 }
 
-/// How long this thread has run.
+/// Returns how long this thread has run.
 fn time_on_processor() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: fills `time` in.
+    // SAFETY: the call fills `time` in.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Allocates until the time is over and it was interrupted often enough for that, and says how often.
+/// Allocates until the time is over and it was interrupted often enough for that time. Returns how many blocks there
+/// were.
 fn allocate_interrupted() -> u64 {
     let seconds = pick(2, 30);
     let all_handled = || HANDLED.with(|handled| handled.load(Relaxed));
@@ -206,7 +209,7 @@ fn handlers_may_allocate_while_others_do() {
     });
 }
 
-/// On a stack of their own, with hardly room for them: what lies below it is not touched.
+/// Handlers run on a stack of their own that hardly has room for them: what lies below it is not touched.
 #[test]
 fn handlers_may_allocate_on_a_small_stack_of_their_own() {
     const BYTES: usize = if cfg!(debug_assertions) { 16 << 10 } else { 8 << 10 };
@@ -220,14 +223,14 @@ fn handlers_may_allocate_on_a_small_stack_of_their_own() {
         interrupt(libc::SA_ONSTACK);
         profiled(allocate_interrupted);
         let below = below.as_ptr();
-        // SAFETY: within the slice; handlers may have written there.
+        // SAFETY: the byte is within the slice; handlers may have written there.
         let touched = (0..(64 << 10) - BYTES).find(|&n| unsafe { below.add(n).read_volatile() } != PAINT);
         assert_eq!(touched, None, "the handler's stack overflowed");
         assert!(snapshot().dropped.low_stack > 0);
     });
 }
 
-/// `errno` as the interrupted code finds it is the handler's business; as an allocation leaves it, ours.
+/// `errno` as the interrupted code finds it is the handler's business. How an allocation leaves it is ours.
 #[test]
 fn errno_stays_when_nothing_interrupts() {
     isolated(1, || {

@@ -1,6 +1,6 @@
-//! D15: handlers of signals at every single instruction of ours, also between two that belong together.
+//! D15: handlers of signals run at every single instruction of ours, also between two that belong together.
 //!
-//! The processor can be told to stop after each instruction (the trap flag): a handler is then called, which does
+//! The processor can be told to stop after each instruction (by the trap flag). A handler is then called, which does
 //! what handlers of programs may do. So no window is too small to be met.
 
 use std::arch::asm;
@@ -16,24 +16,25 @@ use crate::harness::{assert_consistent, isolated};
 use crate::signals::{allocate, allocate_and_free, free, touch_all_slots};
 
 const TRAP_FLAG: i64 = 0x100;
-/// What is looked at afterwards is of this size.
+/// The blocks that are looked at afterwards are of this size.
 const BYTES: usize = 96;
-/// What is interrupted allocates blocks of this size.
+/// The code that is interrupted allocates blocks of this size.
 const INTERRUPTED_BYTES: usize = 240;
-/// What handlers allocate is of this size.
+/// Handlers allocate blocks of this size.
 const HANDLERS_BYTES: usize = 16;
 
-/// After how many instructions the handler was called.
+/// The number of instructions after which the handler was called.
 static STEPS: AtomicU64 = AtomicU64::new(0);
 /// The first of the instructions after which the handler acts; the next static has the last.
 static FIRST_STEP: AtomicU64 = AtomicU64::new(0);
 static LAST_STEP: AtomicU64 = AtomicU64::new(0);
-/// All of a short work, and of a long one more than it takes to come to what others can see.
+/// These are all instructions of a short work. Of a long one they are more than it takes to come to what others can
+/// see.
 const EACH: RangeInclusive<u64> = 1..=4000;
 const NONE: RangeInclusive<u64> = 0..=0;
-/// How often the handler acted.
+/// The number of times that the handler acted.
 static ACTS: AtomicU64 = AtomicU64::new(0);
-/// What it does then, an [`Act`].
+/// What the handler does then, an [`Act`].
 static ACT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 type Act = fn();
@@ -55,7 +56,7 @@ extern "C" fn trap(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_
 }
 
 fn handle_traps() {
-    // SAFETY: a plain structure, zero where it is not set; what handlers do here, they may do anywhere.
+    // SAFETY: the structure is a plain one, zero where it is not set; what handlers do here, they may do anywhere.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = trap as *const () as usize;
@@ -71,15 +72,15 @@ fn interrupted(at: RangeInclusive<u64>, act: Act, work: impl FnOnce()) -> u64 {
     FIRST_STEP.store(*at.start(), Relaxed);
     LAST_STEP.store(*at.end(), Relaxed);
     STEPS.store(0, Relaxed);
-    // SAFETY: sets a flag; the handler has been installed.
+    // SAFETY: the instructions set a flag; the handler has been installed.
     unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
     work();
-    // SAFETY: clears it.
+    // SAFETY: the instructions clear the flag.
     unsafe { asm!("pushfq", "and qword ptr [rsp], -0x101", "popfq") };
     STEPS.load(Relaxed)
 }
 
-/// All that was counted of blocks of `bytes`.
+/// Returns all that was counted of blocks of `bytes`.
 fn of_size(growth: &Snapshot, bytes: usize) -> Totals {
     let mut sum = Totals::default();
     let sizes = growth.stacks.iter().flat_map(|stack| &stack.by_size).chain(&growth.overflow);
@@ -96,7 +97,7 @@ const ACTIONS: [(&str, Act); 4] = [
     ("sets the interval", || set_sampling_interval(1)),
 ];
 
-/// After whatever a handler did within `work`, the thread is sampled as before: here, each of its allocations.
+/// Checks that whatever a handler did within `work`, the thread is sampled as before: here, each of its allocations.
 fn samples_as_before(work: fn()) {
     handle_traps();
     touch_all_slots();
@@ -107,7 +108,8 @@ fn samples_as_before(work: fn()) {
         let steps = interrupted(EACH, act, work);
         let probe = || (0..3).for_each(|_| allocate_and_free(BYTES));
         probe();
-        // Each step of what is short; of what is long, some, since all steps before it must be taken again.
+        // A short work is interrupted at each step. A long one is at some, since all steps before each must be taken
+        // again.
         let each = (1..steps + 10).step_by(if steps < 400 { 1 } else { steps as usize / 12 });
         let count = each.clone().count();
         for step in each {
@@ -233,7 +235,7 @@ fn estimates_stay_right() {
         let interrupted = of_size(&growth, INTERRUPTED_BYTES).alloc_bytes;
         let off = deviations(interrupted, (COUNT * INTERRUPTED_BYTES) as f64);
         assert!(off.abs() < 6.0, "{interrupted} bytes of what was interrupted, off by {off} deviations");
-        // Those within our own code are not sampled, so there may be less.
+        // Allocations within our own code are not sampled, so there may be less.
         let truth = (ACTS.load(Relaxed) * HANDLERS_BYTES as u64) as f64;
         let handlers = of_size(&growth, HANDLERS_BYTES).alloc_bytes;
         let off = deviations(handlers, truth);

@@ -1,4 +1,4 @@
-//! A9: threads have little stack left, or much.
+//! A9: threads have little stack left, or much of it.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
@@ -10,18 +10,19 @@ use alloc_profiler::{MAX_STACK_DEPTH, set_sampling_interval, snapshot};
 use crate::ALLOCATOR;
 use crate::harness::{assert_consistent, isolated, pick};
 
-/// What is promised, also where unwind rules must be found first: code as released needs no more.
+/// So much stack in bytes is promised to suffice, also where unwind rules must be found first. Released code needs no
+/// more.
 const RECORDING_BYTES: usize = if cfg!(debug_assertions) { 20 << 10 } else { 6 << 10 };
-/// And where they are known.
+/// So much is promised to suffice where the rules are known.
 const AGAIN_BYTES: usize = if cfg!(debug_assertions) { 8 << 10 } else { 3 << 10 };
-/// What is promised where that is not left. (The system's allocator comes on top.)
+/// So much is promised to suffice where there is no room for recording. (The system's allocator comes on top.)
 const BARE_BYTES: usize = if cfg!(debug_assertions) { 4 << 10 } else { 1 << 10 };
 
 /// Returns the lowest address of this thread's stack.
 fn stack_low() -> usize {
     let mut attributes = std::mem::MaybeUninit::uninit();
     let (mut low, mut bytes) = (std::ptr::null_mut(), 0);
-    // SAFETY: fills in what it is about: the calling thread's own.
+    // SAFETY: the calls fill in the attributes of the calling thread.
     unsafe {
         assert_eq!(libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()), 0);
         assert_eq!(libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut bytes), 0);
@@ -60,7 +61,7 @@ fn allocate_and_free(count: usize) {
     }
 }
 
-/// How deep `work` reaches below its caller, by the marks that it leaves.
+/// Returns how deep `work` reaches below its caller, by the marks that it leaves.
 #[inline(never)]
 fn painted(low: usize, work: impl FnOnce()) -> usize {
     const PAINT: u8 = 0xA5;
@@ -69,7 +70,7 @@ fn painted(low: usize, work: impl FnOnce()) -> usize {
     let here = 0_u8;
     let here = black_box(&raw const here).addr();
     let cells = (low..here - MARGIN).map(std::ptr::with_exposed_provenance_mut::<u8>);
-    // SAFETY: the thread's own stack below its stack pointer, where nothing is.
+    // SAFETY: this is the thread's own stack below its stack pointer, where nothing is.
     cells.clone().for_each(|cell| unsafe { cell.write_volatile(PAINT) });
     work();
     // SAFETY: this too is the thread's own stack below its stack pointer.
@@ -77,7 +78,7 @@ fn painted(low: usize, work: impl FnOnce()) -> usize {
     touched.map_or(0, |cell| here - cell.addr())
 }
 
-/// How deep allocating reaches in a new thread at a sampling interval.
+/// Returns how deep allocating reaches in a new thread at a sampling interval.
 fn stack_used(interval: u64) -> usize {
     set_sampling_interval(interval);
     on_stack_of(256 << 10, || {
@@ -89,7 +90,7 @@ fn stack_used(interval: u64) -> usize {
 #[test]
 fn recording_needs_little_stack() {
     isolated(pick(2, 10), || {
-        // First of all in this process, so that no rule is known yet.
+        // This comes first of all in this process, so that no rule is known yet.
         let unsampled = stack_used(0);
         let needed = stack_used(1).saturating_sub(unsampled);
         let again = stack_used(1).saturating_sub(unsampled);
@@ -110,7 +111,7 @@ fn where_little_stack_is_left_none_is_taken() {
             let before = snapshot();
             on_stack_of(kibibytes << 10, || {
                 let low = stack_low();
-                // What the system's allocator needs has been asked for before.
+                // The system's allocator has asked for what it needs before.
                 descend(low, BARE_BYTES + 2048, &|| allocate_and_free(10));
             });
             let growth = snapshot().since(&before);

@@ -1,5 +1,5 @@
-//! B3: what is sampled is chosen by chance alone, whatever came before. Seeds are fixed, so a test that passes
-//! passes again; the bounds would be exceeded by a right sampler at the rates that are stated.
+//! B3: chance alone chooses what is sampled, whatever came before. Seeds are fixed, so a test that passes passes again.
+//! A right sampler would exceed the bounds at the rates that are stated.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
@@ -22,7 +22,7 @@ fn allocate(bytes: usize) {
     }
 }
 
-/// Samples of blocks of each of `sizes` that `work` brings about.
+/// Returns how many blocks of each of `sizes` that `work` allocates are sampled.
 fn samples<const N: usize>(sizes: [usize; N], work: impl FnOnce()) -> [f64; N] {
     let before = snapshot();
     work();
@@ -38,12 +38,12 @@ fn probability(size: usize) -> f64 {
     1.0 - (-(size as f64) / INTERVAL as f64).exp()
 }
 
-/// How many standard deviations `samples` of `count` blocks are off.
+/// Returns how many standard deviations `samples` of `count` blocks are off.
 fn deviations(samples: f64, count: f64, probability: f64) -> f64 {
     (samples - count * probability) / (count * probability * (1.0 - probability)).sqrt()
 }
 
-/// Six standard deviations: 2 in 10^9 for each of the four checks.
+/// The bound is six standard deviations, which 2 in 10^9 exceed for each of the four checks.
 #[test]
 fn a_pause_favours_nobody() {
     isolated(1, || {
@@ -76,7 +76,8 @@ fn a_pause_favours_nobody() {
     });
 }
 
-/// Chi-square over the first sixteen blocks of each thread: 16 degrees of freedom, of which 1 in 10^6 exceeds 56.
+/// The test is chi-square over the first sixteen blocks of each thread: 16 degrees of freedom, of which 1 in 10^6
+/// exceeds 56.
 #[test]
 fn threads_start_anywhere() {
     isolated(1, || {
@@ -101,7 +102,8 @@ fn threads_start_anywhere() {
     });
 }
 
-/// Kolmogorov-Smirnov on the distances between sampled blocks: exceeded at a rate of 1.3 in 10^4.
+/// The test is Kolmogorov-Smirnov on the distances between sampled blocks, whose bound is exceeded at a rate of 1.3 in
+/// 10^4.
 #[test]
 fn distances_are_geometric() {
     isolated(1, || {
@@ -113,7 +115,7 @@ fn distances_are_geometric() {
         let mut before = snapshot().totals().alloc_samples;
         unsampled(|| distances.reserve(100_000));
         for n in 1..pick(4000, 100_000) {
-            // Every third is suppressed by force.
+            // Every third block is suppressed by force.
             if n % 3 == 0 {
                 unsampled(|| allocate(SIZE));
             }

@@ -1,4 +1,4 @@
-//! A1: threads that hold the loader's locks and allocate, beside threads that are sampled.
+//! A1: threads that hold the loader's locks and allocate run beside threads that are sampled.
 
 use std::backtrace::Backtrace;
 use std::ffi::{CStr, c_int, c_void};
@@ -13,10 +13,10 @@ use workspace_tests::client::get;
 
 use crate::harness::{assert_consistent, isolated, pick};
 
-/// Small, of the C library, and not loaded otherwise; one of them is there.
+/// These are small, belong to the C library, and are not loaded otherwise. At least one of them is there.
 const LIBRARIES: [&CStr; 4] = [c"libanl.so.1", c"libutil.so.1", c"libresolv.so.2", c"libnss_compat.so.2"];
 
-/// What panics that are part of the storm say.
+/// The message of panics that are part of the storm.
 const EXPECTED: &str = "as it should";
 
 fn allocate_and_free(count: usize) {
@@ -36,7 +36,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Called with the loader's lock held.
+/// The loader calls this with its lock held.
 extern "C" fn look_at(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     allocate_and_free(10);
     0
@@ -54,7 +54,7 @@ fn the_loaders_locks_are_not_waited_for() {
                 eprintln!("{panic}\n{backtrace}");
             }
         }));
-        // Those that are sampled: these must never stand.
+        // These count for the threads that are sampled, which must never stand still.
         let sampled: [AtomicU64; 4] = array::from_fn(|_| AtomicU64::new(0));
         let others: [AtomicU64; 4] = array::from_fn(|_| AtomicU64::new(0));
         let is_over = AtomicBool::new(false);
@@ -62,10 +62,10 @@ fn the_loaders_locks_are_not_waited_for() {
             count.fetch_add(1, Relaxed);
             !is_over.load(Relaxed)
         };
-        // The loader's locks are not fair: who takes one again at once may keep all others out for seconds.
+        // The loader's locks are not fair: a thread that takes one again at once may keep all others out for seconds.
         let rest = || thread::sleep(Duration::from_micros(100));
         thread::scope(|scope| {
-            // However it ends, the threads do.
+            // However the storm ends, the threads do.
             let _over = Over(&is_over);
             for count in &sampled {
                 scope.spawn(move || {
@@ -74,7 +74,7 @@ fn the_loaders_locks_are_not_waited_for() {
                     }
                 });
             }
-            // To begin, a thread needs the loader's locks: the standard library and the C library take them.
+            // A thread needs the loader's locks to begin: the standard library and the C library take them.
             while sampled.iter().any(|count| count.load(Relaxed) < 2) {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -88,7 +88,7 @@ fn the_loaders_locks_are_not_waited_for() {
             });
             scope.spawn(move || {
                 while again(openings) {
-                    // SAFETY: libraries of the system, which nothing is used of.
+                    // SAFETY: these are libraries of the system, of which nothing is used.
                     let opened = LIBRARIES.map(|name| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) });
                     assert!(opened.iter().any(|library| !library.is_null()));
                     for library in opened.into_iter().filter(|library| !library.is_null()) {

@@ -1,4 +1,4 @@
-//! A3, A6, B2: threads that end, and what they allocate and free on their way out.
+//! A3, A6, B2: threads end, and allocate and free on their way out.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use alloc_profiler::{set_sampling_interval, snapshot, unsampled};
 
 use crate::harness::{assert_consistent, isolated, pick};
 
-/// A size that nothing else here has: its class is 20480.
+/// No other block here has this size, whose class is 20480.
 const BYTES: usize = 20_000;
 
 fn in_use() -> f64 {
@@ -23,7 +23,7 @@ fn block() -> Vec<u8> {
     black_box(vec![1; BYTES])
 }
 
-/// Frees what it holds, which may be another thread's, and uses another thread-local, which may be gone.
+/// Frees the block that it holds, which may be another thread's. It also uses another thread-local, which may be gone.
 struct Untidy(Option<Vec<u8>>);
 
 impl Drop for Untidy {
@@ -31,7 +31,7 @@ impl Drop for Untidy {
         let _ = OTHER.try_with(|other| other.borrow_mut().push(block()));
         drop(self.0.take());
         drop(block());
-        // Initialised now, if it was not: its own destructor runs later.
+        // If it was not initialised before, it is now: its own destructor runs later.
         let _ = LATE.try_with(|late| late.borrow_mut().push(block()));
     }
 }
@@ -59,7 +59,8 @@ fn threads_may_end_untidily() {
                 } else {
                     (other(), first())
                 };
-                // The next thread's, to be freed when this one is over; too many are freed here.
+                // The block is for the next thread, to be freed when this one is over. Those that are too many are
+                // freed here.
                 let _ = to_next.try_send(block());
             };
             thread::spawn(thread).join().expect("no panic");
@@ -87,7 +88,7 @@ fn what_a_pause_frees_is_noticed() {
         assert_eq!(in_use(), 0.0);
 
         let moved = block();
-        // Moved by `realloc` while nothing is sampled: gone, and nothing new.
+        // The block is moved by `realloc` while nothing is sampled: it is gone, and nothing is new.
         let moved = unsampled(move || {
             let mut moved = moved;
             moved.reserve_exact(1 << 20);

@@ -1,6 +1,6 @@
-//! D5: functions that no unwind tables describe, as C compiled without them and assembly has. Callers beyond such a one are
-//! found by its frame pointer if that is certain to be one; else the stack ends there, and that is counted. No frame is
-//! ever passed by.
+//! D5: functions that no unwind tables describe, such as assembly and C compiled without them. Callers beyond such a
+//! function are found by its frame pointer if that is certain to be one. Otherwise the stack ends there, and that is
+//! counted. No frame is ever passed by.
 
 use std::arch::global_asm;
 use std::hint::black_box;
@@ -9,8 +9,8 @@ use alloc_profiler::{Snapshot, StackTotals, set_sampling_interval, snapshot};
 
 use crate::harness::isolated;
 
-// Functions without tables that call their argument, each after the one before. The second is called by the first, if
-// that is given one.
+// These functions have no tables, and lie one after the other. Those that take an argument call it; `calls_frameless`
+// has `frameless` do so.
 global_asm!(
     ".text",
     ".globl begins_early, framed, frameless, framed_late, calls_frameless, ends",
@@ -25,7 +25,7 @@ global_asm!(
     "call rdi",
     "leave",
     "ret",
-    // Its first callee is the next but one, which keeps none: what the frame pointer leads to is beyond both.
+    // It calls `frameless`, which keeps no frame pointer: what the frame pointer leads to is beyond both.
     "calls_frameless:",
     "push rbp",
     "mov rbp, rsp",
@@ -63,14 +63,14 @@ unsafe extern "C" {
     safe fn ends();
 }
 
-/// No other block is as large.
+/// No other block is as large, in bytes.
 const BYTES: usize = 123_456;
 
 extern "C" fn leak() {
     std::mem::forget(black_box(vec![1_u8; BYTES]));
 }
 
-/// Where a function of ours lies; each is shorter than that.
+/// A function of ours is shorter than this, in bytes.
 const FUNCTION_BYTES: usize = 4096;
 
 #[inline(never)]
@@ -97,7 +97,7 @@ fn calls_by_pointer() {
     black_box(());
 }
 
-/// The stack on which `work` leaks, and how many were cut meanwhile.
+/// Returns the stack on which `work` leaks, and how many stacks were cut meanwhile.
 fn stack_of(work: fn()) -> (Vec<usize>, u64) {
     let before = snapshot();
     work();
@@ -127,7 +127,7 @@ fn verified_frame_pointers_lead_on() {
             (calls_framed as fn(), calls_framed as fn() as usize),
             (calls_framed_late, calls_framed_late as fn() as usize),
         ] {
-            // By the tables' absence at first, then by the rule that was kept.
+            // Frame pointers are followed at first because there are no tables, and then by the rule that was kept.
             for _ in 0..3 {
                 let (stack, cut) = stack_of(work);
                 assert_eq!(cut, 0);

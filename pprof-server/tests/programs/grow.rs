@@ -1,14 +1,14 @@
-//! What `tests/dump_files.rs` and `scripts/check-kill.sh` run: a program that leaks at a rate, and ends or is killed.
+//! A program that leaks at a rate, and ends or is killed. `tests/dump_files.rs` and `scripts/check-kill.sh` run it.
 //!
 //! Its arguments are the rate in MiB a second (0: as fast as it can), how many MiB it leaks, and what it does then:
-//! `exit`, `abort`, `wait` (until its standard input ends) or `forever`. `handler` before them has it take SIGUSR2 itself
-//! first; `file-limit` has the system refuse files of more than 100 bytes.
+//! `exit`, `abort`, `wait` (until its standard input ends) or `forever`. With `handler` before them, it first takes
+//! SIGUSR2 itself. With `file-limit`, the system refuses files of more than 100 bytes.
 
 use std::hint::black_box;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-/// Small enough that a fast leak is not one step, and large enough that the rate is kept.
+/// A block is so small that a fast leak is not one step, and so large that the rate is kept.
 const BLOCK_BYTES: usize = 64 << 10;
 
 #[inline(never)]

@@ -1,7 +1,8 @@
-//! A program for `other_builds` and `scripts/check-binaries.py`: it leaks, serves, tells where, and waits for the end of its
-//! standard input.
+//! A program for `other_builds` and `scripts/check-binaries.py`. It leaks, serves, tells where, and waits for the end
+//! of its standard input.
 //!
-//! With `LEAK_MAPPINGS` it has so many more mappings. With `LEAK_REMAP` its code is copied to pages of another kind first, as programs do that want it on huge pages.
+//! With `LEAK_MAPPINGS` it has so many more mappings. With `LEAK_REMAP` its code is first copied to pages of another
+//! kind, as programs do that want their code on huge pages.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::hint::black_box;
@@ -29,7 +30,7 @@ unsafe extern "C" {
     fn ftruncate(file: c_int, bytes: c_long) -> c_int;
 }
 
-/// Copies `bytes` of code at `start` to pages without a file, or those of a file in memory, and puts these in its place.
+/// Copies `bytes` of code at `start` to pages without a file, or with a file in memory, and puts these in its place.
 fn remap(start: usize, bytes: usize, is_file: bool) {
     let (read_write, read_execute, shared, private_anonymous, fixed) = (3, 5, 1, 0x22, 3);
     let old = std::ptr::with_exposed_provenance_mut::<c_void>(start);
@@ -46,7 +47,8 @@ fn remap(start: usize, bytes: usize, is_file: bool) {
     }
 }
 
-/// `all`: the whole range of the program's code. `part`: all but its first page. `file`: all of it, to a file in memory.
+/// Remaps the whole range of the program's code (`all`), all but its first page (`part`), or all of it to a file in
+/// memory (`file`).
 fn remap_code(how: &str) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let here = leak as fn() -> Vec<u8> as usize;
@@ -62,12 +64,13 @@ fn remap_code(how: &str) {
     remap(start, end - start, how == "file");
 }
 
-/// Maps the first page of the program's file so many times, every second time as code: none is a neighbour of its kind.
+/// Maps the first page of the program's file so many times, every second time as code, so that no two neighbours are
+/// alike.
 fn map_pages(count: usize) {
     use std::os::fd::AsRawFd;
     let program = std::fs::File::open("/proc/self/exe").unwrap();
     let (read, read_execute, private, private_fixed, bytes) = (1, 5, 2, 0x12, 4096);
-    // SAFETY: at a place of the system's choice, where all of them go then.
+    // SAFETY: the first mapping is at a place of the system's choice, and all others lie within it.
     unsafe {
         let file = program.as_raw_fd();
         let start = mmap(std::ptr::null_mut(), count * bytes, read, private, file, 0);

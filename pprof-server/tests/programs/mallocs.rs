@@ -1,5 +1,5 @@
-//! A program for `other_builds`: some of its memory comes from glibc's own `malloc`, whatever the program's `malloc` is. It tells
-//! where it serves, and waits for the end of its standard input.
+//! A program for `other_builds`. Some of its memory comes from glibc's own `malloc`, whatever the program's `malloc`
+//! is. It tells where it serves, and waits for the end of its standard input.
 
 use std::ffi::c_void;
 use std::hint::black_box;
@@ -10,7 +10,7 @@ unsafe extern "C" {
 
 fn main() {
     let address = pprof_server::install!("127.0.0.1:0").expect("it serves");
-    // SAFETY: glibc exports it, with the contract of `malloc`.
+    // SAFETY: glibc exports this function, with the contract of `malloc`.
     black_box(unsafe { __libc_malloc(100) });
     black_box(vec![1_u8; 32 << 20]);
     println!("served at {address}");

@@ -1,4 +1,5 @@
-//! A program for `other_builds`: functions of every shape leak a megabyte each, whose names compilers mangle in two ways.
+//! A program for `other_builds`. Functions of every shape, whose names compilers mangle in two ways, leak a megabyte
+//! each.
 
 use std::hint::black_box;
 use std::mem::forget;
@@ -106,7 +107,7 @@ fn generic<T>() {
     black_box(size_of::<T>());
 }
 
-/// Its name has some 100 000 characters where it is the argument.
+/// The name of a function that has it as an argument has some 100 000 characters.
 type Deep = P2<P2<P2<P2<u8>>>>;
 type P2<T> = P1<P1<P1<T>>>;
 type P1<T> = P<T, T>;

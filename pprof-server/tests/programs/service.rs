@@ -1,5 +1,5 @@
-//! A program for `other_builds`: a service whose handler leaks, and is inlined into the generic function that calls it, as
-//! web frameworks call theirs. It tells where it serves, and waits for the end of its standard input.
+//! A program for `other_builds`: a service whose handler leaks. The handler is inlined into the generic function that
+//! calls it, as handlers are in web frameworks. It tells where it serves, and waits for the end of its standard input.
 
 use std::sync::Mutex;
 

@@ -1,26 +1,26 @@
-//! Ways for a start to fail that are not in the environment: what the system refuses.
+//! Ways for a start to fail that are not in the environment: the system refuses something.
 
 use std::fs;
 
-/// From now on, this thread or process is refused what `failure` says.
+/// Makes the system refuse what `failure` says to this thread or process from now on.
 pub(crate) fn refuse(failure: &str) {
     let (what, amount) = failure.split_once(':').unwrap_or((failure, "0"));
     let amount: u64 = amount.parse().unwrap();
     match what {
         "nothing" => {}
         "threads" => refuse_threads(),
-        // As many as are open, and `amount` more.
+        // The process may have as many descriptors as are open, and `amount` more.
         "descriptors" => limit(libc::RLIMIT_NOFILE, descriptors() + amount),
-        // As many MiB as there are, and `amount` more.
+        // The process may have as many MiB as it has, and `amount` more.
         "memory" => {
             wait_for_threads();
             limit(libc::RLIMIT_AS, address_space_bytes() + (amount << 20));
         }
-        // SAFETY: changes what new files may be, and nothing else.
+        // SAFETY: the call changes what new files may be, and nothing else.
         "umask" => drop(unsafe { libc::umask(amount as libc::mode_t) }),
-        // As a user who may not do everything, with the most that a umask can forbid.
+        // The process goes on as a user without special rights, with a umask that forbids the most.
         "umask-of-nobody" => unsafe {
-            // SAFETY: numbers are given, and nothing else of the process is touched.
+            // SAFETY: the calls take numbers, and touch nothing else of the process.
             assert_eq!((libc::setgid(65534), libc::setuid(65534)), (0, 0));
             libc::umask(0o777);
         },
@@ -28,10 +28,10 @@ pub(crate) fn refuse(failure: &str) {
     }
 }
 
-/// Waits until the program's other threads sleep. A runtime's workers may only just begin, and the standard library ends the
-/// program where a thread that begins gets no memory: that would be no fault of the profiler's.
+/// Waits until the program's other threads sleep. A runtime's workers may only just begin, and the standard library
+/// ends the program where a thread that begins gets no memory: that would not be the profiler's fault.
 fn wait_for_threads() {
-    // SAFETY: it takes nothing, and only tells a number.
+    // SAFETY: the call takes nothing, and only returns a number.
     let own = unsafe { libc::gettid() }.to_string();
     let is_asleep = |task: fs::DirEntry| {
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
@@ -51,7 +51,7 @@ fn wait_for_threads() {
 
 fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes the limits, and reads them.
+    // SAFETY: the calls write the limits, and read them.
     unsafe {
         assert_eq!(libc::getrlimit(resource, &raw mut limits), 0);
         limits.rlim_cur = value;
@@ -59,10 +59,10 @@ fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     }
 }
 
-/// The lowest number that is free; all lower ones are open.
+/// Returns the lowest descriptor that is free; all lower ones are open.
 fn descriptors() -> u64 {
     let is_open = |number: &i32| {
-        // SAFETY: asks for flags.
+        // SAFETY: the call asks for flags.
         unsafe { libc::fcntl(*number, libc::F_GETFD) >= 0 }
     };
     (0..).take_while(is_open).count() as u64
@@ -73,8 +73,8 @@ fn address_space_bytes() -> u64 {
     pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// Makes each call that starts a thread on this one fail, as it does where a limit of threads is reached. (That limit does
-/// not hold for root.)
+/// Makes each call by which this thread starts a thread fail, as it does where a limit of threads is reached. (That
+/// limit does not hold for root.)
 fn refuse_threads() {
     let filter = |code: u32, jump: (u8, u8), k: u32| libc::sock_filter {
         code: code as u16,

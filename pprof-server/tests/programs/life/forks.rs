@@ -1,4 +1,4 @@
-//! Children of `fork` that go on.
+//! Programs that fork, and go on in the children.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use pprof_server::{Handler, serve};
 
 use crate::{ask, install};
 
-/// Runs `body` in a child, which must end well.
+/// Runs `body` in a child, which must end without a failure.
 pub(crate) fn in_child(body: impl FnOnce()) {
     in_child_with((), |()| body());
 }
@@ -19,14 +19,14 @@ pub(crate) fn in_child_with<T>(value: T, body: impl FnOnce(T)) -> T {
     let child = fork();
     if child == 0 {
         let is_well = catch_unwind(AssertUnwindSafe(|| body(value))).is_ok();
-        // SAFETY: ends the process.
+        // SAFETY: the call ends the process.
         unsafe { libc::_exit(i32::from(!is_well)) }
     }
-    // What the body was given is the child's to drop.
+    // The child drops what the body was given.
     std::mem::forget(body);
     let started = Instant::now();
     let mut status = 0;
-    // SAFETY: fills the status in, or kills our own child.
+    // SAFETY: the calls fill the status in, or kill our own child.
     unsafe {
         while libc::waitpid(child, &raw mut status, libc::WNOHANG) == 0 {
             if started.elapsed() > Duration::from_secs(60) {
@@ -41,7 +41,7 @@ pub(crate) fn in_child_with<T>(value: T, body: impl FnOnce(T)) -> T {
 }
 
 fn fork() -> libc::pid_t {
-    // SAFETY: what a child may do is what this is about.
+    // SAFETY: the test asks what a child may do.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     child
@@ -57,18 +57,18 @@ pub(crate) fn go_on(how: &str) {
     }
 }
 
-/// A daemon: installed, and then twice a child. The parent's port is free again when it has ended.
+/// A daemon is installed, and then is twice a child. The parent's port is free again when it has ended.
 fn daemon() {
     let before = install();
     println!("{before:?}");
     if fork() > 0 {
-        // SAFETY: ends the process, as daemons do.
+        // SAFETY: the call ends the process, as daemons do.
         unsafe { libc::_exit(0) }
     }
-    // SAFETY: asks for a session of its own.
+    // SAFETY: the call asks for a session of its own.
     unsafe { libc::setsid() };
     if fork() > 0 {
-        // SAFETY: as above.
+        // SAFETY: the call ends the process.
         unsafe { libc::_exit(0) }
     }
     let address = before.expect("the parent installed");
@@ -85,7 +85,7 @@ fn daemon() {
     println!("went on");
 }
 
-/// A server that loads all it needs, and then works in children: each serves at a port of its own.
+/// A server loads all it needs, and then works in children: each serves at a port of its own.
 fn workers() {
     let of_parent = install().expect("installed");
     let mut connection = TcpStream::connect(of_parent).unwrap();
@@ -94,7 +94,7 @@ fn workers() {
             let server = serve("127.0.0.1:0").unwrap();
             assert_ne!(server.local_addr(), of_parent);
             assert_eq!(ask(server.local_addr(), "/debug/pprof/heap"), Some(200));
-            // It allocates, and sees what it allocated; twice a child is one too.
+            // The child allocates, and sees what it allocated. So does a child of a child.
             in_child_with(server, |server| {
                 drop(server);
                 let server = serve("127.0.0.1:0").unwrap();
@@ -107,7 +107,7 @@ fn workers() {
         });
         assert_eq!(ask(of_parent, "/debug/pprof/heap"), Some(200));
     }
-    // Half a request, from before the forks: the parent's alone.
+    // This is half a request, from before the forks, which is the parent's alone.
     connection.write_all(b"GET /debug/pprof/heap HTTP/1.1\r\n").unwrap();
     println!("went on");
 }
@@ -131,7 +131,7 @@ fn respond(handler: &Handler) -> u16 {
     runtime.block_on(answer).expect("an answer").status().as_u16()
 }
 
-/// Children made while profiles are encoded and names looked up: no lock of the parent's is waited for.
+/// Children are made while profiles are encoded and names looked up: they wait for no lock of the parent's.
 fn busy() {
     let of_parent = install().expect("installed");
     let asking: Vec<_> = ["heap", "leaks", "metrics", "history", "heap?debug=1", "heap?format=text"]

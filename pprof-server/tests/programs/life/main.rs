@@ -1,4 +1,5 @@
-//! What `tests/life.rs` runs: a program that starts and stops servers where, when and how its arguments say, and then goes on.
+//! A program that starts and stops servers where, when and how its arguments say, and then goes on. `tests/life.rs`
+//! runs it.
 
 mod failures;
 mod forks;
@@ -9,12 +10,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The one line.
+/// Installs the profiler by the one line, and returns where it serves.
 fn install() -> Option<SocketAddr> {
     pprof_server::install!()
 }
 
-/// The status of an answer from there; `None` if there is none.
+/// Asks for `path`, and returns the status of the answer; `None` if there is no answer.
 fn ask(address: SocketAddr, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;

@@ -1,4 +1,4 @@
-//! Places to start and to stop servers in: wherever a program may think of it.
+//! Places to start and to stop servers in, wherever a program may do so.
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use crate::failures::refuse;
 use crate::{ask, forks, install};
 
-/// Starts and stops all that can be, at `place`, under `failure`; then the program goes on, and says so.
+/// Starts and stops all servers that there are, at `place` and under `failure`. Then the program goes on, and says so.
 pub(crate) fn start_at(place: &str, failure: &str) {
     let (failure, again) = (failure.to_owned(), failure);
     let start = move || start_and_stop(&failure);
@@ -33,7 +33,7 @@ pub(crate) fn start_at(place: &str, failure: &str) {
             let runtime = Builder::new_current_thread().build().unwrap();
             LocalSet::new().block_on(&runtime, async { spawn_local(async move { start() }).await.unwrap() });
         }
-        // A handle's, on a thread that is none of the runtime's.
+        // The handle is used on a thread that is none of the runtime's.
         "handle" => {
             let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
             let handle: Handle = runtime.handle().clone();
@@ -46,7 +46,7 @@ pub(crate) fn start_at(place: &str, failure: &str) {
         "actix" => actix_web::rt::System::new().block_on(async {
             actix_web::rt::spawn(async move { start() }).await.unwrap();
         }),
-        // They open what they need when they are first asked to wait.
+        // These runtimes open what they need when they are first asked to wait.
         "smol" => smol::block_on(async {
             smol::Timer::after(Duration::from_millis(1)).await;
             smol::spawn(async move { start() }).await;
@@ -61,7 +61,7 @@ pub(crate) fn start_at(place: &str, failure: &str) {
             LazyLock::force(&STARTED);
         }
         "drop" => drop(AtEnd(Some(start))),
-        // The message of the panic is not one of ours.
+        // The message of this panic is not one of ours.
         "unwinding" => {
             let unwound = thread::spawn(|| {
                 let _at_end = AtEnd(Some(start));
@@ -101,14 +101,14 @@ pub(crate) fn start_at(place: &str, failure: &str) {
     println!("went on");
 }
 
-/// Without names, which take time in a program that was not optimized.
+/// The profile has no names, which take time in a program that was not optimised.
 const PROFILE: &str = "/debug/pprof/heap?symbolize=none";
 
-/// `install!`, `serve`, the builder, and a handler: started, asked, and stopped.
+/// Starts, asks and stops `install!`, `serve`, the builder, and a handler.
 fn start_and_stop(failure: &str) {
     refuse(failure);
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    // A profile needs memory too, and says so; here it is about the start.
+    // A profile needs memory too, and says so if there is none. The test is about the start.
     let is_asked = !failure.starts_with("memory");
     if let (Some(address), true) = (install(), is_asked) {
         assert_eq!(ask(address, PROFILE), Some(200));
@@ -118,7 +118,7 @@ fn start_and_stop(failure: &str) {
             if let Ok(server) = builder.serve(any_port) {
                 if is_asked {
                     let status = ask(server.local_addr(), PROFILE);
-                    // Where no thread can be had for the profile, it says so.
+                    // Where no thread can be had for the profile, the answer says so.
                     assert!(matches!(status, Some(200 | 503)), "{status:?}");
                 }
                 stop(server);
