@@ -133,7 +133,7 @@ struct RowParts {
 pub(crate) struct Row<'a> {
     /// The labels that set it apart from other rows of the stack.
     pub(crate) labels: LabelsId,
-    /// One for each value type.
+    /// The values of the row, one for each value type.
     pub(crate) values: &'a [Estimate],
     /// What is there by age; it is empty if ages are not known.
     pub(crate) cohorts: &'a [Cohort],

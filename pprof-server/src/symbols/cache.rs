@@ -18,8 +18,8 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// An entry of a map or set costs roughly this much beside its contents.
 const ENTRY_BYTES: usize = 48;
 
-/// The cache. It is emptied when it is full: a heap profile asks for nearly the same addresses each time, so what is
-/// needed comes back at once, and what is no longer needed does not.
+/// The cache is emptied when it is full. A heap profile asks for nearly the same addresses each time, so what is needed
+/// comes back at once, and what is no longer needed does not.
 #[derive(Default)]
 pub(super) struct Cache {
     files: HashMap<FileIdentity, FileId>,

@@ -62,7 +62,7 @@ pub(crate) struct ResolvedAddress {
 pub(crate) struct SourceLine {
     /// All lines of the function share it: a profile tells functions apart by where they are.
     pub(crate) function: Arc<Function>,
-    /// Line in its file; 0 if unknown.
+    /// The line in its file; 0 if unknown.
     pub(crate) line: u32,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Function {
     pub(crate) name: Box<str>,
     /// The mangled name, without its middle if it is very long; empty if unknown.
     pub(crate) linkage_name: Box<str>,
-    /// Source file; empty if unknown. It is shared, since thousands of functions lie in a few hundred files.
+    /// The source file; empty if unknown. It is shared, since thousands of functions lie in a few hundred files.
     pub(crate) file: Arc<str>,
     /// What it is to a reader, which decides whether it is shown at the leaf.
     pub(crate) role: Role,

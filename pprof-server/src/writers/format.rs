@@ -1,4 +1,4 @@
-//! The formats in which any profile is answered: a row for each, with the writer that it calls.
+//! The formats in which any profile is answered. Each has a row of facts here, and the writer that it calls.
 //!
 //! Path: *read path*.
 
@@ -7,33 +7,34 @@ use super::table::Table;
 use super::{folded, json, legacy_text, pprof};
 use crate::profile::{Profile, SizeLimit};
 
-/// A format of any profile.
+/// A format in which any profile can be written.
 #[derive(Debug)]
 pub(crate) struct Format {
-    /// What a request calls it.
+    /// The name that a request has for it.
     pub(crate) name: &'static str,
-    /// What HTTP calls it.
+    /// The content type that HTTP has for it.
     pub(crate) content_type: &'static str,
-    /// Whether clients save it under the profile's name; they show it otherwise.
+    /// Whether clients save it under the profile's name. Otherwise they show it.
     pub(crate) is_file: bool,
-    /// The rows that it has unless a request says otherwise; `None` if it has no table.
+    /// How many rows it has unless a request says otherwise; `None` if it has no table.
     pub(crate) default_rows: Option<usize>,
-    /// Whether it shows how old what it counts is.
+    /// Whether it shows how old the objects are.
     pub(crate) shows_ages: bool,
-    /// Whether its rows have the labels that were asked for. Other formats tell sizes and ages in their own way, or not at all.
+    /// Whether its rows have the labels that were asked for. Other formats tell sizes and ages in their own way, or not
+    /// at all.
     pub(crate) has_labels: bool,
-    /// Writes a profile; `None` if it would be longer than its bounds allow, or if there is no memory for it.
+    /// Writes a profile. It is `None` if it would be longer than its bounds allow, or if there is no memory for it.
     pub(crate) write: fn(&Profile, &Bounds) -> Option<Vec<u8>>,
 }
 
 /// How much of a profile is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// The rows of a table.
+    /// The most rows of a table.
     pub(crate) rows: usize,
-    /// What is beyond it is added up under `[other]`.
+    /// The most that a pprof profile or folded stacks have; what is beyond it is added up under `[other]`.
     pub(crate) limit: SizeLimit,
-    /// The length that an answer may have. A writer that bounds itself otherwise need not look at it.
+    /// The most bytes that an answer may have. A writer that bounds itself otherwise does not look at it.
     pub(crate) max_bytes: usize,
 }
 
@@ -42,7 +43,7 @@ pub(crate) static NAMED: [&Format; 4] = [&PPROF, &TABLE, &FOLDED, &JSON];
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-/// Gzipped protobuf.
+/// A pprof profile: gzipped protobuf.
 pub(crate) static PPROF: Format = Format {
     name: "pprof",
     content_type: "application/octet-stream",
@@ -64,7 +65,7 @@ pub(crate) static TABLE: Format = Format {
     write: |profile, bounds| Some(format!("{:.*}", bounds.rows, Table::of(profile)).into_bytes()),
 };
 
-/// A line for each stack, for flame graph tools.
+/// Folded stacks for flame graph tools: each stack has a line.
 pub(crate) static FOLDED: Format = Format {
     name: "folded",
     content_type: PLAIN_TEXT,
@@ -75,7 +76,7 @@ pub(crate) static FOLDED: Format = Format {
     write: |profile, bounds| Some(folded::write(profile, bounds.limit.samples).into_bytes()),
 };
 
-/// The rows of the table for a program.
+/// The rows of the table as JSON, for programs.
 pub(crate) static JSON: Format = Format {
     name: "json",
     content_type: "application/json",

@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_nobody_has_looked_at_is_null() {
-        // No test of this crate's units has the allocator.
+        // The unit tests of this crate run without the profiler's allocator.
         let snapshot = Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..alloc_profiler::snapshot() };
         let of = |is_known: Option<bool>| {
             let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The names in all rows together take at most so many bytes. The deepest stacks, with ten functions inlined into each
 /// other at each place, would take hundreds of megabytes.
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
-/// A table keeps so many rows. Nobody reads more of them, and each holds the text of its whole stack.
+/// A table keeps at most so many rows. Nobody reads more of them, and each holds the text of its whole stack.
 pub const MAX_ROWS: usize = 1000;
 
 /// The stacks of a profile, ordered by the shown type.

@@ -116,7 +116,7 @@ fn rows(snapshot: &Snapshot, labels: Labels) -> Rows {
     rows.rows
 }
 
-/// Rows under construction.
+/// The rows of a profile under construction.
 struct HeapRows {
     rows: Rows,
     labels: Labels,
@@ -162,8 +162,8 @@ impl HeapRows {
     }
 }
 
-/// Returns whether anything could be sampled. Otherwise the sums are those of a program that nobody has looked at. A difference may tell
-/// of frees alone, if sampling was switched off before it began.
+/// Whether anything could be sampled. Otherwise the sums are those of a program that nobody has looked at. A difference
+/// may tell of frees alone, if sampling was switched off before it began.
 pub(crate) fn is_known(snapshot: &Snapshot, is_installed: bool) -> bool {
     let Totals { alloc_samples, inuse_samples, .. } = snapshot.totals();
     alloc_samples > 0 || inuse_samples != 0 || is_installed && snapshot.sampling_interval > 0

@@ -176,8 +176,8 @@ impl Reader<'_> {
         Some(places)
     }
 
-    /// Writes the arguments of a generic implementation's trait. Their own arguments are left out, and so are those
-    /// that the type has too, since the implementation is generic over these.
+    /// Writes the arguments of a generic implementation's trait, without arguments of their own. Those that the type
+    /// has too are `_`, since the implementation is generic over them.
     fn telling_arguments(&mut self, of_type: &[usize]) -> Option<()> {
         let start = self.text.len();
         self.write("<");
