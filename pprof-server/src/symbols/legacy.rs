@@ -68,7 +68,7 @@ fn implementation(inner: &str) -> String {
     }
 }
 
-/// Simplifies the trait of a generic implementation: only arguments without type parameters stay.
+/// Returns the trait of a generic implementation, with `_` in place of each argument that is a parameter.
 fn generic_trait(of_trait: &str) -> String {
     let plain = head(of_trait);
     let last = split(of_trait, "::").pop().unwrap_or_default();

@@ -23,7 +23,7 @@ pub(crate) struct Format {
     /// Whether its rows have the labels that were asked for. Other formats tell sizes and ages in their own way, or not
     /// at all.
     pub(crate) has_labels: bool,
-    /// Writes a profile. It is `None` if it would be longer than its bounds allow, or if there is no memory for it.
+    /// Writes a profile. Returns `None` if it would be longer than its bounds allow, or if there is no memory for it.
     pub(crate) write: fn(&Profile, &Bounds) -> Option<Vec<u8>>,
 }
 
