@@ -34,8 +34,6 @@ use crate::writers::table::Table;
 pub(crate) use crate::writers::{BoundedText, format};
 use crate::writers::{folded, json, legacy_text};
 use alloc_profiler::{Snapshot, unsampled};
-#[cfg(feature = "http")]
-use format::{Bounds, Format};
 use std::fs;
 use std::path::Path;
 pub use top_table::{TopRow, TopTable};
@@ -52,23 +50,6 @@ pub use top_table::{TopRow, TopTable};
 #[must_use]
 pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
     unsampled(|| gzip(message(&profile(snapshot, options), options.limit)))
-}
-
-/// The profile of `snapshot` in `format`, with notes of the caller's before those of the profile. `None` if it would be longer
-/// than `bounds` allow, or if there is no memory for it.
-#[cfg(feature = "http")]
-pub(crate) fn heap_in(
-    format: &Format,
-    snapshot: &Snapshot,
-    options: &ProfileOptions,
-    bounds: &Bounds,
-    notes: &[String],
-) -> Option<Vec<u8>> {
-    unsampled(|| {
-        let profile = if format.has_labels { profile(snapshot, options) } else { by_size(snapshot, options) };
-        let profile = Profile { notes: [notes, &profile.notes].concat(), ..profile };
-        (format.write)(&profile, bounds)
-    })
 }
 
 /// The profile for formats that tell size classes and ages in their own way, or not at all.

@@ -6,6 +6,7 @@ use super::bounded::BoundedText;
 use super::table::Table;
 use super::{folded, json, legacy_text, pprof};
 use crate::profile::{Profile, SizeLimit};
+use alloc_profiler::unsampled;
 
 /// A format in which any profile can be written.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Format {
     /// at all.
     pub(crate) has_labels: bool,
     /// Writes a profile. Returns `None` if it would be longer than its bounds allow, or if there is no memory for it.
-    pub(crate) write: fn(&Profile, &Bounds) -> Option<Vec<u8>>,
+    writer: fn(&Profile, &Bounds) -> Option<Vec<u8>>,
 }
 
 /// How much of a profile is written.
@@ -51,7 +52,7 @@ pub(crate) static PPROF: Format = Format {
     default_rows: None,
     shows_ages: false,
     has_labels: true,
-    write: |profile, bounds| Some(pprof::gzip(pprof::message(profile, bounds.limit))),
+    writer: |profile, bounds| Some(pprof::gzip(pprof::message(profile, bounds.limit))),
 };
 
 /// A table for a terminal.
@@ -62,7 +63,7 @@ pub(crate) static TABLE: Format = Format {
     default_rows: Some(10),
     shows_ages: true,
     has_labels: false,
-    write: |profile, bounds| Some(format!("{:.*}", bounds.rows, Table::of(profile)).into_bytes()),
+    writer: |profile, bounds| Some(format!("{:.*}", bounds.rows, Table::of(profile)).into_bytes()),
 };
 
 /// Folded stacks for flame graph tools: each stack has a line.
@@ -73,7 +74,7 @@ pub(crate) static FOLDED: Format = Format {
     default_rows: None,
     shows_ages: false,
     has_labels: false,
-    write: |profile, bounds| Some(folded::write(profile, bounds.limit.samples).into_bytes()),
+    writer: |profile, bounds| Some(folded::write(profile, bounds.limit.samples).into_bytes()),
 };
 
 /// The rows of the table as JSON, for programs.
@@ -84,7 +85,7 @@ pub(crate) static JSON: Format = Format {
     default_rows: Some(100),
     shows_ages: true,
     has_labels: false,
-    write: |profile, bounds| Some(json::write(&Table::of(profile), profile, bounds.rows).into_bytes()),
+    writer: |profile, bounds| Some(json::write(&Table::of(profile), profile, bounds.rows).into_bytes()),
 };
 
 /// Go's legacy text. A request asks for it by `debug=1`, as it does of Go.
@@ -95,12 +96,29 @@ pub(crate) static LEGACY: Format = Format {
     default_rows: None,
     shows_ages: false,
     has_labels: false,
-    write: |profile, bounds| {
+    writer: |profile, bounds| {
         let mut text = BoundedText::new(bounds.max_bytes);
         legacy_text::write(&mut text, profile).ok()?;
         Some(text.into_text().into_bytes())
     },
 };
+
+impl Format {
+    /// Returns the bytes of the profile that `make` makes, with notes of the caller's before those of the profile, or `None` if
+    /// they would be more than `bounds` allow or if there is no memory for them. What this allocates is in no profile.
+    pub(crate) fn written(
+        &self,
+        bounds: &Bounds,
+        notes: &[String],
+        make: impl FnOnce() -> Profile,
+    ) -> Option<Vec<u8>> {
+        unsampled(|| {
+            let profile = make();
+            let profile = Profile { notes: [notes, &profile.notes].concat(), ..profile };
+            (self.writer)(&profile, bounds)
+        })
+    }
+}
 
 impl PartialEq for Format {
     fn eq(&self, other: &Format) -> bool {

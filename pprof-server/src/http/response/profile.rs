@@ -9,11 +9,13 @@ use hyper::StatusCode;
 
 use super::answer::{self, Answer};
 use crate::encode::format::Bounds;
-use crate::encode::{ProfileKind, ProfileOptions, SizeLimit, heap_in};
+use crate::encode::{Labels, ProfileKind, ProfileOptions, SizeLimit};
 use crate::http::refusal::Refusal;
 use crate::http::request::format::ProfileFormat;
 use crate::http::request::period::Period;
 use crate::http::request::profile_request::{DeltaHeapRequest, ProfileRequest};
+use crate::profile::Profile;
+use crate::sources::heap;
 
 /// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -24,7 +26,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 ///
 /// 503 if it would be larger than 64 MiB.
 pub(crate) fn profile(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
-    answer(snapshot, wanted.options, wanted.format, &wanted.notes, disposition(wanted))
+    heap(snapshot, wanted.options, wanted.format, &wanted.notes, disposition(wanted))
 }
 
 /// The profile of what a client of `delta_heap` has not had yet, and of what is in use.
@@ -33,28 +35,41 @@ pub(crate) fn profile(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<An
 ///
 /// 503 if it would be larger than 64 MiB.
 pub(crate) fn delta_heap(snapshot: &Snapshot, wanted: &DeltaHeapRequest) -> Result<Answer, Refusal> {
-    answer(snapshot, wanted.options, ProfileFormat::PPROF, &wanted.notes, r#"attachment; filename="heap""#)
+    heap(snapshot, wanted.options, ProfileFormat::PPROF, &wanted.notes, r#"attachment; filename="heap""#)
 }
 
-/// The heap in `format`. A client that saves it names it after `disposition`.
-fn answer(
+/// The heap in `format`.
+fn heap(
     snapshot: &Snapshot,
     options: ProfileOptions,
-    ProfileFormat { format, rows }: ProfileFormat,
+    format: ProfileFormat,
     notes: &[String],
     disposition: &'static str,
 ) -> Result<Answer, Refusal> {
-    let options = bounded_options(options);
-    let bounds = Bounds { rows, limit: options.limit, max_bytes: MAX_ANSWER_BYTES };
-    let body = heap_in(format, snapshot, &options, &bounds, notes).ok_or_else(too_large)?;
-    bounded(body.len())?;
-    Ok(answer::written(body, format.content_type, format.is_file.then_some(disposition)))
+    let labels = if format.format.has_labels { options.labels } else { Labels::Size };
+    let options = ProfileOptions { labels, ..options };
+    written(format, options.limit, notes, disposition, || heap::profile(snapshot, &options))
 }
 
-/// The options under which what is beyond the largest answer goes under `[other]`.
-fn bounded_options(options: ProfileOptions) -> ProfileOptions {
-    let message_bytes = options.limit.message_bytes.min(MAX_ANSWER_BYTES);
-    ProfileOptions { limit: SizeLimit { message_bytes, ..options.limit }, ..options }
+/// The profile that `make` makes, in its format. A client that saves it names it after `disposition`. What is beyond the
+/// largest answer goes under `[other]`.
+///
+/// # Errors
+///
+/// 503 if it would be larger than 64 MiB.
+pub(crate) fn written(
+    ProfileFormat { format, rows }: ProfileFormat,
+    limit: SizeLimit,
+    notes: &[String],
+    disposition: &'static str,
+    make: impl FnOnce() -> Profile,
+) -> Result<Answer, Refusal> {
+    let message_bytes = limit.message_bytes.min(MAX_ANSWER_BYTES);
+    let limit = SizeLimit { message_bytes, ..limit };
+    let bounds = Bounds { rows, limit, max_bytes: MAX_ANSWER_BYTES };
+    let body = format.written(&bounds, notes, make).ok_or_else(too_large)?;
+    bounded(body.len())?;
+    Ok(answer::written(body, format.content_type, format.is_file.then_some(disposition)))
 }
 
 /// The name that `curl -OJ` gives to a profile: Go's.
@@ -91,7 +106,7 @@ mod tests {
         let (snapshot, options) = (alloc_profiler::snapshot(), ProfileOptions::default());
         let text = |max_bytes| {
             let bounds = Bounds { rows: 0, limit: options.limit, max_bytes };
-            heap_in(&LEGACY, &snapshot, &options, &bounds, &[])
+            LEGACY.written(&bounds, &[], || heap::profile(&snapshot, &options))
         };
         let whole = String::from_utf8(text(MAX_ANSWER_BYTES).unwrap()).unwrap();
         assert!(whole.contains("MAPPED_LIBRARIES:"));
@@ -103,7 +118,9 @@ mod tests {
         let (snapshot, options) = (alloc_profiler::snapshot(), ProfileOptions::default());
         let bounds = Bounds { rows: 1, limit: options.limit, max_bytes: MAX_ANSWER_BYTES };
         for format in [&TABLE, &JSON, &LEGACY] {
-            let body = heap_in(format, &snapshot, &options, &bounds, &["a request".to_owned()]).unwrap();
+            let body = format
+                .written(&bounds, &["a request".to_owned()], || heap::profile(&snapshot, &options))
+                .unwrap();
             assert!(String::from_utf8(body).unwrap().contains("a request"), "{}", format.name);
         }
     }
