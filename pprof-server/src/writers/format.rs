@@ -19,7 +19,7 @@ pub(crate) struct Format {
     pub(crate) is_file: bool,
     /// How many rows it has unless a request says otherwise; `None` if it has no table.
     pub(crate) default_rows: Option<usize>,
-    /// Whether it shows how old the objects are.
+    /// Whether it shows how old what it counts is.
     pub(crate) shows_ages: bool,
     /// Whether its rows have the labels that were asked for. Other formats tell sizes and ages in their own way, or not
     /// at all.
