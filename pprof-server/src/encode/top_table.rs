@@ -4,6 +4,7 @@
 
 use crate::profile::{Ages, Frame};
 use crate::sources::heap::{self, SampleType, TYPES};
+use crate::writers::ROWS_SHOWN;
 use crate::writers::table::{Table, TableRow};
 use alloc_profiler::Totals;
 use std::fmt;
@@ -69,7 +70,8 @@ impl fmt::Display for TopTable {
             frames: row.frames.clone(),
         };
         let table = Table {
-            rows: self.rows.iter().map(row).collect(),
+            // Copying the frames of a thousand rows takes longer than printing ten.
+            rows: self.rows.iter().take(f.precision().unwrap_or(ROWS_SHOWN)).map(row).collect(),
             stacks: self.stacks,
             idle_stacks: self.idle_stacks,
             types: &TYPES,

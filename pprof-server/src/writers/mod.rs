@@ -17,3 +17,4 @@ mod terminal;
 #[cfg(feature = "http")]
 pub(crate) use bounded::BoundedText;
 pub use table::MAX_ROWS;
+pub(crate) use terminal::ROWS_SHOWN;

@@ -8,7 +8,7 @@ use crate::symbols::role::{Role, role};
 use std::fmt;
 
 /// So many rows are printed unless a precision says otherwise.
-const ROWS_SHOWN: usize = 10;
+pub(crate) const ROWS_SHOWN: usize = 10;
 /// So many columns stand before the second line about a function, without those of counts and of ages.
 const MARGIN: usize = 44;
 /// Counts take so many columns.

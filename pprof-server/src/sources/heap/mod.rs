@@ -12,8 +12,8 @@ mod sample_type;
 
 use crate::mappings::Mappings;
 use crate::profile::{
-    Cohort, Estimate, Family, Label, LabelValue, LabelsId, Marker, Period, Profile, Rows, Stacks, Symbolize,
-    Unit, ValueType,
+    AddressMap, Cohort, Estimate, Family, Label, LabelValue, LabelsId, Marker, Period, Profile, Rows, Stacks,
+    Symbolize, Unit, ValueType,
 };
 pub(crate) use crate::sources::losses::Loss;
 use alloc_profiler::{AgeTotals, SizeTotals, Snapshot, Totals};
@@ -107,8 +107,7 @@ pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: 
 
 fn rows(snapshot: &Snapshot, labels: Labels) -> Rows {
     let count = snapshot.stacks.iter().map(|stack| stack.by_size.len()).sum();
-    let mut rows =
-        HeapRows { rows: Rows::new(TYPES.len(), count), labels, last: (0, None, LabelsId::default()) };
+    let mut rows = HeapRows { rows: Rows::new(TYPES.len(), count), labels, ids: AddressMap::default() };
     for (index, stack) in snapshot.stacks.iter().enumerate() {
         stack.by_size.iter().for_each(|size| rows.push(index, size));
     }
@@ -120,8 +119,8 @@ fn rows(snapshot: &Snapshot, labels: Labels) -> Rows {
 struct HeapRows {
     rows: Rows,
     labels: Labels,
-    /// The size class and the group of age of the last row, and the number of its labels.
-    last: (u64, Option<u64>, LabelsId),
+    /// The number of the labels of each size class and group of age. There are few of them, and many rows.
+    ids: AddressMap<(u64, Option<u64>), LabelsId>,
 }
 
 impl HeapRows {
@@ -145,8 +144,7 @@ impl HeapRows {
 
     /// Returns the number of the labels of a size class, whose bound is in bytes, and of a group of age, in seconds.
     fn labels(&mut self, size_class: u64, age_group: Option<u64>) -> LabelsId {
-        let (last_class, last_group, id) = self.last;
-        if (last_class, last_group) == (size_class, age_group) {
+        if let Some(&id) = self.ids.get(&(size_class, age_group)) {
             return id;
         }
         let number = |key, number, unit| {
@@ -157,7 +155,7 @@ impl HeapRows {
         let size = has_size.then(|| number("bytes", size_class, "bytes"));
         let age = age_group.map(|group| number("age", group, "seconds"));
         let id = self.rows.labels_id(size.into_iter().chain(age).collect());
-        self.last = (size_class, age_group, id);
+        self.ids.insert((size_class, age_group), id);
         id
     }
 }

@@ -22,8 +22,8 @@ const OTHER_BYTES: usize = 512;
 /// The message under construction, and the numbers given out so far.
 pub(super) struct Builder<'a> {
     samples: SampleBytes,
-    /// Room for the labels of one sample.
-    labels: Vec<proto::Label>,
+    /// The messages for each set of labels that samples have had. The strings of a set are looked up only once.
+    labels: AddressMap<LabelsId, Vec<proto::Label>>,
     /// Everything but the samples and the strings.
     profile: proto::Profile,
     stacks: &'a Stacks,
@@ -55,7 +55,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(profile: &'a Profile) -> Builder<'a> {
         let mut builder = Builder {
             samples: SampleBytes::default(),
-            labels: Vec::new(),
+            labels: AddressMap::default(),
             profile: proto::Profile::default(),
             stacks: &profile.stacks,
             rows: &profile.rows,
@@ -150,9 +150,11 @@ impl<'a> Builder<'a> {
         values: impl Iterator<Item = i64>,
     ) {
         let (mut samples, mut labels) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.labels));
-        labels.clear();
-        labels.extend(self.rows.labels(of_sample).iter().map(|label| self.label(label)));
-        samples.push(stack.locations().map(|location| self.location(location)), values, &labels);
+        let rows = self.rows;
+        let messages = labels
+            .entry(of_sample)
+            .or_insert_with(|| rows.labels(of_sample).iter().map(|label| self.label(label)).collect());
+        samples.push(stack.locations().map(|location| self.location(location)), values, messages);
         (self.samples, self.labels) = (samples, labels);
     }
 
@@ -186,6 +188,8 @@ impl<'a> Builder<'a> {
     /// Forgets what was added since `mark`, so that nothing stays that no sample mentions.
     fn take_back(&mut self, mark: &Mark) {
         self.samples.message.truncate(mark.sample_bytes);
+        // Their strings may be among those that go.
+        self.labels.clear();
         self.profile.location.truncate(mark.locations);
         self.profile.function.truncate(mark.functions);
         self.strings.truncate(mark.strings);

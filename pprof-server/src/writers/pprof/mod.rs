@@ -91,8 +91,9 @@ impl<'a> Sample<'a> {
 
 /// The samples of a profile, sorted.
 struct Samples<'a> {
-    /// The stack and the labels of each sample, and the rank of its values among `values`.
-    samples: Vec<(ShownStack<'a>, LabelsId, usize)>,
+    /// The stack and the labels of each sample, the rank of its values among `values`, and the last of these values. Samples
+    /// are sorted by it, so it lies where sorting reads.
+    samples: Vec<(ShownStack<'a>, LabelsId, usize, f64)>,
     /// The values of one sample after another, one for each value type.
     values: Vec<f64>,
     types: usize,
@@ -109,7 +110,7 @@ impl<'a> Samples<'a> {
         for (stack, rows) in profile.shown_stacks() {
             for row in rows {
                 let rank = *ranks.entry((stack, row.labels)).or_insert_with(|| {
-                    samples.push((stack, row.labels, samples.len()));
+                    samples.push((stack, row.labels, samples.len(), 0.0));
                     values.resize(values.len() + types, 0.0);
                     samples.len() - 1
                 });
@@ -128,12 +129,14 @@ impl<'a> Samples<'a> {
         // In a snapshot all are kept, as in Go: a stack that has freed everything still tells what was allocated, and
         // its address list stays known to readers that compare scrapes.
         if profile.duration.is_some() {
-            samples.retain(|&(.., rank)| values_of(rank).iter().any(|value| value.round() as i64 != 0));
+            samples.retain(|&(_, _, rank, _)| values_of(rank).iter().any(|value| value.round() as i64 != 0));
         }
-        let last = |rank: usize| values_of(rank).last().copied().unwrap_or(0.0);
+        for (_, _, rank, last) in samples.iter_mut() {
+            *last = values_of(*rank).last().copied().unwrap_or(0.0);
+        }
         let labels = |id: LabelsId| profile.rows.labels(id);
         samples.sort_unstable_by(|a, b| {
-            let by_value = last(b.2).total_cmp(&last(a.2));
+            let by_value = b.3.total_cmp(&a.3);
             by_value.then_with(|| a.0.cmp(&b.0)).then_with(|| labels(a.1).cmp(labels(b.1)))
         });
     }
@@ -143,7 +146,7 @@ impl<'a> Samples<'a> {
     }
 
     fn iter(&self) -> impl Iterator<Item = Sample<'_>> + Clone {
-        self.samples.iter().map(|&(stack, labels, rank)| {
+        self.samples.iter().map(|&(stack, labels, rank, _)| {
             let values = &self.values[rank * self.types..][..self.types];
             Sample { stack, labels, values }
         })
