@@ -175,6 +175,7 @@ impl Mappings {
     }
 
     /// Returns where the code is that a profile of this process has at `address`.
+    #[cfg(feature = "http")]
     pub(crate) fn present_address(&self, address: u64) -> u64 {
         let code = CodeAddress::from_bits(address as usize);
         self.address_in(code.image(), code.address())

@@ -35,7 +35,9 @@ pub(crate) use marker::Marker;
 pub(crate) use shown_stack::{Location, ShownStack};
 pub(crate) use stacks::Stacks;
 pub use stacks::{Frames, Symbolize};
-pub(crate) use units::{Amount, Bytes, Count, Time, Unit};
+#[cfg(feature = "http")]
+pub(crate) use units::Count;
+pub(crate) use units::{Amount, Bytes, Time, Unit};
 pub(crate) use value::{Estimate, Family, ValueType, add, standard_error};
 
 use std::fmt;

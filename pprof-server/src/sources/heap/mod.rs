@@ -15,9 +15,11 @@ use crate::profile::{
     AddressMap, Cohort, Estimate, Family, Label, LabelValue, LabelsId, Marker, Period, Profile, Rows, Stacks,
     Symbolize, Unit, ValueType,
 };
+#[cfg(feature = "http")]
 pub(crate) use crate::sources::losses::Loss;
 use alloc_profiler::{AgeTotals, SizeTotals, Snapshot, Totals};
 use legacy::HeapText;
+#[cfg(feature = "http")]
 pub(crate) use notes::losses;
 pub use options::{Labels, ProfileKind, ProfileOptions};
 pub use sample_type::SampleType;
