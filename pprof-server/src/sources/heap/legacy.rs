@@ -24,13 +24,13 @@ pub(crate) struct HeapText {
 }
 
 impl HeapText {
-    /// Makes the text of `snapshot`, which has these rows.
-    pub(super) fn of(snapshot: &Snapshot, rows: &Rows) -> HeapText {
+    /// Makes the text of `snapshot`, which has these rows and totals.
+    pub(super) fn of(snapshot: &Snapshot, rows: &Rows, totals: Totals) -> HeapText {
         let interval = snapshot.sampling_interval;
-        let is_as_sampled = rows.iter().all(|row| is_weighed_with(interval, &totals(row.values)));
+        let is_as_sampled = rows.iter().all(|row| is_weighed_with(interval, &super::totals(row.values)));
         HeapText {
             interval: if is_as_sampled { interval } else { 1 },
-            totals: snapshot.totals(),
+            totals,
             own_bytes: snapshot.own_memory.mapped_bytes,
         }
     }

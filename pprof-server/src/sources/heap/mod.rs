@@ -81,6 +81,7 @@ pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: 
         ProfileKind::Allocs => Some(SampleType::AllocSpace),
     };
     let rows = rows(snapshot, options.labels);
+    let totals = snapshot.totals();
     Profile {
         name: match options.kind {
             ProfileKind::Heap => "heap",
@@ -98,10 +99,10 @@ pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: 
         time: snapshot.taken_at,
         duration: snapshot.duration,
         frames: options.frames,
-        legacy: Box::new(HeapText::of(snapshot, &rows)),
+        legacy: Box::new(HeapText::of(snapshot, &rows, totals)),
         rows,
         is_known: is_known(snapshot, alloc_profiler::is_installed()),
-        totals: estimates(&snapshot.totals()).to_vec(),
+        totals: estimates(&totals).to_vec(),
         notes: notes::notes(snapshot, &stacks),
         stacks,
     }

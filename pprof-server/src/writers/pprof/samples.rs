@@ -25,6 +25,7 @@ pub(super) struct SampleBytes {
 
 impl SampleBytes {
     /// Adds a sample.
+    #[inline]
     pub(super) fn push(
         &mut self,
         location_ids: impl Iterator<Item = u64>,
@@ -38,6 +39,7 @@ impl SampleBytes {
         append(SAMPLE, &self.sample, &mut self.message);
     }
 
+    #[inline]
     fn part(&mut self, field: u8, write: impl FnOnce(&mut Vec<u8>)) {
         self.part.clear();
         write(&mut self.part);
