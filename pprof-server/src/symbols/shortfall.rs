@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Some functions turned out to have no lines, in a program that has debug information.
-pub(super) const IN_PARTS: &str = "not everywhere: parts of the program were built without debug information, so their files, lines and inlined functions \
-     are missing; build all of it with debug information ([profile.release] debug = \"limited\" in Cargo.toml, -g for C)";
+pub(super) const IN_PARTS: &str = "not everywhere: parts of the program were built without debug information, so their files, \
+    lines and inlined functions are missing; build all of it with debug information ([profile.release] debug = \"limited\" in Cargo.toml, -g for C)";
 
 /// What is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,19 @@ impl Shortfall {
     }
 }
 
+/// What a program without debug information is told.
+const FUNCTIONS_ONLY: &str = "functions only: the program was built without debug information, or a tool has left \
+    it out since (strip, or llvm-bolt without -update-debug-sections), so files, lines and inlined functions are \
+    missing, and what an inlined function allocates stands on the row of its caller (axum's Handler::call, say, \
+    instead of the handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\"";
+/// What a program without symbols is told.
+const STRIPPED: &str = "none: the program was stripped of its symbols, or its file cannot be read, so its \
+    functions stand as file+0xaddress; write three lines in Cargo.toml: [profile.release] and debug = \"limited\" and \
+    strip = \"none\"";
+/// What a program is told whose debug information has lines alone.
+const LINES_ONLY: &str = "lines, but not all names: the program was built with debug = \"line-tables-only\", so \
+    inlined functions stand without the path to them; write debug = \"limited\" in Cargo.toml";
+
 /// Says what there is, what there is not, and what to do about it, in one line.
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,17 +80,8 @@ impl fmt::Display for Shortfall {
                 "none: the program's file, {path}, cannot be read, or was overwritten while it runs, so {NAMELESS}; let the \
                  program's user read it, or restart the program"
             ),
-            Shortfall::NoDebugInformation { has_symbols: true } => f.write_str(
-                "functions only: the program was built without debug information, or a tool has left it out since (strip, or \
-                 llvm-bolt without -update-debug-sections), so files, lines and inlined functions are missing, and what an \
-                 inlined function allocates stands on the row of its caller (axum's Handler::call, say, instead of the \
-                 handler); add two lines to Cargo.toml: [profile.release] and debug = \"limited\"",
-            ),
-            Shortfall::NoDebugInformation { has_symbols: false } => f.write_str(
-                "none: the program was stripped of its symbols, or its file cannot be read, so its functions stand as \
-                 file+0xaddress; write three lines in Cargo.toml: [profile.release] and debug = \"limited\" and \
-                 strip = \"none\"",
-            ),
+            Shortfall::NoDebugInformation { has_symbols: true } => f.write_str(FUNCTIONS_ONLY),
+            Shortfall::NoDebugInformation { has_symbols: false } => f.write_str(STRIPPED),
             Shortfall::DebugFile { name, has_symbols } => write!(
                 f,
                 "{}: the program's debug information was put into a file of its own, {}, which is not there or belongs to \
@@ -103,10 +107,7 @@ impl fmt::Display for Shortfall {
                 package.display()
             ),
             Shortfall::InParts => f.write_str(IN_PARTS),
-            Shortfall::LinesOnly => f.write_str(
-                "lines, but not all names: the program was built with debug = \"line-tables-only\", so inlined functions stand \
-                 without the path to them; write debug = \"limited\" in Cargo.toml",
-            ),
+            Shortfall::LinesOnly => f.write_str(LINES_ONLY),
             Shortfall::Shared { name, has_symbols } => write!(
                 f,
                 "{}: parts of the program's debug information are in a file that it shares with others, {}, which is not \

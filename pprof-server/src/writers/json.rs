@@ -170,8 +170,8 @@ mod tests {
     use serde_json::{Value, json};
     use std::time::Duration;
 
-    #[test]
-    fn rows_and_what_has_no_row_make_the_total() {
+    /// Rows of 10.4, 3.4 and -1.0 bytes in use, which make 12.8.
+    fn table() -> Table {
         let row = |inuse_bytes: f64, function: &str| TableRow {
             values: heap::estimates(&Totals {
                 inuse_bytes,
@@ -190,7 +190,7 @@ mod tests {
             }],
         };
         let rows = vec![row(10.4, "f"), row(3.4, "g"), row(-1.0, "h")];
-        let table = Table {
+        Table {
             types: &TYPES,
             totals: heap::estimates(&Totals {
                 inuse_bytes: 12.8,
@@ -206,7 +206,12 @@ mod tests {
             gross: 14.8,
             duration: Some(Duration::from_nanos(5)),
             notes: vec!["a note".into()],
-        };
+        }
+    }
+
+    #[test]
+    fn rows_and_what_has_no_row_make_the_total() {
+        let table = table();
         let snapshot = Snapshot {
             taken_at: UNIX_EPOCH + Duration::from_nanos(7),
             duration: table.duration,

@@ -43,12 +43,7 @@ fn main() {
     let own = alloc_profiler::snapshot().own_memory;
     let bytes_per_live = (own.mapped_bytes - mapped_before) as f64 / (live - first).max(1) as f64;
 
-    // This measures a sampled allocation and its free while that many samples are live.
-    let start = Instant::now();
-    for _ in 0..100_000 {
-        drop(black_box(Box::new([1_u64; 8])));
-    }
-    let pair_nanos = start.elapsed().as_nanos() as f64 / 100_000.0;
+    let pair_nanos = pair_nanos();
 
     let (mut snapshots, mut encodings) = (Vec::new(), Vec::new());
     let mut profile_bytes = 0;
@@ -64,15 +59,7 @@ fn main() {
     let (undisturbed, beside_snapshots) =
         (longest_pause(|| for_a_while(|| ())), longest_pause(|| for_a_while(snapshot)));
 
-    // A day and more of minutes has passed, each with its snapshot, so the history is as full as it gets.
-    let mut recorder = Recorder::default();
-    let mut snapshot = alloc_profiler::snapshot();
-    let records: Vec<f64> = (0..2000)
-        .map(|minute| {
-            vary(&mut snapshot, minute);
-            timed(|| recorder.record(&snapshot)).1
-        })
-        .collect();
+    let (recorder, records) = full_history();
     let (history_bytes, history_records) = recorder.held();
     let (ages, ages_ms) = timed(alloc_profiler::snapshot_with_ages);
     let (suspects_time, _) = recorder.suspects(&ages);
@@ -94,6 +81,29 @@ fn main() {
         median(records),
         suspects_time.as_secs_f64() * 1e3,
     );
+}
+
+/// The time of a sampled allocation and its free, while all the samples are live.
+fn pair_nanos() -> f64 {
+    let start = Instant::now();
+    for _ in 0..100_000 {
+        drop(black_box(Box::new([1_u64; 8])));
+    }
+    start.elapsed().as_nanos() as f64 / 100_000.0
+}
+
+/// A history as full as it gets, and the milliseconds that each record took: a day and more of minutes has passed, each with
+/// its snapshot.
+fn full_history() -> (Recorder, Vec<f64>) {
+    let mut recorder = Recorder::default();
+    let mut snapshot = alloc_profiler::snapshot();
+    let records = (0..2000)
+        .map(|minute| {
+            vary(&mut snapshot, minute);
+            timed(|| recorder.record(&snapshot)).1
+        })
+        .collect();
+    (recorder, records)
 }
 
 /// The longest that one allocation and free of another thread takes during `meanwhile`, in microseconds.
