@@ -26,7 +26,9 @@ const TRIAL: Duration = Duration::from_millis(300);
 
 fn main() {
     let (live, stacks) = (option("--live", 100_000), option("--stacks", 10_000));
-    alloc_profiler::set_limits(Limits::DEFAULT.with_memory_bytes(1 << 30).with_stacks(1 << 20).with_live_samples(1 << 22));
+    alloc_profiler::set_limits(
+        Limits::DEFAULT.with_memory_bytes(1 << 30).with_stacks(1 << 20).with_live_samples(1 << 22),
+    );
     let mut held: Vec<Box<[u64; 8]>> = Vec::with_capacity(live + 1);
     alloc_profiler::set_sampling_interval(1);
 
