@@ -23,7 +23,8 @@ impl<T> TryLock<T> {
     #[inline(always)]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
         let is_free = self.is_held.compare_exchange(false, true, Acquire, Relaxed).is_ok();
-        is_free.then_some(Guard { lock: self })
+        // A closure makes the guard: one that is made and dropped where the lock is held by somebody else would free it.
+        is_free.then(|| Guard { lock: self })
     }
 
     /// The lock, whoever holds it.
@@ -75,6 +76,7 @@ mod tests {
         let lock = TryLock::new(0_u64);
         let guard = lock.try_lock().unwrap();
         assert!(lock.try_lock().is_none());
+        assert!(lock.try_lock().is_none(), "who does not get it takes it from nobody");
         drop(guard);
         std::thread::scope(|scope| {
             for _ in 0..4 {
