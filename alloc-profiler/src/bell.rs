@@ -1,4 +1,4 @@
-//! What wakes a thread of ours that waits: another thread, a signal handler, or the exit of the program.
+//! This wakes a thread of ours that waits. Another thread does it, a signal handler, or the exit of the program.
 //!
 //! `pprof-server` uses this for the thread that writes profiles to files. There is one bell in a process. Whoever rings it adds
 //! one to a number and wakes the waiting thread with a system call; both may be done in a signal handler, since neither
@@ -80,7 +80,7 @@ fn wake() {
 /// Who takes a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalTaker {
-    /// The bell rings at each delivery.
+    /// It is taken by the bell, which rings at each delivery.
     Bell,
     /// The program has a handler of its own, or ignores the signal, and that stays as it is.
     Program,
@@ -138,9 +138,7 @@ mod unix {
     extern "C" fn on_signal(_: libc::c_int) {
         SIGNALS.fetch_add(1, SeqCst);
         // The system call of `ring` may set `errno`, which belongs to the code that was interrupted.
-        let errno = Errno::save();
-        ring();
-        errno.restore();
+        unwinder::keeping_errno(ring);
     }
 
     pub(super) fn ring_on_signal(name: &str) -> io::Result<SignalTaker> {
@@ -172,30 +170,6 @@ mod unix {
         }
         Ok(SignalTaker::Bell)
     }
-
-    /// `errno` of this thread as it was.
-    struct Errno(libc::c_int);
-
-    impl Errno {
-        fn save() -> Errno {
-            // SAFETY: the address is that of this thread's own `errno`.
-            Errno(unsafe { *location() })
-        }
-
-        fn restore(self) {
-            // SAFETY: as in `save`.
-            unsafe { *location() = self.0 };
-        }
-    }
-
-    fn location() -> *mut libc::c_int {
-        // SAFETY: the call has no conditions.
-        #[cfg(any(target_os = "linux", target_os = "emscripten"))]
-        return unsafe { libc::__errno_location() };
-        // SAFETY: the call has no conditions.
-        #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
-        return unsafe { libc::__error() };
-    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -217,7 +191,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         ring();
         assert!(waiting.join().unwrap() < Duration::from_secs(20));
-        // Rung before: no wait at all.
+        // The bell was rung before, so nobody waits at all.
         let started = Instant::now();
         wait(seen, Duration::from_secs(30));
         assert!(started.elapsed() < Duration::from_secs(20));

@@ -171,10 +171,10 @@ pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// What `pprof-server` needs beside the interface. It is not part of the interface, and may change in any version.
+/// `pprof-server` needs this beside the interface. It is not part of the interface, and may change in any version.
 #[doc(hidden)]
 pub mod internal {
-    /// What wakes a thread that waits.
+    /// It wakes a thread that waits.
     pub mod bell {
         pub use crate::bell::{SignalTaker, at_exit, ring, ring_on_signal, rings, signals, wait};
     }
@@ -184,7 +184,7 @@ pub mod internal {
     pub use crate::threads::spawn_without_signals;
 }
 
-/// What the tests of this workspace need. It is not part of the interface, and may change in any version.
+/// The tests of this workspace need this. It is not part of the interface, and may change in any version.
 #[doc(hidden)]
 pub mod testing {
     /// Makes the choice of samples repeatable: see `sampler::seed`.

@@ -6,7 +6,6 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
-mod atomic_ref;
 mod system;
 
 use std::mem::{align_of, size_of};
@@ -16,7 +15,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
 use crate::alone::Alone;
 use crate::limits;
-pub(crate) use atomic_ref::AtomicRef;
+pub(crate) use unwinder::AtomicRef;
 
 /// Small pieces share chunks of this size; larger ones, and whole pages, are mapped on their own.
 const CHUNK_BYTES: usize = 64 * 1024;

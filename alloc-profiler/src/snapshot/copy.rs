@@ -50,9 +50,9 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
     })
 }
 
-/// What the live table tells of each site.
+/// The live table tells this of each site.
 struct Live {
-    /// What is in use, by the id of its site.
+    /// It holds what is in use, by the id of its site.
     in_use: Vec<InUse>,
     ages: HashMap<u32, Vec<AgeTotals>>,
     /// How many samples there are.
@@ -151,7 +151,7 @@ fn by_site<T>(
     by_site
 }
 
-/// What is in use of one site.
+/// This is what is in use of one site.
 #[derive(Clone, Default)]
 struct InUse {
     certain: Sums,

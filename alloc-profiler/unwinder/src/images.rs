@@ -16,8 +16,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::atomic_ref::AtomicRef;
 use crate::hash;
-use crate::store::{self, AtomicRef};
+use crate::store;
 
 /// Images that are told apart. Each time that another one takes a place counts as one.
 const MAX_IMAGES: usize = 1 << 10;
@@ -161,7 +162,11 @@ fn add(slot: &AtomicRef<Image>, index: usize, met: &Met, path: &[u8]) -> Option<
     let Met { start, end, load_bias, fingerprint } = *met;
     let path = store::copy(path.get(..PATH_BYTES).unwrap_or(path))?;
     let id = ImageId((index as u16).wrapping_add(1));
-    Some(slot.set(store::place(Image { id, start, end, load_bias, fingerprint, path })?))
+    let image = store::place(Image { id, start, end, load_bias, fingerprint, path })?;
+    match slot.replace(None, image) {
+        Ok(()) => Some(image),
+        Err(theirs) => theirs,
+    }
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ mod by_platform;
 #[cfg(by_tables)]
 mod by_tables;
 
+mod atomic_ref;
 mod errno;
 // Only our own unwinder meets images, and remembers walks.
 #[cfg_attr(not(by_tables), allow(dead_code))]
@@ -107,6 +108,8 @@ mod lock;
 mod store;
 
 pub use address::CodeAddress;
+#[doc(hidden)]
+pub use atomic_ref::AtomicRef;
 #[doc(hidden)]
 pub use errno::keeping_errno;
 pub use frames::{MAX_STACK_DEPTH, Room, hash_of, room};

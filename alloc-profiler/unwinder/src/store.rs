@@ -6,10 +6,9 @@
 //! Path: *allocation path*, when an image is met for the first time.
 
 use std::cell::UnsafeCell;
-use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Room for some thousand images with paths of some hundred bytes.
 const STORE_BYTES: usize = 512 << 10;
@@ -59,34 +58,6 @@ fn carve(bytes: usize, align: usize) -> Option<*mut u8> {
     Some(STORE.0.get().cast::<u8>().wrapping_add(start_and_end(used)?.0))
 }
 
-/// An `Option<&'static T>` that threads can share.
-pub(crate) struct AtomicRef<T: 'static> {
-    pointer: AtomicPtr<T>,
-    _reference: PhantomData<&'static T>,
-}
-
-impl<T: Sync + 'static> AtomicRef<T> {
-    pub(crate) const fn none() -> Self {
-        AtomicRef { pointer: AtomicPtr::new(ptr::null_mut()), _reference: PhantomData }
-    }
-
-    pub(crate) fn load(&self) -> Option<&'static T> {
-        // SAFETY: only `set` writes it, and only what was a `&'static T`; the Acquire load sees what was written to the
-        // value before.
-        unsafe { self.pointer.load(Acquire).as_ref() }
-    }
-
-    /// Sets it to `new` if it is not set yet, and returns what it is then.
-    pub(crate) fn set(&self, new: &'static T) -> &'static T {
-        let pointer = ptr::from_ref(new).cast_mut();
-        match self.pointer.compare_exchange(ptr::null_mut(), pointer, AcqRel, Acquire) {
-            Ok(_) => new,
-            // SAFETY: as in `load`, and it is not null.
-            Err(other) => unsafe { &*other },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,12 +76,5 @@ mod tests {
         assert!(held_bytes() >= USED_BYTES.load(Relaxed));
         assert!(carve(STORE_BYTES + 1, 1).is_none());
         assert!(carve(usize::MAX, 8).is_none());
-    }
-
-    #[test]
-    fn a_reference_is_set_once() {
-        static NUMBER: AtomicRef<u64> = AtomicRef::none();
-        assert!(NUMBER.load().is_none());
-        assert_eq!((NUMBER.set(&1), NUMBER.set(&2), NUMBER.load()), (&1, &1, Some(&1)));
     }
 }

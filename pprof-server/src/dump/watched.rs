@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::levels::Reading;
 use crate::cgroup::{Group, Version, groups_of_process, is_limit, number_in};
 use crate::kept_file::KeptFile;
+use crate::process::resident_bytes;
 
 /// How long a limit that was read is taken to hold.
 const LIMITS_HOLD: Duration = Duration::from_secs(1);
@@ -20,8 +21,8 @@ const CACHE_COUNTS_FROM: u64 = 70;
 #[derive(Debug)]
 pub(super) struct Watched {
     groups: Vec<GroupFiles>,
-    /// Pages of this process, by `/proc/self/statm`, and how many bytes of them count as full.
-    own: Option<(KeptFile, u64)>,
+    /// The resident memory of this process that counts as full.
+    own_limit_bytes: Option<u64>,
     limits_read_at: Option<Instant>,
 }
 
@@ -40,22 +41,19 @@ struct GroupFiles {
 impl Watched {
     /// What limits this process; `limit_bytes` limits its resident memory, beside its groups.
     pub(super) fn of_process(limit_bytes: Option<u64>) -> Watched {
-        let statm = || KeptFile::open("/proc/self/statm");
-        let own = limit_bytes.and_then(|bytes| Some((statm()?, bytes)));
-        Watched { own, ..Watched::of(groups_of_process()) }
+        Watched { own_limit_bytes: limit_bytes, ..Watched::of(groups_of_process()) }
     }
 
     fn of(groups: Vec<Group>) -> Watched {
         let groups = groups.iter().filter_map(GroupFiles::open).collect();
-        Watched { groups, own: None, limits_read_at: None }
+        Watched { groups, own_limit_bytes: None, limits_read_at: None }
     }
 
     /// Closes the files.
     pub(super) fn close(self) {
         let of_group =
             |group: GroupFiles| group.limits.into_iter().chain([group.usage]).chain(group.statistics);
-        let of_groups = self.groups.into_iter().flat_map(of_group);
-        of_groups.chain(self.own.map(|(statm, _)| statm)).for_each(KeptFile::close);
+        self.groups.into_iter().flat_map(of_group).for_each(KeptFile::close);
     }
 
     /// Memory under the limit that is nearest; `None` if there is no limit.
@@ -65,10 +63,9 @@ impl Watched {
             self.limits_read_at = Some(at);
         }
         let of_groups = self.groups.iter().filter_map(|group| group.reading(at));
-        let of_own = self.own.iter().filter_map(|(statm, limit_bytes)| {
-            let used_bytes = resident_bytes(&statm.text()?)?;
-            Some(Reading { at, used_bytes, limit_bytes: *limit_bytes })
-        });
+        let of_own = self
+            .own_limit_bytes
+            .and_then(|limit_bytes| Some(Reading { at, used_bytes: resident_bytes()?, limit_bytes }));
         of_groups.chain(of_own).max_by_key(|reading| reading.percent())
     }
 }
@@ -115,13 +112,6 @@ impl GroupFiles {
         let line = text.lines().find_map(|line| line.strip_prefix(self.cache_name)?.strip_prefix(' '));
         line?.trim().parse().ok()
     }
-}
-
-/// `statm` is a `/proc/<pid>/statm` file: pages, of which the second number are in memory.
-fn resident_bytes(statm: &str) -> Option<u64> {
-    // Where pages are larger, as on some aarch64, this is too small by that factor.
-    const PAGE_BYTES: u64 = 4096;
-    statm.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(PAGE_BYTES)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -200,8 +190,6 @@ mod tests {
 
     #[test]
     fn resident_memory_may_have_a_limit_of_its_own() {
-        assert_eq!(resident_bytes("900 25 3 1 0 7 0\n"), Some(25 * 4096));
-        assert_eq!(resident_bytes("900"), None);
         let own = Watched::of_process(Some(1)).reading(Instant::now()).unwrap();
         assert!(own.percent() > 100, "{own:?}");
     }

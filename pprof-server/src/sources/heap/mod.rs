@@ -166,8 +166,12 @@ impl HeapRows {
 /// Whether anything could be sampled. Otherwise the sums are those of a program that nobody has looked at. A difference
 /// may tell of frees alone, if sampling was switched off before it began.
 pub(crate) fn is_known(snapshot: &Snapshot, is_installed: bool) -> bool {
-    let Totals { alloc_samples, inuse_samples, .. } = snapshot.totals();
-    alloc_samples > 0 || inuse_samples != 0 || is_installed && snapshot.sampling_interval > 0
+    // The totals are added up only where the answer depends on them.
+    let has_samples = || {
+        let Totals { alloc_samples, inuse_samples, .. } = snapshot.totals();
+        alloc_samples > 0 || inuse_samples != 0
+    };
+    is_installed && snapshot.sampling_interval > 0 || has_samples()
 }
 
 /// Returns the cohort of what is in use of one age.
