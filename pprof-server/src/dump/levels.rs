@@ -19,9 +19,9 @@ const NAMES_TIME: Duration = Duration::from_secs(10);
 /// Readings that the rate is taken from: several, since one large block is no rate.
 const READINGS: usize = 4;
 /// The rate in bytes a second that no program is expected to exceed. Looks are so dense that memory which fills at this
-/// rate is seen before it is full.
+/// rate is seen before it is full, down to [`SHORTEST_PAUSE`].
 const FASTEST_RATE: u64 = 1 << 30;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause where all levels have had their dump: there is nothing to be in time for.
 const LATE_PAUSE: Duration = Duration::from_secs(1);
