@@ -25,6 +25,6 @@ run() {
 run "" --test every_allocation_is_exact --test limits_hold_and_totals_stay_right
 skipped+=(--skip a_million_stacks --skip memory_may_run_out --skip deep_recursion)
 # Without stacks every sample counts as one without a stack, and these tests demand that nothing at all is lost.
-skipped+=(--skip contract::a_realloc_that_fails --skip contract::allocators_around_one_another
-  --skip contract::a_pool_over_the_global_allocator --skip without_tables::whole_stacks)
+skipped+=(--skip contract::a_realloc_that_fails --skip nested::allocators_around_one_another
+  --skip nested::a_pool_over_the_global_allocator --skip without_tables::whole_stacks)
 run '--cfg elsewhere="musl"'

@@ -15,9 +15,7 @@ address() {
   # LeakSanitizer too. Its allocator is not the C library's, which one of the tests is about.
   units unwinder
   units alloc-profiler --skip freed_pages
-  # With the sanitizer's runtime in it, the program counts as one whose debug information is incomplete, and these units demand that
-  # nothing is missing.
-  units pprof-server --skip sources::heap::notes
+  units pprof-server
   # Tests leave blocks behind on purpose, and ask for more than there is; and a thread's signal stack is theirs.
   export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:use_sigaltstack=0
   tests --test every_allocation_is_exact --test snapshots_hold_together_under_load \
@@ -26,7 +24,7 @@ address() {
   # It reads profiles by Go.
   PATH="$(scripts/install-go.sh):$PATH" tests --test frames_in_libraries_are_named
   # Not those that limit or measure memory and stack, which are the sanitizer's then, and one that takes minutes.
-  tests --test hazards -- --test-threads=2 --skip stack_room --skip memory_may_run_out --skip a_million_stacks \
+  tests --test hazards -- --test-threads=2 --skip stack_room --skip memory_may_run_out --skip a_profile_is_packed --skip a_million_stacks \
     --skip distances_are_geometric --skip names_do_not_pile_up
   # What is freed stays in memory for a while, to be watched: little of it, where memory is measured.
   ASAN_OPTIONS+=:quarantine_size_mb=1 tests --test hazards names_do_not_pile_up

@@ -30,7 +30,7 @@ export SANITIZER=1 RUST_BACKTRACE=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for hazard in "${hazards[@]}"; do
-  HAZARD=$hazard timeout 300 valgrind -q --error-exitcode=9 --suppressions=scripts/valgrind.supp "$program" "$hazard" \
+  HAZARD=$hazard timeout 1800 valgrind -q --error-exitcode=9 --suppressions=scripts/valgrind.supp "$program" "$hazard" \
     --exact --test-threads=1 >"$log" 2>&1 && grep -q '^test result: ok. 1 passed' "$log" ||
     { cat "$log"; echo "check-valgrind.sh: $hazard failed" >&2; exit 1; }
   echo "$hazard: nothing, $SECONDS s since the start"

@@ -12,15 +12,12 @@ sources once, the table has a mutant for it, and each expression matches its sta
 
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-# The folders whose `src` folders, at whatever depth, hold markers.
-CRATES = ["alloc-profiler", "pprof-server"]
-MARKER = re.compile(r"^ *// mutant: (.+)\n", re.MULTILINE)
+from marked_source import edited, markers
 
 # Where the tests are that belong to no hazard.
 UNWINDERS = ["-p", "unwinder", "--test", "unwinders_agree", "in_this_build"]
@@ -29,13 +26,25 @@ SNAPSHOTS = ["-p", "workspace-tests", "--test", "snapshots_hold_together_under_l
 SERVER_UNITS = ["-p", "pprof-server", "--lib"]
 # This also builds the program that the test runs.
 LIFE = ["-p", "pprof-server"]
+PLUGINS = ["-p", "pprof-server", "--test", "other_builds"]
 CHANGED_LIBRARY = ["-p", "workspace-tests", "--test", "frames_in_libraries_are_named"]
+TASKS_SERVED = ["-p", "pprof-server", "--test", "tasks"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
+LABEL_LIMITS = ["-p", "pprof-server", "--test", "label_limits"]
+UNWINDER_UNITS = ["-p", "unwinder", "--lib"]
+CAPTURE_UNITS = ["-p", "capture", "--lib"]
+CAPTURE_HAZARDS = ["-p", "capture", "--test", "hazards"]
+HOLDERS = ["-p", "holders", "--test", "made_up"]
+TASKS_AWAITS = ["-p", "tasks", "--test", "awaits"]
+CAPTURE_STACKS = ["-p", "capture", "--test", "stacks"]
+CAPTURE_DUMPS = ["-p", "capture", "--test", "dump_calls"]
+CAPTURE_SLEEPERS = ["-p", "capture", "--test", "dump_hazards"]
 MODEL = "scripts/check-model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
 FAST_PATH = "scripts/check-fast-path.sh"
+HANDLER = "scripts/check-handler.py"
 # What a script must say for a mutant to count as caught, because these scripts also fail when a tool is missing.
-COMPLAINTS = {NO_PANIC: " <- ", FAST_PATH: "has a locked instruction"}
+COMPLAINTS = {NO_PANIC: " <- ", HANDLER: "gettid <- ", FAST_PATH: "has a locked instruction"}
 
 
 def replace(expected, template):
@@ -124,6 +133,8 @@ MUTANTS = [
      before(r"THREAD\.", r"static ALL: AtomicU64 = AtomicU64::new(0); ALL.fetch_add(1, Relaxed);"), FAST_PATH),
     ("B1 removals that wait are few",
      replace(r"if .+ \{", r"if true {"), ["-p", "alloc-profiler", "--lib", "the_table_agrees"]),
+    ("B1 what was removed is still in use", replace(r"= .+;", "= (0, 1.0);"),
+     ["-p", "alloc-profiler", "--lib", "the_table_agrees"]),
     ("B1 looks trust what is being moved", replace(r"if .+ == self\.version.+ \{", r"if true {"), MODEL),
     ("B1 a move is announced too late", remove(r"fence\(Release\)"), MODEL),
     ("B1 a version is compared too early", remove(r"fence\(Acquire\)"), MODEL),
@@ -186,6 +197,12 @@ MUTANTS = [
     ("D14 suspects forget what samples weighed",
      replace(r"\(self\.\w+\(from, to\) \+ (self\.\w+\(from, to\))\)", r"\1"),
      [*SERVER_UNITS, "a_lower_interval_is_no_leak"]),
+    ("D14 what has grown for a moment is a leak",
+     replace(r"< [A-Z_]+ \{", r"< 0.0 {"), [*SERVER_UNITS, "first_minutes_are_told_right"]),
+    ("D14 what falls and rises again grows",
+     replace(r"< [A-Z_]+\)", r"< 0.0)"), [*SERVER_UNITS, "known_programs_are_called_what_they_are"]),
+    ("D14 a leak is as many rows as it has stacks",
+     replace(r"\*\w+\.entry\(.+\)\.or_insert\(index\)", r"index"), [*SERVER_UNITS, "one_leak_is_one_group"]),
     ("C1 any number of stacks", replace(r"\((\w+) < [\w:]+\(\)\)", r"(\1 < usize::MAX)"), "caps::a_million_stacks"),
     ("C2 one table for all", replace(r"= \d+;", r"= 1;"), "caps::tables_grow_without_a_stall"),
     ("C3 names are kept without end",
@@ -217,18 +234,18 @@ MUTANTS = [
     ("D1 what differs in the middle is one",
      replace(r"\w+\(.+\) as u32", r"0"), [*SERVER_UNITS, "megabytes_lose_their_middle"]),
     ("D1 an inlined line is another one",
-     replace(r"\((\w+)\.function\.clone\(\),", r'(format!("{}{}", \1.function, \1.is_inlined),'),
+     replace(r"\*line\)", r"2 * *line + u32::from(is_inlined))"),
      [*SERVER_UNITS, "a_line_is_one_whoever_took_it_in"]),
     ("D15 a removal that was postponed is done although realloc failed",
      replace(r"if .+ \{", r"if false {"), "contract::a_realloc_that_fails_while_a_lock_is_held"),
     ("D15 a removal is done that was put off for good",
      replace(r"if (\w+)\.compare_exchange\(.+\)\.is_ok\(\) \{", r"\1.store(EMPTY, Release); {"), MODEL),
     ("D15 allocators around one another count twice",
-     replace(r"match (.+) \{", r"match 0 & \1 {"), "contract::allocators_around_one_another"),
+     replace(r"match (.+) \{", r"match 0 & \1 {"), "nested::allocators_around_one_another"),
     ("D15 bytes that are counted twice are half as many",
-     replace(r" \* .+(?=;)", r""), "contract::allocators_around_one_another"),
+     replace(r" \* .+(?=;)", r""), "nested::allocators_around_one_another"),
     ("D15 records that another block took are not told",
-     replace(r": .+,", r": 0,"), "contract::a_pool_over_the_global_allocator"),
+     replace(r": .+,", r": 0,"), "nested::a_pool_over_the_global_allocator"),
     ("D15 a pause that a handler comes into has no end",
      [before(r"(\w+)\.stop\(\)", r"\1.pauses.set(\1.pauses.get().saturating_add(1));"), remove(r"pauses\.set")],
      "single_step::in_a_pause"),
@@ -245,58 +262,122 @@ MUTANTS = [
     ("D6 what is missing is not told at the start",
      remove(r"missing"), ["-p", "pprof-server", "--test", "other_builds", "a_default_release_build"]),
     ("D6 debug information of another crate is taken for the program's",
-     replace(r"== own_crate", r'!= ""'), [*SERVER_UNITS, "debug_information_of_others"]),
+     replace(r"== own_crate\.name", r'!= ""'), [*SERVER_UNITS, "debug_information_of_others"]),
     ("D6 stacks that could not be taken are not told",
      remove(r'\("\w+", .+\),'), [*SERVER_UNITS, "stacks_that_could_not_be_taken"]),
     ("D6 names that are missing are not told", replace(r"=> .+,", r"=> {}"), [*SERVER_UNITS, "names_that_are_missing"]),
+    ("D6 moments of the past that are missing are not told",
+     remove(r"notes\.extend"), [*SERVER_UNITS, "moments_that_are_missing"]),
     ("D12 whatever malloc is there is taken for glibc's", replace(r"(\w+\(malloc .+\)) == \w+", r"(\1, true).1"),
      ["-p", "pprof-server", "--test", "figures", "another_malloc"]),
     ("D12 figures of nothing are told", replace(r"(\w+)\.then_some\((\w+)\)", r"Some(\2).filter(|_| \1 || true)"),
      [*SERVER_UNITS, "what_nobody_has_looked_at"]),
     ("D12 the classic format ends as OpenMetrics does",
      replace(r"prometheus_text", r"text"), ["-p", "pprof-server", "--test", "figures", "a_scraper_gets"]),
+    ("D6 a library without lines is not told", remove(r"\"library_symbols\""), [*PLUGINS, "libraries_that_lack"]),
+    ("D6 names of C are taken for incomplete",
+     replace(r"language == .+", r"language.is_some()"), [*PLUGINS, "libraries_that_lack"]),
+    ("D6 a plugin is judged by its host",
+     replace(r"&\w+\(\)\.plugin", r"&None::<(Range<usize>, Arc<Verdict>)>"), [*PLUGINS, "a_host_says_nothing"]),
+    ("D10 the runtime polls the socket for signals", remove(r"look_away"), [*SERVER_UNITS, "a_runtime_polls_our_listener"]),
+    ("D12 moments have figures of nothing",
+     replace(r"are_known\(.+\)", r"true"), [*SERVER_UNITS, "figures_of_what_nobody"]),
+    ("D12 points have figures of nothing",
+     replace(r"\.filter\(.+\)", r""), [*SERVER_UNITS, "points_of_what_nobody"]),
+    ("D12 nothing known is nothing that grows",
+     replace(r"self\.is_known\.then\(\|\| (.+)\),", r"Some(\1),"), [*SERVER_UNITS, "programs_read_the_same"]),
     ("D13 an address is answered each time",
      replace(r"\w+\.insert\(\*\w+\)", r"\g<0> || true"), [*SERVER_UNITS, "an_address_that_comes_again"]),
     ("D13 an answer to symbol has no bound",
      replace(r"new\(\w+\)", r"new(usize::MAX)"), [*SERVER_UNITS, "an_answer_is_bounded"]),
+    ("D13 each file may take the time of a request",
+     replace(r"deadline", r"Instant::now() + TIME_BUDGET"), [*SERVER_UNITS, "no_file_is_opened_when"]),
+    ("D19 work that nobody waits for any more is begun",
+     replace(r"!is_cancelled\.load\(Relaxed\)", r"true"), [*SERVER_UNITS, "what_nobody_waits_for"]),
+    ("E1 the system's own handling is put back",
+     before(r"quiesce", r"        unsafe { libc::signal(libc::SIGPROF, libc::SIG_DFL) };"), [*CAPTURE_HAZARDS, "signals_that_come_late"]),
+    ("E2 waits end early", remove(r"REG_RIP"), [*CAPTURE_UNITS, "wait::"]),
+    ("E3 the C library is called in a handler",
+     replace(r"system_call::thread_id\(\)", r"unsafe { libc::gettid() } as u32"), HANDLER),
+    ("E4 a fiber is taken for the thread's own stack", replace(r"\(stack_pointer < .+\)\.then_some\((\w+)\)", r"Some(\1)"),
+     [*CAPTURE_STACKS, "fibers"]),
+    ("E4 signals are handled on the stack that they interrupt", replace(r" \| libc::SA_ONSTACK", r""), [*CAPTURE_STACKS, "wide_registers"]),
+    ("E4 walks are done on the stack for signals",
+     replace(r"unsafe \{ run_on\(.+\) \}", r"let _ = end; work(argument);"), [*CAPTURE_STACKS, "wide_registers"]),
+    ("E5 all signals are ours", replace(r"key != 0 .+ == key", r"key != 1"), [*CAPTURE_UNITS, "a_sender_is_known"]),
+    ("E6 signals come while a process forks", replace(r"signals::block\(\)", r"unsafe { std::mem::zeroed() }"),
+     ["-p", "capture", "--test", "fork", "no_signal_of_a_capture"]),
+    ("E6 a child has its parent's capture", remove(r"turn::begin_anew"), [*CAPTURE_HAZARDS, "a_process_may_fork"]),
+    ("E9 a task that runs is read", replace(r"state & RUNNING", "0"), [*TASKS_AWAITS, "a_task_that_runs_is_busy"]),
+    ("E9 what was read is not looked at again",
+     replace(r"!trail\.is_unchanged\(\) \|\| ", ""), ["-p", "tasks", "--test", "torn"]),
+    ("E9 a block may have another size than the task",
+     replace(r"\|bytes\| bytes != cell\.bytes", "|_| false"), [*TASKS_AWAITS, "a_task_says_what_it_is"]),
+    ("E10 the tag of a variant is where the value begins",
+     replace(r"checked_add\(tag\.offset\)", "checked_add(0)"), [*TASKS_AWAITS, "functions_wait"]),
+    ("E10 a tag that is not known means the first variant",
+     replace(r"= .*;", "= true;"), ["-p", "tasks", "--lib", "without_a_tag"]),
+    ("E8 timers of threads that have ended are kept", remove(r"\.keep\("), [*CAPTURE_HAZARDS, "timers_end_with"]),
+    ("E13 the profiler's own threads are sampled", remove(r"known_threads\.add"), [*CAPTURE_HAZARDS, "threads_of_the_profiler"]),
+    ("E30 waits that a dump cuts short end early", replace(r"ours\.purpose == Purpose::Dump", r"false"), [*CAPTURE_DUMPS, "begins_again"]),
+    ("E31 a copy is believed though the thread went on", replace(r"!matches!", r"false && !matches!"), [*CAPTURE_SLEEPERS, "a_sleeper_that_wakes"]),
+    ("E31 a thread that went on and came back is believed to have slept", replace(r"if .+ \{", r"if false {"), [*CAPTURE_SLEEPERS, "a_sleeper_that_wakes"]),
+    ("E40 a label stays after its scope", remove(r"word::store"), [*UNWINDER_UNITS, "a_label_is_the_thread"]),
+    ("E40 a thread that has ended lends its label to another",
+     replace(r"\(word >> 32\) as u32 == thread_id", r"thread_id > 0"), [*UNWINDER_UNITS, "a_word_tells_whose"]),
+    ("E40 samples have no labels", replace(r"unwinder::label::current\(\)", r"0"), ["-p", "capture", "--test", "cpu", "cpu_time_is_of_the_label"]),
+    ("E41 any number of sets", replace(r">= MAX_SETS", r"== usize::MAX"), LABEL_LIMITS),
+    ("E41 any number of values", replace(r">= MAX_VALUES", r"== usize::MAX"), LABEL_LIMITS),
+    ("E43 who has left is charged still", remove(r"entry\.waiters -= 1"), [*CAPTURE_UNITS, "an_address_begins_anew"]),
+    ("E43 a holder pays for those before it", remove(r"entry\.charged"), [*CAPTURE_UNITS, "each_wake_pays"]),
+    ("E43 long waits and short ones weigh the same", replace(r"1\.0 / probability", r"1.0"), [*CAPTURE_UNITS, "sums_are_unbiased"]),
+    ("E44 the profiler's own threads are in its profile",
+     replace(r" && unwinder::label::current\(\) != OWN_LABEL", r""), ["-p", "capture", "--test", "locks", "waits_of_the_profiler"]),
+    ("E15 threads are listed in a sandbox", remove(r"refuse_in_a_sandbox"), SANDBOXES),
+    ("E18 an index is used for files that have changed",
+     replace(r"kept\.files == files", r"true"), [*SERVER_UNITS, "what_was_found_is_used_again"]),
+    ("E19 an index outlives the server",
+     replace(r"state\.kept\.take\(\)", r"None::<Kept>"), [*SERVER_UNITS, "nothing_is_kept_unless"]),
+    ("E20 the abbreviations of a unit in a package are another one's",
+     replace(r"parts\.abbreviations", r"0 * parts.abbreviations"), ["-p", "tasks", "--lib", "units_of_a_package"]),
+    ("E17 the loops of a runtime count as tasks", remove(r"LAUNCHER => return"), TASKS_SERVED),
+    ("E50 tasks of another function belong to a suspect",
+     replace(r"self\.spawned_by == function", r"true"), [*SERVER_UNITS, "the_tasks_that_the_function"]),
+    ("E51 tasks are looked at whenever somebody asks",
+     replace(r"now < found\.until", r"false"), [*SERVER_UNITS, "what_was_found_is_kept"]),
+    ("E52 the frame that spawned a task takes the name of a call",
+     replace(r"near \+ 1", r"near"), [*SERVER_UNITS, "who_spawned_a_task"]),
+    ("E53 a task that has ended seems to wait",
+     replace(r"\{ENDED\}", r""), [*SERVER_UNITS, "a_task_that_has_ended"]),
+    ("E54 the remedy for a rough number makes it rougher",
+     replace(r"interval / DENSER", r"65536"), [*SERVER_UNITS, "the_remedy_for_a_rough"]),
+    ("E7 threads are counted twice", replace(r"if .+contains\(.+\) \{", r"if false {"),
+     ["-p", "capture", "--test", "cpu", "shares_and_totals"]),
     ("D13 figures wait for names", replace(r"Lane::Figures", r"Lane::Names"), [*SERVER_UNITS, "who_needs_no_names"]),
     ("D13 a text is measured when it is there",
      replace(r"> .+ \{", r"> self.max_bytes {"), [*SERVER_UNITS, "a_line_is_there_or_not"]),
+    ("D13 comments ask for memory that they must have",
+     replace(r"new\(.+\)", r"new(usize::MAX)"), [*SERVER_UNITS, "the_heaviest_rows_have_names"]),
+    ("D13 the compressor is given memory that is not there",
+     replace(r"if .+ \{", r"if false {"), "refusals::a_profile_is_packed"),
+    ("D13 a job begins without memory", replace(r"if .+ \{", r"if false {"), "refusals::a_profile_is_packed"),
     ("D13 free pages are given back without pause",
      replace(r">= \d+ \*", r">= 0 *"), [*SERVER_UNITS, "in_a_tenth_of_the_time"]),
+    ("D16 a dump is written in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),
+    ("D17 a look at memory has glibc's malloc keep more of it, and open a file", replace(r"if .+ \{", r"if false {"), SANDBOXES),
+    ("D13 the recorder takes what it takes", replace(r" = .+;", r" = Duration::ZERO;"), [*SERVER_UNITS, "what_takes_long"]),
     ("D12 stacks with nothing in use have rows", remove(r"retain"), [*SERVER_UNITS, "stacks_with_nothing_of"]),
+    ("H1 what a thread has left behind below its stack pointer holds", remove(r"Some\(pointer\) if"), [*HOLDERS, "each_kind_of_place"]),
+    ("H2 pages that are not in memory are read", replace(r"run\[0\]", r"true"), [*HOLDERS, "what_is_not_in_memory"]),
+    ("H3 words in free memory hold", replace(r"true => Chunk::Free", r"true if false => Chunk::Free"), [*HOLDERS, "words_in_free_memory"]),
+    ("H4 a block whose words are not all known is lost", replace(r"if .+is_cut \{", r"if false {"), [*HOLDERS, "very_many_words"]),
+    ("H5 a word that was left behind is as good as all others", replace(r"= count \* 4 < .+;", r"= false;"), [*HOLDERS, "left_behind_in_a_buffer"]),
+    ("H10 a word in a buffer to a block that was not sampled is as good as all others",
+     replace(r"= .+;", r"= false;"), ["-p", "holders", "--lib", "a_word_in_a_buffer"]),
+    ("H6 one look is enough to call a block lost", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
+    ("H8 what was freed during the search is in the profile of holders", replace(r"if .+ \{", r"if false {"), [*SERVER_UNITS, "what_was_freed_during_the_search"]),
+    ("H7 a word that has changed meanwhile holds", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
 ]
-
-
-def statement_after(text, start):
-    """The statement that begins at `start` of `text`, behind comments and further markers, as (start, end).
-
-    It ends with the first line that closes all its parentheses and ends as statements, fields, match arms and heads of blocks do, or
-    before the end of the block that it is in.
-    """
-    comments = re.compile(r"( *//.*\n)*").match(text, start)
-    begin = end = comments.end()
-    for line in text[begin:].splitlines(keepends=True):
-        code = re.sub(r"\s*(// .*)?\n", "", line)
-        depth = sum(text[begin:end].count(bracket) for bracket in "([") - sum(text[begin:end].count(bracket) for bracket in ")]")
-        if end > begin and depth == 0 and code.lstrip().startswith("}"):
-            break
-        end += len(line)
-        depth += sum(code.count(bracket) for bracket in "([") - sum(code.count(bracket) for bracket in ")]")
-        if depth <= 0 and code.endswith((";", ",", "{", "}")):
-            break
-    return begin, end
-
-
-def markers(root):
-    """The files that hold each marker, by its name: a file stands there as often as it holds the marker."""
-    found = {}
-    for crate in CRATES:
-        for path in sorted((root / crate).rglob("*.rs")):
-            if "src" in path.relative_to(root).parts and "target" not in path.relative_to(root).parts:
-                for name in MARKER.findall(path.read_text()):
-                    found.setdefault(name, []).append(path)
-    return found
 
 
 def edits_of(mutant):
@@ -305,16 +386,6 @@ def edits_of(mutant):
     if isinstance(changes, list):
         return [(f"{name} ({number})", *change) for number, change in enumerate(changes, 1)]
     return [(name, *changes)]
-
-
-def edited(text, marker, expected, change):
-    """`text` with the marked statement changed, or None if the statement is not what is expected."""
-    place = re.search(rf"^ *// mutant: {re.escape(marker)}\n", text, re.MULTILINE)
-    begin, end = statement_after(text, place.end())
-    matches = list(re.finditer(expected, text[begin:end]))
-    if len(matches) != 1:
-        return None
-    return text[:begin] + change(text[begin:end], matches[0]) + text[end:]
 
 
 def complaints(root):

@@ -30,9 +30,19 @@ if [[ $(rustc --crate-type lib --crate-name mangled --emit asm -o - - <<<'pub fn
   echo 'test.sh: v0 is what this Rust mangles by, so the old mangling is not tried; rustc before 1.97 does that'
 fi
 
+benchmarks_lock_has_all_crates() {
+  cargo metadata --manifest-path tests/benchmarks/Cargo.toml --locked --format-version 1 >/dev/null
+}
+
 release_builds() {
   step by_v0 cargo test --workspace --release --no-run
-  step by_v0 scripts/check-no-panic.py
+  # These programs are there now.
+  local released="${CARGO_TARGET_DIR:-target}/release"
+  step scripts/check-no-panic.py "$released/demo-leak"
+  step scripts/check-handler.py "$released/examples/sample"
+  # By itself the demo has fewer features of its dependencies, and most of them are built again. The checks below need it so.
+  step by_v0 cargo build --release -p demo-leak
+  step by_v0 scripts/check-locks.sh release
 }
 
 # Nothing of it builds in release where the tests do, which would make them wait.
@@ -52,15 +62,19 @@ checks() {
 step cargo fmt --all --check
 step python3 scripts/mutants.py --check
 step scripts/check-circles.py
+step scripts/check-sentences.py
+step benchmarks_lock_has_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside release_builds
-step cargo test --workspace
+# One run tells all that fails.
+step cargo test --workspace --no-fail-fast
 join
 beside checks
-step by_v0 cargo test --workspace --release
+step by_v0 cargo test --workspace --release --no-fail-fast
 join
 beside step scripts/check-first-five-minutes.sh
 step by_v0 scripts/check-ui.sh
 join
+step scripts/check-tasks.sh --bounded
 step by_v0 scripts/check-readme.sh

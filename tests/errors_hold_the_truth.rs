@@ -14,6 +14,7 @@
 //! Left out are the numbers of objects where most are so small that next to none of them is sampled: what nobody saw has no
 //! error that could be told. docs/sampling.md says so.
 
+use alloc_profiler::internal::literal;
 use std::alloc::{Layout, alloc, dealloc};
 use std::array;
 use std::collections::HashMap;
@@ -255,11 +256,11 @@ fn a_large_block_is_exact_at_any_interval() {
     assert_eq!((totals.inuse_bytes, totals.inuse_samples), (67_108_864.0, 1));
     assert_eq!(totals.inuse_bytes_standard_error(), Some(0.0));
     // These totals are the only ones.
-    let alone = Snapshot {
-        overflow: vec![SizeTotals { totals, ..SizeTotals::default() }],
+    let alone = literal!(Snapshot {
+        overflow: vec![literal!(SizeTotals { totals, ..SizeTotals::default() })],
         stacks: Vec::new(),
         ..now
-    };
+    });
     assert_eq!(alone.inuse_standard_error(), Some(0.0));
     assert!(
         notes(&alone).contains("in use: 64.0 MiB ± 0.0 %, from 1 sample taken with certainty"),

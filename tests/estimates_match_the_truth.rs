@@ -9,7 +9,7 @@
 use std::hint::black_box;
 
 use alloc_profiler::{SamplingAllocator, sampling_interval, set_sampling_interval, snapshot, testing};
-use workspace_tests::oracle::{CountingAllocator, Counts};
+use workspace_tests::oracle::{CountingAllocator, Counts, totals_agree};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator<CountingAllocator> = SamplingAllocator::with_allocator(CountingAllocator);
@@ -135,6 +135,7 @@ fn estimates_match_the_truth() {
             workload(&mut work);
             let truth = Counts::now().since(counts_before);
             let estimate = snapshot().since(&profile_before).totals();
+            totals_agree();
 
             let [objects, bytes, live_objects, live_bytes] = &mut checks;
             objects.add(estimate.alloc_objects, truth.allocated_objects as f64, work.allocated.objects);

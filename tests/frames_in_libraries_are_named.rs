@@ -5,95 +5,40 @@
 //! once more, with its headers and its build id where tools put them that change finished files.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-use std::ffi::{CString, c_void};
-use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::process::Command;
-use std::{env, fs, mem};
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
+use workspace_tests::call_back::{IN_C, IN_RUST, cc, compile, leak_through, rustc};
 use workspace_tests::client::get;
 use workspace_tests::{check_valid, go_tool_pprof, scraper_rules, with_headers_at_the_end};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 
-const IN_C: &str = r#"
-typedef void *(*allocate)(void);
-static inline __attribute__((always_inline)) void *inlined(allocate function) {
-    return function();
-}
-void call_back(allocate function, void **block) {
-    *block = inlined(function);
-}
-"#;
-
-const IN_RUST: &str = r#"
-use std::ffi::c_void;
-#[inline(always)]
-fn inlined(function: extern "C" fn() -> *mut c_void) -> *mut c_void {
-    function()
-}
-#[unsafe(no_mangle)]
-pub extern "C" fn call_back(function: extern "C" fn() -> *mut c_void, block: &mut *mut c_void) {
-    *block = inlined(function);
-}
-"#;
-
-type Allocate = extern "C" fn() -> *mut c_void;
-type CallBack = extern "C" fn(Allocate, &mut *mut c_void);
-
-/// What the library calls.
-extern "C" fn allocate() -> *mut c_void {
-    let block = black_box(vec![1_u8; 5 << 20]);
-    // Leaked: it is looked for among what is in use.
-    block.leak().as_mut_ptr().cast()
-}
-
-/// Writes `source` to a file, and compiles it there.
-fn build(name: &str, source: &str, compiler: &mut Command) -> (PathBuf, PathBuf) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("libraries-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let (source_file, library) =
-        (folder.join(name), folder.join(format!("lib{}.so", name.replace('.', "_"))));
-    fs::write(&source_file, source).unwrap();
-    let output = compiler.arg("-o").arg(&library).arg(&source_file).output().expect("a compiler");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    (source_file, library)
-}
-
-fn load(library: &Path) -> CallBack {
-    let path = CString::new(library.to_str().unwrap()).unwrap();
-    // SAFETY: the library is ours, needs no initialization, and is never unloaded; the function has this type.
-    unsafe {
-        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW);
-        assert!(!handle.is_null(), "{library:?} does not load");
-        let function = libc::dlsym(handle, c"call_back".as_ptr());
-        assert!(!function.is_null());
-        mem::transmute::<*mut c_void, CallBack>(function)
-    }
-}
-
 #[test]
 fn frames_in_libraries_are_named() {
-    let [mut cc, mut cc_again] = [(); 2].map(|()| Command::new("cc"));
-    for cc in [&mut cc, &mut cc_again] {
-        cc.args(["-shared", "-fPIC", "-g", "-O1", "-Wl,--build-id"]);
-    }
-    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()));
-    rustc.args(["--crate-type=cdylib", "--edition=2024", "-g", "-Copt-level=1", "-Cpanic=abort"]);
+    let folder = tempfile::tempdir().unwrap();
+    let build = |name: &str, file, text, compiler: &mut Command| {
+        (folder.path().join(file), compile(folder.path(), name, (file, text), compiler))
+    };
+    let in_c = || cc(&["-g", "-Wl,--build-id"]);
     let libraries = [
-        ("caller.c", IN_C, build("caller.c", IN_C, &mut cc), "inlined"),
-        ("caller.rs", IN_RUST, build("caller.rs", IN_RUST, &mut rustc), "caller::inlined"),
-        ("changed.c", IN_C, build("changed.c", IN_C, &mut cc_again), "inlined"),
+        ("caller.c", IN_C, build("caller_c", "caller.c", IN_C, &mut in_c()), "inlined"),
+        (
+            "caller.rs",
+            IN_RUST,
+            build("caller_rs", "caller.rs", IN_RUST, &mut rustc(&["-g"])),
+            "caller::inlined",
+        ),
+        ("changed.c", IN_C, build("changed_c", "changed.c", IN_C, &mut in_c()), "inlined"),
     ];
     let changed = &libraries[2].2.1;
     fs::write(changed, with_headers_at_the_end(&fs::read(changed).unwrap())).unwrap();
     let server = serve("127.0.0.1:0").unwrap();
     for (name, source, (source_file, library), inlined) in &libraries {
-        pprof_server::alloc_profiler::set_sampling_interval(1);
-        load(library)(allocate, &mut std::ptr::null_mut());
-        pprof_server::alloc_profiler::set_sampling_interval(0);
+        leak_through(library);
 
         let profile = get(server.local_addr(), "/debug/pprof/heap").body;
         check_valid(&profile);
@@ -148,5 +93,4 @@ fn frames_in_libraries_are_named() {
         let listed = list.lines().find(|line| line.contains(outer)).unwrap_or_else(|| panic!("{list}"));
         assert!(listed.contains(" 5MB "), "{name}: {list}");
     }
-    fs::remove_dir_all(libraries[0].2.0.parent().unwrap()).unwrap();
 }

@@ -61,7 +61,7 @@ fn churn() {
 }
 "#;
 
-/// The programs, each with its one line.
+/// Lists the programs, each with its one line.
 const PROGRAMS: [(&str, &str); 3] = [
     ("over_system", "pprof_server::install!();"),
     ("over_mimalloc", "pprof_server::install!(allocator = mimalloc::MiMalloc);"),
@@ -191,6 +191,7 @@ fn assert_leak_is_first(profile: &Profile, program: &str) {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the debug tests run the same programs")]
 fn with_every_allocation_recorded_the_numbers_are_exact() {
     for (program, _) in PROGRAMS {
         let profile = Program::start(program, Some("1")).profile();
@@ -204,6 +205,7 @@ fn with_every_allocation_recorded_the_numbers_are_exact() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the debug tests run the same programs")]
 fn at_the_default_interval_the_estimate_is_within_six_standard_errors() {
     for (program, _) in PROGRAMS {
         let profile = Program::start(program, None).profile();
@@ -227,6 +229,7 @@ fn at_the_default_interval_the_estimate_is_within_six_standard_errors() {
 
 /// A daemon closes all descriptors; what it opens then gets the server's numbers, and is left alone.
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the debug tests run the same programs")]
 fn what_takes_the_place_of_a_closed_descriptor_is_left_alone() {
     let programs = ["idle", "at-once", "delta", "stop"].map(|how| {
         let mut command = Command::new(programs().join("closes"));

@@ -20,13 +20,17 @@ mod on_linux {
     use std::hint::black_box;
     use std::net::{SocketAddr, TcpListener};
     use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
+    use std::process::{ChildStdin, Command, ExitStatus, Stdio};
     use std::sync::Barrier;
     use std::sync::mpsc::channel;
     use std::time::{Duration, Instant};
     use std::{env, fs, thread};
 
     use workspace_tests::client::send;
+
+    /// What is refused, because it opens files and makes timers.
+    const CPU: &str = "/debug/pprof/profile?seconds=1";
+    const WALL: &str = "/debug/fgprof?seconds=1";
 
     /// Says which filter a process is to enter.
     const CHOSEN: &str = "SANDBOX";
@@ -101,6 +105,7 @@ mod on_linux {
         ("all, and no server", ALL, &[("PPROF_ADDR", "off")]),
         (NOTHING_CALLED, &[FILES], &[]),
         (PORT_IN_USE, ALL, &[]),
+        (DUMPS, ALL, &[]),
     ];
 
     /// The program enters the sandbox first of all.
@@ -108,6 +113,11 @@ mod on_linux {
 
     /// Somebody else has the port.
     const PORT_IN_USE: &str = "all, and the port is in use";
+
+    /// Profiles are to be written to files, on a signal and at exit.
+    const DUMPS: &str = "all, and dumps are due";
+    /// Says that they were not.
+    const NO_DUMP: &str = "so no profile was written";
 
     /// Enters the sandbox, with all threads: from here on, a forbidden call is the end of the process.
     fn enter(forbidden: impl Iterator<Item = Forbidden>) {
@@ -182,8 +192,17 @@ mod on_linux {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        let status = if [CPU, WALL].contains(&path) { "503" } else { "200" };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
         answer
+    }
+
+    /// A process of before the sandbox that sends the signal for dumps when its standard input ends.
+    fn signal_to_self() -> ChildStdin {
+        let id = std::process::id().to_string();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "read line; kill -USR2 $0", &id]).stdin(Stdio::piped());
+        shell.spawn().expect("a shell").stdin.take().expect("a pipe")
     }
 
     /// The program that is put into a sandbox. Nothing that it does itself is forbidden.
@@ -210,7 +229,7 @@ mod on_linux {
                 done.send(()).expect("main waits");
             });
         }
-        const PATHS: [&str; 12] = [
+        const PATHS: [&str; 17] = [
             "/debug/pprof/heap?format=text",
             "/debug/pprof/heap",
             "/debug/pprof/heap?debug=1",
@@ -223,10 +242,18 @@ mod on_linux {
             "/metrics",
             "/metrics?malloc=1",
             "/debug/pprof/heap?format=text&frames=all",
+            CPU,
+            "/debug/pprof/threadcreate?format=text",
+            "/debug/pprof/goroutine?format=text",
+            "/debug/pprof/goroutine?debug=2",
+            WALL,
         ];
         let mut waiting: Vec<_> = PATHS.iter().filter_map(|_| Some(send(address?, b""))).collect();
+        let signal = (name == DUMPS).then(signal_to_self);
         enter_all.wait();
         enter(forbidden.iter().flat_map(|calls| calls.iter().copied()));
+        // Its pipe is closed, upon which it sends the signal.
+        drop(signal);
         // The main thread has not been sampled yet, at the default interval, nor has it used most of its stack.
         let mut kept = Vec::new();
         deep_inside(200, &mut kept);
@@ -269,15 +296,23 @@ mod on_linux {
     /// A child that ends in so long was stuck.
     const LIMIT: Duration = Duration::from_secs(120);
 
-    fn child(name: &str, variables: &[(&str, &str)]) -> std::process::ExitStatus {
-        let mut child = Command::new(env::current_exe().expect("it runs"))
+    fn child(name: &str, variables: &[(&str, &str)]) -> ExitStatus {
+        wait(command(name, variables))
+    }
+
+    fn command(name: &str, variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env::current_exe().expect("it runs"));
+        command
             .env(CHOSEN, name)
             .env("PPROF_QUIET", "1")
             .env("PPROF_RECORD", "1s")
             .env("ALLOC_PROFILER_INTERVAL", "1")
-            .envs(variables.iter().copied())
-            .spawn()
-            .expect("it can be run again");
+            .envs(variables.iter().copied());
+        command
+    }
+
+    fn wait(mut command: Command) -> ExitStatus {
+        let mut child = command.spawn().expect("it can be run again");
         let start = Instant::now();
         loop {
             if let Some(status) = child.try_wait().expect("it is our child") {
@@ -285,10 +320,26 @@ mod on_linux {
             }
             if start.elapsed() > LIMIT {
                 child.kill().expect("it runs");
-                panic!("{name}: not done after {LIMIT:?}");
+                panic!("{command:?}: not done after {LIMIT:?}");
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The program lives, no file is written, and one line says so.
+    fn dumps_are_due(name: &str) -> ExitStatus {
+        let folder = tempfile::tempdir().expect("a folder");
+        let errors = folder.path().join("errors");
+        let dumps = folder.path().join("dumps");
+        fs::create_dir(&dumps).expect("a folder");
+        let variables = [("PPROF_DUMP_SIGNAL", "USR2"), ("PPROF_DUMP_AT_EXIT", "1")];
+        let mut command = command(name, &variables);
+        command.env("PPROF_DUMP", &dumps).stderr(fs::File::create(&errors).expect("a file"));
+        let status = wait(command);
+        let said = fs::read_to_string(&errors).expect("it is there");
+        assert_eq!(said.matches(NO_DUMP).count(), 1, "{said}");
+        assert_eq!(fs::read_dir(&dumps).expect("it is there").count(), 0, "{said}");
+        status
     }
 
     pub(super) fn main() {
@@ -310,6 +361,7 @@ mod on_linux {
                     let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
                     child(name, &[("PPROF_ADDR", &other.local_addr().expect("bound").to_string())])
                 }
+                DUMPS => dumps_are_due(name),
                 _ => child(name, variables),
             };
             println!("{name}: {status}");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use alloc_profiler::{
     SamplingAllocator, Snapshot, Totals, set_sampling_interval, size_class, snapshot, testing, unsampled,
 };
+use workspace_tests::oracle::totals_agree;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -110,6 +111,7 @@ fn snapshots_hold_together_under_load() {
         IS_OVER.store(true, Relaxed);
     });
     assert!(taken > 3, "only {taken} snapshots in five seconds");
+    totals_agree();
 
     // What a thread leaves behind for ever is the runtime's and small; blocks of this test are none of it.
     let growth = snapshot().since(&start);

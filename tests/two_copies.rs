@@ -2,10 +2,10 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::ffi::CString;
-use std::path::PathBuf;
 
 use alloc_profiler::{other_copies, set_sampling_interval, snapshot};
 use pprof_server::{ProfileOptions, Symbolize, heap_profile};
+use workspace_tests::examples::path_of;
 use workspace_tests::scraper_rules;
 
 #[global_allocator]
@@ -20,22 +20,11 @@ fn said() -> Vec<String> {
     comments.filter(|comment| comment.contains("profiler of its own")).collect()
 }
 
-fn plugin() -> PathBuf {
-    let tests = std::env::current_exe().expect("it runs");
-    let folder = tests.parent().and_then(|deps| deps.parent()).expect("target/profile/deps");
-    let plugin = folder.join("examples/libsecond_copy.so");
-    assert!(
-        plugin.exists(),
-        "run `cargo test -p workspace-tests` without --test, or with --examples, which builds the plugin first"
-    );
-    plugin
-}
-
 #[test]
 fn a_plugin_with_a_profiler_of_its_own_is_said() {
     set_sampling_interval(1);
     assert_eq!((other_copies(), said()), (vec![], vec![]));
-    let path = plugin();
+    let path = path_of("libsecond_copy.so");
     let name = CString::new(path.to_str().expect("UTF-8")).expect("no zero");
     const BYTES: usize = 12_345_678;
     let before = snapshot();

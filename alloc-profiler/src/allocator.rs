@@ -10,7 +10,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::type_name;
 
-use crate::{filter, malloc_stats, recorder, sampler, stack_room};
+use crate::process::malloc_stats;
+use crate::recorder;
+use crate::sampling::{sampler, stack_room};
+use crate::tables::filter;
 
 /// A global allocator that samples what passes through it to the allocator within.
 ///

@@ -1,11 +1,12 @@
-//! How the program sets the sampling interval.
+//! The program sets the sampling interval here.
 //!
 //! Path: *called by the program*, never by the allocator.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::{fork, interval, sampler, stack_room};
+use crate::fork;
+use crate::sampling::{interval, labels, sampler, stack_room};
 
 /// The environment variable that [`init_from_env`] reads: the sampling interval in bytes.
 pub const INTERVAL_VARIABLE: &str = "ALLOC_PROFILER_INTERVAL";
@@ -24,6 +25,26 @@ pub fn set_sampling_interval(bytes: u64) {
     prepare();
     interval::store(bytes);
     sampler::restart();
+}
+
+/// Has samples be kept apart by the labels of their threads from now on ([`SizeTotals::label`]), or not any more. It is off at
+/// first. What was sampled before keeps the label that it has. `pprof-server` sets the labels.
+///
+/// # Cost
+///
+/// The call costs one store. A sampled allocation reads one word more. A stack takes some 100 bytes for each label that it is met
+/// with, and each stack is looked through by its labels, so labels should be few: `pprof-server` has 4096 at most.
+///
+/// [`SizeTotals::label`]: crate::SizeTotals::label
+pub fn keep_labels(are_kept: bool) {
+    prepare();
+    labels::keep(are_kept);
+}
+
+/// Whether samples are kept apart by labels: see [`keep_labels`].
+#[must_use]
+pub fn are_labels_kept() -> bool {
+    labels::are_kept()
 }
 
 /// Takes the sampling interval from the environment variable `ALLOC_PROFILER_INTERVAL`, if that is set: a whole number of

@@ -1,4 +1,4 @@
-//! How a child of `fork` begins: with nothing of its parent's profile, and with no lock held.
+//! A child of `fork` begins with nothing of its parent's profile, and with no lock held.
 //!
 //! Only the forking thread lives on in the child. A lock that another thread held stays held for ever there, and
 //! what that thread was changing stays half changed. So the child gives up all that its parent had recorded, and its
@@ -14,7 +14,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::alone::Alone;
+use crate::process::alone::Alone;
 
 /// How many forks lie between this process and the one that first called us.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -65,15 +65,18 @@ fn begin_anew(alone: &Alone) {
     FORKS.fetch_add(1, Relaxed);
     // mutant: D8 the parent's sockets stay open
     #[cfg(unix)]
-    crate::descriptors::begin_anew(alone);
+    crate::process::descriptors::begin_anew(alone);
 
-    use crate::{drops, filter, live, memory, sampler, stacks};
+    use crate::memory;
+    use crate::sampling::sampler;
+    use crate::tables::{allocated, drops, filter, live, stacks};
 
     // The filter is the first: from then on, no record of the parent's is looked for.
     filter::begin_anew(alone);
     // mutant: A4 locks stay held in children
     live::begin_anew(alone);
     stacks::begin_anew(alone);
+    allocated::UNSEEN.begin_anew(alone);
     memory::begin_anew(alone);
     // SAFETY: `Alone` is the proof that no other thread is in this process.
     unsafe { unwinder::begin_anew() };

@@ -35,7 +35,9 @@
 //! | the interval from the environment (`ALLOC_PROFILER_INTERVAL`) | [`init_from_env`] |
 //! | what changed between two moments | [`Snapshot::since`] |
 //! | what is in use and at least so old | [`snapshot_with_ages`] and [`Snapshot::older_than`] |
+//! | samples apart by what their threads work for | [`keep_labels`] |
 //! | a cap on the profiler's own memory | [`set_limits`] |
+//! | the figures of the whole program alone, at no cost to speak of | [`totals`] |
 //! | code whose allocations are left out | [`unsampled`] |
 //! | free pages given back to the system | [`release_free_memory`] |
 //!
@@ -88,60 +90,49 @@
 
 use unwinder::hash;
 
+// In the order of the data's way: an allocation is counted down and perhaps sampled, its stack and its block go into the tables, and a
+// snapshot copies these out.
 mod allocator;
-mod sampler;
+mod sampling;
 
 mod recorder;
-mod stack_room;
-
-mod filter;
-mod live;
-mod size_class;
-mod stacks;
-mod variance;
+mod tables;
 
 #[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
 mod snapshot;
-#[allow(clippy::arithmetic_side_effects, reason = "read path")]
-mod totals;
 
-mod alone;
-mod bell;
-mod c_library;
-mod control;
-mod copies;
-#[cfg(unix)]
-mod descriptors;
-mod drops;
-mod fork;
-mod interval;
-mod limits;
-mod malloc_stats;
+// What these stand on.
+mod estimate;
 mod memory;
-mod release;
-mod sync;
-mod threads;
+mod process;
+
+// What the program and a child of `fork` set.
+mod control;
+mod fork;
+
+// How the other crates of this workspace write what a snapshot holds.
+mod literal;
 
 pub use allocator::SamplingAllocator;
-pub use control::{INTERVAL_VARIABLE, init_from_env, set_sampling_interval};
-pub use copies::{ProfilerCopy, other_copies};
-pub use drops::Dropped;
-pub use interval::{DEFAULT_SAMPLING_INTERVAL, sampling_interval};
-pub use limits::{Limits, limits, set_limits};
-pub use malloc_stats::{MallocStats, malloc_stats};
-pub use release::release_free_memory;
-pub use size_class::size_class;
+pub use control::{INTERVAL_VARIABLE, are_labels_kept, init_from_env, keep_labels, set_sampling_interval};
+pub use estimate::size_class::size_class;
+pub use estimate::totals::{Births, Totals};
+pub use memory::limits::{Limits, limits, set_limits};
+pub use process::copies::{ProfilerCopy, other_copies};
+pub use process::malloc_stats::{MallocStats, malloc_stats};
+pub use process::release::release_free_memory;
+pub use sampling::interval::{DEFAULT_SAMPLING_INTERVAL, sampling_interval};
 pub use snapshot::{
-    AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, snapshot, snapshot_with_ages,
+    AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, snapshot, snapshot_with_ages, totals,
 };
-pub use totals::{Births, Totals};
+pub use tables::drops::Dropped;
 pub use unwinder::{CodeAddress, Image, ImageId, MAX_STACK_DEPTH, images, page_fingerprint, program_entry};
 
 /// Whether a `SamplingAllocator` has served an allocation. In a program that has one as its global allocator, that is so
 /// before `main`.
 #[must_use]
 pub fn is_installed() -> bool {
-    sampler::is_installed()
+    sampling::sampler::is_installed()
 }
 
 /// Runs `f` and leaves what this thread allocates meanwhile out of the profile. Frees are noticed as ever.
@@ -165,9 +156,9 @@ pub fn is_installed() -> bool {
 ///
 /// # Cost
 ///
-/// A few instructions.
+/// It costs a few instructions.
 pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
-    let _pause = sampler::Pause::begin();
+    let _pause = sampling::sampler::Pause::begin();
     f()
 }
 
@@ -176,12 +167,21 @@ pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
 pub mod internal {
     /// It wakes a thread that waits.
     pub mod bell {
-        pub use crate::bell::{SignalTaker, at_exit, ring, ring_on_signal, rings, signals, wait};
+        pub use crate::process::bell::{SignalTaker, at_exit, ring, ring_on_signal, rings, signals, wait};
     }
-    #[cfg(unix)]
-    pub use crate::descriptors::{ClosedInChildren, Descriptor};
+    pub use crate::__literal as literal;
     pub use crate::fork::forks;
-    pub use crate::threads::spawn_without_signals;
+    pub use crate::memory::{for_each_mapping, is_there};
+    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
+    pub use crate::process::descriptors::look_away;
+    pub use crate::process::descriptors::{ClosedInChildren, Descriptor};
+    pub use crate::process::threads::{cpu_time, spawn_without_signals};
+    /// Sampled blocks one by one, for readers that look at what is in them.
+    pub use crate::snapshot::{LiveBlock, LiveBlocks, live_blocks};
+    pub use unwinder::hash;
+    /// This module tells what a thread works for.
+    pub use unwinder::label;
 }
 
 /// The tests of this workspace need this. It is not part of the interface, and may change in any version.
@@ -189,23 +189,23 @@ pub mod internal {
 pub mod testing {
     /// Makes the choice of samples repeatable: see `sampler::seed`.
     pub fn seed(seed: u64) {
-        crate::sampler::seed(seed);
+        crate::sampling::sampler::seed(seed);
     }
 
     /// Whether a free of the block at `address` has to look for its record: it is sampled, or the filter cannot tell it
     /// from one that is.
     #[must_use]
     pub fn may_be_sampled(address: usize) -> bool {
-        !crate::filter::rules_out(address)
+        !crate::tables::filter::rules_out(address)
     }
 
     /// Runs `work` while this thread holds every lock that threads wait for on the allocation path.
     pub fn with_locks_held<R>(work: impl FnOnce() -> R) -> R {
-        crate::live::with_locks_held(work)
+        crate::tables::live::with_locks_held(work)
     }
 
     /// Blocks recorded at an address that already had a record. Always zero, or a free was missed.
     pub fn duplicate_inserts() -> u64 {
-        crate::drops::DUPLICATE_INSERTS.get()
+        crate::tables::drops::DUPLICATE_INSERTS.get()
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to a sampled block: its stack is taken, its site is counted, and its address is recorded. When the block is
+//! When a block is sampled, its stack is taken, its site is counted, and its address is recorded. When the block is
 //! freed, the record is removed.
 //!
 //! Nothing here holds a lock while it unwinds, and nothing may panic. The functions are `extern "C"`, so that a panic, if
@@ -8,10 +8,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::live::{self, HomeSlot, LiveSample, Lost, Taken};
-use crate::sampler::Pause;
-use crate::stacks::{self, Site};
-use crate::{c_library, drops, filter, interval, snapshot};
+use crate::process::c_library;
+use crate::sampling::interval;
+use crate::sampling::labels;
+use crate::sampling::sampler::Pause;
+use crate::snapshot;
+use crate::tables::live::{self, HomeSlot, LiveSample, Lost, Taken};
+use crate::tables::stacks::{self, Site};
+use crate::tables::{allocated, drops, filter};
 use unwinder::{Remember, Walk};
 
 /// Whole walks are remembered at sampling intervals up to this. At longer ones, little repeats while it is remembered, and
@@ -40,7 +44,7 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
             stacks::find_or_add(walk)
         }
     };
-    count(home, address, size, weight, stacks::site(stack, size));
+    count(home, address, size, weight, stacks::site(stack, size, labels::present()));
 }
 
 /// Counts what is missing of a stack.
@@ -66,7 +70,7 @@ pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weigh
     let _pause = Pause::begin();
     // mutant: B8 samples without a stack are not told
     drops::LOW_STACK.raise();
-    count(HomeSlot::of(address), address, size, weight, stacks::site_without_stack(size));
+    count(HomeSlot::of(address), address, size, weight, stacks::site_without_stack(size, labels::present()));
 }
 
 #[inline(always)]
@@ -80,7 +84,12 @@ fn count(home: HomeSlot, address: usize, size: usize, weight: f64, site: &Site) 
     let weight = f64::from(weight as f32);
     site.add(size, weight);
     let (born, after_snapshot) = (c_library::ticks(), snapshot::begun());
-    insert(home, &LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot });
+    let sample = LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot };
+    let inserted = home.insert(&sample);
+    if inserted == Err(Lost::Busy) {
+        allocated::UNSEEN.add(size, weight);
+    }
+    count_lost(inserted);
 }
 
 /// Removes the record of the block at `address`, if it has one. It must be called while the block is still the caller's.
@@ -105,11 +114,6 @@ pub(crate) extern "C" fn take(address: usize) -> Option<Taken> {
 #[inline(never)]
 pub(crate) extern "C" fn remember(taken: &Taken) {
     count_lost(live::put_back(taken));
-}
-
-#[inline(always)]
-fn insert(home: HomeSlot, sample: &LiveSample) {
-    count_lost(home.insert(sample));
 }
 
 #[inline(always)]

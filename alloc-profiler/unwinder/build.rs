@@ -1,7 +1,8 @@
 //! Decides by which unwinder this target takes its stacks, in the one place that names targets.
 //!
 //! - `by_tables`: ours, which reads unwind tables. It exists for Linux on x86-64 with glibc.
-//! - `by_platform`: the platform's, through the `backtrace` crate. It exists on Unix, except with musl, whose unwinder takes
+//! - `by_platform`: the platform's unwinder does it, through the `backtrace` crate. It exists on Unix, except with
+//!   musl, whose unwinder takes
 //!   the loader's lock. On Linux on x86-64 with glibc it serves until ours is prepared, and where ours cannot be.
 //!
 //! Without either, as on Windows, whose unwinder may not be called by two threads at once, every walk is empty.

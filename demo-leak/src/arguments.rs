@@ -1,4 +1,4 @@
-//! The command line: what it may say, and what is said back when it says something else.
+//! The command line is read here: what it may say, and what is said back when it says something else.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,27 +11,36 @@ use crate::reader::Variant;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-demo-leak: a TCP proxy that leaks a task, and the memory it holds, with every client
+demo-leak: a TCP proxy that leaks a task and its memory with every client
 
 Usage: demo-leak [hunt] [OPTIONS]
 
-  (no command)  Serve until Ctrl-C: idle, then load, then idle again, printing memory as it goes.
-                Profiles are on http://127.0.0.1:6060/debug/pprof/ (PPROF_ADDR=IP:PORT moves them).
-  hunt          Find the leak: compare a heap profile from before a load with one from after.
-                Exit 0: the leak was found (with --fixed: nothing grew). Exit 1: it was not.
+  (no command)  Serve until Ctrl-C: idle, then load, then a few clients a second
+                for 15 minutes, then idle again, printing memory as it goes.
+                Profiles are at http://127.0.0.1:6060/debug/pprof/
+                (PPROF_ADDR=IP:PORT moves them).
+  hunt          Find the leak: compare a heap profile from before a load with
+                one from after. Exit 0: the leak was found (with --fixed:
+                nothing grew). Exit 1: it was not.
 
 Options:
-  --fixed                       Run the repaired reader: its task is told when to end
-  --listen IP:PORT              Where the proxy listens [default: 127.0.0.1:8080; hunt: any free port]
-  --connections-per-second N    The load, 0 for none, at most 400 [default: 150]
-  --idle-seconds N              Quiet time before the load [default: 10; hunt: 1, also after it]
-  --load-seconds N              How long the load lasts [default: 20; hunt: 8]
-  -h, --help                    Print this
+  --fixed                     Run the repaired reader, whose task is told to end
+  --listen IP:PORT            Where the proxy listens
+                              [default: 127.0.0.1:8080; hunt: any free port]
+  --connections-per-second N  The load, 0 for none, at most 400 [default: 150]
+  --idle-seconds N            Quiet time before the load
+                              [default: 10; hunt: 1, also after it]
+  --load-seconds N            How long the load lasts; if this is given, nobody
+                              comes after it [default: 20; hunt: 8]
+  -h, --help                  Print this
 ";
 
 /// Each connection of the load leaves a client port in TIME_WAIT for 60 s, on each side of the proxy. Linux
 /// has 28 232 such ports per destination by default: 470 connections a second would use them up.
 const MAX_CONNECTIONS_PER_SECOND: u64 = 400;
+/// How long a few clients go on coming after the load, so that memory goes on growing while somebody looks at it. What
+/// they leave behind is about 900 MiB in the end, which does no harm to who forgets that the demo runs.
+const TRICKLE: Duration = Duration::from_secs(15 * 60);
 /// A day: no run of the demo is longer, so a bigger number is a slip.
 const MAX_SECONDS: u64 = 86_400;
 
@@ -57,6 +66,8 @@ pub(crate) struct Arguments {
     pub(crate) connections_per_second: u64,
     pub(crate) idle: Duration,
     pub(crate) load: Duration,
+    /// How long a few clients go on coming after the load.
+    pub(crate) trickle: Duration,
 }
 
 /// What is wrong with the command line, and what would be right.
@@ -92,6 +103,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Invocation, ArgumentEr
         }
     }
     let is_hunt = command == Command::Hunt;
+    // Who says how long the load is wants to see memory stand still after it.
+    let trickle = if is_hunt || load_seconds.is_some() { Duration::ZERO } else { TRICKLE };
     // Without load there is nothing to find.
     let lowest = u64::from(is_hunt);
     let seconds = |option, value, default, lowest| number(option, value, default, lowest, MAX_SECONDS);
@@ -113,6 +126,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Invocation, ArgumentEr
             if is_hunt { 8 } else { 20 },
             lowest,
         )?),
+        trickle,
     }))
 }
 
@@ -182,6 +196,9 @@ mod tests {
         assert_eq!((serve.command, serve.listen.port(), serve.idle.as_secs()), (Command::Serve, 8080, 10));
         let hunt = parsed("hunt --fixed").unwrap();
         assert_eq!((hunt.command, hunt.listen.port(), hunt.load.as_secs()), (Command::Hunt, 0, 8));
+        let shorter = parsed("--load-seconds 20").unwrap();
+        let trickle = [&serve, &hunt, &shorter].map(|arguments| arguments.trickle.as_secs());
+        assert_eq!((shorter.load, trickle), (serve.load, [900, 0, 0]));
         assert_eq!((serve.variant, hunt.variant), (Variant::Leaking, Variant::Fixed));
     }
 

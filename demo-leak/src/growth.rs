@@ -1,4 +1,4 @@
-//! What grew between two snapshots, line by line, and which of it is more than chance.
+//! This finds what grew between two snapshots, line by line, and which of it is more than chance.
 //!
 //! A profile is sampled, so every figure in it has an error, and a difference of two has the errors of both.
 //! Growth at a line *counts* when it is
@@ -84,7 +84,7 @@ impl Growth {
 }
 
 impl Line {
-    fn of(frame: &Frame) -> Line {
+    pub(crate) fn of(frame: &Frame) -> Line {
         // From the root of the repository for our own files, from the crate's folder for a registry's: the rest
         // of the path only tells where this was built.
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -100,7 +100,7 @@ impl Line {
     }
 
     /// Whether the line is this crate's code, and not the runtime's.
-    fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.file.starts_with(concat!(env!("CARGO_PKG_NAME"), "/"))
     }
 }
@@ -140,6 +140,7 @@ impl fmt::Display for Growth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc_profiler::internal::literal;
 
     /// Growth by `came` samples of blocks of `object_bytes`, at the default interval, while `went` others were freed.
     fn growth_of(object_bytes: f64, came: i64, went: i64) -> Growth {
@@ -148,7 +149,7 @@ mod tests {
         Growth {
             ages: None,
             line: Line { function: String::new(), file: String::new(), line: 0 },
-            totals: Totals {
+            totals: literal!(Totals {
                 inuse_samples: came - went,
                 alloc_samples: came,
                 inuse_objects,
@@ -156,7 +157,7 @@ mod tests {
                 inuse_bytes_variance: (came + went) as f64
                     * (weight * (weight - 1.0) * object_bytes * object_bytes),
                 ..Totals::default()
-            },
+            }),
             callers: Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! The customers, who make short connections at a steady pace.
+//! The customers make short connections at a steady pace.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! A TCP proxy that leaks the way services really leak, and the hunt for the leak.
+//! This TCP proxy leaks the way services really leak, and it hunts for the leak.
 //!
 //! Customers reach an upstream through the proxy. Memory is low after a start, climbs under load, and does
 //! not come back when the load is gone. `demo-leak` serves that, driving its own load, so that the leak can be
@@ -19,6 +19,7 @@ mod status;
 mod growth;
 mod hunt;
 mod serve;
+mod waits;
 
 mod arguments;
 

@@ -1,4 +1,4 @@
-//! The service, which takes customers' connections and passes their bytes to an upstream and back.
+//! The service takes customers' connections and passes their bytes to an upstream and back.
 //!
 //! The upstream is an echo server in the same process, so that the demo needs nothing beside itself. All bytes go over
 //! real sockets. Sockets are closed when a connection ends: what leaks is in `reader`.

@@ -1,7 +1,8 @@
-//! The service with its own customers. It is idle, has load, is idle again, and then goes on until Ctrl-C.
+//! This runs the service with its own customers. It is idle, has load, has a few customers, is idle again, and then goes on
+//! until Ctrl-C.
 //!
-//! The leak shows in these three states: memory is low after a start, higher under load, and lower again afterwards,
-//! but not as low as it was.
+//! The leak shows in these states: memory is low after a start, climbs under load, goes on climbing as long as anybody
+//! comes, and does not come back when nobody does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +15,9 @@ use crate::status::Status;
 
 /// Time between two lines of figures.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
+
+/// How many customers come in a second, at most, when the load is over: memory grows by a MiB a second.
+const TRICKLE_PER_SECOND: u64 = 20;
 
 /// Serves until Ctrl-C, with the profiles at `pprof`, if anywhere.
 pub(crate) async fn serve(arguments: &Arguments, pprof: Option<SocketAddr>) -> io::Result<()> {
@@ -33,7 +37,8 @@ fn introduce(proxy: &Proxy, pprof: Option<SocketAddr>) {
     println!("proxy:   {}", proxy.address());
     if let Some(address) = pprof {
         println!("pprof:   http://{address}/debug/pprof/");
-        println!("Try, once before the load and once after, then compare:");
+        println!("Open it in a browser: the page names the line that leaks.");
+        println!("Or try this, once before the load and once after, and compare:");
         println!("  curl -s http://{address}/debug/pprof/heap > before.out");
         println!("  curl -s http://{address}/debug/pprof/heap > after.out");
         println!("  go tool pprof -top -diff_base before.out after.out");
@@ -59,6 +64,11 @@ impl Phases<'_> {
         self.watch(tokio::time::sleep(self.arguments.idle)).await;
         self.name = "load";
         self.watch(load::drive(address, rate, self.arguments.load)).await;
+        if !self.arguments.trickle.is_zero() {
+            self.name = "trickle";
+            let rate = rate.min(TRICKLE_PER_SECOND);
+            self.watch(load::drive(address, rate, self.arguments.trickle)).await;
+        }
         self.name = "idle again";
         self.watch(std::future::pending()).await
     }

@@ -1,4 +1,4 @@
-//! What the service's graphs would show, on one line: connections, tasks, heap in use, and resident memory.
+//! One line tells what the service's graphs would show: connections, tasks, heap in use, and resident memory.
 
 use std::fmt;
 use std::time::Duration;

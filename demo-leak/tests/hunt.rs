@@ -38,17 +38,37 @@ fn the_leak_is_found_at_its_line_and_its_size() {
     assert!(verdict.contains("demo_leak::reader::Reader"), "{verdict}");
     assert!(verdict.contains(&format!("(demo-leak/src/reader.rs:{leaking_line})")), "{verdict}");
 
+    let waiting = stdout.split("where the tasks wait that it spawned: ").nth(1).expect("tasks that wait");
+    let waiting_count = waiting.split(" tasks").next().unwrap();
+    let waiting_line = include_str!("../src/reader.rs")
+        .lines()
+        .position(|line| line.contains("ticks.recv().await"))
+        .unwrap()
+        + 1;
+    assert!(
+        waiting.contains(&format!(
+            "demo_leak::reader::Reader::sample_for_ever (demo-leak/src/reader.rs:{waiting_line})"
+        )),
+        "{stdout}"
+    );
+
     let line = |start| stdout.lines().find(|line| line.starts_with(start)).unwrap();
     let total = |start| number_after(line(start), "open, ");
     let clients = total("idle again:") - total("idle:");
     let truth_mib = clients * WINDOW_BYTES / 1048576.0;
     let estimate_mib = number_after(verdict, "leak: ~");
-    // There are some 100 samples of 512 KiB, so the standard error is a tenth. The test allows 6 of them, so that
-    // chance never makes it fail.
-    let standard_error_mib = (truth_mib * 0.5).sqrt();
+    // At one sample in 16 KiB, a window is sampled with a probability of 0.95, so that the variance of the estimate is 0.0523
+    // windows for each. The test allows 6 standard errors, so that chance never makes it fail.
+    let standard_error_mib = (truth_mib * 0.0523 * WINDOW_BYTES / 1048576.0).sqrt();
     assert!(
         (estimate_mib - truth_mib).abs() < 6.0 * standard_error_mib,
         "{estimate_mib} MiB estimated, {truth_mib} MiB leaked by {clients} clients"
+    );
+    // A task has at least 300 bytes, so that one in 55 is sampled at least.
+    let (tasks_found, all_clients) = (number_after(waiting_count, "~"), total("idle again:"));
+    assert!(
+        (tasks_found - all_clients).abs() < 6.0 * (all_clients * 55.0).sqrt(),
+        "{tasks_found} tasks estimated, {all_clients} left behind"
     );
     // Each client leaves one task behind. The runtime counts them, so this is exact.
     let tasks = |start| number_after(line(start), "tasks ");
@@ -59,6 +79,9 @@ fn the_leak_is_found_at_its_line_and_its_size() {
 fn nothing_is_found_once_it_is_fixed() {
     let (output, stdout) = hunt(&["--fixed"]);
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(stdout.lines().any(|line| line == "no leak: nothing grows"), "{stdout}");
+    assert!(
+        stdout.lines().any(|line| line == "no leak: nothing grows, and no task of the reader is left"),
+        "{stdout}"
+    );
     assert!(!stdout.contains("leak: ~"), "{stdout}");
 }

@@ -39,6 +39,18 @@ fn fixed_every_task_ends_and_memory_stays_low() {
 }
 
 #[test]
+fn unless_the_load_has_an_end_a_few_clients_go_on_coming() {
+    let service = Service::start(&["--connections-per-second", "60", "--idle-seconds", "0"]);
+    service.figures("load");
+    let first = service.figures("trickle");
+    let later = service.figures("trickle");
+    let came = later.total - first.total;
+    // Two seconds lie between two lines, in which 120 came before.
+    assert!((1..=80).contains(&came) && later.tasks > first.tasks, "{first:?} {later:?}");
+    service.interrupt();
+}
+
+#[test]
 fn without_load_of_its_own_it_serves_whoever_comes() {
     let service =
         Service::start(&["--connections-per-second", "0", "--idle-seconds", "0", "--load-seconds", "0"]);

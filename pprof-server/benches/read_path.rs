@@ -1,16 +1,20 @@
 //! What reading a profile costs: snapshot and encoding of 100 000 live samples on 10 000 stacks, and how long
-//! an allocating thread waits while a million live records are copied.
+//! an allocating thread waits while a million live records are copied. What the report on leaks costs, with as many moments as
+//! it looks at.
 //!
-//! Run by `cargo bench -p pprof-server --bench read_path`; with an argument `stacks` or `pauses` only that part.
-//! Real stacks, every allocation recorded. Minimum and median, since other programs only ever add time.
+//! Run by `cargo bench -p pprof-server --bench read_path`; with an argument `stacks`, `leaks` or `pauses` only that part.
+//! The stacks are real, and every allocation is recorded. It prints minimum and median, since other programs only ever add time.
 
 use std::hint::black_box;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use pprof_server::alloc_profiler::{
-    Limits, SamplingAllocator, Snapshot, set_limits, set_sampling_interval, snapshot, unsampled,
+    Limits, SamplingAllocator, Snapshot, set_limits, set_sampling_interval, snapshot, snapshot_with_ages,
+    unsampled,
 };
+use pprof_server::internal::history_phases::{Recorder, ReportPhases};
 use pprof_server::internal::phases;
 use pprof_server::{ProfileOptions, SizeLimit, Symbolize};
 
@@ -135,11 +139,71 @@ fn stacks() {
     drop(blocks);
 }
 
+/// Makes the record of `snapshot` at the moment with this number: in every other stack it has grown steadily, and in the others it
+/// goes up and down.
+fn vary(snapshot: &mut Snapshot, original: &Snapshot, number: usize) {
+    for (index, (stack, now)) in snapshot.stacks.iter_mut().zip(&original.stacks).enumerate() {
+        let mixed = (number * STACKS + index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let share =
+            if index % 2 == 0 { number as f64 / MOMENTS as f64 } else { (mixed >> 48) as f64 / 65536.0 };
+        for (size, now) in stack.by_size.iter_mut().zip(&now.by_size) {
+            size.totals.alloc_objects = now.totals.alloc_objects + number as f64;
+            size.totals.inuse_objects = (now.totals.inuse_objects * share).round();
+            size.totals.inuse_bytes = (now.totals.inuse_bytes * share).round();
+        }
+    }
+}
+
+/// So many records are made: one each minute for an hour, and then one each five seconds for five minutes.
+const MOMENTS: usize = 115;
+
+fn leaks() {
+    const ROUNDS: usize = 21;
+    let blocks = many_stacks();
+    let (mut recorder, now) = (Recorder::default(), snapshot());
+    let mut varied = now.clone();
+    for number in 0..MOMENTS {
+        vary(&mut varied, &now, number);
+        recorder.record_after(Duration::from_secs(if number < 55 { 60 } else { 5 }), &varied);
+    }
+    let (now, ages) = timed(snapshot_with_ages);
+    let reports: Vec<ReportPhases> =
+        (0..ROUNDS).map(|_| recorder.suspects(Duration::from_secs(2), &now)).collect();
+    let (bytes, records) = recorder.held();
+    println!(
+        "\n{} stacks, {records} records of {bytes} bytes, of which {} moments are looked at, {} suspects; milliseconds of the \
+         processor, minimum and median of {ROUNDS}",
+        now.stacks.len(),
+        reports[0].moments,
+        reports[0].suspects
+    );
+    row("snapshot with ages, once", [ages.as_secs_f64() * 1e3; 2]);
+    let each = |what: &str, phase: fn(&ReportPhases) -> Duration| {
+        let mut next = reports.iter();
+        row(what, times(ROUNDS, || next.next().map_or(Duration::ZERO, phase)));
+    };
+    each("  names", |phases| phases.names);
+    each("  report", |phases| phases.report);
+    each("names + report", |phases| phases.names + phases.report);
+    drop(blocks);
+}
+
+/// So often each kind of disturbance is measured, in turn with the others.
+const TURNS: usize = 7;
+
+/// How long the operations of one turn took, in microseconds, and how often what disturbs ran meanwhile.
+struct Waits {
+    median: f64,
+    one_in_1000: f64,
+    longest: f64,
+    over_1_ms: usize,
+    runs: usize,
+}
+
 /// What a thread waits that allocates and frees without pause while `beside` runs over and over in another.
-fn pauses(what: &str, beside: impl Fn() + Sync) {
+fn waits(beside: &dyn Fn()) -> Waits {
     const OPERATIONS: usize = 4_000_000;
-    static IS_OVER: AtomicBool = AtomicBool::new(false);
-    IS_OVER.store(false, Relaxed);
+    let is_over = AtomicBool::new(false);
     let mut waits = unsampled(|| Vec::with_capacity(OPERATIONS));
     let mut runs = 0;
     std::thread::scope(|scope| {
@@ -149,22 +213,35 @@ fn pauses(what: &str, beside: impl Fn() + Sync) {
                 drop(black_box(Box::new([0_u8; 64])));
                 waits.push(start.elapsed().as_nanos() as u64);
             }
-            IS_OVER.store(true, Relaxed);
+            is_over.store(true, Relaxed);
         });
-        while !IS_OVER.load(Relaxed) {
+        while !is_over.load(Relaxed) {
             beside();
             runs += 1;
         }
     });
     waits.sort_unstable();
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize] as f64 / 1e3;
-    let long = waits.iter().rev().take_while(|&&wait| wait > 1_000_000).count();
+    let over_1_ms = waits.iter().rev().take_while(|&&wait| wait > 1_000_000).count();
+    Waits { median: at(0.5), one_in_1000: at(0.999), longest: at(1.0), over_1_ms, runs }
+}
+
+/// Prints what was measured in all turns: of each figure its median, and of the longest wait the worst too.
+fn waits_row(what: &str, turns: &[Waits]) {
+    let sorted = |figure: fn(&Waits) -> f64| {
+        let mut figures: Vec<f64> = turns.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures
+    };
+    let longest = sorted(|waits| waits.longest);
     println!(
-        "{what:<34}{:>9.2}{:>9.2}{:>9.2}{:>9.1}{long:>9}{runs:>9}",
-        at(0.5),
-        at(0.999),
-        at(0.99999),
-        at(1.0)
+        "{what:<34}{:>9.2}{:>9.2}{:>12.1}{:>12.1}{:>9.0}{:>9.0}",
+        sorted(|waits| waits.median)[TURNS / 2],
+        sorted(|waits| waits.one_in_1000)[TURNS / 2],
+        longest[TURNS / 2],
+        longest[TURNS - 1],
+        sorted(|waits| waits.over_1_ms as f64)[TURNS / 2],
+        sorted(|waits| waits.runs as f64)[TURNS / 2],
     );
 }
 
@@ -179,19 +256,35 @@ fn million() {
     row("snapshot", times(9, || timed(snapshot).1));
     row("snapshot + encode", times(9, || timed(|| encode(&snapshot(), Symbolize::Full)).1));
     println!(
-        "\nalloc+free of 64 B, every one recorded; microseconds\n{:<34}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
-        "beside", "median", "99.9 %", "99.999 %", "longest", "> 1 ms", "runs"
+        "\nalloc+free of 64 B, every one recorded; microseconds, medians of {TURNS} turns\n\
+         {:<34}{:>9}{:>9}{:>12}{:>12}{:>9}{:>9}",
+        "beside", "median", "99.9 %", "longest", "worst", "> 1 ms", "runs"
     );
-    for _ in 0..3 {
-        pauses("nothing", || std::thread::sleep(Duration::from_millis(50)));
+    let recorder = Mutex::new(Recorder::default());
+    let kinds: [(&str, &dyn Fn()); 5] = [
+        ("nothing", &|| std::thread::sleep(Duration::from_millis(50))),
         // What the scheduler does to two busy threads on few cores, without any lock.
-        pauses("a busy thread", || {
+        ("a busy thread", &|| {
             black_box((0..10_000_000_u64).fold(0, |sum, n| black_box(sum ^ n)));
-        });
-        pauses("snapshots", || drop(snapshot()));
-        pauses("snapshots and encoding", || {
+        }),
+        ("snapshots", &|| drop(snapshot())),
+        // A hundred times as often as the recorder's pace.
+        ("records, every 50 ms", &|| {
+            recorder.lock().expect("no panic").record_after(Duration::from_secs(5), &snapshot());
+            std::thread::sleep(Duration::from_millis(50));
+        }),
+        ("snapshots and encoding", &|| {
             black_box(encode(&snapshot(), Symbolize::Full));
-        });
+        }),
+    ];
+    let mut turns: [Vec<Waits>; 5] = Default::default();
+    for _ in 0..TURNS {
+        for ((_, beside), turns) in kinds.iter().zip(&mut turns) {
+            turns.push(waits(beside));
+        }
+    }
+    for ((what, _), turns) in kinds.iter().zip(&turns) {
+        waits_row(what, turns);
     }
     drop(blocks);
 }
@@ -202,6 +295,9 @@ fn main() {
     set_sampling_interval(1);
     if is_wanted("stacks") {
         stacks();
+    }
+    if is_wanted("leaks") {
+        leaks();
     }
     if is_wanted("pauses") {
         million();

@@ -1,11 +1,12 @@
-//! Profiles on an actix-web server. actix-web has request and response types of its own, so they are converted.
-//! By default it lets a handler finish whose client has left, and a delta would wait to its end: see
+//! This program serves its profiles on an actix-web server. actix-web has request and response types of its own, so they are
+//! converted. By default it lets a handler finish whose client has left, and a delta would wait to its end: see
 //! `h1_allow_half_closed` below.
 
 use actix_web::http::{StatusCode, header::CONTENT_LENGTH};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use http_body_util::{BodyExt, Full};
-use pprof_server::{Handler, Peer, SamplingAllocator};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::{Handler, Peer};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -39,7 +40,7 @@ async fn respond(pprof: web::Data<Handler>, asked: HttpRequest, body: web::Bytes
         return HttpResponse::BadRequest().finish();
     };
     if let Some(peer) = asked.peer_addr() {
-        // Optional: one `seconds=N` of a kind for each client at a time.
+        // This is optional: with it, each client has one `seconds=N` of a kind at a time.
         request.extensions_mut().insert(Peer::from(peer));
     }
 

@@ -6,7 +6,8 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::map_request;
 use axum::routing::get;
-use pprof_server::{Handler, Peer, SamplingAllocator};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::{Handler, Peer};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -17,7 +18,7 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .nest_service("/debug/pprof", pprof.clone())
         .nest_service("/internal/profiles", pprof.clone())
-        // Optional: one `seconds=N` of a kind for each client at a time.
+        // This is optional: with it, each client has one `seconds=N` of a kind at a time.
         .layer(map_request(tell_peer))
         .route("/", get(|| async { "hello" }));
 

@@ -7,7 +7,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pprof_server::{Body, Handler, Peer, SamplingAllocator};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::{Body, Handler, Peer};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -22,7 +23,7 @@ async fn main() -> std::io::Result<()> {
         let (stream, peer) = listener.accept().await?;
         let pprof = pprof.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            // Optional: one `seconds=N` of a kind for each client at a time.
+            // This is optional: with it, each client has one `seconds=N` of a kind at a time.
             request.extensions_mut().insert(Peer::from(peer));
             respond(pprof.clone(), request)
         });

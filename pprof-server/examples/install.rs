@@ -1,4 +1,4 @@
-//! The allocator and the server in one line. Prints where it serves, then waits for the end of standard input.
+//! One line installs the allocator and the server. Prints where it serves, then waits for the end of standard input.
 //!
 //! Try `cargo run --example install`, then `go tool pprof http://127.0.0.1:6060/debug/pprof/heap`.
 

@@ -1,4 +1,4 @@
-//! As `install`, with both an address and an allocator.
+//! This is as `install`, with both an address and an allocator.
 
 mod allocators {
     use std::alloc::{GlobalAlloc, Layout, System};

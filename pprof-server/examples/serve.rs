@@ -1,7 +1,8 @@
 //! The explicit form: declare the allocator, serve where and for as long as you like, and handle the error.
 
 #[global_allocator]
-static ALLOCATOR: pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();
+static ALLOCATOR: pprof_server::alloc_profiler::SamplingAllocator =
+    pprof_server::alloc_profiler::SamplingAllocator::new();
 
 fn main() -> Result<(), pprof_server::Error> {
     let server = pprof_server::serve("127.0.0.1:0")?;

@@ -1,4 +1,5 @@
-//! The memory that the control group of this process has and may have, by the files that the kernel shows it in.
+//! This tells how much memory the control group of this process has and may have, by the files that the kernel shows it
+//! in.
 //!
 //! The files are looked for once and kept open: see `kept_files`. Control groups are Linux' own; on other systems there are none.
 //!
@@ -22,7 +23,7 @@ pub(crate) struct CgroupMemory {
 /// The files that [`CgroupMemory`] is read from. Which of them there are is found out once.
 #[derive(Debug, Default)]
 pub(crate) struct CgroupFiles {
-    /// The limits of the group and those around it.
+    /// Keeps open the limits of the group and of those around it.
     limits: Vec<KeptFile>,
     /// The usage of the innermost group that tells it.
     usage: Option<KeptFile>,
@@ -81,7 +82,7 @@ pub(crate) fn groups_of_process() -> Vec<Group> {
 pub(crate) fn groups_below(root: &Path, groups: &str) -> Vec<Group> {
     let mut folders = Vec::new();
     for line in groups.lines() {
-        // number:controllers:path; of version 2, `0::path`.
+        // A line is number:controllers:path; version 2 writes `0::path`.
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
         let (mount, version) = match controllers {
@@ -129,7 +130,7 @@ mod tests {
             (limit_bytes, usage_bytes)
         };
         assert_eq!(of("0::/a/b\n"), (Some(5000), Some(300)));
-        // A path of outside the container.
+        // This path lies outside the container.
         assert_eq!(of("0::/a/gone\n"), (Some(5000), Some(4000)));
         assert_eq!(of("0::/\n"), (None, None));
         assert_eq!(of("3:cpu,memory:/c\n2:cpu:/\n0::/\n"), (Some(600), Some(77)));

@@ -1,4 +1,4 @@
-//! Variables of the environment, as this crate reads them.
+//! This reads variables of the environment.
 //!
 //! Path: *read path*.
 

@@ -1,4 +1,4 @@
-//! What can go wrong before a profile is served, or when one is written to a file.
+//! These errors say what can go wrong before a profile is served, or when one is written to a file.
 //!
 //! Every message names the value that was wrong and what to do about it, so that it can be printed as it is.
 //! What goes wrong while serving becomes an HTTP status and never reaches the host program.
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// The operating system refused to listen: most often the port is in use.
     Bind {
-        /// The address tried.
+        /// Tells which address was tried.
         address: SocketAddr,
         /// What the operating system said.
         source: io::Error,

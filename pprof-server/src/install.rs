@@ -1,4 +1,4 @@
-//! `install!`: the allocator and the server in one line, and what that line calls.
+//! `install!` puts the allocator and the server into one line. This is what that line calls.
 //!
 //! The host program calls it first thing in `main`. A profiler must not keep a program from starting: whatever goes wrong
 //! here is one line on standard error that names the value and the remedy, and the program goes on.
@@ -14,6 +14,8 @@ use crate::Error;
 use crate::environment::variable;
 use crate::http::{Address, Builder, Endpoint, Handler, Server};
 use crate::kept_files;
+use crate::labels;
+use crate::own_thread;
 use crate::per_process::PerProcess;
 use crate::standard_error::{tell, warn};
 use crate::symbols;
@@ -25,7 +27,7 @@ pub use std::alloc::System;
 #[doc(hidden)]
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:6060";
 
-/// The variable that overrides the address in the code.
+/// Names the variable that overrides the address in the code.
 const VARIABLE: &str = "PPROF_ADDR";
 /// The variable that allows addresses which other machines can reach.
 const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
@@ -34,7 +36,11 @@ const REMOTE_VARIABLE: &str = "PPROF_ALLOW_REMOTE";
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Makes a [`SamplingAllocator`](crate::SamplingAllocator) the global allocator and serves
+/// Said where waits were to be measured and cannot be.
+const NO_LOCKS: &str = "waits for locks are not measured: another definition of `syscall` comes before ours, or the platform is not \
+     Linux on x86-64 with glibc 2.35 or later; the profiles block and mutex will be empty";
+
+/// Makes a [`SamplingAllocator`](alloc_profiler::SamplingAllocator) the global allocator and serves
 /// `http://127.0.0.1:6060/debug/pprof/` until the process ends.
 ///
 /// Write it as the first statement of `main`:
@@ -48,20 +54,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 ///
 /// ```no_run
 /// # struct MiMalloc;
+/// # // SAFETY: every call is passed on to the system's allocator, with the caller's own promises.
 /// # unsafe impl std::alloc::GlobalAlloc for MiMalloc {
 /// #     unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+/// #         // SAFETY: the caller's own promise.
 /// #         unsafe { std::alloc::System.alloc(layout) }
 /// #     }
 /// #     unsafe fn dealloc(&self, block: *mut u8, layout: std::alloc::Layout) {
+/// #         // SAFETY: the caller's own promise.
 /// #         unsafe { std::alloc::System.dealloc(block, layout) }
 /// #     }
 /// # }
-/// pprof_server::install!("127.0.0.1:7070", allocator = MiMalloc);
+/// pprof_server::install!("127.0.0.1:7070", labels = true, locks = true, allocator = MiMalloc);
 /// ```
 ///
-/// `install!("127.0.0.1:7070")` and `install!(allocator = MiMalloc)` work too. The address is anything
-/// [`serve`](crate::serve) takes. The allocator is part of the program wherever the macro stands; the server
-/// starts when it is reached.
+/// Each of these may be left out, and they may stand in any order. The address is anything [`serve`](crate::serve) takes. The
+/// allocator is part of the program wherever the macro stands; the server starts when it is reached.
+///
+/// `labels = true` has heap profiles tell samples apart by [`labels!`](crate::labels!), as
+/// [`Builder::heap_labels`](crate::Builder::heap_labels) does. `locks = true` defines the function `syscall` for the whole program, as
+/// [`define_syscall!`](crate::define_syscall!) does, so that `/debug/pprof/block` and `mutex` can tell who waits for locks.
 ///
 /// The environment decides over the code: `PPROF_ADDR=127.0.0.1:7071` serves there, `PPROF_ADDR=unix:/path` on a
 /// Unix socket, `PPROF_ADDR=off` does not serve. `PPROF_TOKEN` is a secret that every request must then carry.
@@ -87,24 +99,34 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// use as long as the parent lives.
 #[macro_export]
 macro_rules! install {
-    () => {
-        $crate::install!(allocator = $crate::install::System)
-    };
-    (allocator = $inner:path $(,)?) => {
-        $crate::install!($crate::install::DEFAULT_ADDRESS, allocator = $inner)
-    };
-    (allocator = $inner:path, $address:expr $(,)?) => {
-        $crate::install!($address, allocator = $inner)
-    };
-    ($address:expr $(,)?) => {
-        $crate::install!($address, allocator = $crate::install::System)
-    };
-    ($address:expr, allocator = $inner:path $(,)?) => {{
+    // What was read of the arguments so far: address; allocator; labels; locks. The rest follows.
+    (@read $address:expr; $inner:path; $labels:expr; $locks:tt;) => {{
         #[global_allocator]
-        static PPROF_SERVER_ALLOCATOR: $crate::SamplingAllocator<$inner> =
-            $crate::SamplingAllocator::with_allocator($inner);
-        $crate::install::start($address, ::core::module_path!())
+        static PPROF_SERVER_ALLOCATOR: $crate::alloc_profiler::SamplingAllocator<$inner> =
+            $crate::alloc_profiler::SamplingAllocator::with_allocator($inner);
+        $crate::install!(@locks $locks);
+        let settings = $crate::install::Settings { has_labels: $labels, has_locks: $locks };
+        $crate::install::start($address, ::core::module_path!(), ::core::file!(), settings)
     }};
+    (@locks true) => {
+        $crate::define_syscall!();
+    };
+    (@locks false) => {};
+    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; allocator = $given:path $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; $given; $labels; $locks; $($($rest)*)?)
+    };
+    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; locks = $given:tt $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; $inner; $labels; $given; $($($rest)*)?)
+    };
+    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; labels = $given:expr $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; $inner; $given; $locks; $($($rest)*)?)
+    };
+    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; $given:expr $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $given; $inner; $labels; $locks; $($($rest)*)?)
+    };
+    ($($arguments:tt)*) => {
+        $crate::install!(@read $crate::install::DEFAULT_ADDRESS; $crate::install::System; false; false; $($arguments)*)
+    };
 }
 
 /// What `install!` has done in this process.
@@ -125,11 +147,29 @@ fn installed() -> MutexGuard<'static, Installed> {
     INSTALLED.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What `install!` does at run time, in the module at `module_path`. The first call in a process counts; later ones only
-/// tell the address.
+/// What `install!` was told beside the address and the allocator.
 #[doc(hidden)]
-pub fn start(address: impl Into<Address>, module_path: &'static str) -> Option<SocketAddr> {
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Heap profiles tell samples apart by labels.
+    pub has_labels: bool,
+    /// The program's `syscall` is ours.
+    pub has_locks: bool,
+}
+
+/// What `install!` does at run time, in the module at `module_path` and in the source file `file`. The first call in a process
+/// counts; later ones only tell the address.
+#[doc(hidden)]
+pub fn start(
+    address: impl Into<Address>,
+    module_path: &'static str,
+    file: &'static str,
+    settings: Settings,
+) -> Option<SocketAddr> {
     alloc_profiler::init_from_env();
+    if settings.has_labels {
+        labels::keep_heap_labels(true);
+    }
     alloc_profiler::unsampled(|| {
         let mut installed = installed();
         if installed.server.as_ref().is_some_and(Server::is_lost) {
@@ -138,7 +178,10 @@ pub fn start(address: impl Into<Address>, module_path: &'static str) -> Option<S
         }
         if !installed.is_decided {
             installed.is_decided = true;
-            symbols::note_own_crate(module_path);
+            symbols::note_own_crate(module_path, file);
+            if settings.has_locks && !capture::sees_locks() {
+                warn(NO_LOCKS);
+            }
             installed.server = start_from_env(address.into());
             if installed.server.is_none() {
                 installed.dumps = Server::builder().for_dumps();
@@ -205,7 +248,7 @@ fn try_again(address: Address, origin: &'static str) -> io::Result<()> {
     // The files that are kept tell whether the program has entered a sandbox.
     kept_files::keep();
     let unsampled = move || alloc_profiler::unsampled(until_free);
-    alloc_profiler::internal::spawn_without_signals("pprof-server", unsampled).map(drop)
+    own_thread::spawn("pprof-server", unsampled).map(drop)
 }
 
 /// A builder with what the environment says beside the address.
@@ -236,10 +279,10 @@ fn tell_where(endpoint: &Endpoint) {
     }
 }
 
-/// Says once what profiles of this program will lack, and how to build it so that they lack nothing. To find out, it reads
-/// the headers of the program's file.
+/// Says once what profiles of this program, or of the plugin that `install!` stands in, will lack, and how to build it so
+/// that they lack nothing. To find out, it reads the headers of its file.
 fn tell_what_is_missing() {
-    let symbols = symbols::of_program();
+    let symbols = symbols::of_own_file();
     if symbols != symbols::FULL {
         tell(&format!("{symbols} (PPROF_QUIET=1 silences this)"));
     }

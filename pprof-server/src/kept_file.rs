@@ -1,4 +1,4 @@
-//! A file that was opened once, to be read whenever somebody asks.
+//! A kept file was opened once, to be read whenever somebody asks.
 //!
 //! A descriptor is a number, and the program may have closed ours and got the same number for a file of its own. So the
 //! descriptor is looked at before it is read.

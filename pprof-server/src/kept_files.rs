@@ -1,4 +1,4 @@
-//! Files of the system that are opened when a server starts, and read anew whenever they are asked for.
+//! These files of the system are opened when a server starts, and read anew whenever they are asked for.
 //!
 //! A program may enter a sandbox after that, and the sandbox may kill whoever opens a file. So what recording reads is
 //! open already, and so is what a profile needs at least: where code is mapped, and the program's own file. Whether the
@@ -40,7 +40,7 @@ pub(crate) struct KeptFiles {
     pub(crate) maps: Option<KeptFile>,
     pub(crate) memory: Option<KeptFile>,
     pub(crate) program: Option<KeptFile>,
-    /// What the kernel called the program's file.
+    /// Tells what the kernel called the program's file.
     pub(crate) program_path: PathBuf,
     pub(crate) cgroup: CgroupFiles,
 }

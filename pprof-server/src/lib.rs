@@ -13,7 +13,8 @@
 //! pprof_server::install!();
 //! ```
 //!
-//! Then read a profile:
+//! Open that address in a browser. Its page shows memory over time, what leaks, and which lines hold memory. Or read a
+//! profile with Go's tools:
 //!
 //! ```sh
 //! curl -o heap.out 'http://localhost:6060/debug/pprof/heap'
@@ -33,9 +34,11 @@
 //! | the system's allocator and port 6060 | [`install!()`](install!) |
 //! | another address | `install!("127.0.0.1:7070")`, or `install!("unix:/run/app/pprof.sock")` for a Unix socket |
 //! | another allocator | `install!(allocator = mimalloc::MiMalloc)`: any `GlobalAlloc` that is a unit struct |
-//! | errors, and a server that stops when it is dropped | a `#[global_allocator]` of type [`SamplingAllocator`], and [`serve`] |
+//! | errors, and a server that stops when it is dropped | a `#[global_allocator]` of type [`SamplingAllocator`](alloc_profiler::SamplingAllocator), and [`serve`] |
 //! | a token, other machines, other limits | [`Server::builder`], or [`Handler::builder`] inside a server of your own |
 //! | the profiles inside a server of your own | [`Handler`], which mounts in axum, hyper, actix-web and others |
+//! | to see who waits for locks | `install!(locks = true)`, or [`define_syscall!`] beside your own server |
+//! | to tell samples apart by whom they were for | [`labels!`], [`LabelFuture::labelled`], and `install!(labels = true)` for heap profiles |
 //! | a file and no server | [`write_heap_profile`] |
 //! | bytes of a profile, or a table of it | [`heap_profile`], [`heap_text`], [`top_table`], [`heap_folded`] |
 //!
@@ -49,6 +52,10 @@
 //! | `/debug/pprof/leaks` | the stacks that leak, as distinct from caches, bursts and queues |
 //! | `/debug/pprof/delta_heap` | what was allocated since this client's last call, and what is in use |
 //! | `/debug/pprof/history`, `mark` | what the server recorded by itself, and moments with names |
+//! | `/debug/pprof/profile` | CPU time by stack, of the next `seconds=30`: what `go tool pprof http://localhost:6060` asks for |
+//! | `/debug/pprof/goroutine`, `threadcreate` | where each thread is, and where it began |
+//! | `/debug/fgprof` | what all threads do as time goes by |
+//! | `/debug/pprof/block`, `mutex` | where threads wait for locks, and who makes them wait, with `install!(locks = true)` |
 //! | `/debug/pprof/symbol` | names for addresses, by GET and by POST |
 //! | `/debug/pprof/cmdline` | the program's arguments, if that was allowed |
 //! | `/metrics`, `/debug/pprof/metrics` | figures for Prometheus |
@@ -79,6 +86,7 @@
 //! | `PPROF_ALLOW_REMOTE` | `1`: addresses that other machines reach, if there is a token |
 //! | `PPROF_CMDLINE` | `1`: `/debug/pprof/cmdline` tells the program's arguments |
 //! | `PPROF_RECORD` | time between two snapshots that the server keeps, `1s` to `1h`, default `60s`; `off`: keeps none |
+//! | `PPROF_BLOCK_RATE` | `1ms`, say: waits for locks are measured all the time, one sample in each such time of waiting |
 //! | `PPROF_DUMP` | a folder that profiles are written to before the control group's memory is full: see the page `docs/dumps.md` |
 //! | `PPROF_DUMP_SIGNAL` | `USR1`, `USR2`, `HUP` or `QUIT`: a profile is written there on this signal too |
 //! | `PPROF_DUMP_AT_EXIT` | `1`: a profile is written there when the program exits too |
@@ -88,7 +96,8 @@
 //!
 //! # Features
 //!
-//! `http` is on by default. It has the server, the handler, the history and [`install!`]. Without it, the crate encodes profiles
+//! `tracing` adds [`LabelLayer`](https://docs.rs/pprof-server/latest/pprof_server/struct.LabelLayer.html), which takes labels from
+//! the fields of spans. `http` is on by default. It has the server, the handler, the history and [`install!`]. Without it, the crate encodes profiles
 //! and writes files ([`heap_profile`], [`write_heap_profile`]), and needs no HTTP library and no runtime.
 //!
 //! # Cost
@@ -129,7 +138,7 @@
 //! # By hand
 //!
 //! ```no_run
-//! use pprof_server::SamplingAllocator;
+//! use pprof_server::alloc_profiler::SamplingAllocator;
 //!
 //! #[global_allocator]
 //! static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -162,7 +171,10 @@ pub mod install;
 mod kept_file;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
 mod kept_files;
+mod labels;
 mod mappings;
+#[cfg(feature = "http")]
+mod own_thread;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
 mod per_process;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
@@ -174,15 +186,22 @@ mod standard_error;
 mod symbols;
 mod writers;
 
+// Each item of it has this path alone here.
 pub use alloc_profiler;
-pub use alloc_profiler::SamplingAllocator;
+#[cfg(feature = "http")]
+pub use capture::{define_syscall, set_block_rate};
 pub use encode::{
     Ages, Frame, Frames, Labels, MAX_ROWS, ProfileKind, ProfileOptions, SampleType, SizeLimit, Symbolize,
     TopRow, TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
 };
+#[cfg(feature = "http")]
+pub use encode::{TaskRow, TaskTable, held_by, task_table};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{Address, Body, Builder, Endpoint, Handler, Peer, Server, serve};
+#[cfg(feature = "tracing")]
+pub use labels::LabelLayer;
+pub use labels::{LabelFuture, LabelScope, LabelSet, Labelled, keep_heap_labels};
 
 /// What the tests, benchmarks and fuzz targets of this workspace need. It is not part of the interface, and may change in any
 /// version.

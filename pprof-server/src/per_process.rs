@@ -1,4 +1,4 @@
-//! A value of this process: a child of `fork` has one of its own.
+//! A value of this process is kept so that a child of `fork` has one of its own.
 //!
 //! This is used wherever this crate keeps something that threads of ours use, or that a lock is around. A child has none of
 //! its parent's threads, and a lock that one of them held is held for ever. So the child leaves alone what its parent had,
@@ -16,9 +16,9 @@ pub(crate) struct PerProcess<T>(OnceBox<Node<T>>);
 struct Node<T> {
     /// The number of forks that led to the process that this value belongs to.
     forks: u64,
-    /// The value. It is always there, except while the node is dropped.
+    /// Holds the value. It is always there, except while the node is dropped.
     value: Option<T>,
-    /// The node of a child of that process.
+    /// Leads to the node of a child of that process.
     of_child: OnceBox<Node<T>>,
 }
 
@@ -27,7 +27,7 @@ impl<T> PerProcess<T> {
         PerProcess(OnceBox::new())
     }
 
-    /// This process's value. Of several threads that ask first, each may make one, and one is kept.
+    /// Returns this process's value. Of several threads that ask first, each may make one, and one is kept.
     pub(crate) fn get(&self, make: impl Fn() -> T) -> &T {
         let forks = alloc_profiler::internal::forks();
         let mut slot = &self.0;

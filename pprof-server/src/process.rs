@@ -1,4 +1,4 @@
-//! What the system says of this process: how old it is, what memory it has, and how much it may have.
+//! The system says of this process how old it is, what memory it has, and how much it may have.
 //!
 //! On other systems than Linux, nothing of it is known.
 //!
@@ -6,10 +6,16 @@
 //! to serve: see `kept_files`.
 
 use std::fs;
+#[cfg(feature = "http")]
+use std::io;
 use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cgroup::{CgroupFiles, CgroupMemory};
 use crate::kept_files;
+#[cfg(feature = "http")]
+use crate::per_process::PerProcess;
 
 /// The amount of memory, in bytes, that a field such as `VmRSS` of a `/proc/<pid>/status` file tells.
 pub(crate) fn status_bytes(status: &str, field: &str) -> Option<u64> {
@@ -23,7 +29,50 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     status_bytes(&status()?, "VmRSS")
 }
 
-/// The text of `/proc/self/status`.
+/// What doing a job takes for a moment, in many small blocks, or in one for a compressor. Neither the
+/// standard library nor the crates that do it think of failure.
+pub(crate) const WORK_BYTES: usize = 512 << 10;
+
+/// Whether there is memory to do a job.
+pub(crate) fn can_work() -> bool {
+    can_have(WORK_BYTES)
+}
+
+/// What must be left when a thread of ours has its stack. The first job takes half of it.
+#[cfg(feature = "http")]
+const START_BYTES: usize = 2 * WORK_BYTES;
+
+/// Whether there is memory for what a thread of ours will do.
+#[cfg(feature = "http")]
+pub(crate) fn can_start() -> bool {
+    can_have(START_BYTES)
+}
+
+/// The error where [`can_start`] is false.
+#[cfg(feature = "http")]
+pub(crate) fn no_memory() -> io::Error {
+    let text =
+        "less than 1 MiB of memory can be had; give the program more (ulimit -v, or its container's limit)";
+    io::Error::new(io::ErrorKind::OutOfMemory, text)
+}
+
+/// Whether so many bytes of memory can be had now. A library that asks for memory with no thought of failure may end the
+/// program, so whoever calls one looks first.
+///
+/// The allocator is asked only where the system has none: it may have some left.
+pub(crate) fn can_have(bytes: usize) -> bool {
+    // mutant: D17 a look at memory has glibc's malloc keep more of it, and open a file
+    if alloc_profiler::internal::is_there(bytes) {
+        return true;
+    }
+    let mut memory = Vec::<u8>::new();
+    let is_there = memory.try_reserve_exact(bytes).is_ok();
+    // Otherwise the compiler leaves out memory that nobody uses.
+    std::hint::black_box(&memory);
+    is_there
+}
+
+/// Returns the text of `/proc/self/status`.
 pub(crate) fn status() -> Option<String> {
     match kept_files::kept() {
         // mutant: D4 what is recorded is opened anew
@@ -32,7 +81,7 @@ pub(crate) fn status() -> Option<String> {
     }
 }
 
-/// The length of the program's file, debug information included.
+/// Returns the length of the program's file, debug information included.
 #[cfg(feature = "http")]
 pub(crate) fn program_file_bytes() -> Option<u64> {
     match kept_files::kept() {
@@ -46,14 +95,25 @@ pub(crate) fn program_file_bytes() -> Option<u64> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) resident_bytes: Option<u64>,
-    /// The bytes that the control group allows.
-    pub(crate) limit_bytes: Option<u64>,
+    /// Tells the memory of the control group.
+    pub(crate) group: CgroupMemory,
 }
 
-/// The memory of this process now. To find out reads a dozen small files.
+/// Returns the memory of this process now. To find out reads a dozen small files.
 #[cfg(feature = "http")]
 pub(crate) fn memory() -> Memory {
-    Memory { resident_bytes: resident_bytes(), limit_bytes: cgroup_memory().limit_bytes }
+    Memory { resident_bytes: resident_bytes(), group: cgroup_memory() }
+}
+
+/// A text that no other process has, nor this one's parent or child: whoever asks again is told whether the program was started
+/// anew.
+#[cfg(feature = "http")]
+pub(crate) fn instance() -> &'static str {
+    static INSTANCE: PerProcess<String> = PerProcess::new();
+    INSTANCE.get(|| {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        format!("{}-{nanos}", std::process::id())
+    })
 }
 
 /// The time since this process was started, to a hundredth of a second.
@@ -64,7 +124,7 @@ pub(crate) fn age() -> Option<Duration> {
     }
 }
 
-/// The text of a file. What is no text in it is replaced: the program's name may be anything, and is cut after 15 bytes.
+/// Returns the text of a file. What is no text in it is replaced: the program's name may be anything, and is cut after 15 bytes.
 fn text_of(file: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&fs::read(file).ok()?).into_owned())
 }
@@ -79,7 +139,7 @@ fn age_of(stat: &str, uptime: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(uptime - start_ticks / TICKS_PER_SECOND).ok()
 }
 
-/// The memory of this process's control group, of version 2 or 1. Where files are kept, it is the group that the process
+/// Returns the memory of this process's control group, of version 2 or 1. Where files are kept, it is the group that the process
 /// was in when it began to serve.
 pub(crate) fn cgroup_memory() -> CgroupMemory {
     match kept_files::kept() {
@@ -91,6 +151,13 @@ pub(crate) fn cgroup_memory() -> CgroupMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_had_is_known_before_it_is_needed() {
+        assert!(can_have(1 << 20));
+        // Half of all addresses are the kernel's.
+        assert!(!can_have(usize::MAX / 4));
+    }
 
     #[test]
     fn the_status_file_tells_amounts() {

@@ -1,4 +1,4 @@
-//! Lines on the host program's standard error: what this crate has to say without being asked.
+//! This crate writes lines on the host program's standard error, when it has something to say without being asked.
 //!
 //! Path: *read path*.
 

@@ -3,15 +3,16 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use pprof_server::{Endpoint, Error, Server, serve};
 use workspace_tests::client::{Reply, get, receive, send};
+use workspace_tests::examples;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -132,19 +133,15 @@ fn a_unix_socket_is_for_its_owner_and_goes_with_the_server() {
 
 /// Starts an example. It ends when its standard input does.
 fn start(variables: &[(&str, &str)]) -> (Child, String) {
-    let tests = std::env::current_exe().unwrap();
-    let example = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/install");
-    let mut child = Command::new(example)
-        .env_remove("PPROF_ADDR")
+    let mut child = examples::command("install")
         .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("`cargo test -p pprof-server` without --test builds the examples first");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (child, line.trim().to_owned())
+        .unwrap();
+    let line = examples::first_line(&mut child);
+    (child, line)
 }
 
 fn end((mut child, _): (Child, String)) -> String {

@@ -7,8 +7,9 @@ use std::ffi::{c_char, c_void};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
+use pprof_server::Server;
+use pprof_server::alloc_profiler::SamplingAllocator;
 use pprof_server::alloc_profiler::set_sampling_interval;
-use pprof_server::{SamplingAllocator, Server};
 use serde_json::Value;
 use workspace_tests::client::{get, request};
 use workspace_tests::decode;

@@ -7,8 +7,8 @@ use workspace_tests::client::get;
 use workspace_tests::scraper_rules;
 
 const PAGE: &str = include_str!("../../docs/continuous-profiling.md");
-/// What Go serves and scrapers ask for unless told not to.
-const NOT_SERVED: [&str; 4] = ["block", "goroutine", "mutex", "process_cpu"];
+/// Profiles that are empty unless the program measures waits for locks.
+const OF_LOCKS: [&str; 2] = ["block", "mutex"];
 
 /// Returns the blocks of the page in this language.
 fn blocks(language: &str) -> Vec<&'static str> {
@@ -56,19 +56,23 @@ fn every_path_is_served() {
 }
 
 #[test]
-fn parca_scrapes_memory_and_nothing_else() {
+fn parca_scrapes_memory_and_cpu_time() {
     let documents = documents();
     let parca = documents.iter().find(|(_, document)| at(document, &["scrape_configs"]).is_some());
     let jobs = at(&parca.unwrap().1, &["scrape_configs", "0", "profiling_config", "pprof_config"]).unwrap();
     assert_eq!(at(jobs, &["memory", "enabled"]).and_then(Yaml::as_bool), Some(true));
     assert_eq!(at(jobs, &["memory", "path"]).and_then(Yaml::as_str), Some("/debug/pprof/allocs"));
-    for job in NOT_SERVED {
-        assert_eq!(at(jobs, &[job, "enabled"]).and_then(Yaml::as_bool), Some(false), "{job}");
+    assert_eq!(at(jobs, &["process_cpu", "enabled"]).and_then(Yaml::as_bool), Some(true));
+    // Where this is left out, Parca asks for no time, and gives up before the 30 s are over that it then gets.
+    assert_eq!(at(jobs, &["process_cpu", "delta"]).and_then(Yaml::as_bool), Some(true));
+    assert_eq!(at(jobs, &["goroutine", "enabled"]).and_then(Yaml::as_bool), Some(true));
+    for job in OF_LOCKS {
+        assert_eq!(at(jobs, &[job, "enabled"]).and_then(Yaml::as_bool), Some(true), "{job}");
     }
 }
 
 #[test]
-fn alloy_scrapes_memory_and_nothing_else() {
+fn alloy_scrapes_memory_and_cpu_time() {
     let alloy = blocks("alloy");
     let [block] = alloy[..] else { panic!("there is one") };
     assert_eq!(block.matches('{').count(), block.matches('}').count());
@@ -77,9 +81,10 @@ fn alloy_scrapes_memory_and_nothing_else() {
             block.split_once(&format!("profile.{profile} {{")).unwrap_or_else(|| panic!("{profile}"));
         rest.split_once('}').unwrap().0
     };
-    assert!(body("memory").contains("enabled = true"));
-    for profile in NOT_SERVED {
-        assert!(body(profile).contains("enabled = false"), "{profile}");
+    assert!(body("memory").contains("enabled = true") && body("process_cpu").contains("enabled = true"));
+    assert!(body("goroutine").contains("enabled = true"));
+    for profile in OF_LOCKS {
+        assert!(body(profile).contains("enabled = true"), "{profile}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! `delta_heap`: each client gets what was allocated since its own last call, and what is in use.
 
+use pprof_server::alloc_profiler::SamplingAllocator;
 use pprof_server::internal::proto::Profile;
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::serve;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

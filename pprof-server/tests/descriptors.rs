@@ -1,12 +1,12 @@
 //! A program without file descriptors left: the server waits without burning the processor, and recovers.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use workspace_tests::client::get;
+use workspace_tests::examples;
 
 /// Ticks (of 10 ms) that a process has spent on the processor.
 fn processor_ticks(process: u32) -> u64 {
@@ -17,24 +17,15 @@ fn processor_ticks(process: u32) -> u64 {
 
 #[test]
 fn a_server_that_cannot_accept_waits_and_recovers() {
-    let tests = std::env::current_exe().unwrap();
-    let example = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/serve");
-    assert!(
-        example.exists(),
-        "run `cargo test -p pprof-server` without --test, which builds the examples first"
-    );
     let mut child = Command::new("sh")
         // A start needs nine, and some may be inherited.
         .args(["-c", "ulimit -n 24; exec \"$0\""])
-        .arg(example)
+        .arg(examples::path_of("serve"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().trim_start_matches("http://").trim_end_matches("/debug/pprof/");
-    let address: SocketAddr = address.parse().unwrap();
+    let address = examples::address_in(&examples::first_line(&mut child));
 
     let connections: Vec<_> = (0..30).map(|_| TcpStream::connect(address).unwrap()).collect();
     std::thread::sleep(Duration::from_millis(500));

@@ -10,21 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use workspace_tests::{check_valid, scraper_rules};
+use workspace_tests::{check_valid, examples, scraper_rules};
 
 /// The longest that a test waits for a file.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn grow(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/grow");
-    assert!(program.exists(), "`cargo test -p pprof-server` without --test builds the examples first");
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PPROF_") || name == "ALLOC_PROFILER_INTERVAL" {
-            command.env_remove(name);
-        }
-    }
+    let mut command = examples::command("grow");
     command.args(arguments).env("PPROF_DUMP", folder).envs(variables.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -60,7 +52,8 @@ fn check_dump(folder: &Path, cause: &str) -> PathBuf {
     check_valid(&profile);
     scraper_rules(&profile);
     let report = fs::read_to_string(profiles[0].to_str().unwrap().replace(".heap.pb.gz", ".txt")).unwrap();
-    assert!(report.starts_with("Stacks in the last ") && report.contains("in use"), "{report}");
+    // The program is a few seconds old.
+    assert!(report.starts_with("Too early: ") && report.contains("\nIn use: "), "{report}");
     assert!(files(folder, ".part").is_empty());
     profiles[0].clone()
 }
@@ -146,7 +139,9 @@ fn memory_near_its_limit_has_a_profile_at_each_level() {
     let out = wait_until_leaked(&mut child);
     wait_for("profile", || !files(folder.path(), "-95pct.txt").is_empty());
     assert_eq!(finish(child, out), "");
-    check_dump(folder.path(), "95pct");
+    let profile = check_dump(folder.path(), "95pct");
+    let report = fs::read_to_string(profile.to_str().unwrap().replace(".heap.pb.gz", ".txt")).unwrap();
+    assert!(report.contains("\ngrowing: "), "{report}");
 }
 
 #[test]
@@ -203,4 +198,49 @@ fn wrong_settings_are_told_and_do_no_harm() {
     let without_folder = [("PPROF_DUMP", ""), ("PPROF_DUMP_AT_EXIT", "1"), ("PPROF_QUIET", "1")];
     let (output, errors) = run(folder.path(), &["0", "1", "exit"], &without_folder);
     assert!(output.status.success() && errors.contains("PPROF_DUMP names no folder"), "{errors}");
+}
+
+/// Runs `before` in a mount namespace of its own, then the program, then `ls -A` of the folder. What the program said, and what
+/// was in the folder; `None` if this user may not make such a namespace.
+fn run_among_mounts(folder: &Path, before: &str) -> Option<(String, String)> {
+    let script = "set -e; mount --make-rprivate /; eval \"$1\"; shift; \"$@\" 2>&1 >/dev/null; echo --; ls -A \"$PPROF_DUMP\"";
+    let variables = [("PPROF_DUMP_AT_EXIT", "1"), ("PPROF_QUIET", "1")];
+    let grow = grow(folder, &["0", "1", "exit"], &variables);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh", before]).arg(grow.get_program()).args(grow.get_args());
+    for (name, value) in grow.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("skipped: no mount namespace may be made here");
+        return None;
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let (errors, files) = said.split_once("--\n").unwrap();
+    Some((errors.to_owned(), files.to_owned()))
+}
+
+#[test]
+fn on_a_full_disk_and_below_a_root_that_is_read_only_the_program_goes_on_and_a_line_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display();
+    let full =
+        format!("mount -t tmpfs -o size=64k none {path}; cat /dev/zero >{path}/theirs 2>/dev/null || true");
+    let read_only = "mount --bind / /; cd /; mount -o remount,bind,ro /";
+    // Of a folder that is a mount of its own, a read-only root says nothing.
+    let read_only = format!("mount --bind {path} {path}; mount -o remount,bind,ro {path}; {read_only}");
+    for (before, reason, left) in
+        [(full, "No space left on device", "theirs\n"), (read_only, "Read-only file system", "")]
+    {
+        let Some((errors, files)) = run_among_mounts(folder.path(), &before) else { return };
+        let line = format!("cannot write a heap profile to {path}: {reason}");
+        assert!(errors.contains(&line) && errors.lines().count() == 1, "{before}: {errors}");
+        // Nothing is left of what was begun.
+        assert_eq!(files, left, "{before}");
+    }
 }

@@ -9,7 +9,8 @@ use pprof_server::write_heap_profile;
 use workspace_tests::{check_valid, scraper_rules};
 
 #[global_allocator]
-static ALLOCATOR: pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();
+static ALLOCATOR: pprof_server::alloc_profiler::SamplingAllocator =
+    pprof_server::alloc_profiler::SamplingAllocator::new();
 
 /// A folder of our own, which is removed when this is dropped.
 struct Folder(PathBuf);

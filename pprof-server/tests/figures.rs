@@ -1,7 +1,8 @@
 //! `/metrics` and `gc=1`: whether memory leaks or is merely kept can be told, and what is kept be given back.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::Write;

@@ -1,6 +1,7 @@
 //! The table, JSON and folded stacks: what each says of a leak of known size, over a socket.
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
 use serde_json::Value;
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
@@ -48,6 +49,13 @@ fn with_leaks(ask: impl Fn(&dyn Fn(&str) -> Reply)) {
     black_box((words, bytes));
 }
 
+/// Returns the rows of a table: each row's line of figures, and its function.
+fn rows(table: &str) -> Vec<(&str, &str)> {
+    let lines: Vec<&str> = table.lines().collect();
+    let pairs = lines.windows(2).filter(|pair| pair[0].starts_with(' ') && pair[0].contains(" % "));
+    pairs.map(|pair| (pair[0], pair[1].trim_start())).collect()
+}
+
 #[test]
 fn the_table_shows_the_leaks_first() {
     with_leaks(|ask| {
@@ -56,12 +64,16 @@ fn the_table_shows_the_leaks_first() {
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/plain; charset=utf-8")));
         assert_eq!(reply.header("content-disposition"), None);
         assert!(text.starts_with("In use: "), "{text}");
-        let rows: Vec<&str> =
-            text.lines().filter(|line| line.contains(" % ") && line.starts_with(' ')).collect();
+        let rows = rows(text);
         assert_eq!(rows.len(), 2, "{text}");
-        assert!(rows[0].contains("1.91 MiB") && rows[0].contains(" 200 "), "{text}");
-        assert!(rows.iter().all(|row| row.contains("formats::leak::")), "{text}");
-        assert!(text.contains("tests/formats.rs:") && text.contains("more stacks not shown."), "{text}");
+        assert!(rows[0].0.contains("1.91 MiB") && rows[0].0.contains(" 200 "), "{text}");
+        assert!(rows.iter().all(|(_, function)| function.starts_with("formats::leak::")), "{text}");
+        assert!(
+            text.contains("tests/formats.rs:") && text.contains("more stacks not shown, with "),
+            "{text}"
+        );
+        // A terminal of 80 columns shows it as it is, notes and all.
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         // Before the interval was 1, one of the few allocations of the time before may have been sampled.
         let totals = pprof_server::alloc_profiler::snapshot().totals();
         let confidence =
@@ -102,9 +114,9 @@ fn told_of_growth(format: &str) -> Reply {
 #[test]
 fn with_seconds_the_table_shows_what_grew() {
     let reply = told_of_growth("text");
-    let first = reply.text().lines().find(|line| line.contains(" % ")).unwrap();
+    let (figures, function) = rows(reply.text())[0];
     assert!(reply.text().starts_with("Growth in 2."), "{}", reply.text());
-    assert!(first.contains("977 KiB") && first.contains("formats::leak::"), "{}", reply.text());
+    assert!(figures.contains("977 KiB") && function.starts_with("formats::leak::"), "{}", reply.text());
 }
 
 #[test]
@@ -249,9 +261,9 @@ fn what_go_ignores_in_a_query_is_ignored_and_said_and_beside_our_own_an_error() 
 fn what_is_freed_does_not_fill_the_table_of_what_is_in_use() {
     with_leaks(|ask| {
         let text = ask("heap?format=text&top=1000");
-        let rows = text.text().lines().filter(|line| line.contains(" % ") && line.starts_with(' '));
+        let rows = rows(text.text());
         let bytes = |row: &str| row.split_whitespace().skip(2).take(2).collect::<Vec<_>>().join(" ");
-        assert!(rows.clone().count() > 1 && rows.map(bytes).all(|bytes| bytes != "0 B"), "{}", text.text());
+        assert!(rows.len() > 1 && rows.iter().all(|(row, _)| bytes(row) != "0 B"), "{}", text.text());
         let json: Value = serde_json::from_str(ask("heap?format=json&top=1000").text()).unwrap();
         assert!(
             json["rows"].as_array().unwrap().iter().all(|row| row["values"]["inuse_space"] != 0),

@@ -11,6 +11,10 @@ use std::process::{Child, Command, Stdio};
 use workspace_tests::check_valid;
 use workspace_tests::client::{Reply, receive, request, send};
 
+#[path = "go_parity/requests.rs"]
+mod requests;
+use requests::{DIFFERENCES, Differs, HEADERS_IGNORED, REQUESTS};
+
 /// The reference program, which is written in Go. It ends when its standard input does.
 struct Go {
     child: Child,
@@ -46,201 +50,6 @@ impl Drop for Go {
 const HEADERS: [&str; 6] =
     ["content-type", "content-disposition", "x-content-type-options", "x-go-pprof", "allow", "location"];
 
-/// What may differ, and why.
-#[derive(Clone, Copy, PartialEq)]
-enum Differs {
-    Nothing,
-    /// Go's page names the location in HTML; ours repeats nothing of the request.
-    RedirectBody,
-    /// Go lists the methods of its router; we take POST for `symbol`, as `go tool pprof` needs it.
-    Allow,
-}
-use Differs::{Allow, Nothing, RedirectBody};
-
-#[rustfmt::skip]
-const REQUESTS: &[(&str, &str, Differs)] = &[
-    ("GET", "/debug/pprof/", Nothing),
-    ("GET", "/debug/pprof/?debug=1", Nothing),
-    ("HEAD", "/debug/pprof/", Nothing),
-    ("GET", "/debug/pprof", RedirectBody),
-    ("GET", "/debug/pprof?x=1", RedirectBody),
-    ("HEAD", "/debug/pprof", RedirectBody),
-    ("GET", "//debug/pprof/heap", RedirectBody),
-    ("GET", "//heap", RedirectBody),
-    ("GET", "/debug/pprof//heap?debug=1", RedirectBody),
-    ("GET", "/debug/./pprof/../pprof/heap", RedirectBody),
-    ("GET", "/debug/pprof/.", RedirectBody),
-    ("POST", "/debug/pprof//heap", RedirectBody),
-    ("GET", "/", Nothing),
-    ("GET", "/heap", Nothing),
-    ("GET", "/debug/", Nothing),
-    ("GET", "/debug%2fpprof/heap", Nothing),
-    ("GET", "/Debug/pprof/", Nothing),
-    ("POST", "/nope", Nothing),
-    ("GET", "/%64ebug/pprof/nope", Nothing),
-    ("GET", "/debug/pprof/heap", Nothing),
-    ("HEAD", "/debug/pprof/heap", Nothing),
-    ("GET", "/debug/pprof/%68eap", Nothing),
-    ("GET", "/debug/pprof/allocs", Nothing),
-    ("GET", "/debug/pprof/heap?gc=1", Nothing),
-    ("GET", "/debug/pprof/heap?second=30", Nothing),
-    ("GET", "/debug/pprof/allocs?debug=1&x=%3Cb%3E&y", Nothing),
-    ("GET", "/debug/pprof/heap?debug=0", Nothing),
-    ("GET", "/debug/pprof/heap?debug=1", Nothing),
-    ("HEAD", "/debug/pprof/heap?debug=1", Nothing),
-    ("GET", "/debug/pprof/allocs?debug=2", Nothing),
-    ("GET", "/debug/pprof/heap?debug=-1", Nothing),
-    ("GET", "/debug/pprof/heap?debug=x", Nothing),
-    ("GET", "/debug/pprof/heap?debug=true", Nothing),
-    ("GET", "/debug/pprof/heap?debug=01", Nothing),
-    ("GET", "/debug/pprof/heap?debug=0x1", Nothing),
-    ("GET", "/debug/pprof/heap?debug=1.0", Nothing),
-    ("GET", "/debug/pprof/heap?debug=", Nothing),
-    ("GET", "/debug/pprof/heap?debug=99999999999999999999", Nothing),
-    ("GET", "/debug/pprof/heap?debug=99999999999999999999x", Nothing),
-    ("GET", "/debug/pprof/heap?debug=+1", Nothing),
-    ("GET", "/debug/pprof/heap?debug=%2B1", Nothing),
-    ("GET", "/debug/pprof/heap?debug=%zz&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?%64ebug=%31", Nothing),
-    ("GET", "/debug/pprof/heap?Debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?debug=1&debug=0", Nothing),
-    ("GET", "/debug/pprof/heap?debug=0&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=1;debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?x=1;debug=1&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=1", Nothing),
-    ("HEAD", "/debug/pprof/allocs?seconds=1", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=%2B1&debug=x", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=0", Nothing),
-    ("HEAD", "/debug/pprof/heap?seconds=0", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=-1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=abc", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=1.5", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=0x2", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=1_0", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=+1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=9223372036854775808", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=0&seconds=1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=0&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=1&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=1&debug=-1", Nothing),
-    ("GET", "/debug/pprof/nope", Nothing),
-    ("GET", "/debug/pprof/nope?seconds=0&debug=1", Nothing),
-    ("GET", "/debug/pprof/Heap", Nothing),
-    ("GET", "/debug/pprof/heap/", Nothing),
-    ("GET", "/debug/pprof/heap/x", Nothing),
-    ("GET", "/debug/pprof/symbol/", Nothing),
-    ("GET", "/debug/pprof/%3Cscript%3E", Nothing),
-    ("POST", "/debug/pprof/", Nothing),
-    ("POST", "/debug/pprof/heap", Nothing),
-    ("POST", "/debug/pprof/nope", Nothing),
-    ("DELETE", "/debug/pprof/allocs", Nothing),
-    ("OPTIONS", "/debug/pprof/heap", Nothing),
-    ("BREW", "/debug/pprof/heap", Nothing),
-    ("POST", "/debug/pprof", Nothing),
-    ("DELETE", "/debug/pprof/symbol", Allow),
-    ("GET", "/debug/pprof/symbol", Nothing),
-    ("GET", "/debug/pprof/%73ymbol?0x1", Nothing),
-    ("HEAD", "/debug/pprof/symbol?0x1", Nothing),
-    ("GET", "/debug/pprof/symbol?0x1+0x2+%30x3", Nothing),
-    ("GET", "/debug/pprof/symbol?0+x+-1+1_", Nothing),
-    ("GET", "/debug/pprof/symbol?0x1%2B0x2", Nothing),
-    ("GET", "/debug/pprof/symbol?debug=1&seconds=0", Nothing),
-    // Values of `gc`, which is for `heap` alone and never an error.
-    ("GET", "/debug/pprof/heap?gc=0", Nothing),
-    ("GET", "/debug/pprof/heap?gc=-1", Nothing),
-    ("GET", "/debug/pprof/heap?gc=x", Nothing),
-    ("GET", "/debug/pprof/heap?gc=", Nothing),
-    ("GET", "/debug/pprof/heap?gc=99999999999999999999", Nothing),
-    ("GET", "/debug/pprof/heap?gc=1&debug=1", Nothing),
-    ("GET", "/debug/pprof/heap?gc=1&seconds=1", Nothing),
-    ("GET", "/debug/pprof/heap?gc=1&seconds=x", Nothing),
-    ("GET", "/debug/pprof/allocs?gc=1", Nothing),
-    // These are the remaining forms of `debug` and `seconds`.
-    ("GET", "/debug/pprof/allocs?debug=1&gc=1", Nothing),
-    ("GET", "/debug/pprof/heap?debug=-99999999999999999999", Nothing),
-    ("GET", "/debug/pprof/heap?debug=1_0", Nothing),
-    ("GET", "/debug/pprof/heap?debug=%20", Nothing),
-    ("GET", "/debug/pprof/heap?debug", Nothing),
-    ("GET", "/debug/pprof/heap?=1", Nothing),
-    ("GET", "/debug/pprof/heap?&&debug=1&", Nothing),
-    ("GET", "/debug/pprof/heap?debug=1%", Nothing),
-    ("GET", "/debug/pprof/heap?seconds", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=%20", Nothing),
-    ("GET", "/debug/pprof/heap?seconds=01", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=1&seconds=0", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=1&debug=0", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=1&debug=", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=1&debug=99999999999999999999", Nothing),
-    ("GET", "/debug/pprof/allocs?Seconds=0", Nothing),
-    ("GET", "/debug/pprof/allocs?s%65conds=0", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=0;x&debug=1", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=-0", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=1e3", Nothing),
-    ("GET", "/debug/pprof/allocs?seconds=-9223372036854775809", Nothing),
-    ("HEAD", "/debug/pprof/heap?seconds=1&debug=1", Nothing),
-    // Names, percent-encoded and not.
-    ("GET", "/debug/pprof/heap%2F", Nothing),
-    ("GET", "/debug/pprof/heap%00", Nothing),
-    ("GET", "/debug/pprof/%2568eap", Nothing),
-    ("GET", "/debug/pprof/HEAP?debug=1", Nothing),
-    ("GET", "/debug/pprof/heap%3Fdebug=1", Nothing),
-    ("GET", "/debug/pprof/a%20b", Nothing),
-    ("HEAD", "/debug/pprof/nope", Nothing),
-    ("PATCH", "/debug/pprof/heap?seconds=0", Nothing),
-    ("PUT", "/debug/pprof/", Nothing),
-    ("TRACE", "/debug/pprof/heap", Nothing),
-    ("DELETE", "/debug/pprof/cmdline", Nothing),
-    ("POST", "/debug/pprof/profile", Nothing),
-    ("GET", "/debug/pprof/..", RedirectBody),
-    ("GET", "/debug//pprof/", RedirectBody),
-    ("GET", "/debug/pprof/heap/..", RedirectBody),
-    ("HEAD", "//debug/pprof/heap?debug=1", RedirectBody),
-    ("GET", "/..", RedirectBody),
-];
-
-/// The same, with a header that changes nothing.
-const HEADERS_IGNORED: &[(&str, &str)] = &[
-    ("/debug/pprof/heap", "Range: bytes=0-1"),
-    ("/debug/pprof/heap", "Accept-Encoding: gzip"),
-    ("/debug/pprof/heap?debug=1", "Accept-Encoding: gzip, br, zstd"),
-    ("/debug/pprof/heap?debug=1", "Accept: application/json"),
-    ("/debug/pprof/heap", "If-None-Match: *"),
-    ("/debug/pprof/heap", "If-Modified-Since: Tue, 01 Jan 2036 00:00:00 GMT"),
-    ("/debug/pprof/symbol?0x1", "Content-Type: application/x-www-form-urlencoded"),
-    ("/debug/pprof/", "Accept-Language: de"),
-    ("/debug/pprof/nope", "Range: bytes=0-1"),
-];
-
-/// Requests that we answer otherwise than Go: with which status, Go with which, and why.
-#[rustfmt::skip]
-const DIFFERENCES: &[(&str, &str, u16, u16, &str)] = &[
-    ("POST", "/debug/pprof/symbol", 200, 405, "go tool pprof asks by POST, and gives up at an error"),
-    ("GET", "/debug/pprof/cmdline", 404, 200, "arguments may hold secrets: PPROF_CMDLINE=1 tells them"),
-    ("GET", "/debug/pprof/profile?seconds=1", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/trace?seconds=0.1", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/goroutine", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/goroutine?debug=2", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/goroutine?seconds=0", 404, 400, "no heap profile, and an unknown name comes first"),
-    ("GET", "/debug/pprof/block", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/mutex?debug=1", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/threadcreate", 404, 200, "no heap profile"),
-    ("GET", "/debug/pprof/heap?seconds=9223372037", 400, 200, "Go's time overflows; ours is at most 300 s, for the memory held"),
-    ("GET", "/debug/pprof/%zz", 400, 400, "both refuse; the text of Go's is of its HTTP server"),
-    ("GET", "/debug/pprof/delta_heap", 200, 404, "godeltaprof's, in Go a package of its own"),
-    ("GET", "/metrics", 200, 404, "ours"),
-    ("GET", "/debug/pprof/metrics", 200, 404, "ours"),
-    ("GET", "/debug/pprof/heap?format=x", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?top=x&format=text", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?symbolize=x", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?frames=x", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?labels=x", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?limit=x", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?sample_index=x", 400, 200, "a parameter of ours, and a mistake is told"),
-    ("GET", "/debug/pprof/heap?debug=1&format=json", 400, 200, "both cannot be"),
-];
-
 #[test]
 fn answers_are_those_of_go() {
     let go = Go::start();
@@ -274,7 +83,8 @@ fn headers_that_change_nothing_for_go_change_nothing_for_us() {
             );
             reply
         });
-        let [ours, theirs] = [&ours, &theirs].map(|reply| facts("/debug/pprof/symbol", reply, Nothing));
+        let [ours, theirs] =
+            [&ours, &theirs].map(|reply| facts("/debug/pprof/symbol", reply, Differs::Nothing));
         if ours != theirs {
             differences += &format!("{target} {header}\n  ours {ours:?}\n  Go's {theirs:?}\n");
         }
@@ -398,9 +208,9 @@ fn facts<'a>(target: &str, reply: &'a Reply, may_differ: Differs) -> (u16, Vec<(
         .into_iter()
         // Go redirects without `nosniff`; its body is HTML.
         .filter(|name| {
-            may_differ != RedirectBody || !["content-type", "x-content-type-options"].contains(name)
+            may_differ != Differs::RedirectBody || !["content-type", "x-content-type-options"].contains(name)
         })
-        .filter(|name| may_differ != Allow || *name != "allow")
+        .filter(|name| may_differ != Differs::Allow || *name != "allow")
         .filter_map(|name| Some((name, reply.header(name)?)))
         .map(|(name, value)| match name {
             "location" => (name, resolve(target, value)),

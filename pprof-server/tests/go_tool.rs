@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use pprof_server::{SamplingAllocator, Server, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::{Server, serve};
 use workspace_tests::client::get;
 use workspace_tests::{go_tool_pprof, go_tool_pprof_at};
 

@@ -5,8 +5,9 @@ use std::hint::black_box;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
+use pprof_server::Server;
+use pprof_server::alloc_profiler::SamplingAllocator;
 use pprof_server::alloc_profiler::{set_sampling_interval, unsampled};
-use pprof_server::{SamplingAllocator, Server};
 use serde_json::Value;
 use workspace_tests::client::{get, request};
 use workspace_tests::{check_schema, check_valid, decode, go_tool_pprof, scraper_rules};
@@ -46,7 +47,8 @@ fn seconds_since_1970() -> f64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64()
 }
 
-/// One test: all of it needs the same passage of time.
+/// This is the only test of the process: all of it needs the same passage of time, and a thread of another test would go on
+/// to its next sample by the interval that it started with, whose error is no error of this test's allocations.
 #[test]
 fn the_past_is_there_without_having_been_asked_for() {
     set_sampling_interval(1);
@@ -99,14 +101,38 @@ fn the_past_is_there_without_having_been_asked_for() {
         }
         std::thread::sleep((Duration::from_secs(1) * step).saturating_sub(started.elapsed()));
     }
-    // The leak is called one, first and alone; what was set up is not. Asked at once, before it looks as if it had stopped.
+    // Asked at once, before it looks as if it had stopped, and before there is a verdict.
+    let (text, window) = (ask("leaks"), ask("leaks?window=10m"));
+    assert!(text.text().starts_with("Too early: first verdict in "), "{}", text.text());
+    assert!(text.text().contains("tests/history.rs:"), "{}", text.text());
+    let only = "a window of 10 min was asked for, but only the last ";
+    assert!(window.text().contains(only), "{}", window.text());
+    let refused = ask("leaks?window=yesterday");
+    assert_eq!((refused.status, refused.text().contains("from 30s to 24h, such as 10m")), (400, true));
+    // After ten seconds nobody can tell what it is; but it is told first, by how much it grew and since when.
     let leaks = json("leaks?format=json");
+    let first_verdict = leaks["first_verdict_in_seconds"].as_f64().unwrap();
+    assert!((1.0..=19.0).contains(&first_verdict), "{leaks}");
     let suspects = leaks["suspects"].as_array().unwrap();
-    assert_eq!(suspects[0]["kind"], "leak", "{leaks}");
-    assert!(suspects[0]["stack"][0]["function"].as_str().unwrap().ends_with("program::leak"), "{leaks}");
-    let an_hour = suspects[0]["growth_bytes_per_hour"].as_f64().unwrap();
+    let first = &suspects[0];
+    assert_eq!((&first["kind"], &first["is_older"]), (&"growing".into(), &false.into()), "{leaks}");
+    assert!(first["stack"][0]["function"].as_str().unwrap().ends_with("program::leak"), "{leaks}");
+    let an_hour = first["growth_bytes_per_hour"].as_f64().unwrap();
     assert!((an_hour / 360e6 - 1.0).abs() < 0.5, "{an_hour}");
-    assert_eq!(suspects.iter().filter(|suspect| suspect["kind"] == "leak").count(), 1, "{leaks}");
+    let since = first["since_nanos"].as_f64().unwrap() / 1e9;
+    assert!((since - started_seconds).abs() < 2.0, "{since}");
+    let is_set_up = |suspect: &&Value| suspect["stack"].to_string().contains("program::set_up");
+    assert_eq!(suspects.iter().find(is_set_up), None, "{leaks}");
+    // The documents have the words that the server sends.
+    let documents = include_str!("../../docs/leaks.md");
+    for kind in leaks["kinds"].as_array().unwrap() {
+        let [title, meaning, next_step] =
+            ["title", "meaning", "next_step"].map(|key| kind[key].as_str().unwrap());
+        let row = format!("| {title} | {meaning} | {next_step} |");
+        assert!(documents.contains(&row), "docs/leaks.md lacks {row}");
+    }
+    let ages = leaks["history_ages_seconds"].as_array().unwrap();
+    assert_eq!(ages.len(), first["history_inuse_space"].as_array().unwrap().len());
 
     let history = json("history");
     assert_eq!(history["period_seconds"], 1);
@@ -122,6 +148,7 @@ fn the_past_is_there_without_having_been_asked_for() {
     let error = history["now"]["inuse_space_error_bytes"].as_f64().unwrap();
     assert!(error <= error_of_before.round(), "{error}: every allocation is recorded");
     assert_eq!(history["symbols"], "full");
+    points_are_seconds(&history);
 
     // From the first record to now, all that leaked but the first second's; what was set up is no growth.
     let grown = json("heap?ago=10s&format=json");
@@ -165,7 +192,7 @@ fn the_past_is_there_without_having_been_asked_for() {
         if query.contains("2999999999") {
             assert_eq!(reply.status, 404, "the year 2065 is not recorded");
             assert!(
-                reply.text().contains("no snapshot of that time is kept: there are 1"),
+                reply.text().contains("nothing is kept of that time. The nearest moment that is kept is 20"),
                 "{}",
                 reply.text()
             );
@@ -230,13 +257,29 @@ fn the_past_is_there_without_having_been_asked_for() {
     // pprof puts a frame for each group of ages at the root: 10 s and 1 s.
     let rooted = go_tool_pprof(&["-top", "-cum", "-nodefraction=0", "-tagroot=age"], &labelled);
     assert!(rooted.lines().any(|line| line.trim_end().ends_with(" 10s")), "{rooted}");
-    assert!(ask("heap?format=text").text().contains("age: median      max"));
+    assert!(ask("heap?format=text").text().contains("median age    oldest"));
 
-    let text = ask("leaks");
-    assert!(text.text().starts_with("Stacks in the last "), "{}", text.text());
-    assert!(text.text().contains("tests/history.rs:"), "{}", text.text());
     let top = go_tool_pprof(&["-top"], &ask("leaks?format=pprof").body);
     assert!(top.contains("program::leak") && !top.contains("program::set_up"), "{top}");
+    without_a_recorder_the_past_says_so();
+}
+
+/// A point a second, of which each has the figures of its moment: what is in use grows by a second's leak from each to the next.
+fn points_are_seconds(history: &Value) {
+    let column = |name: &str| -> Vec<f64> {
+        let figures = history["points"][name].as_array().unwrap();
+        figures.iter().map(|figure| figure.as_f64().unwrap_or_else(|| panic!("{name}: {history}"))).collect()
+    };
+    let times = column("time_seconds");
+    assert!((9..=13).contains(&times.len()), "{times:?}");
+    assert!(times.windows(2).all(|pair| (0.5..1.5).contains(&(pair[1] - pair[0]))), "{times:?}");
+    for name in ["inuse_space", "alloc_space"] {
+        let grown: Vec<f64> = column(name).windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let seconds = grown.iter().filter(|grown| (90_000.0..=210_000.0).contains(*grown)).count();
+        assert!(seconds >= 8, "{name}: {grown:?}");
+    }
+    assert!(column("inuse_space_error_bytes").iter().all(|&error| error < 524_288.0 * 2.0));
+    assert!(column("rss_bytes").iter().all(|&bytes| bytes > 3e6));
 }
 
 /// Bytes in use of `set_up` and of `leak`, over all ages, which the label tells in seconds.
@@ -264,7 +307,6 @@ fn check_valid_ages(profile: &[u8]) -> [i64; 2] {
     sums
 }
 
-#[test]
 fn without_a_recorder_the_past_says_so() {
     let server = Server::builder().record_every(None).serve("127.0.0.1:0").unwrap();
     let reply = get(server.local_addr(), "/debug/pprof/heap?ago=1m");

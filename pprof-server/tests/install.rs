@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
 use workspace_tests::client::get;
-use workspace_tests::decode;
+use workspace_tests::{check_schema, decode, examples};
 
 /// An example that runs. It ends when its standard input does.
 struct Program {
@@ -17,31 +17,20 @@ struct Program {
 impl Program {
     /// Starts an example and waits for its first line on standard output: it has installed by then.
     fn start(example: &str, variables: &[(&str, &str)]) -> Program {
-        let mut command = Command::new(path_of(example));
-        command
-            .env_remove("PPROF_ADDR")
-            .env_remove("PPROF_CMDLINE")
-            .env_remove("PPROF_QUIET")
-            .env_remove("ALLOC_PROFILER_INTERVAL")
-            .envs(variables.iter().copied());
-        let mut child = command
+        let mut child = examples::command(example)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{error}: run `cargo test -p pprof-server` without --test, which builds the examples first")
-            });
-        let mut first_line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
-        Program { child, first_line: first_line.trim().to_owned() }
+            .unwrap();
+        let first_line = examples::first_line(&mut child);
+        Program { child, first_line }
     }
 
     /// Reads the address in its first line.
     fn address(&self) -> SocketAddr {
-        let line = self.first_line.trim_start_matches("Some(").trim_end_matches(')');
-        let line = line.trim_start_matches("http://").trim_end_matches("/debug/pprof/");
-        line.parse().unwrap_or_else(|error| panic!("{error}: {}", self.first_line))
+        examples::address_in(self.first_line.trim_start_matches("Some(").trim_end_matches(')'))
     }
 
     /// Lets it end; what it wrote to standard error.
@@ -57,12 +46,6 @@ impl Program {
 /// What a program says that has installed.
 fn where_it_is(address: SocketAddr) -> String {
     format!("pprof-server: profiles at http://{address}/debug/pprof/\n")
-}
-
-/// Examples lie beside the folder of the tests' own binaries.
-fn path_of(example: &str) -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example)
 }
 
 fn live_samples(address: SocketAddr) -> u64 {
@@ -97,7 +80,12 @@ fn arguments_are_told_only_if_the_environment_says_so() {
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(reply.header("x-go-pprof").is_some(), status == 404);
         // The only argument is the program's own name: no NUL, and no line end.
-        assert_eq!(reply.text() == path_of("install").to_str().unwrap(), status == 200, "{}", reply.text());
+        assert_eq!(
+            reply.text() == examples::path_of("install").to_str().unwrap(),
+            status == 200,
+            "{}",
+            reply.text()
+        );
         program.end();
     }
 }
@@ -195,7 +183,7 @@ fn a_closed_standard_error_is_no_harm() {
     for variable in ["PPROF_ADDR", "ALLOC_PROFILER_INTERVAL"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let mut command = Command::new(path_of("install"));
+        let mut command = Command::new(examples::path_of("install"));
         let mut child = command
             .env("PPROF_ADDR", "off")
             .env(variable, "banana")
@@ -217,6 +205,23 @@ fn the_explicit_form_serves_and_warns_where_the_allocator_is_missing() {
 
     let program = Program::start("serve_unsampled", &[]);
     assert!(get(program.address(), "/debug/pprof/").text().contains("No SamplingAllocator"));
+    // What is not known is null, and never 0.
+    let estimates = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"];
+    let json = |shape: &str, target: &str| {
+        let answer = get(program.address(), &format!("/debug/pprof/{target}"));
+        let answer: Value = serde_json::from_str(answer.text()).unwrap();
+        check_schema(shape, &answer);
+        answer
+    };
+    let heap = json("Heap", "heap?format=json");
+    let history = json("History", "history");
+    for sums in
+        [&heap["total"], &heap["total_errors"], &heap["other"], &heap["other_errors"], &history["now"]]
+    {
+        assert!(estimates.iter().all(|name| sums.get(name) == Some(&Value::Null)), "{sums}");
+    }
+    let leaks = json("Leaks", "leaks?format=json");
+    assert!(leaks["suspects"].is_null() && leaks.to_string().contains("no SamplingAllocator"), "{leaks}");
     let errors = program.end();
     assert!(errors.contains("no SamplingAllocator") && errors.contains("install!()"), "{errors}");
     assert_eq!(errors.lines().count(), 1, "{errors}");

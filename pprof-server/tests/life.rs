@@ -13,17 +13,11 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
+use workspace_tests::examples;
+
 /// Makes a command of the program with some arguments. It passes on nothing of the environment that the program would read.
 fn life(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/life");
-    assert!(program.exists(), "`cargo test -p pprof-server` without --test builds the examples first");
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PPROF_") || name == "ALLOC_PROFILER_INTERVAL" {
-            command.env_remove(name);
-        }
-    }
+    let mut command = examples::command("life");
     command.args(arguments).envs(variables.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -203,6 +197,22 @@ fn children_of_fork_have_no_server_until_they_start_one() {
     let errors = errors_of(&["fork", "daemon"], &[("PPROF_ADDR", &free)]);
     let line = format!("pprof-server: profiles at http://{free}/debug/pprof/\n");
     assert_eq!(errors, line.repeat(2));
+}
+
+/// Where tokio's own sockets for signals are closed with ours, its panic stays on our thread. (What takes the place of descriptors
+/// of ours where there are no such sockets, is a matter of `one_line_in_a_fresh_crate`.)
+#[test]
+fn a_program_that_closes_what_tokio_keeps_for_signals_goes_on() {
+    let errors = errors_of(&["close"], &[ANY_PORT]);
+    let ours: Vec<&str> = errors.lines().filter(|line| line.starts_with("pprof-server: ")).collect();
+    assert_eq!(ours.len(), 3, "{errors}");
+    for (line, start) in ours.iter().zip([
+        "pprof-server: profiles at http://127.0.0.1:",
+        "pprof-server: no more heap profiles are served on 127.0.0.1:",
+        "pprof-server: no heap profiles will be served (from PPROF_ADDR): ",
+    ]) {
+        assert!(line.starts_with(start), "{line}");
+    }
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::hint::black_box;
 use std::process::Command;
 
+use pprof_server::alloc_profiler::SamplingAllocator;
 use pprof_server::alloc_profiler::{Limits, set_limits, set_sampling_interval, snapshot};
 use pprof_server::internal::proto::Profile;
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::serve;
 use prost::Message;
 use workspace_tests::client::get;
 use workspace_tests::{check_valid, decode, go_tool_pprof, scraper_rules};

@@ -1,12 +1,11 @@
 //! The handler inside servers of other makes: the examples, run as children, at two prefixes each.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use workspace_tests::client::{get, receive, request, send};
-use workspace_tests::{check_valid, scraper_rules};
+use workspace_tests::{check_valid, examples, go_tool_pprof, scraper_rules};
 
 /// An example that runs. It is killed when this is dropped.
 struct Program {
@@ -16,18 +15,14 @@ struct Program {
 
 impl Program {
     fn start(example: &str) -> Program {
-        let tests = std::env::current_exe().unwrap();
-        let path = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
-        let mut child = Command::new(path)
+        let mut child = examples::command(example)
             .arg("127.0.0.1:0")
             .env("ALLOC_PROFILER_INTERVAL", "1")
             .stdout(Stdio::piped())
             .spawn()
-            .expect("`cargo test -p pprof-server` without --test builds the examples first");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().trim_start_matches("http://").trim_end_matches("/debug/pprof/");
-        Program { child, address: address.parse().unwrap_or_else(|error| panic!("{error}: {line:?}")) }
+            .unwrap();
+        let address = examples::address_in(&examples::first_line(&mut child));
+        Program { child, address }
     }
 }
 
@@ -137,4 +132,31 @@ fn a_graceful_shutdown_does_not_wait_for_deltas() {
     assert_eq!(receive(waiting).map(|reply| reply.status), Some(503));
     assert!(program.child.wait().unwrap().success());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+/// The layer of the example labels by route and tenant, and the profile tells who holds the memory.
+#[test]
+fn a_layer_labels_requests() {
+    let program = Program::start("axum_labels");
+    for (tenant, requests) in [("acme", 3), ("tiny", 1)] {
+        for _ in 0..requests {
+            let request = format!(
+                "GET /remember/it HTTP/1.1\r\nHost: localhost\r\nx-tenant: {tenant}\r\nConnection: close\r\n\r\n"
+            );
+            let reply = receive(send(program.address, request.as_bytes())).unwrap();
+            assert_eq!(reply.text(), "remembered");
+        }
+    }
+    let heap = get(program.address, "/debug/pprof/heap").body;
+    let top = go_tool_pprof(&["-top", "-cum", "-unit=mb", "-tagroot=tenant,route"], &heap);
+    let held = |name: &str| {
+        let line = top
+            .lines()
+            .find(|line| line.trim_end().ends_with(name))
+            .unwrap_or_else(|| panic!("{name}: {top}"));
+        line.split_whitespace().nth(3).unwrap().to_owned()
+    };
+    // All of them are sampled. A mebibyte is what `mb` stands for.
+    assert!(held(" acme").starts_with("3") && held(" tiny").starts_with("1"), "{top}");
+    assert!(held(" /remember/{what}").starts_with("4"), "{top}");
 }

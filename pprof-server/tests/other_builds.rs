@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
 use workspace_tests::client::get;
 use workspace_tests::{check_valid, go_tool_pprof, go_tool_pprof_at, scraper_rules};
 
@@ -20,6 +21,8 @@ use workspace_tests::{check_valid, go_tool_pprof, go_tool_pprof_at, scraper_rule
 mod default_release;
 #[path = "builds/matrix.rs"]
 mod matrix;
+#[path = "builds/plugins.rs"]
+mod plugins;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -129,6 +132,7 @@ fn build(name: &str, program: &str, flags: &[&str]) -> PathBuf {
     let library = library.unwrap_or_else(|| panic!("cargo does not tell of the library: {told}"));
 
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
     let output = Command::new(rustc)
         .args(["--edition", "2024", "-C", "debuginfo=limited", "-C"])
@@ -138,7 +142,10 @@ fn build(name: &str, program: &str, flags: &[&str]) -> PathBuf {
         .arg("-L")
         .arg(format!("dependency={}", dependencies.display()))
         .arg("-o")
-        .args([&file, &source(program)])
+        .arg(&file)
+        // As cargo does it for members of a workspace.
+        .current_dir(workspace)
+        .arg(source(program).strip_prefix(workspace).unwrap())
         .output()
         .expect("rustc starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

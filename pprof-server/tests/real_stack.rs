@@ -1,5 +1,6 @@
 //! A stack captured in this very process, encoded, and read back by Go.
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use pprof_server::{Frames, ProfileKind, ProfileOptions, Symbolize, heap_profile, heap_text, top_table};
 use std::time::{Duration, Instant, SystemTime};
@@ -46,7 +47,7 @@ mod leak {
 fn totals(samples: i64, size: u64, interval: u64) -> Totals {
     let weight = if interval <= 1 { 1.0 } else { 1.0 / (1.0 - (-(size as f64) / interval as f64).exp()) };
     let objects = samples as f64 * weight;
-    Totals {
+    literal!(Totals {
         alloc_objects: 2.0 * objects,
         alloc_bytes: 2.0 * objects * size as f64,
         alloc_samples: 2 * samples,
@@ -57,19 +58,26 @@ fn totals(samples: i64, size: u64, interval: u64) -> Totals {
         alloc_bytes_variance: 2.0 * objects * (weight - 1.0) * (size * size) as f64,
         inuse_objects_variance: objects * (weight - 1.0),
         inuse_bytes_variance: objects * (weight - 1.0) * (size * size) as f64,
-    }
+        ..Totals::default()
+    })
 }
 
 fn stack(return_addresses: Vec<usize>, sizes: &[(u64, i64)], interval: u64) -> StackTotals {
     let by_size = sizes
         .iter()
-        .map(|&(size, samples)| SizeTotals {
-            size_class: size,
-            totals: totals(samples, size, interval),
-            ..SizeTotals::default()
+        .map(|&(size, samples)| {
+            literal!(SizeTotals {
+                size_class: size,
+                totals: totals(samples, size, interval),
+                ..SizeTotals::default()
+            })
         })
         .collect();
-    StackTotals { id: 0, trace: StackTrace::of_return_addresses(return_addresses), by_size }
+    literal!(StackTotals {
+        trace: StackTrace::of_return_addresses(return_addresses),
+        by_size,
+        ..StackTotals::default()
+    })
 }
 
 /// Makes a snapshot with a leaking connection handler of two sizes, garbage, a stack that cannot be read, a truncated one,
@@ -77,11 +85,9 @@ fn stack(return_addresses: Vec<usize>, sizes: &[(u64, i64)], interval: u64) -> S
 fn snapshot(interval: u64) -> Snapshot {
     let mut truncated = stack(leak::handle_connection(3), &[(96, 2)], interval);
     truncated.trace.is_truncated = true;
-    Snapshot {
+    let taken_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    literal!(Snapshot {
         number: 1,
-        taken_at_monotonic: Instant::now(),
-        taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-        duration: None,
         sampling_interval: interval,
         stacks: vec![
             stack(leak::handle_connection(1), &[(1024, 500), (65536, 20)], interval),
@@ -90,14 +96,21 @@ fn snapshot(interval: u64) -> Snapshot {
             truncated,
             stack(vec![0x5000], &[(16, 0)], interval),
         ],
-        overflow: vec![SizeTotals {
+        overflow: vec![literal!(SizeTotals {
             size_class: 128,
             totals: totals(4, 128, interval),
             ..SizeTotals::default()
-        }],
-        dropped: Dropped { stacks_full: 8, truncated_stacks: 2, ..Dropped::default() },
-        own_memory: OwnMemory { mapped_bytes: 4 << 20, limit_bytes: 64 << 20, stacks: 5, live_samples: 530 },
-    }
+        })],
+        dropped: literal!(Dropped { stacks_full: 8, truncated_stacks: 2, ..Dropped::default() }),
+        own_memory: literal!(OwnMemory {
+            mapped_bytes: 4 << 20,
+            limit_bytes: 64 << 20,
+            stacks: 5,
+            live_samples: 530,
+            ..OwnMemory::default()
+        }),
+        ..Snapshot::empty(taken_at, Instant::now())
+    })
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A running program finds its own names although its file has been replaced, as an upgrade in place does.
 #![cfg(target_os = "linux")]
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use pprof_server::{ProfileOptions, heap_profile, top_table};
 use std::process::Command;
@@ -28,13 +29,14 @@ fn replace_own_file_and_look() {
     fs::write(&program, "another build").unwrap();
 
     let ips = backtrace::Backtrace::new_unresolved();
-    let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
-    let stack = StackTotals {
-        id: 0,
+    let totals =
+        literal!(Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() });
+    let stack = literal!(StackTotals {
         trace: StackTrace::of_return_addresses(ips.frames().iter().map(|frame| frame.ip() as usize)),
-        by_size: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
-    };
-    let snapshot = Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() };
+        by_size: vec![literal!(SizeTotals { size_class: 8, totals, ..SizeTotals::default() })],
+        ..StackTotals::default()
+    });
+    let snapshot = literal!(Snapshot { stacks: vec![stack], ..alloc_profiler::snapshot() });
     let table = top_table(&snapshot, &ProfileOptions::default());
     let frame = &table.rows[0].frames[0];
     assert_eq!(frame.function, "replaced_binary::replace_own_file_and_look");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
 use workspace_tests::busy::within;
 use workspace_tests::client::get;
 

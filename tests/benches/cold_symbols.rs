@@ -3,14 +3,19 @@
 //!
 //! It asks for the names of 2 000 addresses scattered over all of its code, on a thread of their own as the server
 //! does, and prints the time, the most anonymous memory on the way, and what of it stays.
+//!
+//! With the argument `cpu` it asks instead for a CPU profile of all of its code, and prints how long after the time that was asked
+//! for the answer came. A scraper waits no longer than a second.
 
 mod giant;
 
+use alloc_profiler::internal::literal;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
-use pprof_server::{ProfileOptions, SamplingAllocator, heap_profile};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::{ProfileOptions, heap_profile};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -40,16 +45,51 @@ fn scattered() -> Vec<usize> {
 }
 
 fn scattered_snapshot() -> Snapshot {
-    let totals = Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() };
-    let stack = |address| StackTotals {
-        id: 0,
-        trace: StackTrace::of_return_addresses([address]),
-        by_size: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
+    let totals =
+        literal!(Totals { inuse_bytes: 8.0, inuse_objects: 1.0, inuse_samples: 1, ..Totals::default() });
+    let stack = |address| {
+        literal!(StackTotals {
+            trace: StackTrace::of_return_addresses([address]),
+            by_size: vec![literal!(SizeTotals { size_class: 8, totals, ..SizeTotals::default() })],
+            ..StackTotals::default()
+        })
     };
-    Snapshot { stacks: scattered().into_iter().map(stack).collect(), ..alloc_profiler::snapshot() }
+    literal!(Snapshot { stacks: scattered().into_iter().map(stack).collect(), ..alloc_profiler::snapshot() })
+}
+
+const SECONDS: u64 = 5;
+const MOST_LATE: Duration = Duration::from_secs(1);
+
+/// The first CPU profile, while two threads run through all of the code.
+fn cold_cpu() {
+    let server = pprof_server::serve("127.0.0.1:0").expect("a port");
+    let busy = [(); 2].map(|()| {
+        std::thread::spawn(|| {
+            while !IS_OVER.load(Relaxed) {
+                std::hint::black_box(giant::run());
+            }
+        })
+    });
+    let start = Instant::now();
+    let path = format!("/debug/pprof/profile?seconds={SECONDS}&hz=1000");
+    let reply = workspace_tests::client::get(server.local_addr(), &path);
+    let late = start.elapsed().saturating_sub(Duration::from_secs(SECONDS));
+    IS_OVER.store(true, Relaxed);
+    assert_eq!(reply.status, 200, "{}", reply.text_lossy());
+    let profile = workspace_tests::decode(&reply.body);
+    let (functions, samples) = (profile.function.len(), profile.sample.len());
+    let verdict = if late <= MOST_LATE { "within" } else { "ABOVE" };
+    println!(
+        "first CPU profile, {SECONDS} s at 1000 Hz, {samples} stacks, {functions} functions: {:.3} s late, {verdict} {MOST_LATE:?}",
+        late.as_secs_f64()
+    );
+    busy.into_iter().for_each(|thread| thread.join().expect("it ends"));
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "cpu") {
+        return cold_cpu();
+    }
     println!("{} instances of generic code", giant::run());
     let snapshot = scattered_snapshot();
     let watch = std::thread::spawn(|| {

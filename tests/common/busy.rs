@@ -42,8 +42,13 @@ pub fn within<T>(limit: Duration, what: &str, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Returns how long this thread has run.
-fn time_on_processor() -> Duration {
+/// Returns how long this thread has run, so that whoever else wants the processor does not count.
+///
+/// # Panics
+///
+/// It panics if the kernel does not know.
+#[must_use]
+pub fn time_on_processor() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills in `time`, which lives as long as the call.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// An answer, as it came.
 #[derive(Debug)]
 pub struct Reply {
-    /// The status code of the first line.
+    /// Holds the status code of the first line.
     pub status: u16,
     headers: Vec<(String, String)>,
     /// All bytes that came after the headers.
@@ -48,6 +48,10 @@ impl Reply {
     }
 }
 
+/// A test that hangs ends by this. It does not say how soon an answer should come: where twenty other programs want each core,
+/// a large profile takes a minute.
+const MAX_SILENCE: Duration = Duration::from_secs(300);
+
 /// Sends the bytes of a request. The answer is still to be read.
 ///
 /// # Panics
@@ -55,7 +59,7 @@ impl Reply {
 /// It panics if nobody listens.
 pub fn send(address: SocketAddr, request: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    stream.set_read_timeout(Some(MAX_SILENCE)).unwrap();
     stream.write_all(request).expect("the server takes the request");
     stream
 }
@@ -79,7 +83,8 @@ pub fn request(address: SocketAddr, method: &str, target: &str, body: &str) -> R
         "" => format!("{head}\r\n"),
         _ => format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()),
     };
-    receive(send(address, head.as_bytes())).unwrap_or_else(|| panic!("no answer to {method} {target}"))
+    receive(send(address, head.as_bytes()))
+        .unwrap_or_else(|| panic!("no answer to {method} {target}, and none to come"))
 }
 
 /// Sends one `GET` and reads the answer.

@@ -2,13 +2,17 @@
 //! profiles, and judges of these.
 //!
 //! [`check_valid`] asks Go itself, [`scraper_rules`] holds a profile against what the strictest of its readers
-//! demand, [`check_schema`] holds an answer in JSON against the schema, [`go_tool_pprof`] and [`go_tool_pprof_at`] show what a person would see. [`with_headers_at_the_end`] changes a
-//! finished program or library as tools do.
+//! demand, [`check_schema`] holds an answer in JSON against the schema, [`go_tool_pprof`] and [`go_tool_pprof_at`] show
+//! what a person would see. [`examples`] runs a package's examples, [`call_back`] builds libraries, and
+//! [`with_headers_at_the_end`] changes a finished program or library as tools do.
 
 #[cfg(unix)]
 pub mod busy;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod call_back;
 pub mod client;
 mod elf;
+pub mod examples;
 mod go;
 pub mod oracle;
 mod rules;

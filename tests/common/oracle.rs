@@ -3,6 +3,8 @@
 //! The sampling allocator wraps it, so it sees just what the program asked for. Counting can be switched off
 //! for what a test itself allocates while it evaluates.
 
+use alloc_profiler::Totals;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
@@ -91,5 +93,30 @@ unsafe impl GlobalAlloc for CountingAllocator {
             count(new_ptr, new_size);
         }
         new_ptr
+    }
+}
+
+/// Fails unless the totals that are kept beside the live samples are those that a snapshot sums up. Nobody else may allocate
+/// meanwhile.
+pub fn totals_agree() {
+    let [kept, summed] = alloc_profiler::unsampled(|| {
+        [alloc_profiler::totals().expect("no thread is stopped"), alloc_profiler::snapshot().totals()]
+    });
+    let samples = |totals: &Totals| (totals.alloc_samples, totals.inuse_samples);
+    assert_eq!(samples(&kept), samples(&summed));
+    let figures = |totals: &Totals| {
+        [
+            totals.alloc_objects,
+            totals.alloc_bytes,
+            totals.alloc_objects_variance,
+            totals.alloc_bytes_variance,
+            totals.inuse_objects,
+            totals.inuse_bytes,
+            totals.inuse_objects_variance,
+            totals.inuse_bytes_variance,
+        ]
+    };
+    for (kept, summed) in figures(&kept).into_iter().zip(figures(&summed)) {
+        assert!((kept - summed).abs() <= 1e-9 * summed, "{kept} is kept, {summed} summed up");
     }
 }

@@ -1,4 +1,4 @@
-//! What readers of heap profiles demand, all taken together, beyond what Go's own parser checks.
+//! What readers of profiles demand, all taken together, beyond what Go's own parser checks.
 //!
 //! Parca wants ids without gaps, Pyroscope UTF-8 and sample types without `-`, Alloy four values at most and
 //! stacks that differ in their addresses; all of them take `duration_nanos` for the sign of a difference. We hold
@@ -44,7 +44,7 @@ pub fn scraper_rules(profile: &[u8]) -> Profile {
 
 /// Returns the rules that `profile` breaks, in words.
 pub fn violations(profile: &Profile) -> Vec<String> {
-    let mut check = Check { profile, broken: Vec::new() };
+    let mut check = Check { profile, kind: &KINDS[0], broken: Vec::new() };
     check.header();
     check.mappings();
     check.functions();
@@ -53,8 +53,63 @@ pub fn violations(profile: &Profile) -> Vec<String> {
     check.broken
 }
 
+/// A kind of profile: what its values and its period are, as readers know it by.
+struct Kind {
+    types: &'static [(&'static str, &'static str)],
+    period: (&'static str, &'static str),
+    /// The keys of its labels in their order, and whether there is one, a number of that unit; else they are texts.
+    label: (&'static [&'static str], Option<&'static str>),
+    /// Values that may be negative in a difference.
+    first_of_change: usize,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        types: &[
+            ("alloc_objects", "count"),
+            ("alloc_space", "bytes"),
+            ("inuse_objects", "count"),
+            ("inuse_space", "bytes"),
+        ],
+        period: ("space", "bytes"),
+        label: (&["bytes"], Some("bytes")),
+        first_of_change: 2,
+    },
+    Kind {
+        types: &[("samples", "count"), ("cpu", "nanoseconds")],
+        period: ("cpu", "nanoseconds"),
+        label: (&["thread"], None),
+        first_of_change: 2,
+    },
+    Kind {
+        types: &[("contentions", "count"), ("delay", "nanoseconds")],
+        period: ("contentions", "count"),
+        label: (&["thread"], None),
+        first_of_change: 2,
+    },
+    Kind {
+        types: &[("threadcreate", "count")],
+        period: ("threadcreate", "count"),
+        label: (&["thread"], None),
+        first_of_change: 0,
+    },
+    Kind {
+        types: &[("samples", "count"), ("time", "nanoseconds")],
+        period: ("wallclock", "nanoseconds"),
+        label: (&["thread", "state", "waits"], None),
+        first_of_change: 2,
+    },
+    Kind {
+        types: &[("goroutine", "count")],
+        period: ("goroutine", "count"),
+        label: (&["kind", "thread", "state", "waits", "source", "approximate"], None),
+        first_of_change: 0,
+    },
+];
+
 struct Check<'a> {
     profile: &'a Profile,
+    kind: &'static Kind,
     broken: Vec<String>,
 }
 
@@ -83,17 +138,13 @@ impl<'a> Check<'a> {
             self.that(!name.contains('-'), || format!("sample type {name} has a dash"));
             types.push((name, unit));
         }
-        let expected = [
-            ("alloc_objects", "count"),
-            ("alloc_space", "bytes"),
-            ("inuse_objects", "count"),
-            ("inuse_space", "bytes"),
-        ];
-        self.that(types == expected, || format!("sample types are {types:?}"));
+        let kind = KINDS.iter().find(|kind| kind.types == types);
+        self.that(kind.is_some(), || format!("sample types are {types:?}"));
+        self.kind = kind.unwrap_or(self.kind);
         let period = profile.period_type.unwrap_or_default();
         let period =
             (self.string(period.type_index, "period type"), self.string(period.unit_index, "period unit"));
-        self.that(period == ("space", "bytes"), || format!("period type is {period:?}"));
+        self.that(period == self.kind.period, || format!("period type is {period:?}"));
         let default = self.string(profile.default_sample_type_index, "default sample type");
         self.that(matches!(default, "" | "alloc_space"), || format!("default sample type is {default}"));
         // This is within what Pyroscope accepts.
@@ -197,14 +248,16 @@ impl<'a> Check<'a> {
     fn samples(&mut self) {
         let profile = self.profile;
         let mut seen = HashSet::new();
-        // Labels are on every sample or on none; what was merged for want of room has no size.
+        // Sizes are on every sample or on none; what was merged for want of room has none. A thread may have no name.
+        let (label_keys, label_unit) = self.kind.label;
         let has_labels = profile.sample.iter().any(|sample| !sample.label.is_empty());
         for (index, sample) in profile.sample.iter().enumerate() {
-            self.that(sample.value.len() == 4, || {
+            self.that(sample.value.len() == self.kind.types.len(), || {
                 format!("sample {index} has {} values", sample.value.len())
             });
             let is_difference = profile.duration_nanos != 0;
-            let no_negative = if is_difference { &sample.value[..2] } else { &sample.value[..] };
+            let no_negative =
+                if is_difference { &sample.value[..self.kind.first_of_change] } else { &sample.value[..] };
             self.that(no_negative.iter().all(|v| *v >= 0), || format!("sample {index}: {:?}", sample.value));
             let is_news = !is_difference || sample.value.iter().any(|value| *value != 0);
             self.that(is_news, || format!("sample {index} tells of no change"));
@@ -220,17 +273,26 @@ impl<'a> Check<'a> {
                 self.that(label.key_index != 0, || format!("sample {index}: label without key"));
                 let key = self.string(label.key_index, "label key");
                 let unit = self.string(label.num_unit_index, "label unit");
-                self.string(label.str_index, "label string");
-                labels.push((key, unit, label.num));
+                let text = self.string(label.str_index, "label string");
+                labels.push((key, unit, label.num, text));
             }
-            let is_size = matches!(labels[..], [("bytes", "bytes", bytes)] if bytes >= 0);
-            let needs_none = !has_labels || self.is_other(sample);
-            self.that(if needs_none { labels.is_empty() } else { is_size }, || {
-                format!("sample {index} has labels {labels:?}")
-            });
+            let is_right = match (&labels[..], label_unit) {
+                ([], Some(_)) => !has_labels || self.is_other(sample),
+                (&[(key, unit, number, "")], Some(expected)) => {
+                    (key, unit) == (label_keys[0], expected) && number >= 0 && !self.is_other(sample)
+                }
+                (texts, None) => {
+                    let mut known = label_keys.iter();
+                    texts.iter().all(|&(key, unit, number, text)| {
+                        (unit, number) == ("", 0) && !text.is_empty() && known.any(|known| *known == key)
+                    })
+                }
+                _ => false,
+            };
+            self.that(is_right, || format!("sample {index} has labels {labels:?}"));
             // Some readers know a stack by its addresses alone.
             let is_new = seen.insert((addresses, labels));
-            self.that(is_new, || format!("sample {index} has the addresses and size of another"));
+            self.that(is_new, || format!("sample {index} has the addresses and labels of another"));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use std::{array, thread};
 
 use alloc_profiler::{Limits, limits, set_limits, set_sampling_interval, snapshot, testing, unsampled};
+use workspace_tests::busy::{time_on_processor, within};
 
 use crate::harness::{assert_consistent, isolated, pick, status_bytes};
 
@@ -39,14 +40,6 @@ pub(crate) fn walk_paths(depth: u32, mut work: impl FnMut()) {
     (0..1 << depth).for_each(|path| left(path, depth, &mut work));
 }
 
-/// Returns the time for which this thread has run, so that whoever else wants the processor does not count.
-fn own_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call fills the time in.
-    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// How long allocations take, in the thread's own time.
 #[derive(Default)]
 struct Times {
@@ -57,9 +50,9 @@ struct Times {
 
 impl Times {
     fn take(&mut self, work: impl FnOnce()) {
-        let start = own_time();
+        let start = time_on_processor();
         work();
-        let elapsed = own_time() - start;
+        let elapsed = time_on_processor() - start;
         self.histogram[(elapsed.as_micros() as u32 + 1).ilog2() as usize] += 1;
         self.slowest = self.slowest.max(elapsed);
     }
@@ -159,10 +152,9 @@ fn a_lock_may_be_held_for_ever() {
                     assert!(each.min() > Some(50), "a thread stands: {last:?}, then {now:?}");
                     last = now;
                 }
-                let start = Instant::now();
-                let reader = thread::spawn(|| snapshot().totals().inuse_samples);
-                assert!(reader.join().expect("no panic") > 0, "what is there is read");
-                assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
+                let read = || thread::spawn(|| snapshot().totals().inuse_samples).join().expect("no panic");
+                let samples = within(Duration::from_secs(20), "to read", read);
+                assert!(samples > 0, "what is there is read");
             });
             is_over.store(true, Relaxed);
         });

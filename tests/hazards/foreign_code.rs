@@ -174,7 +174,7 @@ fn block() -> Vec<u8> {
     black_box(vec![1; BYTES])
 }
 
-/// A fiber of a library. Each gets a block from whoever resumes it, and hands on one of its own.
+/// Runs a fiber of a library. Each gets a block from whoever resumes it, and hands on one of its own.
 type Fiber = Coroutine<Vec<u8>, Vec<u8>, (), DefaultStack>;
 
 /// The message of a panic that is meant to happen.

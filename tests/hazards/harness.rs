@@ -13,7 +13,7 @@ use alloc_profiler::Snapshot;
 /// The variable that names the test that a process was made for.
 const CHOSEN: &str = "HAZARD";
 /// This is more address space than any test should want, and less than the machine would mind.
-const ADDRESS_SPACE_BYTES: u64 = 16 << 30;
+pub(crate) const ADDRESS_SPACE_BYTES: u64 = 16 << 30;
 /// This is more memory than any test should touch.
 const RESIDENT_BYTES: u64 = 1 << 30;
 
@@ -86,8 +86,8 @@ pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> Ended {
         .stderr(stream())
         .spawn()
         .expect("it can be run again");
-    // Only a process that hangs takes so long, whatever else the machine is busy with.
-    let limit = Duration::from_secs(pick(120, 600));
+    // Only a process that hangs takes so long. Where fifty others want the processor, one that works takes minutes.
+    let limit = Duration::from_secs(pick(900, 1800));
     let status = wait(&mut child, limit);
     said.rewind().expect("a file can be read again");
     let mut bytes = Vec::new();
@@ -122,6 +122,13 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     let limits = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: the call reads the limits.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limits) }, 0);
+}
+
+/// Limits the address space of this process to `bytes`, until the next call. [`ADDRESS_SPACE_BYTES`] is the most.
+pub(crate) fn limit_address_space(bytes: u64) {
+    let limits = libc::rlimit { rlim_cur: bytes, rlim_max: ADDRESS_SPACE_BYTES };
+    // SAFETY: the call reads the limits.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limits) }, 0);
 }
 
 /// Returns the most memory that this process ever had. The system is asked, since a test may have left `/proc` behind.

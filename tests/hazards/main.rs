@@ -11,6 +11,7 @@ mod fork;
 mod harness;
 mod libraries;
 mod lifetimes;
+mod nested;
 mod refusals;
 mod signals;
 mod single_step;

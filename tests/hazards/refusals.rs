@@ -5,10 +5,15 @@ use std::hint::black_box;
 use std::{fs, ptr, thread};
 
 use alloc_profiler::{Totals, set_sampling_interval, size_class, snapshot};
+use pprof_server::internal::proto::Profile;
+use pprof_server::{Body, Handler, ProfileOptions, Symbolize, heap_profile};
+use prost::Message;
 use workspace_tests::scraper_rules;
 
 use crate::caps;
-use crate::harness::{assert_consistent, isolated, limit, status_bytes};
+use crate::harness::{
+    ADDRESS_SPACE_BYTES, assert_consistent, isolated, limit, limit_address_space, status_bytes,
+};
 
 fn is_root() -> bool {
     // SAFETY: the call asks for a number.
@@ -94,13 +99,7 @@ fn memory_may_run_out() {
             let before = snapshot();
             let mut blocks = Vec::with_capacity(100_000);
             let mut small: Vec<Box<Small>> = Vec::with_capacity(SMALL_BLOCKS);
-            // The limit is a soft one, so that it can be raised again.
-            let set = |bytes: u64| {
-                let limits = libc::rlimit { rlim_cur: bytes, rlim_max: 16 << 30 };
-                // SAFETY: the call reads the limits.
-                assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limits) }, 0);
-            };
-            set(status_bytes("VmSize") + ROOM);
+            limit_address_space(status_bytes("VmSize") + ROOM);
             let result = fill(&mut blocks);
             filled.push(blocks.len());
             // This makes room for the program's next blocks, and none for what the profiler would keep of them and of
@@ -110,7 +109,7 @@ fn memory_may_run_out() {
             blocks.retain(|_| nth.next().is_some_and(|n: usize| n >= bound || n.is_multiple_of(2)));
             caps::walk_paths(12, || drop(std::hint::black_box(vec![0_u8; 24])));
             small.extend((0..SMALL_BLOCKS).map(|n| black_box(Box::new([n as u8; _]))));
-            set(16 << 30);
+            limit_address_space(ADDRESS_SPACE_BYTES);
             assert!(result.is_err(), "memory did not run out");
             let wrong = small.iter().zip(0..).find(|(block, n)| ***block != [*n as u8; _]);
             assert_eq!(wrong, None, "somebody else's bytes");
@@ -139,6 +138,40 @@ fn memory_may_run_out() {
         }
         // The profiler has taken little of the room, and the program noticed nothing else.
         assert!(filled[1] * 10 >= filled[0] * 8, "{filled:?} blocks");
+    });
+}
+
+#[test]
+fn a_profile_is_packed_where_there_is_memory_for_that() {
+    isolated(1, || {
+        let options = ProfileOptions::default().with_symbolize(Symbolize::None);
+        let handler = Handler::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let status = || {
+            let request = http::Request::get("/debug/pprof/heap?symbolize=none").header("host", "localhost");
+            let request = request.body(Body::default()).expect("a request");
+            runtime.block_on(handler.respond(request)).status().as_u16()
+        };
+        set_sampling_interval(1);
+        let kept = black_box(vec![1_u8; 300]);
+        let taken = snapshot();
+        set_sampling_interval(0);
+        let whole = heap_profile(&taken, &options);
+        let before = status();
+        let mut blocks = Vec::with_capacity(100_000);
+        limit_address_space(status_bytes("VmSize") + (1 << 20));
+        let filled = fill(&mut blocks);
+        // The message and an answer need tens of KiB, and find 256. The compressor needs more, and finds nothing.
+        drop(blocks.drain(1000..1064));
+        let plain = heap_profile(&taken, &options);
+        let meanwhile = status();
+        limit_address_space(ADDRESS_SPACE_BYTES);
+        assert!(filled.is_err(), "memory did not run out");
+        let read = scraper_rules(&whole);
+        assert!(!plain.starts_with(&[0x1f, 0x8b]), "there was memory for the compressor");
+        assert_eq!(Profile::decode(&plain[..]).expect("a message").sample, read.sample);
+        assert_eq!((before, meanwhile, status()), (200, 503, 200));
+        drop((blocks, kept));
     });
 }
 

@@ -32,7 +32,7 @@ static LAST_STEP: AtomicU64 = AtomicU64::new(0);
 /// see.
 const EACH: RangeInclusive<u64> = 1..=4000;
 const NONE: RangeInclusive<u64> = 0..=0;
-/// The number of times that the handler acted.
+/// Counts how often the handler acted.
 static ACTS: AtomicU64 = AtomicU64::new(0);
 /// What the handler does then, an [`Act`].
 static ACT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());

@@ -40,7 +40,7 @@ const ENDPOINTS: [&str; 14] = [
 ];
 
 /// Parameters that many endpoints have, the costly ones first.
-const PARAMETERS: [&str; 34] = [
+const PARAMETERS: [&str; 36] = [
     "limit=none",
     "frames=all",
     "labels=age",
@@ -52,6 +52,8 @@ const PARAMETERS: [&str; 34] = [
     "symbolize=names",
     "min_age=0s",
     "min_age=1h",
+    "window=30s",
+    "window=24h",
     "ago=1s",
     "ago=1h",
     "since=m1",

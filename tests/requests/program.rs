@@ -4,8 +4,9 @@ use std::arch::global_asm;
 use std::hint::black_box;
 use std::io::{Read, stdin};
 
+use pprof_server::alloc_profiler::SamplingAllocator;
 use pprof_server::alloc_profiler::set_sampling_interval;
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::serve;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();

@@ -1,4 +1,4 @@
-//! The profiler's own memory. It is mapped straight from the system, zeroed, capped, and never given back.
+//! The profiler has memory of its own. It is mapped straight from the system, zeroed, capped, and never given back.
 //!
 //! Everything that the tables keep is carved from here, so none of it passes through the allocator that we
 //! wrap, and a reference into it is valid for ever. That is what lets readers look without a lock.
@@ -6,6 +6,7 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
+pub(crate) mod limits;
 mod system;
 
 use std::mem::{align_of, size_of};
@@ -13,8 +14,7 @@ use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
-use crate::alone::Alone;
-use crate::limits;
+use crate::process::alone::Alone;
 pub(crate) use unwinder::AtomicRef;
 
 /// Small pieces share chunks of this size; larger ones, and whole pages, are mapped on their own.
@@ -32,6 +32,13 @@ pub(crate) enum Purpose {
 }
 
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// So many mappings are listed for readers of the process's memory. There are a few hundred where the cap is the default.
+const MAX_LISTED: usize = 2048;
+/// Lists where each mapping begins and how long it is. None is ever taken out, since mappings stay.
+static LISTED: [[AtomicUsize; 2]; MAX_LISTED] =
+    [const { [AtomicUsize::new(0), AtomicUsize::new(0)] }; MAX_LISTED];
+static LISTED_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 // Each purpose has a chunk of its own, so that its share of the cap is counted in whole mappings. No lock guards a chunk: a
 // thread may be interrupted for long while it maps one, and what others record meanwhile would be lost.
@@ -114,6 +121,13 @@ pub(crate) fn copy<T: Copy + Sync + 'static>(items: &[T], purpose: Purpose) -> O
     }
 }
 
+/// Whether the system would give so many bytes now. The allocator is not asked: glibc's keeps freed memory for longer, and opens
+/// a file to find out how to give it back, once a block of that size was freed.
+#[must_use]
+pub fn is_there(bytes: usize) -> bool {
+    system::map_zeroed(bytes).inspect(|&start| system::unmap(start, bytes)).is_some()
+}
+
 /// Returns how many bytes are mapped.
 pub(crate) fn mapped_bytes() -> usize {
     MAPPED_BYTES.load(Relaxed)
@@ -174,15 +188,42 @@ fn map(bytes: usize, purpose: Purpose) -> Option<usize> {
         return None;
     }
     let start = system::map_zeroed(bytes);
-    if start.is_none() {
-        discount(bytes, purpose);
+    match start {
+        Some(start) => list(start, bytes),
+        None => discount(bytes, purpose),
     }
     start
+}
+
+/// Notes a mapping for [`for_each_mapping`].
+fn list(start: usize, bytes: usize) {
+    let index = LISTED_COUNT.fetch_add(1, Relaxed);
+    if let Some([listed_start, listed_bytes]) = LISTED.get(index) {
+        listed_bytes.store(bytes, Relaxed);
+        listed_start.store(start, Release);
+    }
+}
+
+/// Calls `visit` with the beginning and the size of each mapping of the profiler's. Their words are addresses of blocks, and hold
+/// none of them. Returns false if there are more mappings than are listed.
+pub fn for_each_mapping(mut visit: impl FnMut(usize, usize)) -> bool {
+    let count = LISTED_COUNT.load(Relaxed);
+    for [start, bytes] in LISTED.iter().take(count) {
+        match start.load(Acquire) {
+            0 => {}
+            start => visit(start, bytes.load(Relaxed)),
+        }
+    }
+    count <= MAX_LISTED
 }
 
 /// Gives back what `map` returned and nobody else has heard of.
 #[cold]
 fn unmap(start: usize, bytes: usize, purpose: Purpose) {
+    let listed = LISTED.iter().find(|[listed, _]| listed.load(Relaxed) == start);
+    if let Some([listed, _]) = listed {
+        listed.store(0, Relaxed);
+    }
     system::unmap(start, bytes);
     discount(bytes, purpose);
 }

@@ -1,4 +1,4 @@
-//! Pages of the operating system, without the allocator that we wrap.
+//! Pages come from the operating system, without the allocator that we wrap.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
@@ -13,7 +13,7 @@ mod unix {
     use std::ptr;
 
     use super::super::PAGE_BYTES;
-    use crate::c_library;
+    use crate::process::c_library;
 
     pub(crate) fn map_zeroed(bytes: usize) -> Option<usize> {
         // SAFETY: a private anonymous mapping at an address of the system's choice touches nobody's memory.

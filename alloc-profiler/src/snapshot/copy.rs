@@ -1,4 +1,4 @@
-//! How the profile is copied out of the tables.
+//! The profile is copied out of the tables here.
 //!
 //! Path: *read path*.
 
@@ -7,9 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{AgeTotals, OwnMemory, SizeTotals, Snapshot, StackTotals, StackTrace};
-use crate::live::LiveSample;
-use crate::totals::{Births, Totals};
-use crate::{c_library, control, drops, interval, limits, live, memory, stacks, unsampled, variance};
+use crate::estimate::sums::Sums;
+use crate::estimate::totals::{Births, Totals};
+use crate::memory::limits;
+use crate::process::c_library;
+use crate::sampling::interval;
+use crate::tables::live::LiveSample;
+use crate::tables::{allocated, drops, live, stacks};
+use crate::{control, memory, unsampled};
 
 /// How many snapshots have begun. Each sample notes it when it is taken, which tells without a clock whether it was
 /// there before a snapshot, however soon the two came one after the other.
@@ -47,6 +52,16 @@ pub(super) fn copy(with_ages: bool) -> Snapshot {
                 live_samples: live.samples,
             },
         }
+    })
+}
+
+/// Returns the totals of all stacks together, as they are kept beside the live samples.
+pub(super) fn totals() -> Option<Totals> {
+    control::prepare();
+    unsampled(|| {
+        let mut totals = live::totals()?;
+        totals += allocated::UNSEEN.totals();
+        Some(totals)
     })
 }
 
@@ -91,6 +106,7 @@ fn copy_stacks(
         let in_use = in_use.get_mut(site.id() as usize).map(std::mem::take).unwrap_or_default();
         let size = SizeTotals {
             size_class: site.size_class,
+            label: site.label,
             totals: in_use.totals(site.allocated()),
             births: in_use.births(),
             ages: ages.remove(&site.id()).unwrap_or_default(),
@@ -105,7 +121,7 @@ fn copy_stacks(
         stacks.last_mut().expect("pushed with its first site").by_size.push(size);
     });
     for stack in &mut stacks {
-        stack.by_size.sort_unstable_by_key(|size| size.size_class);
+        stack.by_size.sort_unstable_by_key(|size| (size.size_class, size.label));
         // Most stacks have one size. Whoever waits for a difference holds this, and room for four sizes would be half of it.
         stack.by_size.shrink_to_fit();
     }
@@ -115,19 +131,35 @@ fn copy_stacks(
 /// Returns the ages of live samples, by site.
 fn ages_by_site(samples: &mut [LiveSample]) -> HashMap<u32, Vec<AgeTotals>> {
     let now = c_library::ticks();
-    // A sample that was recorded after `now` was read has the age 0.
-    let ticks = |sample: &LiveSample| (now.wrapping_sub(sample.born) as i32).max(0) as u32;
-    by_site(samples, ticks, |ticks, same| {
-        let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = same;
-        AgeTotals {
-            age: Duration::from_secs(1) * ticks / c_library::TICKS_PER_SECOND,
-            objects: inuse_objects,
-            bytes: inuse_bytes,
-            samples: inuse_samples,
-            objects_variance: same.inuse_objects_variance,
-            bytes_variance: same.inuse_bytes_variance,
-        }
-    })
+    by_site(
+        samples,
+        |sample| ticks_since(sample, now),
+        |ticks, same| {
+            let Totals { inuse_objects, inuse_bytes, inuse_samples, .. } = same;
+            AgeTotals {
+                age: of_ticks(ticks),
+                objects: inuse_objects,
+                bytes: inuse_bytes,
+                samples: inuse_samples,
+                objects_variance: same.inuse_objects_variance,
+                bytes_variance: same.inuse_bytes_variance,
+            }
+        },
+    )
+}
+
+/// Returns how many ticks before `now` a sample was taken. One that was recorded after `now` was read has the age 0.
+fn ticks_since(sample: &LiveSample, now: u32) -> u32 {
+    (now.wrapping_sub(sample.born) as i32).max(0) as u32
+}
+
+fn of_ticks(ticks: u32) -> Duration {
+    Duration::from_secs(1) * ticks / c_library::TICKS_PER_SECOND
+}
+
+/// Returns how old a sample is at `now`, a time in ticks.
+pub(super) fn age(sample: &LiveSample, now: u32) -> Duration {
+    of_ticks(ticks_since(sample, now))
 }
 
 /// Sums up the samples of each site that have the same key, by ascending key.
@@ -141,8 +173,8 @@ fn by_site<T>(
     for site in samples.chunk_by(|a, b| a.site_id == b.site_id) {
         let sums = site.chunk_by(|a, b| key(a) == key(b)).map(|same| {
             let mut sums = Sums::default();
-            same.iter().for_each(|sample| sums.add(sample));
-            sum(key(&same[0]), sums.totals())
+            same.iter().for_each(|sample| sums.add(sample.size, sample.weight));
+            sum(key(&same[0]), sums.in_use())
         });
         let mut sums: Vec<T> = sums.collect();
         sums.shrink_to_fit();
@@ -162,7 +194,7 @@ struct InUse {
 impl InUse {
     fn add(&mut self, sample: &LiveSample) {
         if !sample.is_uncertain() {
-            return self.certain.add(sample);
+            return self.certain.add(sample.size, sample.weight);
         }
         let after = sample.after_snapshot;
         let index = match self.by_birth.last() {
@@ -173,7 +205,7 @@ impl InUse {
                 index
             }),
         };
-        self.by_birth[index].1.add(sample);
+        self.by_birth[index].1.add(sample.size, sample.weight);
     }
 
     /// Returns the totals, together with what the site ever allocated. The two sums round differently, so what is in use is
@@ -181,7 +213,7 @@ impl InUse {
     fn totals(&self, allocated: Totals) -> Totals {
         let mut sums = self.certain;
         self.by_birth.iter().for_each(|(_, of_then)| sums.add_all(of_then));
-        let in_use = sums.totals();
+        let in_use = sums.in_use();
         Totals {
             inuse_objects: in_use.inuse_objects.min(allocated.alloc_objects),
             inuse_bytes: in_use.inuse_bytes.min(allocated.alloc_bytes),
@@ -194,7 +226,7 @@ impl InUse {
 
     fn births(&self) -> Vec<Births> {
         let births = self.by_birth.iter().map(|(after_snapshot, sums)| {
-            let Totals { inuse_objects_variance, inuse_bytes_variance, .. } = sums.totals();
+            let Totals { inuse_objects_variance, inuse_bytes_variance, .. } = sums.in_use();
             Births {
                 after_snapshot: *after_snapshot,
                 objects_variance: inuse_objects_variance,
@@ -202,66 +234,5 @@ impl InUse {
             }
         });
         births.collect()
-    }
-}
-
-/// Sums in units of 2^-32. They are integers, which add up to the same in whatever order the table yields its samples: where
-/// nothing changed, two snapshots agree to the bit.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    objects: u128,
-    bytes: u128,
-    objects_variance: u128,
-    bytes_variance: u128,
-    samples: u64,
-}
-
-impl Sums {
-    const UNITS: f64 = (1_u64 << 32) as f64;
-
-    fn add(&mut self, sample: &LiveSample) {
-        let size = sample.size as u128;
-        let (objects, bytes) = times(sample.weight, size);
-        let mut one = Sums { objects, bytes, samples: 1, ..Sums::default() };
-        if sample.is_uncertain() {
-            let (objects, bytes) = times(variance::of_objects(sample.weight), size.saturating_mul(size));
-            one.objects_variance = objects;
-            one.bytes_variance = bytes;
-        }
-        self.add_all(&one);
-    }
-
-    fn add_all(&mut self, other: &Sums) {
-        self.objects = self.objects.saturating_add(other.objects);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.objects_variance = self.objects_variance.saturating_add(other.objects_variance);
-        self.bytes_variance = self.bytes_variance.saturating_add(other.bytes_variance);
-        self.samples += other.samples;
-    }
-
-    fn totals(&self) -> Totals {
-        let sum = |units: u128| units as f64 / Self::UNITS;
-        Totals {
-            inuse_objects: sum(self.objects),
-            inuse_bytes: sum(self.bytes),
-            inuse_samples: self.samples as i64,
-            inuse_objects_variance: sum(self.objects_variance),
-            inuse_bytes_variance: sum(self.bytes_variance),
-            ..Totals::default()
-        }
-    }
-}
-
-/// Returns `value`, and `factor` times it, in units of 2^-32.
-#[inline(always)]
-fn times(value: f64, factor: u128) -> (u128, u128) {
-    let units = value * Sums::UNITS;
-    // All but absurd intervals take the first way, which is one multiplication and cannot overflow.
-    if units < u64::MAX as f64 && factor <= u128::from(u64::MAX) {
-        let units = u128::from(units as u64);
-        (units, units * factor)
-    } else {
-        let units = units as u128;
-        (units, units.saturating_mul(factor))
     }
 }

@@ -1,12 +1,13 @@
-//! What changed between two snapshots, and which part of a snapshot is old.
+//! This tells what changed between two snapshots, and which part of a snapshot is old.
 //!
-//! Path: *read path*. Plain owned data.
+//! Path: *read path*. It is plain owned data.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{SizeTotals, Snapshot, StackTotals, StackTrace};
-use crate::totals::Totals;
+use crate::estimate::totals::Totals;
+use unwinder::CodeAddress;
 
 impl Snapshot {
     /// Returns what changed between `earlier` and `self`: each value of this snapshot minus its earlier one.
@@ -18,11 +19,11 @@ impl Snapshot {
     #[must_use]
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let numbers = [self.number, earlier.number];
-        let before: HashMap<&StackTrace, &[SizeTotals]> =
-            earlier.stacks.iter().map(|stack| (&stack.trace, &stack.by_size[..])).collect();
+        let before: HashMap<Key<'_>, &[SizeTotals]> =
+            earlier.stacks.iter().map(|stack| (key(&stack.trace), &stack.by_size[..])).collect();
         // In a program at rest nearly all stacks stay as they were. So only what is shown is copied.
         let changed = |stack: &StackTotals| {
-            let before = before.get(&stack.trace).copied().unwrap_or(&[]);
+            let before = before.get(&key(&stack.trace)).copied().unwrap_or(&[]);
             let by_size = sizes_since(&stack.by_size, before, numbers);
             (!by_size.is_empty()).then(|| StackTotals { id: stack.id, trace: stack.trace.clone(), by_size })
         };
@@ -89,16 +90,34 @@ impl Snapshot {
     }
 }
 
-/// Returns `now` minus `before`, by size class. Classes without a change are left out. Stacks never lose a class, so every
-/// class of `before` is in `now`.
+/// A stack as it is looked up: by words, which are hashed and compared all at once.
+type Key<'a> = (&'a [usize], bool);
+
+fn key(trace: &StackTrace) -> Key<'_> {
+    (CodeAddress::slice_to_bits(&trace.frames), trace.is_truncated)
+}
+
+/// Up to so many entries of a stack, looking through all is quicker than an index.
+const FEW: usize = 32;
+
+/// Returns `now` minus `before`, by size class and label. What has not changed is left out. Stacks never lose a class or a label,
+/// so all of `before` is in `now`.
 fn sizes_since(
     now: &[SizeTotals],
     before: &[SizeTotals],
     [number, number_before]: [u32; 2],
 ) -> Vec<SizeTotals> {
+    let key = |size: &SizeTotals| (size.size_class, size.label);
+    let index: HashMap<(u64, u32), &SizeTotals> = match before.len() > FEW {
+        true => before.iter().map(|size| (key(size), size)).collect(),
+        false => HashMap::new(),
+    };
     now.iter()
         .map(|size| {
-            let earlier = before.iter().find(|earlier| earlier.size_class == size.size_class);
+            let earlier = match index.is_empty() {
+                true => before.iter().find(|earlier| key(earlier) == key(size)),
+                false => index.get(&key(size)).copied(),
+            };
             let (earlier, earlier_births) =
                 earlier.map_or((Totals::default(), &[][..]), |earlier| (earlier.totals, &earlier.births));
             let totals = if number >= number_before {
@@ -108,7 +127,8 @@ fn sizes_since(
                 let change = earlier.since(size.totals, earlier_births, number);
                 Totals::default().without(change).with_variances_of(change)
             };
-            SizeTotals { size_class: size.size_class, totals, births: Vec::new(), ages: size.ages.clone() }
+            let SizeTotals { size_class, label, .. } = *size;
+            SizeTotals { size_class, label, totals, births: Vec::new(), ages: size.ages.clone() }
         })
         .filter(|size| size.totals != Totals::default())
         .collect()
@@ -137,7 +157,8 @@ mod tests {
                 objects_variance: 0.0,
                 bytes_variance,
             });
-            let size = SizeTotals { size_class: 8, totals, births: births.collect(), ages: Vec::new() };
+            let size =
+                SizeTotals { size_class: 8, totals, births: births.collect(), ..SizeTotals::default() };
             // Not by `crate::snapshot()`, which holds locks of the live table for a moment, and that table has a test of its
             // own in this process.
             Snapshot {

@@ -1,5 +1,5 @@
-//! An address of code, as a walk finds it: where it is, which image it was in, and whether a call or an interrupted
-//! instruction is meant.
+//! An address of code, as a walk finds it, tells where it is, which image it was in, and whether a call or an
+//! interrupted instruction is meant.
 //!
 //! The three fit in a word, so a stack takes a word for each frame. No program has memory at addresses whose upper 16
 //! bits are other than those that the kernel's half or an empty half has, so those bits are free for the image and the kind.
@@ -14,7 +14,7 @@ const HAS_UPPER: bool = usize::BITS == 64;
 /// In the upper bits: the address is that of an instruction, not a return address.
 const IS_INSTRUCTION: u16 = 1 << 15;
 
-/// An address of code in a walk: one word.
+/// Holds an address of code as walks find it, in one word.
 ///
 /// It is either a *return address*, which lies behind the call that the frame is waiting for, or the address of an
 /// *instruction* that was interrupted before it ran, as by a signal. [`lookup`](Self::lookup) is what to look up in
@@ -26,7 +26,7 @@ const IS_INSTRUCTION: u16 = 1 << 15;
 pub struct CodeAddress(usize);
 
 impl CodeAddress {
-    /// An address right behind a call.
+    /// Returns an address right behind a call.
     #[inline(always)]
     #[must_use]
     pub const fn returning_to(address: usize) -> CodeAddress {
@@ -78,7 +78,7 @@ impl CodeAddress {
         }
     }
 
-    /// The address in the given image.
+    /// Returns the address in the given image.
     #[must_use]
     pub const fn within(self, image: ImageId) -> CodeAddress {
         match self.upper() {
@@ -94,7 +94,7 @@ impl CodeAddress {
         self.0
     }
 
-    /// The inverse of [`to_bits`](Self::to_bits). Every word is some address.
+    /// Returns the address that has these [bits](Self::to_bits). Every word is some address.
     #[inline(always)]
     #[must_use]
     pub const fn from_bits(bits: usize) -> CodeAddress {

@@ -1,4 +1,4 @@
-//! A reference that threads share, which is set or not.
+//! Threads share such a reference, which is set or not.
 //!
 //! Path: *allocation path*, sampled allocations only.
 

@@ -1,4 +1,4 @@
-//! Stacks by the `backtrace` crate, that is, by the platform's own unwinder.
+//! The `backtrace` crate takes the stacks here, that is, the platform's own unwinder.
 //!
 //! On glibc from 2.35 it finds its tables without the loader's lock. It may allocate on its first use.
 //!

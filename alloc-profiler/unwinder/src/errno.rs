@@ -1,4 +1,4 @@
-//! `errno` stays as it was: a program may look at it after an allocation or a signal, for what it did before.
+//! `errno` stays as it was, because a program may look at it after an allocation or a signal, for what it did before.
 //!
 //! Path: *allocation path* and *signal handlers*, around calls into the C library.
 
@@ -12,7 +12,7 @@ pub fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
     let before = unsafe { errno.read() };
     let result = call();
     // mutant: A10 errno is littered
-    // SAFETY: as above.
+    // SAFETY: the thread still runs, so its `errno` is still there, and nobody else uses it.
     unsafe { errno.write(before) };
     result
 }

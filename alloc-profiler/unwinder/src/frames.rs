@@ -1,4 +1,4 @@
-//! Frames in the room that a caller has given for them, and how the walk that found them ended.
+//! A caller gives room for frames. This says what is in it, and how the walk that found them ended.
 //!
 //! Path: *allocation path* and *signal handlers*.
 
@@ -22,10 +22,10 @@ pub const fn room() -> Room {
     [MaybeUninit::uninit(); MAX_STACK_DEPTH]
 }
 
-/// The hash of no frame.
+/// Stands for the hash of no frame.
 const EMPTY_HASH: u64 = 1;
 
-/// The hash of some frames and one more within.
+/// Returns the hash of some frames and one more within.
 #[inline(always)]
 pub(crate) const fn add_to_hash(hash: u64, frame: CodeAddress) -> u64 {
     hash::add(hash, frame.to_bits() as u64)
@@ -55,7 +55,7 @@ impl<'a> Frames<'a> {
         Frames { room, depth: 0, is_truncated: false, is_cut: false, hash: None }
     }
 
-    /// The frames, outermost first.
+    /// Returns the frames, outermost first.
     #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[CodeAddress] {
         let initialised = self.room.get(MAX_STACK_DEPTH.saturating_sub(self.depth)..).unwrap_or(&[]);
@@ -142,6 +142,12 @@ impl Frames<'_> {
             }
             self.depth = self.depth.wrapping_add(beyond.len());
         }
+    }
+
+    /// Takes away all frames but the innermost `depth`, and what was said of the end of the walk. There must be as many.
+    pub(crate) fn go_back(&mut self, depth: usize) {
+        self.depth = self.depth.min(depth);
+        (self.is_truncated, self.is_cut, self.hash) = (false, false, None);
     }
 
     /// Notes which image the outermost frame so far is in.

@@ -1,8 +1,10 @@
-//! The hash of all tables on the allocation path: multiplicative ("Fibonacci") hashing, one multiplication for each word.
+//! All tables on the allocation path use this hash. It is multiplicative ("Fibonacci") hashing, with one multiplication for
+//! each word.
 //!
 //! It is not safe against chosen keys. Nobody outside the process chooses any: keys are addresses and words of loaded images.
 
-/// 2^64 divided by the golden ratio. It is odd, so no two numbers have the same product modulo 2^64.
+/// This is 2^64 divided by the golden ratio, as Fibonacci hashing multiplies. It is odd, so no two numbers have the
+/// same product modulo 2^64.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Returns the hash of one number. Its upper bits are mixed best, so tables are indexed by those.

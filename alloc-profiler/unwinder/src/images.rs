@@ -1,5 +1,5 @@
-//! Which image an address was in when its stack was taken, so that it is never named after another image that lies
-//! there later.
+//! This notes which image an address was in when its stack was taken, so that it is never named after another image
+//! that lies there later.
 //!
 //! An *image* is a loaded object: the program or a library. Code of a library that may be unloaded is no longer there when a
 //! profile is read, or other code is. So its addresses carry the number of their image ([`CodeAddress`]). Stacks that are
@@ -72,11 +72,11 @@ impl fmt::Debug for ImageId {
 pub struct Image {
     /// What [`CodeAddress::image`](crate::CodeAddress::image) returns for addresses in it.
     pub id: ImageId,
-    /// The address of its first byte.
+    /// Tells the address of its first byte.
     pub start: usize,
-    /// The address after its last byte.
+    /// Tells the address after its last byte.
     pub end: usize,
-    /// What the loader added to the addresses in its file.
+    /// Tells what the loader added to the addresses in its file, in bytes.
     pub load_bias: usize,
     /// Tells its first page from others: see [`page_fingerprint`].
     pub fingerprint: u64,
@@ -88,7 +88,7 @@ pub struct Image {
 ///
 /// If there were more than 1024, one more entry stands for all others: [`ImageId::UNKNOWN`].
 ///
-/// Cost: a load for each of 1024 slots.
+/// Cost: it loads one word for each of 1024 slots.
 pub fn images() -> impl Iterator<Item = Image> {
     let unknown = Image {
         id: ImageId::UNKNOWN,

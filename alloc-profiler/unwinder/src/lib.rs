@@ -1,8 +1,10 @@
 //! Call stacks by unwind tables, for callers that may neither lock nor allocate: memory allocators, and handlers of signals.
 //!
 //! [`capture`] walks over the stack that it is called on, from the caller of the function that owns the [`Room`] outwards.
-//! [`capture_from`] walks from given registers, as a signal handler gets them of the code that it interrupted. What is found
-//! is a [`Walk`]: a [`CodeAddress`] for each frame.
+//! [`capture_from`] walks from given registers, as a signal handler gets them of the code that it interrupted.
+//! [`capture_sleeping`] walks over a copy of the stack of another thread, which sleeps. What is found is a [`Walk`]: a
+//! [`CodeAddress`] for each frame. [`label`] is a number that each thread carries, so that stacks can be told apart by what they
+//! were for.
 //!
 //! ```
 //! #[inline(never)]
@@ -54,8 +56,9 @@
 //! # What a signal handler may call
 //!
 //! A handler may call [`capture`], [`capture_from`] and [`has_room`] once [`prepare`] was called, also where the signal
-//! interrupted this very crate, the C library's allocator, or the loader. (Where this crate is in a library that was opened at run time, the loader may
-//! allocate thread-local storage at a thread's first use of it, so [`prepare_thread`] must have been called before.)
+//! interrupted this very crate, the C library's allocator, or the loader. (Where this crate is in a library that was opened at
+//! run time, the loader may allocate thread-local storage at a thread's first use of it. So [`prepare_thread`] must have been
+//! called there before [`capture`] and [`has_room`]; [`capture_from`] uses none.)
 //! Before that, and where the unwinder is the platform's, it may call nothing. `prepare`, `prepare_thread` and [`images`] are
 //! for ordinary code.
 //!
@@ -89,6 +92,7 @@ mod address;
 mod frames;
 #[doc(hidden)]
 pub mod hash;
+pub mod label;
 mod remember;
 mod walk;
 
@@ -126,6 +130,18 @@ pub fn prepare() {
     by_tables::prepare();
 }
 
+/// Whether walks are by unwind tables, so that a signal handler may call [`capture_from`]: [`prepare`] was called, and there is
+/// such an unwinder.
+///
+/// Cost: it loads one word.
+#[must_use]
+pub fn is_ready() -> bool {
+    #[cfg(by_tables)]
+    return by_tables::is_ready();
+    #[cfg(not(by_tables))]
+    false
+}
+
 /// Finds out where the calling thread's stack is, if that is not known yet. The C library may call `malloc` for it, and
 /// opens no file.
 ///
@@ -159,6 +175,8 @@ pub unsafe fn begin_anew() {
     unsafe {
         by_tables::begin_anew();
     }
+    #[cfg(by_tables)]
+    label::begin_anew();
 }
 
 /// The calling stack, from the caller of the function that `room` is a local variable of.
@@ -187,7 +205,7 @@ pub fn capture(room: &mut Room, remember: Remember) -> Walk<'_> {
 pub struct Registers {
     /// The address of the instruction that runs next.
     pub instruction_pointer: usize,
-    /// The stack pointer.
+    /// Holds the stack pointer.
     pub stack_pointer: usize,
     /// The frame pointer, whether it is used as one or not.
     pub frame_pointer: usize,
@@ -196,20 +214,63 @@ pub struct Registers {
 /// The stack of code that was interrupted, the interrupted instruction included, from the registers that a signal handler
 /// gets. Nothing is remembered of it. Empty before [`prepare`], and where the unwinder is the platform's.
 ///
+/// `stack_end` is the address where the stack ends that the stack pointer is on, if the caller knows it. Without it, each page
+/// is tried out by a system call. No thread-local is asked, and of the C library nothing is called but the loader's index
+/// and what copies and compares memory: `scripts/check-handler.py` of this workspace follows all calls.
+///
+/// Cost: that of [`capture`] with [`Remember::Nothing`], and a system call for each page of a stack whose end is not given.
+///
 /// # Safety
 ///
-/// The registers are those of the calling thread, and the code that they belong to does not go on before this returns.
+/// The registers are those of the calling thread, and the code that they belong to does not go on before this returns. Until
+/// then, everything from the stack pointer to `stack_end` can be read.
 #[must_use]
-pub unsafe fn capture_from(room: &mut Room, registers: Registers) -> Walk<'_> {
+pub unsafe fn capture_from(room: &mut Room, registers: Registers, stack_end: Option<usize>) -> Walk<'_> {
     #[cfg(by_tables)]
     if by_tables::is_ready() {
-        let Registers { instruction_pointer, stack_pointer, frame_pointer } = registers;
-        return Walk::new(room, |frames| {
-            by_tables::fill_from(frames, instruction_pointer, stack_pointer, frame_pointer);
-        });
+        return Walk::new(room, |frames| by_tables::fill_from(frames, registers, stack_end));
     }
-    let _ = registers;
+    let _ = (registers, stack_end);
     Walk::new(room, |_| ())
+}
+
+/// A copy of a stack that another thread sleeps on.
+#[derive(Clone, Copy, Debug)]
+pub struct StackCopy<'a> {
+    /// The stack pointer, which is the address of what was copied first.
+    pub start: usize,
+    /// Holds the words from there up.
+    pub words: &'a [usize],
+}
+
+/// The stack of another thread that sleeps in a system call, its instruction included, by a copy. Nothing of that thread's is
+/// read but the copy, so the thread may go on meanwhile. Whether it slept all the time while it was copied, the caller has to
+/// find out. Empty before [`prepare`], and where the unwinder is the platform's.
+///
+/// `instruction_pointer` is the address of the instruction that enters the kernel. The thread's frame pointer need not be known: where
+/// it is needed, the places on the stack where it may point to are tried out. False is returned with the walk if the place that
+/// was taken is only the best guess: the one that leads to the outermost frame over the most frames.
+///
+/// Where a caller is in a library that may be closed, the walk is cut there: it could be closed while it is read.
+///
+/// A signal handler must not call this. Cost: it takes as long as [`capture_from`]; where the frame pointer has to be found, up to some hundred
+/// microseconds.
+#[must_use]
+pub fn capture_sleeping<'a>(
+    room: &'a mut Room,
+    instruction_pointer: usize,
+    stack: StackCopy<'_>,
+) -> (Walk<'a>, bool) {
+    let mut is_certain = true;
+    let walk = Walk::new(room, |_frames| {
+        #[cfg(by_tables)]
+        if by_tables::is_ready() {
+            is_certain = by_tables::fill_sleeping(_frames, instruction_pointer, stack);
+        }
+        #[cfg(not(by_tables))]
+        let _ = (instruction_pointer, stack);
+    });
+    (walk, is_certain)
 }
 
 /// Bytes that are used for what is known of images: at most 512 KiB, rounded up to pages.

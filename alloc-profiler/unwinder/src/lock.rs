@@ -1,4 +1,4 @@
-//! A lock that is tried and never waited for: nothing is lost when somebody else holds it.
+//! This lock is tried and never waited for: nothing is lost when somebody else holds it.
 //!
 //! So it can be tried anywhere, in a signal handler too, which may have interrupted the owner of the lock.
 

@@ -1,11 +1,12 @@
-//! The door to the walks that are remembered: which of them a walk is compared with, and what a caller attaches to one.
+//! This is the door to the walks that are remembered: it says which of them a walk is compared with, and what a caller
+//! attaches to one.
 
 use std::num::NonZeroUsize;
 
 /// Which earlier walks a walk is compared with, instead of finding each frame anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remember {
-    /// None.
+    /// No walk is remembered.
     Nothing,
     /// The last walk of the thread: what the two have in common is taken over.
     LastWalk,

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Room for some thousand images with paths of some hundred bytes.
+/// There is room for some thousand images with paths of some hundred bytes.
 const STORE_BYTES: usize = 512 << 10;
 
 #[repr(align(4096))]

@@ -1,4 +1,4 @@
-//! What a walk over a stack found: its frames, how it ended, or that it was met before.
+//! A walk over a stack tells what it found: its frames, how it ended, or that it was met before.
 
 #[cfg(by_tables)]
 use crate::by_tables::Remembered;
@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
         None
     }
 
-    /// The frames, outermost first. Empty if the walk was [met](Self::met) before, or not even the first caller could be
+    /// Returns the frames, outermost first. There are none if the walk was [met](Self::met) before, or not even the first caller could be
     /// told.
     #[inline(always)]
     #[must_use]

@@ -31,7 +31,7 @@ fn registers_of(context: *const c_void) -> Registers {
 extern "C" fn handler(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     let mut room = room();
     // SAFETY: what was interrupted goes on when this handler has returned.
-    let walk = unsafe { capture_from(&mut room, registers_of(context)) };
+    let walk = unsafe { capture_from(&mut room, registers_of(context), None) };
     let frames = walk.frames();
     assert!(frames.last().is_some_and(|frame| !frame.is_return_address()));
     for (found, frame) in FOUND.iter().zip(frames.iter().rev()) {
@@ -57,7 +57,7 @@ fn interrupted(flags: libc::c_int) -> (Vec<usize>, Vec<usize>) {
     (found, callers())
 }
 
-/// The callers of this function's caller.
+/// Returns the callers of this function's caller.
 #[inline(never)]
 fn callers() -> Vec<usize> {
     let mut room = room();
@@ -100,7 +100,7 @@ fn on_a_stack_for_signals() {
     // SAFETY: the stack lives on until it is taken away again.
     assert_eq!(unsafe { libc::sigaltstack(&on, ptr::null_mut()) }, 0);
     let found = recurse(20, libc::SA_ONSTACK);
-    // SAFETY: as above.
+    // SAFETY: `off` takes the alternate stack away, and no handler runs on it now.
     assert_eq!(unsafe { libc::sigaltstack(&off, ptr::null_mut()) }, 0);
     assert_same(found);
 }
@@ -125,7 +125,7 @@ fn nonsense_is_no_stack() {
         let instruction_pointer = nonsense_is_no_stack as fn() as usize + 1;
         let registers = Registers { instruction_pointer, stack_pointer, frame_pointer: stack_pointer };
         // SAFETY: no code has these registers.
-        let walk = unsafe { capture_from(&mut room, registers) };
+        let walk = unsafe { capture_from(&mut room, registers, None) };
         assert_eq!(walk.frames().len(), 1, "{stack_pointer:#x}");
         assert_eq!(walk.frames()[0].lookup(), instruction_pointer);
         assert!(walk.is_cut());

@@ -14,18 +14,21 @@ fn in_this_build() {
 /// Fat LTO, `opt-level = "s"`, `panic = "abort"`, and no debug information: functions are merged and folded into
 /// each other, and what is left of unwind tables is all there is.
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the debug tests run the same program")]
 fn in_a_small_program() {
     in_a_program_of("small", &[]);
 }
 
-/// Thin LTO: functions from other crates, inlined piece by piece.
+/// Thin LTO inlines functions from other crates, piece by piece.
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the debug tests run the same program")]
 fn in_a_thin_program() {
     in_a_program_of("thin", &[]);
 }
 
 /// Frame pointers in every function of the program, the standard library's too, which comes with them.
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the debug tests run the same program")]
 fn in_a_program_with_frame_pointers() {
     let flags = [("RUSTFLAGS", "-C force-frame-pointers=yes"), ("STACKS_HAVE_FRAME_POINTERS", "")];
     in_a_program_of("release", &flags);
@@ -38,6 +41,8 @@ fn in_a_program_of(profile: &str, variables: &[(&str, &str)]) {
         .args(["--example", "compare_stacks"])
         .arg("--target-dir")
         .arg(target)
+        // Names do not matter here, so the program is built once, however the tests are.
+        .env_remove("RUSTFLAGS")
         .envs(variables.iter().copied())
         .output()
         .expect("cargo starts");

@@ -11,9 +11,9 @@ use std::time::Duration;
 pub(crate) struct Service {
     child: Child,
     lines: Receiver<String>,
-    /// Where customers connect.
+    /// Customers connect to this address.
     pub(crate) proxy: SocketAddr,
-    /// Where profiles are served.
+    /// Profiles are served at this address.
     pub(crate) pprof: SocketAddr,
 }
 

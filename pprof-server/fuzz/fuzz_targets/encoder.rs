@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{CodeAddress, SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use arbitrary::{Arbitrary, Unstructured};
 use pprof_server::{Frames, Labels, ProfileKind, ProfileOptions, SizeLimit, Symbolize};
@@ -17,7 +18,7 @@ fn totals(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Resul
     let inuse_objects = f64::from(i32::arbitrary(bytes)?);
     let inuse_objects = if is_difference { inuse_objects } else { inuse_objects.abs().min(alloc_objects) };
     let size = f64::from(u16::arbitrary(bytes)?);
-    Ok(Totals {
+    Ok(literal!(Totals {
         alloc_objects,
         alloc_bytes: alloc_objects * size,
         alloc_samples: alloc_objects as i64,
@@ -27,7 +28,7 @@ fn totals(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Resul
         alloc_bytes_variance: f64::from(u32::arbitrary(bytes)?),
         inuse_bytes_variance: f64::from(u32::arbitrary(bytes)?),
         ..Totals::default()
-    })
+    }))
 }
 
 fn sizes(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result<Vec<SizeTotals>> {
@@ -35,12 +36,12 @@ fn sizes(bytes: &mut Unstructured<'_>, is_difference: bool) -> arbitrary::Result
     classes.sort_unstable();
     classes.dedup();
     let size = |class| {
-        Ok(SizeTotals {
+        Ok(literal!(SizeTotals {
             // Nobody allocates 0 bytes.
             size_class: u64::from(class) + 1,
             totals: totals(bytes, is_difference)?,
             ..SizeTotals::default()
-        })
+        }))
     };
     classes.into_iter().map(size).collect()
 }
@@ -53,24 +54,25 @@ fn snapshot(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Snapshot> {
     let mut stacks: Vec<StackTotals> = Vec::new();
     while stacks.len() < 32 && bool::arbitrary(bytes)? {
         let words: Vec<usize> = Vec::arbitrary(bytes)?;
-        let frames = words.into_iter().map(CodeAddress::from_bits).collect();
-        let trace = StackTrace { frames, is_truncated: bool::arbitrary(bytes)? };
+        let frames: Vec<CodeAddress> = words.into_iter().map(CodeAddress::from_bits).collect();
+        let trace = StackTrace::new(frames, bool::arbitrary(bytes)?);
         if !stacks.iter().any(|stack| stack.trace == trace) {
-            stacks.push(StackTotals {
+            stacks.push(literal!(StackTotals {
                 id: stacks.len() as u32,
                 trace,
                 by_size: sizes(bytes, duration.is_some())?,
-            });
+                ..StackTotals::default()
+            }));
         }
     }
-    Ok(Snapshot {
+    Ok(literal!(Snapshot {
         taken_at: UNIX_EPOCH + Duration::from_nanos(u64::arbitrary(bytes)?),
         duration,
         sampling_interval: u64::arbitrary(bytes)?,
         stacks,
         overflow: sizes(bytes, duration.is_some())?,
         ..EMPTY.clone()
-    })
+    }))
 }
 
 fn encode(bytes: &[u8]) {

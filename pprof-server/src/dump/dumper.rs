@@ -1,4 +1,4 @@
-//! The thread that looks at memory, waits for the bell, and writes dumps.
+//! One thread looks at memory, waits for the bell, and writes dumps.
 //!
 //! Path: *read path*. A dump costs what a profile without names costs, and then what one with names costs.
 
@@ -30,8 +30,10 @@ const MAX_NAMES_BYTES: u64 = 64 << 20;
 /// What must be left beside it for the program.
 const SPARE_BYTES: u64 = 16 << 20;
 
-/// The number of stacks in the table of a report.
+/// Tells how many stacks the table of a report shows.
 const TABLE_ROWS: usize = 20;
+/// The report has the ten suspects that a terminal shows.
+const SUSPECTS: suspects::Wanted = suspects::Wanted { window: None, rows: 10 };
 
 #[derive(Debug)]
 pub(super) struct Dumper {
@@ -94,6 +96,7 @@ impl Dumper {
     /// Writes a dump, and says where it is, or once why it is not there.
     fn dump(&mut self, cause: Cause, reading: Option<Reading>) {
         static IS_SANDBOXED_TOLD: AtomicBool = AtomicBool::new(false);
+        // mutant: D16 a dump is written in a sandbox
         if kept_files::is_sandboxed() {
             let text = "the program has entered a sandbox, which may kill whoever opens a file, so no profile was written; \
                         PPROF_OPEN_FILES=1 has it written all the same";
@@ -126,7 +129,8 @@ impl Dumper {
         let path = self.write_as(&stem, &now, Symbolize::None)?;
         tell(&told(cause, reading, &path));
         self.history().keep_peak(&now, process::memory(), now.taken_at_monotonic);
-        if self.has_memory_for_names() {
+        // The program may have entered a sandbox meanwhile.
+        if self.has_memory_for_names() && !kept_files::is_sandboxed() {
             self.write_as(&stem, &now, Symbolize::Full)?;
         }
         self.folder.remove_oldest(&stem, SystemTime::now());
@@ -138,7 +142,7 @@ impl Dumper {
         let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
         let path = self.folder.write(stem, HEAP, &heap_profile(now, &options))?;
         let names = suspects::NamedStacks::with(now, symbolize);
-        let suspects = suspects::report(&names, &self.history(), now, now.taken_at_monotonic);
+        let suspects = suspects::report(&names, &self.history(), now, process::memory(), SUSPECTS);
         // While it is too early for suspects, the largest stacks are the best answer.
         let report = format!("{suspects}\n{:.TABLE_ROWS$}", top_table(now, &options));
         self.folder.write(stem, REPORT, report.as_bytes())?;

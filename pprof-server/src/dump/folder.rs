@@ -1,4 +1,4 @@
-//! The folder that dumps are written to: names of files, and how many of them there may be.
+//! Dumps are written to a folder. This makes the names of files, and bounds how many of them there may be.
 //!
 //! A file is written under a temporary name beside its own and then renamed, so whoever reads it reads all of it. The oldest
 //! dumps go first. Only files whose names are like those that are given here are ever removed, whichever process wrote them.

@@ -1,4 +1,4 @@
-//! When a dump is due: what the memory that is used, its limit and the time say.
+//! A dump is due when the memory that is used, its limit and the time say so.
 //!
 //! Path: *read path*. Pure.
 
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn memory_that_will_be_full_before_long_is_told_early() {
-        // 10 MiB in 50 ms: 200 MiB/s.
+        // These are 10 MiB in 50 ms, which is 200 MiB/s.
         let fast = [(0, 10), (50, 20), (100, 30), (150, 40), (200, 50), (250, 60), (300, 70)];
         assert_eq!(causes(&fast), [(250, Cause::Approach)]);
         // A fifth of that is in time for the levels.
@@ -218,7 +218,7 @@ mod tests {
             levels.look(Reading { at, used_bytes: used * MIB, limit_bytes: limit * MIB })
         };
         assert_eq!(look(0, 10, 100), None);
-        // From 10 to 600 in 10 ms, but of something else.
+        // It goes from 10 to 600 in 10 ms, but of another limit.
         assert_eq!(look(10, 600, 1000), None);
         assert_eq!(look(20, 900, 0), Some(Cause::Level(95)), "a limit of nothing is full");
     }

@@ -1,4 +1,4 @@
-//! Profiles written to files by themselves: shortly before the control group is full, on a signal, and at exit.
+//! Profiles are written to files by themselves: shortly before the control group is full, on a signal, and at exit.
 //!
 //! ```text
 //! control groups ─▶ watched (memory now) ─▶ levels (is a dump due?) ─┐
@@ -28,6 +28,7 @@ use alloc_profiler::Snapshot;
 use alloc_profiler::internal::{self, bell, bell::SignalTaker};
 
 use crate::history::History;
+use crate::own_thread;
 use crate::standard_error::{warn, warn_once};
 use dumper::Dumper;
 pub(crate) use settings::Settings;
@@ -80,7 +81,7 @@ impl Dumps {
             alloc_profiler::unsampled(|| dumper.run());
             drop(running);
         };
-        match internal::spawn_without_signals("pprof-dump", run) {
+        match own_thread::spawn("pprof-dump", run) {
             Ok(thread) => Some(Dumps { is_over, thread: Mutex::new(Some(thread)) }),
             Err(error) => {
                 warn(&format!("no profiles will be written to {}: no thread: {error}", path.display()));

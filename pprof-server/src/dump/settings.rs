@@ -1,4 +1,4 @@
-//! Where, and beside memory when, profiles are written to files.
+//! These settings say where profiles are written to files, and when beside memory.
 //!
 //! Path: *read path*; read once for each server and handler.
 

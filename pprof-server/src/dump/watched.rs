@@ -1,4 +1,4 @@
-//! The limits that this process's memory has, and how near it is to the nearest of them.
+//! This watches the limits that this process's memory has, and how near it is to the nearest of them.
 //!
 //! Limits are those of the control group that the process is in and of the groups around it: where the kernel kills, and, in
 //! version 2, where it begins to hold the group up (`memory.high`). One more may be set on resident memory alone. The files are
@@ -26,7 +26,7 @@ pub(super) struct Watched {
     limits_read_at: Option<Instant>,
 }
 
-/// The files of one group.
+/// Keeps open the files of one group.
 #[derive(Debug)]
 struct GroupFiles {
     limits: Vec<KeptFile>,

@@ -14,8 +14,12 @@
 //!
 //! Path: *read path*. Nothing here panics or fails, whatever the snapshot holds.
 
+#[cfg(feature = "http")]
+mod holder_report;
 #[doc(hidden)]
 pub mod phases;
+#[cfg(feature = "http")]
+mod task_table;
 mod top_table;
 
 use crate::Error;
@@ -24,9 +28,9 @@ pub(crate) use crate::profile::Bytes;
 use crate::profile::Profile;
 pub use crate::profile::{Ages, Frame, Frames, SizeLimit, Symbolize};
 use crate::sources::heap::profile;
-pub use crate::sources::heap::{Labels, ProfileKind, ProfileOptions, SampleType};
 #[cfg(feature = "http")]
-pub(crate) use crate::sources::heap::{Loss, is_known, losses};
+pub(crate) use crate::sources::heap::{FileLoss, Loss, are_known, is_known, losses_by_file, symbols_of};
+pub use crate::sources::heap::{Labels, ProfileKind, ProfileOptions, SampleType};
 pub use crate::writers::MAX_ROWS;
 use crate::writers::pprof::{gzip, message};
 use crate::writers::table::Table;
@@ -34,8 +38,12 @@ use crate::writers::table::Table;
 pub(crate) use crate::writers::{BoundedText, format};
 use crate::writers::{folded, json, legacy_text};
 use alloc_profiler::{Snapshot, unsampled};
+#[cfg(feature = "http")]
+pub use holder_report::held_by;
 use std::fs;
 use std::path::Path;
+#[cfg(feature = "http")]
+pub use task_table::{TaskRow, TaskTable, task_table};
 pub use top_table::{TopRow, TopTable};
 
 /// The pprof profile of `snapshot`, gzipped: what `go tool pprof` reads, and what `/debug/pprof/heap` answers.
@@ -43,6 +51,8 @@ pub use top_table::{TopRow, TopTable};
 /// Four values for each stack and size class, as Go has them: `alloc_objects`, `alloc_space` (bytes),
 /// `inuse_objects`, `inuse_space` (bytes), all of them estimates of the whole program. Of a difference,
 /// `inuse_*` may be negative.
+///
+/// Where less than 512 KiB of memory can be had, it is not gzipped, and `go tool pprof` reads it all the same.
 ///
 /// Cost: some 3 µs for a stack of 40 frames whose names are known, so 30 ms for 10 000 of them, a quarter of it gzip.
 /// The first time, names are looked up in debug information: 0.5 s and 30 MiB for 2 000 call sites scattered over a

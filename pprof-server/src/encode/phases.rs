@@ -1,6 +1,6 @@
-//! `heap_profile` with a clock after each step, for the benchmark of the read path.
+//! This does what `heap_profile` does, with a clock after each step, for the benchmark of the read path.
 //!
-//! Not part of the interface. Used by `benches/read_path.rs`.
+//! It is not part of the interface; `benches/read_path.rs` uses it.
 //!
 //! Path: *read path*.
 
@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 pub struct Phases {
     /// Mappings read, distinct addresses found and named, rows made.
     pub names: Duration,
-    /// Rows merged, sorted and written as a protobuf message.
+    /// Tells how long merging, sorting and writing the rows as a protobuf message took.
     pub build: Duration,
-    /// The message compressed.
+    /// Tells how long compressing the message took.
     pub gzip: Duration,
-    /// Size of the message.
+    /// Tells the size of the message.
     pub message_bytes: usize,
-    /// Size of the profile.
+    /// Tells the size of the profile once it is compressed.
     pub gzipped_bytes: usize,
 }
 
-/// As [`heap_profile`](super::heap_profile).
+/// Encodes as [`heap_profile`](super::heap_profile) does, and measures each step.
 #[must_use]
 pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Phases {
     unsampled(|| {

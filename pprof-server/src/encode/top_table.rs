@@ -1,4 +1,4 @@
-//! The heaviest stacks of a heap as programs take them.
+//! This gives programs the heaviest stacks of a heap.
 //!
 //! Path: *read path*.
 
@@ -23,7 +23,7 @@ pub struct TopTable {
     pub idle_stacks: usize,
     /// What rows are ordered by.
     pub sample_type: SampleType,
-    /// Estimated objects and bytes: the sum over all stacks.
+    /// Sums up the estimated objects and bytes of all stacks.
     pub totals: Totals,
     /// The sum of `sample_type` without signs, so that growth does not cancel out: what shares are shares of.
     pub gross: f64,
@@ -37,11 +37,11 @@ pub struct TopTable {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopRow {
-    /// Estimated objects and bytes.
+    /// Estimates the objects and bytes of this stack.
     pub totals: Totals,
     /// How old what is in use is; `None` if nothing is, or if the snapshot was taken without ages.
     pub ages: Option<Ages>,
-    /// Leaf first; inlined functions as frames of their own. Never empty.
+    /// The leaf comes first, and inlined functions are frames of their own. There is at least one.
     pub frames: Vec<Frame>,
 }
 
@@ -93,6 +93,7 @@ mod tests {
     use crate::profile::{DistinctLines, Frames, Stacks, Symbolize};
     use crate::symbols::role::Role;
     use crate::symbols::synthetic_line;
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace};
 
     fn row(inuse_bytes: f64, frames: &[(&str, &str)]) -> TopRow {
@@ -103,13 +104,13 @@ mod tests {
             is_inlined: false,
         };
         TopRow {
-            totals: Totals {
+            totals: literal!(Totals {
                 inuse_bytes,
                 inuse_objects: 1234.0,
                 inuse_samples: 3,
                 inuse_bytes_variance: inuse_bytes * inuse_bytes / 4.0,
                 ..Totals::default()
-            },
+            }),
             ages: None,
             frames: frames.iter().map(frame).collect(),
         }
@@ -128,12 +129,12 @@ mod tests {
             stacks: 7,
             idle_stacks: 4,
             sample_type: SampleType::InuseSpace,
-            totals: Totals {
+            totals: literal!(Totals {
                 inuse_bytes: 2048.0,
                 inuse_bytes_variance: 1536.0 * 1536.0,
                 alloc_objects: 1500.0,
                 ..Totals::default()
-            },
+            }),
             gross: 4096.0,
             duration: Some(Duration::from_millis(1500)),
             notes: vec!["a note".into()],
@@ -141,14 +142,16 @@ mod tests {
         let expected = "\
 Growth in 1.5 s: 2.00 KiB ± 1.50 KiB on 3 stacks.
 
-  share       bytes   ± std err      objects  samples  function
- 75.0 %    3.00 KiB    1.50 KiB        1 234        3  demo::reader::Reader::new
-                                                         at src/reader.rs:7
-                                                         from tokio::net::accept, tokio-1.54.0/src/net.rs:7
-                                                         from serve
-  0.0 %         0 B         0 B        1 234        3  [no names]
+  share       bytes   ± std err      objects  samples
+ 75.0 %    3.00 KiB    1.50 KiB        1 234        3
+           demo::reader::Reader::new
+           at src/reader.rs:7
+           from tokio::net::accept, tokio-1.54.0/src/net.rs:7
+           from serve
+  0.0 %         0 B         0 B        1 234        3
+           [no names]
 
-1 more stack not shown.
+1 more stack not shown, with -1.00 KiB in all.
 
 4 stacks with as much in use as before.
 
@@ -167,7 +170,7 @@ a note
             stacks: 2,
             idle_stacks: 0,
             sample_type: SampleType::InuseSpace,
-            totals: Totals { inuse_bytes: 4096.0, ..Totals::default() },
+            totals: literal!(Totals { inuse_bytes: 4096.0, ..Totals::default() }),
             gross: 4096.0,
             duration: None,
             notes: Vec::new(),
@@ -175,10 +178,12 @@ a note
         let expected = "\
 In use: 4.00 KiB ± 0 B on 2 stacks.
 
-  share       bytes   ± std err      objects  samples   age: median      max  function
- 75.0 %    3.00 KiB    1.50 KiB        1 234        3         7.0 s   90 min  f
-                                                                                at f.rs:7
- 25.0 %    1.00 KiB       512 B        1 234        3                         g
+  share       bytes   ± std err      objects  samples  median age    oldest
+ 75.0 %    3.00 KiB    1.50 KiB        1 234        3       7.0 s    90 min
+           f
+           at f.rs:7
+ 25.0 %    1.00 KiB       512 B        1 234        3
+           g
 ";
         assert_eq!(table.to_string(), expected);
     }
@@ -204,8 +209,9 @@ In use: 4.00 KiB ± 0 B on 2 stacks.
         let expected = "\
 Allocated since the start: 1 500 ± 200 objects on 1 stack.
 
-  share       bytes   ± std err      objects  samples  function
- 50.0 %    2.93 KiB       400 B        1 500        7  f
+  share       bytes   ± std err      objects  samples
+ 50.0 %    2.93 KiB       400 B        1 500        7
+           f
 ";
         assert_eq!(table.to_string(), expected);
         let difference = TopTable { duration: Some(Duration::from_secs(2)), ..table };
@@ -237,16 +243,18 @@ Allocated since the start: 1 500 ± 200 objects on 1 stack.
     /// As a function that was compiled for two types, and was taken in by its caller for one of them.
     #[test]
     fn a_line_is_one_whoever_took_it_in() {
-        let stack = |return_addresses: &[usize]| StackTotals {
-            trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
-            by_size: vec![SizeTotals {
-                totals: Totals { inuse_bytes: 8.0, ..Totals::default() },
-                ..SizeTotals::default()
-            }],
-            ..StackTotals::default()
+        let stack = |return_addresses: &[usize]| {
+            literal!(StackTotals {
+                trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
+                by_size: vec![literal!(SizeTotals {
+                    totals: literal!(Totals { inuse_bytes: 8.0, ..Totals::default() }),
+                    ..SizeTotals::default()
+                })],
+                ..StackTotals::default()
+            })
         };
         let stacks = vec![stack(&[11]), stack(&[21, 31]), stack(&[31])];
-        let snapshot = Snapshot { stacks, ..alloc_profiler::snapshot() };
+        let snapshot = literal!(Snapshot { stacks, ..alloc_profiler::snapshot() });
         let stacks = || {
             let traces = snapshot.stacks.iter().map(|stack| &stack.trace);
             Stacks::fixed(traces, |address| {
@@ -271,16 +279,18 @@ Allocated since the start: 1 500 ± 200 objects on 1 stack.
 
     #[test]
     fn stacks_with_nothing_of_what_is_asked_for_have_no_row() {
-        let stack = |address: usize, alloc_bytes: f64, inuse_bytes: f64| StackTotals {
-            trace: StackTrace::of_return_addresses([address]),
-            by_size: vec![SizeTotals {
-                totals: Totals { alloc_bytes, inuse_bytes, ..Totals::default() },
-                ..SizeTotals::default()
-            }],
-            ..StackTotals::default()
+        let stack = |address: usize, alloc_bytes: f64, inuse_bytes: f64| {
+            literal!(StackTotals {
+                trace: StackTrace::of_return_addresses([address]),
+                by_size: vec![literal!(SizeTotals {
+                    totals: literal!(Totals { alloc_bytes, inuse_bytes, ..Totals::default() }),
+                    ..SizeTotals::default()
+                })],
+                ..StackTotals::default()
+            })
         };
         let stacks = vec![stack(0x1001, 9.0, 0.0), stack(0x2001, 8.0, 8.0), stack(0x3001, 7.0, 0.3)];
-        let snapshot = Snapshot { stacks, ..alloc_profiler::snapshot() };
+        let snapshot = literal!(Snapshot { stacks, ..alloc_profiler::snapshot() });
         let table = |kind| {
             let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);
             let table = build(&snapshot, &ProfileOptions { kind, ..ProfileOptions::default() }, stacks);

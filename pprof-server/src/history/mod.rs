@@ -1,17 +1,26 @@
 //! The past, already recorded: what the profile was at moments before now, so that nobody has to have asked in time.
 //!
 //! ```text
-//! snapshot ─▶ record (a minute apart) ─▶ History ─▶ a past snapshot, a difference, a time line, suspects
+//! snapshot ─▶ record (5 s apart) ─▶ History (thinning) ─▶ a past snapshot, a difference, suspects
+//! totals ─▶ point (1 s apart) ─▶ TimeLine (thinning) ─▶ curves
 //! ```
 //!
-//! `http::handler` fills it. For an hour's worth of periods every record is kept, then one in fifteen for a day's worth. All
-//! of them together take a bounded number of bytes. Marks are records with a name, which are kept until they are replaced.
+//! `http::handler` fills it, at a pace that costs a bounded share of a core. A leak is to be seen within a minute of its
+//! beginning, whenever that is, so what is recent is always dense: of the last minute every record is kept, of the last five
+//! minutes one for each quarter of a minute, of the last hour one for each minute, and of the last day one for each quarter of
+//! an hour. All of them together take a bounded number of bytes. Marks are records with a name, which are kept until they are
+//! replaced.
 //!
 //! Path: *read path*.
 
 mod moment;
+mod pace;
 mod packed;
 mod record;
+#[cfg(test)]
+mod tests;
+mod thinning;
+mod time_line;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -21,38 +30,52 @@ use alloc_profiler::Snapshot;
 use crate::encode::Bytes;
 use crate::process::Memory;
 pub(crate) use moment::{Missing, Moment, Now};
+use pace::Pace;
 pub(crate) use packed::StackSums;
 pub(crate) use record::{OVERFLOW, Record, Summary, collapsed, sums};
+use thinning::{Step, Thinning};
+pub(crate) use time_line::{Point, TimeLine};
 
-/// The time between two records, unless the owner chooses another.
+/// The longest time between two records, unless the owner chooses another.
 pub(crate) const DEFAULT_PERIOD: Duration = Duration::from_secs(60);
+/// The time between two records, unless that costs too much, or the period is shorter.
+const DENSE_PERIOD: Duration = Duration::from_secs(5);
+/// The share of a core that records take, in millionths. Those of a program in which one costs more come less often, down to one
+/// in each period.
+const RECORDS_SHARE_PPM: u32 = 800;
 /// The memory for records, unless the owner chooses another.
 pub(crate) const DEFAULT_LIMIT_BYTES: usize = 8 << 20;
-/// The greatest number of marks.
+/// Limits the number of marks.
 pub(crate) const MAX_MARKS: usize = 16;
-/// The number of periods for which each record is kept: an hour.
-const DENSE_PERIODS: u32 = 60;
-/// After those, one record is kept for each so many periods: a quarter of an hour.
-const SPARSE_PERIODS: u32 = 15;
 /// A new peak has more in use than the one before by this share of that, since a record is packed for each.
 const PEAK_GROWTH: f64 = 0.01;
 /// The name of the highest moment for those who name moments, unless a mark has that name.
 pub(crate) const PEAK: &str = "peak";
-/// The number of periods after which a record goes: a day.
+/// With a period of more than a minute the past reaches back further than a day: as many periods as a day has minutes.
 const LAST_PERIODS: u32 = 24 * 60;
+/// Of what is older than a day, one record stays for each so many periods.
+const SPARSE_PERIODS: u32 = 15;
+/// With so few records that are left for want of room, moments are so far apart that the reader has to know.
+const FEW_RECORDS: usize = 30;
+/// What to do where memory is too short for a record.
+pub(crate) const MEMORY_REMEDY: &str = "give the program more address space (ulimit -v)";
 
 /// The records and marks that are kept.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// The time between two records; if it is `None`, nothing is recorded but marks.
+    /// The longest time between two records; if it is `None`, nothing is recorded but marks.
     period: Option<Duration>,
+    pace: Pace,
     limit_bytes: usize,
-    /// The records, the oldest first.
+    /// Holds the records, the oldest first.
     records: VecDeque<Record>,
-    /// The marks, by name.
+    thinning: Thinning,
+    /// Holds the marks, by name.
     marks: Vec<(String, Record)>,
     /// The recorded moment at which most was in use.
     peak: Option<Record>,
+    /// The number of times that memory was too short for a record.
+    passed_over: u64,
     /// The number of records that would still be there if there were room.
     crowded_out: u64,
 }
@@ -68,30 +91,45 @@ pub(crate) enum MarkError {
 
 impl History {
     pub(crate) fn new(period: Option<Duration>, limit_bytes: usize) -> History {
+        let longest = period.unwrap_or(DEFAULT_PERIOD);
         History {
             period,
+            pace: Pace::new(longest.min(DENSE_PERIOD), longest, RECORDS_SHARE_PPM),
             limit_bytes,
             records: VecDeque::new(),
+            thinning: Thinning::new(steps(longest)),
             marks: Vec::new(),
             peak: None,
+            passed_over: 0,
             crowded_out: 0,
         }
     }
 
+    /// The longest time between two records; `None` if nothing is recorded.
     pub(crate) fn period(&self) -> Option<Duration> {
         self.period
+    }
+
+    /// The time from one record to the next at present; `None` if nothing is recorded.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.period.map(|_| self.pace.pause())
+    }
+
+    /// Notes how much of a processor's time it took to make and keep a record.
+    pub(crate) fn note_cost(&mut self, took: Duration) {
+        self.pace.note(took);
     }
 
     pub(crate) fn limit_bytes(&self) -> usize {
         self.limit_bytes
     }
 
-    /// The records, the oldest first.
+    /// Returns the records, the oldest first.
     pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &Record> + ExactSizeIterator {
         self.records.iter()
     }
 
-    /// The marks, by name.
+    /// Returns the marks, by name.
     pub(crate) fn marks(&self) -> impl ExactSizeIterator<Item = (&str, &Record)> {
         self.marks.iter().map(|(name, record)| (name.as_str(), record))
     }
@@ -108,22 +146,26 @@ impl History {
 
     /// Keeps `snapshot`, and lets go of what has become too old or too much.
     pub(crate) fn record(&mut self, snapshot: &Snapshot, memory: Memory, now: Instant) {
-        self.keep_peak(snapshot, memory, now);
-        self.records.push_back(Record::of(snapshot, memory, now));
-        self.thin_out_by_age(now);
+        let record = Record::of(snapshot, memory, now);
+        self.keep_if_highest(&record);
+        self.records.push_back(record);
+        self.thinning.thin_out(&mut self.records, |record| record.at, now);
         self.thin_out_by_size(now);
     }
 
     /// Keeps `snapshot` as the highest moment, if more is in use than at the one before it by [`PEAK_GROWTH`] of that, and if
     /// it takes a quarter of the memory at most.
     pub(crate) fn keep_peak(&mut self, snapshot: &Snapshot, memory: Memory, now: Instant) {
-        let highest = self.peak.as_ref().map(|peak| peak.summary.totals.inuse_bytes);
-        if highest.is_none_or(|highest| snapshot.totals().inuse_bytes > highest * (1.0 + PEAK_GROWTH)) {
-            let record = Record::of(snapshot, memory, now);
-            // Marks may take half of the memory, and the records need some.
-            if record.bytes() <= self.limit_bytes / 4 {
-                self.peak = Some(record);
-            }
+        self.keep_if_highest(&Record::of(snapshot, memory, now));
+    }
+
+    fn keep_if_highest(&mut self, record: &Record) {
+        let in_use = |record: &Record| record.summary.totals.inuse_bytes;
+        let is_highest =
+            self.peak.as_ref().is_none_or(|peak| in_use(record) > in_use(peak) * (1.0 + PEAK_GROWTH));
+        // Marks may take half of the memory, and the records need some.
+        if is_highest && record.bytes() <= self.limit_bytes / 4 {
+            self.peak = Some(record.clone());
         }
     }
 
@@ -163,27 +205,6 @@ impl History {
         Ok(())
     }
 
-    fn thin_out_by_age(&mut self, now: Instant) {
-        let Some(period) = self.period else { return };
-        // Records come a little late, never early, so half a period of grace is given.
-        let grace = period / 2;
-        let mut kept: Option<Instant> = None;
-        self.records.retain(|record| {
-            let age = now.saturating_duration_since(record.at);
-            let is_kept = if age > period * LAST_PERIODS + grace {
-                false
-            } else if age > period * DENSE_PERIODS + grace {
-                kept.is_none_or(|before| record.at - before + grace >= period * SPARSE_PERIODS)
-            } else {
-                true
-            };
-            if is_kept {
-                kept = Some(record.at);
-            }
-            is_kept
-        });
-    }
-
     /// Lets go of the records that are missed least, until all fit. Those are the records whose neighbours are closest to each
     /// other, compared with how long ago they were.
     fn thin_out_by_size(&mut self, now: Instant) {
@@ -199,41 +220,85 @@ impl History {
         }
     }
 
-    /// A sentence that says that the past has fewer moments than it could, for want of room, and what to do about it.
-    pub(crate) fn crowded_out(&self) -> Option<String> {
-        (self.crowded_out > 0).then(|| {
+    fn crowded_out_note(&self) -> Option<String> {
+        let is_sparse = self.crowded_out > 0 && self.records.len() < FEW_RECORDS;
+        is_sparse.then(|| {
             format!(
-                "the past is full ({} of at most {}), so moments of it were let go before their time: {}; a longer \
-                 PPROF_RECORD, such as 10m, makes it reach further",
+                "the past is full: {} hold {} moments, since this program has so many stacks, and {} were let go before \
+                 their time; POST /debug/pprof/mark?name=NAME keeps a moment that matters",
                 Bytes(self.held_bytes() as f64),
-                Bytes(self.limit_bytes as f64),
+                self.records.len(),
                 self.crowded_out
             )
         })
     }
 
-    /// The record nearest to a moment.
+    /// Counts a record that memory was too short for.
+    pub(crate) fn pass_over(&mut self) {
+        self.passed_over += 1;
+    }
+
+    /// The number of times that memory was too short for a record.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    /// What a reader of the past has to know, a sentence each: why it has fewer moments than it should, and what to do about it.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.crowded_out_note().into_iter().chain(self.passed_over_note()).collect()
+    }
+
+    fn passed_over_note(&self) -> Option<String> {
+        (self.passed_over > 0).then(|| {
+            format!(
+                "moments of the past are missing: memory was too short for a record {} times; {MEMORY_REMEDY}",
+                self.passed_over
+            )
+        })
+    }
+
+    /// Returns the record nearest to a moment.
     pub(crate) fn find(&self, moment: &Moment, now: Now) -> Result<&Record, Missing> {
         moment.find(self, now)
     }
 }
 
+/// How records are thinned out by age.
+fn steps(period: Duration) -> Vec<Step> {
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+    let step = |up_to, one_in| Step { up_to, one_in };
+    let mut steps = vec![
+        step(MINUTE, Duration::ZERO),
+        step(5 * MINUTE, 15 * SECOND),
+        step(60 * MINUTE, MINUTE),
+        step(24 * 60 * MINUTE, 15 * MINUTE),
+    ];
+    if period > MINUTE {
+        steps.push(step(LAST_PERIODS * period, SPARSE_PERIODS * period));
+    }
+    steps
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
     use std::sync::LazyLock;
     use std::time::UNIX_EPOCH;
 
-    /// Without stacks. Taken once: a snapshot costs milliseconds without optimization.
-    static EMPTY: LazyLock<Snapshot> = LazyLock::new(|| Snapshot {
-        taken_at: UNIX_EPOCH,
-        stacks: Vec::new(),
-        overflow: Vec::new(),
-        ..alloc_profiler::snapshot()
+    /// It has no stacks. It is taken once, since a snapshot costs milliseconds without optimization.
+    static EMPTY: LazyLock<Snapshot> = LazyLock::new(|| {
+        literal!(Snapshot {
+            taken_at: UNIX_EPOCH,
+            stacks: Vec::new(),
+            overflow: Vec::new(),
+            ..alloc_profiler::snapshot()
+        })
     });
 
     pub(crate) fn totals(alloc_bytes: u64, inuse_bytes: u64) -> Totals {
-        Totals {
+        literal!(Totals {
             alloc_objects: alloc_bytes as f64 / 2.0,
             alloc_bytes: alloc_bytes as f64,
             alloc_samples: 9,
@@ -241,117 +306,19 @@ pub(crate) mod testing {
             inuse_bytes: inuse_bytes as f64,
             inuse_samples: 3,
             ..Totals::default()
-        }
+        })
     }
 
-    /// A snapshot with one stack for each number, of one size.
+    /// Returns a snapshot with one stack for each number, of one size.
     pub(crate) fn snapshot(stacks: &[(u32, Totals)]) -> Snapshot {
-        let stack = |&(id, totals): &(u32, Totals)| StackTotals {
-            id,
-            trace: StackTrace::of_return_addresses([id as usize + 1, 0x1000]),
-            by_size: vec![SizeTotals { size_class: 16, totals, ..SizeTotals::default() }],
+        let stack = |&(id, totals): &(u32, Totals)| {
+            literal!(StackTotals {
+                id,
+                trace: StackTrace::of_return_addresses([id as usize + 1, 0x1000]),
+                by_size: vec![literal!(SizeTotals { size_class: 16, totals, ..SizeTotals::default() })],
+                ..StackTotals::default()
+            })
         };
-        Snapshot { stacks: stacks.iter().map(stack).collect(), ..EMPTY.clone() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::testing::{snapshot, totals};
-    use super::*;
-
-    const PERIOD: Duration = Duration::from_secs(60);
-    const NO_MEMORY: Memory = Memory { resident_bytes: None, limit_bytes: None };
-
-    /// Ages in periods, the oldest first.
-    fn ages(history: &History, now: Instant) -> Vec<u64> {
-        history.records().map(|record| (now - record.at + PERIOD / 2).as_secs() / PERIOD.as_secs()).collect()
-    }
-
-    #[test]
-    fn an_hour_by_minutes_and_a_day_by_quarters() {
-        let mut history = History::new(Some(PERIOD), DEFAULT_LIMIT_BYTES);
-        let start = Instant::now();
-        let mut now = start;
-        for step in 0..3000_u32 {
-            // A timer fires late, and differently each time.
-            now = start + PERIOD * step + Duration::from_millis(u64::from(step * 7919 % 400));
-            history.record(&snapshot(&[(0, totals(1, 1))]), NO_MEMORY, now);
-        }
-        let ages = ages(&history, now);
-        assert_eq!(ages[ages.len() - 61..], (0..=60).rev().collect::<Vec<_>>());
-        let old = &ages[..ages.len() - 61];
-        assert!(old.windows(2).all(|pair| (15..=16).contains(&(pair[0] - pair[1]))), "{old:?}");
-        assert!((1424..=1440).contains(&old[0]), "{old:?}");
-        assert!(history.held_bytes() < 100_000);
-    }
-
-    #[test]
-    fn the_highest_moment_stays_however_long_ago_it_was() {
-        let mut history = History::new(Some(PERIOD), DEFAULT_LIMIT_BYTES);
-        let start = Instant::now();
-        assert!(history.peak().is_none());
-        for (step, inuse) in [10, 500, 100_000, 100_500, 7].into_iter().chain([8; 2000]).enumerate() {
-            let now = start + PERIOD * step as u32;
-            history.record(&snapshot(&[(0, totals(200_000, inuse))]), NO_MEMORY, now);
-        }
-        // 100 500 was not higher by 1 %.
-        let in_use = |record: &Record| record.summary.totals.inuse_bytes;
-        assert_eq!(history.peak().map(in_use), Some(100_000.0));
-        let now = Now { at: start + PERIOD * 2005, time: std::time::SystemTime::now() };
-        let peak = Moment::Mark(PEAK.to_owned());
-        assert_eq!(history.find(&peak, now).map(in_use), Ok(100_000.0));
-        assert!(history.find(&Moment::Mark("other".to_owned()), now).is_err());
-        // Who has given a mark that name means the mark.
-        history.mark(PEAK, &snapshot(&[(0, totals(1, 1))]), NO_MEMORY, now.at, false).unwrap();
-        assert_eq!(history.find(&peak, now).map(in_use), Ok(1.0));
-        // Where one record is as large as the whole history may be, there is no room for it twice.
-        let mut small = History::new(Some(PERIOD), 1);
-        small.record(&snapshot(&[(0, totals(1, 1))]), NO_MEMORY, start);
-        assert!(small.peak().is_none());
-    }
-
-    #[test]
-    fn memory_is_capped_and_the_span_stays() {
-        let many: Vec<_> = (0..500).map(|id| (id, totals(u64::from(id) * 7919, u64::from(id)))).collect();
-        let one = Record::of(&snapshot(&many), NO_MEMORY, Instant::now()).bytes();
-        let mut history = History::new(Some(PERIOD), 10 * one);
-        let start = Instant::now();
-        for step in 0..60_u32 {
-            history.record(&snapshot(&many), NO_MEMORY, start + PERIOD * step);
-            assert!(history.held_bytes() <= 10 * one);
-        }
-        let ages = ages(&history, start + PERIOD * 59);
-        assert!(ages.len() >= 9 && ages[0] == 59 && *ages.last().unwrap() == 0, "{ages:?}");
-        assert!(
-            history.crowded_out().unwrap().contains(&format!("time: {};", 60 - ages.len())),
-            "{history:?}"
-        );
-        // Denser near now.
-        assert!(ages[0] - ages[1] > ages[ages.len() - 2], "{ages:?}");
-
-        let mut tiny = History::new(Some(PERIOD), one / 2);
-        tiny.record(&snapshot(&many), NO_MEMORY, start);
-        assert_eq!((tiny.records().len(), tiny.held_bytes()), (0, 0));
-    }
-
-    #[test]
-    fn marks_are_bounded_and_replaced_only_when_told() {
-        let mut history = History::new(None, DEFAULT_LIMIT_BYTES);
-        let now = Instant::now();
-        let then = snapshot(&[(0, totals(1, 1))]);
-        for index in 0..MAX_MARKS {
-            assert_eq!(history.mark(&format!("m{index:02}"), &then, NO_MEMORY, now, false), Ok(()));
-        }
-        assert_eq!(history.mark("m03", &then, NO_MEMORY, now, false), Err(MarkError::Exists));
-        assert_eq!(history.mark("new", &then, NO_MEMORY, now, false), Err(MarkError::TooMany));
-        let later = snapshot(&[(0, totals(5, 5))]);
-        assert_eq!(history.mark("m03", &later, NO_MEMORY, now, true), Ok(()));
-        let found = history.find(&Moment::Mark("m03".into()), Now::by_clocks()).unwrap();
-        assert_eq!(found.summary.totals.inuse_bytes, 5.0);
-        assert!(history.find(&Moment::Mark("m99".into()), Now::by_clocks()).is_err());
-
-        let mut small = History::new(None, 100);
-        assert_eq!(small.mark("a", &then, NO_MEMORY, now, false), Err(MarkError::NoRoom));
+        literal!(Snapshot { stacks: stacks.iter().map(stack).collect(), ..EMPTY.clone() })
     }
 }

@@ -9,18 +9,18 @@ use alloc_profiler::Snapshot;
 
 use super::{History, PEAK, Record};
 
-/// A moment of the past.
+/// Names a moment of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// The moment so long before now.
+    /// It lies so long before now.
     Ago(Duration),
     /// The moment of this time of day, by the clock as it is set now.
     At(SystemTime),
     Mark(String),
 }
 
-/// This moment by both clocks. Order and durations follow the clock that nobody sets. Times of day are told, and understood,
-/// as if the other clock had always gone as it is set now.
+/// Tells this moment by both clocks. Order and durations follow the clock that nobody sets. Times of day are told, and
+/// understood, as if the other clock had always gone as it is set now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub(crate) at: Instant,
@@ -32,15 +32,20 @@ impl Now {
         Now { at: Instant::now(), time: SystemTime::now() }
     }
 
-    /// The moment of a snapshot.
+    /// Returns the moment of a snapshot.
     pub(crate) fn of(snapshot: &Snapshot) -> Now {
         Now { at: snapshot.taken_at_monotonic, time: snapshot.taken_at }
     }
 
-    /// The time of day of a record.
+    /// Returns the time of day of a record.
     pub(crate) fn time_of(self, record: &Record) -> SystemTime {
         // mutant: D9 moments are in the order of the clock that is set
-        self.time.checked_sub(record.age(self.at)).unwrap_or(SystemTime::UNIX_EPOCH)
+        self.time_at(record.at)
+    }
+
+    /// Returns the time of day of a moment before this one.
+    pub(crate) fn time_at(self, at: Instant) -> SystemTime {
+        self.time.checked_sub(self.at.saturating_duration_since(at)).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -51,8 +56,8 @@ pub(crate) enum Missing {
     Off,
     /// Nothing is recorded yet.
     Empty,
-    /// There are records, from so long ago to so long ago.
-    Outside { records: usize, oldest: Duration, latest: Duration },
+    /// There are records, from so long ago to so long ago, of which one is the nearest.
+    Outside { nearest: SystemTime, ago: Duration, records: usize, oldest: Duration, latest: Duration },
     /// There is no mark of that name, but there are so many others.
     Mark { marks: usize },
 }
@@ -66,9 +71,12 @@ impl fmt::Display for Missing {
                 "no snapshots are kept: the recorder is off; PPROF_RECORD=60s in the environment turns it on"
             ),
             Missing::Empty => write!(f, "no snapshot is kept yet; try again in a moment"),
-            Missing::Outside { records, oldest, latest } => write!(
+            Missing::Outside { nearest, ago: nearest_ago, records, oldest, latest } => write!(
                 f,
-                "no snapshot of that time is kept: there are {records}, the oldest from {} ago, the latest from {} ago; /debug/pprof/history lists them",
+                "nothing is kept of that time. The nearest moment that is kept is {}, {} ago; in all there are {records}, \
+                 from {} ago to {} ago, and /debug/pprof/history lists them",
+                humantime::format_rfc3339_seconds(*nearest),
+                ago(nearest_ago),
                 ago(oldest),
                 ago(latest)
             ),
@@ -115,6 +123,8 @@ fn nearest(history: &History, now: Now, distance: impl Fn(&Record) -> Duration) 
     if is_at_an_end && distance(nearest) > period {
         let age = |record: &Record| record.age(now.at);
         return Err(Missing::Outside {
+            nearest: now.time_of(nearest),
+            ago: age(nearest),
             records: history.records.len(),
             oldest: age(first),
             latest: age(last),
@@ -154,8 +164,11 @@ mod tests {
             assert_eq!(minute(Moment::Ago(Duration::from_secs(seconds_ago))), Ok(expected), "{seconds_ago}");
         }
         let outside = minute(Moment::Ago(Duration::from_secs(721))).unwrap_err();
-        assert_eq!(outside, Missing::Outside { records: 6, oldest: PERIOD * 11, latest: Duration::ZERO });
-        assert!(outside.to_string().contains("there are 6, the oldest from 11m ago, the latest from 0s ago"));
+        assert_eq!(
+            outside.to_string(),
+            "nothing is kept of that time. The nearest moment that is kept is 1970-01-01T00:00:00Z, 11m ago; in all there are \
+             6, from 11m ago to 0s ago, and /debug/pprof/history lists them"
+        );
         let at = |seconds| minute(Moment::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
         assert_eq!((at(0), at(125), at(700)), (Ok(0.0), Ok(2.0), Ok(11.0)));
         assert!(at(1000).is_err());

@@ -1,5 +1,5 @@
-//! The sums of every stack in few bytes: whole numbers in LEB128, stacks by ascending number, then deflated. That is some 10
-//! bytes a stack.
+//! The sums of every stack are packed into few bytes: they are whole numbers in LEB128, by ascending number of the stack, then
+//! deflated. That is some 10 bytes a stack.
 //!
 //! Most stacks allocate blocks of one size at one interval, or small ones, and then objects, bytes and samples tell the
 //! variances, which take a byte that says so. Otherwise they are kept with the 24 bits of an `f32`.
@@ -8,6 +8,7 @@
 
 use std::io::{Read, Write};
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{Births, Totals};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -79,13 +80,13 @@ impl Sums {
 
 /// Makes of `totals` what comes back after packing: objects and bytes in whole numbers, and variances as far as they are kept.
 pub(super) fn kept(totals: Totals) -> Totals {
-    let whole = Totals {
+    let whole = literal!(Totals {
         alloc_objects: totals.alloc_objects.round(),
         alloc_bytes: totals.alloc_bytes.round(),
         inuse_objects: totals.inuse_objects.round(),
         inuse_bytes: totals.inuse_bytes.round(),
         ..totals
-    };
+    });
     with_variances(whole, codes(&whole))
 }
 
@@ -101,13 +102,13 @@ fn codes(totals: &Totals) -> [u64; 4] {
 
 fn with_variances(totals: Totals, codes: [u64; 4]) -> Totals {
     let (in_use, allocated) = (Sums::in_use(&totals), Sums::allocated(&totals));
-    Totals {
+    literal!(Totals {
         inuse_objects_variance: in_use.variance(0, codes[0]),
         inuse_bytes_variance: in_use.variance(1, codes[1]),
         alloc_objects_variance: allocated.variance(0, codes[2]),
         alloc_bytes_variance: allocated.variance(1, codes[3]),
         ..totals
-    }
+    })
 }
 
 /// Packs the sums, which are by ascending number.
@@ -168,7 +169,7 @@ pub(super) fn unpack(packed: &[u8]) -> Vec<StackSums> {
         id = id.wrapping_add(next() as u32);
         let [inuse_samples, inuse_objects, inuse_bytes] = std::array::from_fn(|_| next());
         let [alloc_samples, alloc_objects, alloc_bytes] = std::array::from_fn(|_| next());
-        let totals = Totals {
+        let totals = literal!(Totals {
             alloc_objects: alloc_objects as f64,
             alloc_bytes: alloc_bytes as f64,
             alloc_samples: alloc_samples as i64,
@@ -176,7 +177,7 @@ pub(super) fn unpack(packed: &[u8]) -> Vec<StackSums> {
             inuse_bytes: inuse_bytes as f64,
             inuse_samples: inuse_samples as i64,
             ..Totals::default()
-        };
+        });
         let totals = with_variances(totals, std::array::from_fn(|_| next()));
         sums.push(StackSums { id, totals, births: unpack_births(&totals, next) });
     }
@@ -201,7 +202,12 @@ fn unpack_births(totals: &Totals, mut next: impl FnMut() -> u64) -> Vec<Births> 
         };
         left -= bytes_variance;
         let objects_variance = bytes_variance * objects_for_bytes;
-        births.push(Births { after_snapshot, objects_variance, bytes_variance });
+        births.push(literal!(Births {
+            after_snapshot,
+            objects_variance,
+            bytes_variance,
+            ..Births::default()
+        }));
     }
     births.reverse();
     births
@@ -214,22 +220,22 @@ mod tests {
     /// Of `samples` samples of blocks of `size` bytes, half of which are in use.
     fn totals(size: f64, samples: i64) -> Totals {
         let weight = -1.0 / (-size / 524_288.0).exp_m1();
-        let one = Totals {
+        let one = literal!(Totals {
             alloc_objects: weight,
             alloc_bytes: weight * size,
             alloc_samples: 1,
             alloc_objects_variance: weight * (weight - 1.0),
             alloc_bytes_variance: weight * (weight - 1.0) * size * size,
             ..Totals::default()
-        };
-        let in_use = Totals {
+        });
+        let in_use = literal!(Totals {
             inuse_objects: one.alloc_objects,
             inuse_bytes: one.alloc_bytes,
             inuse_samples: 1,
             inuse_objects_variance: one.alloc_objects_variance,
             inuse_bytes_variance: one.alloc_bytes_variance,
             ..one
-        };
+        });
         let mut sum = Totals::default();
         (0..samples).for_each(|sample| sum += if sample % 2 == 0 { in_use } else { one });
         sum
@@ -264,10 +270,13 @@ mod tests {
         let totals = kept(totals(100.0, 200));
         let whole = totals.inuse_bytes_variance;
         let births =
-            [(0, 0.5), (7, 0.001), (8, 0.3), (4_000_000_000, 0.199)].map(|(after_snapshot, share)| Births {
-                after_snapshot,
-                objects_variance: share * totals.inuse_objects_variance,
-                bytes_variance: share * whole,
+            [(0, 0.5), (7, 0.001), (8, 0.3), (4_000_000_000, 0.199)].map(|(after_snapshot, share)| {
+                literal!(Births {
+                    after_snapshot,
+                    objects_variance: share * totals.inuse_objects_variance,
+                    bytes_variance: share * whole,
+                    ..Births::default()
+                })
             });
         let back = through(&[StackSums { id: 3, totals, births: births.to_vec() }]).remove(0).births;
         for (back, birth) in back.iter().zip(&births) {
@@ -281,7 +290,14 @@ mod tests {
 
     #[test]
     fn stacks_of_one_size_take_few_bytes() {
-        let born = |after_snapshot| Births { after_snapshot, objects_variance: 0.0, bytes_variance: 1e12 };
+        let born = |after_snapshot| {
+            literal!(Births {
+                after_snapshot,
+                objects_variance: 0.0,
+                bytes_variance: 1e12,
+                ..Births::default()
+            })
+        };
         let sums = |id: u32| StackSums {
             id,
             totals: kept(totals(f64::from(id % 50 * 16 + 16), 40 + i64::from(id * 7919 % 300))),

@@ -1,4 +1,4 @@
-//! One moment of the past: the totals of every stack, packed.
+//! A record is one moment of the past: it keeps the totals of every stack, packed.
 //!
 //! It takes some 10 bytes a stack instead of 400. The frames of a stack are not in it: the profiler never forgets a stack, so
 //! a later snapshot has them. The totals of all sizes are added up.
@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{Births, Dropped, OwnMemory, SizeTotals, Snapshot, StackTotals, Totals};
 
 use super::packed::{StackSums, kept, pack, unpack};
@@ -17,7 +18,7 @@ use crate::process::Memory;
 pub(crate) const OVERFLOW: u32 = u32::MAX;
 
 /// A snapshot as it is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) summary: Summary,
     /// The number of the snapshot, to which births in later ones refer.
@@ -83,19 +84,22 @@ impl Record {
         let overflow = sums.remove(&OVERFLOW).into_iter().collect();
         let stacks = now.stacks.iter().filter_map(|stack| {
             let by_size = vec![sums.remove(&stack.id)?];
-            Some(StackTotals { id: stack.id, trace: stack.trace.clone(), by_size })
+            Some(literal!(StackTotals {
+                id: stack.id,
+                trace: stack.trace.clone(),
+                by_size,
+                ..StackTotals::default()
+            }))
         });
-        Snapshot {
+        literal!(Snapshot {
             number: self.number,
-            taken_at: self.summary.taken_at,
-            taken_at_monotonic: self.at,
-            duration: None,
             sampling_interval: self.summary.sampling_interval,
             stacks: stacks.collect(),
             overflow,
             dropped: self.dropped,
             own_memory: self.own_memory,
-        }
+            ..Snapshot::empty(self.summary.taken_at, self.at)
+        })
     }
 }
 
@@ -104,7 +108,7 @@ pub(crate) fn collapsed(mut snapshot: Snapshot) -> Snapshot {
     let collapse = |sizes: &mut Vec<SizeTotals>| {
         let sums = sum(0, sizes);
         let ages = sizes.iter_mut().flat_map(|size| std::mem::take(&mut size.ages)).collect();
-        *sizes = vec![SizeTotals { ages, ..size(sums) }];
+        *sizes = vec![literal!(SizeTotals { ages, ..size(sums) })];
     };
     snapshot.stacks.iter_mut().for_each(|stack| collapse(&mut stack.by_size));
     if !snapshot.overflow.is_empty() {
@@ -115,10 +119,10 @@ pub(crate) fn collapsed(mut snapshot: Snapshot) -> Snapshot {
 
 /// The totals under size class 0, which stands for a size that is not known.
 fn size(StackSums { totals, births, .. }: StackSums) -> SizeTotals {
-    SizeTotals { size_class: 0, totals, births, ages: Vec::new() }
+    literal!(SizeTotals { totals, births, ..SizeTotals::default() })
 }
 
-/// The sums of one stack over all its sizes.
+/// Returns the sums of one stack over all its sizes.
 fn sum(id: u32, sizes: &[SizeTotals]) -> StackSums {
     let mut totals = Totals::default();
     let mut births: Vec<Births> = Vec::new();
@@ -138,7 +142,7 @@ fn sum(id: u32, sizes: &[SizeTotals]) -> StackSums {
     StackSums { id, totals: kept(totals), births }
 }
 
-/// The sums of each stack, by ascending number.
+/// Returns the sums of each stack, by ascending number.
 pub(crate) fn sums(snapshot: &Snapshot) -> Vec<StackSums> {
     let mut sums: Vec<_> = snapshot.stacks.iter().map(|stack| sum(stack.id, &stack.by_size)).collect();
     if !snapshot.overflow.is_empty() {
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn what_was_recorded_comes_back_with_its_stacks() {
         let mut then = snapshot(&[(3, totals(10, 2)), (0, totals(7, 7)), (70_000, totals(1 << 40, 0))]);
-        then.overflow = vec![SizeTotals { totals: totals(5, 4), ..SizeTotals::default() }];
+        then.overflow = vec![literal!(SizeTotals { totals: totals(5, 4), ..SizeTotals::default() })];
         then.sampling_interval = 77;
         let record = Record::of(&then, Memory::default(), Instant::now());
         let now = snapshot(&[
@@ -166,7 +170,7 @@ mod tests {
             (70_000, totals(1 << 41, 9)),
         ]);
         let restored = record.restored(&now);
-        let mut expected = Snapshot { taken_at_monotonic: record.at, ..collapsed(then) };
+        let mut expected = literal!(Snapshot { taken_at_monotonic: record.at, ..collapsed(then) });
         expected.stacks.sort_by_key(|stack| stack.id);
         assert_eq!(restored, expected);
         // 128 stacks of 40 frames are 40 KiB in a snapshot.
@@ -185,7 +189,7 @@ mod tests {
         let at = |number: u32, allocated: i64, births: &[(u32, i64)]| {
             let samples: i64 = births.iter().map(|birth| birth.1).sum();
             let (allocated_samples, in_use) = (allocated as f64, samples as f64);
-            let totals = Totals {
+            let totals = literal!(Totals {
                 alloc_objects: allocated_samples * weight,
                 alloc_bytes: allocated_samples * weight * 64.0,
                 alloc_samples: allocated,
@@ -196,13 +200,17 @@ mod tests {
                 inuse_samples: samples,
                 inuse_objects_variance: in_use * objects_variance,
                 inuse_bytes_variance: in_use * bytes_variance,
-            };
+                ..Totals::default()
+            });
             let mut snapshot = snapshot(&[(0, totals)]);
             snapshot.number = number;
-            let births = births.iter().map(|&(after_snapshot, samples)| Births {
-                after_snapshot,
-                objects_variance: samples as f64 * objects_variance,
-                bytes_variance: samples as f64 * bytes_variance,
+            let births = births.iter().map(|&(after_snapshot, samples)| {
+                literal!(Births {
+                    after_snapshot,
+                    objects_variance: samples as f64 * objects_variance,
+                    bytes_variance: samples as f64 * bytes_variance,
+                    ..Births::default()
+                })
             });
             snapshot.stacks[0].by_size[0].births = births.collect();
             snapshot
@@ -228,9 +236,9 @@ mod tests {
 
     #[test]
     fn sizes_are_added_before_they_are_rounded() {
-        let half = Totals { inuse_bytes: 10.4, ..Totals::default() };
+        let half = literal!(Totals { inuse_bytes: 10.4, ..Totals::default() });
         let mut then = snapshot(&[(1, half)]);
-        then.stacks[0].by_size.push(SizeTotals { totals: half, ..SizeTotals::default() });
+        then.stacks[0].by_size.push(literal!(SizeTotals { totals: half, ..SizeTotals::default() }));
         assert_eq!(sums(&then)[0].totals.inuse_bytes, 21.0);
         assert_eq!(collapsed(then).stacks[0].by_size[0].totals.inuse_bytes, 21.0);
     }

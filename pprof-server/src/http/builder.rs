@@ -1,4 +1,5 @@
-//! What a server or a handler is told before it starts: who may ask, how long a delta may be, and what is kept.
+//! A builder collects what a server or a handler is told before it starts: who may ask, how long a delta may be, and
+//! what is kept.
 //!
 //! The host program calls this. To reach a server from another machine takes three steps that nobody takes by
 //! accident: an address, permission, and a secret.
@@ -20,6 +21,7 @@ use super::transport::listener::Bound;
 use super::transport::server::Server;
 use crate::Error;
 use crate::environment::variable;
+use crate::process;
 use crate::standard_error::warn_once;
 
 /// The variable that holds the token of a server, where the code sets none.
@@ -27,7 +29,7 @@ const TOKEN_VARIABLE: &str = "PPROF_TOKEN";
 
 const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of this program, so its profiles will be \
      empty; use pprof_server::install!(), or declare `#[global_allocator] static ALLOCATOR: \
-     pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();`";
+     pprof_server::alloc_profiler::SamplingAllocator = pprof_server::alloc_profiler::SamplingAllocator::new();`";
 
 /// Serves this process's heap profiles at `http://address/debug/pprof/` until the [`Server`] is dropped.
 ///
@@ -38,14 +40,15 @@ const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of thi
 ///
 /// If `PPROF_TOKEN` is set, every request must carry that token: see [`Builder::token`]. Environment
 /// variables of the profiler are read as by `alloc_profiler::init_from_env`. If no
-/// [`SamplingAllocator`](crate::SamplingAllocator) is the global allocator, a line on standard error says that
+/// [`SamplingAllocator`](alloc_profiler::SamplingAllocator) is the global allocator, a line on standard error says that
 /// profiles will be empty.
 ///
 /// # Cost
 ///
-/// Four threads, `pprof-server` and the three of a [`Handler`](crate::Handler), which sleep between requests and records of the history, and a
-/// listening socket. At most 64 connections are open at once, 8 of them waiting for `seconds=N`, each of which
-/// holds a snapshot; answers that clients have yet to take hold at most 4 MiB, beside one answer of up to 64 MiB.
+/// It takes four threads, `pprof-server` and the three of a [`Handler`](crate::Handler), which sleep between requests and
+/// records of the history, and a listening socket. At most 64 connections are open at once, 8 of them waiting for
+/// `seconds=N`, each of which holds a snapshot; answers that clients have yet to take hold at most 4 MiB, beside one answer
+/// of up to 64 MiB.
 ///
 /// # Errors
 ///
@@ -57,7 +60,7 @@ const NOT_INSTALLED: &str = "no SamplingAllocator is the global allocator of thi
 ///
 /// ```
 /// #[global_allocator]
-/// static ALLOCATOR: pprof_server::SamplingAllocator = pprof_server::SamplingAllocator::new();
+/// static ALLOCATOR: pprof_server::alloc_profiler::SamplingAllocator = pprof_server::alloc_profiler::SamplingAllocator::new();
 ///
 /// let server = pprof_server::serve("127.0.0.1:0")?;
 /// println!("http://{}/debug/pprof/", server.local_addr());
@@ -96,14 +99,14 @@ pub struct Builder {
 }
 
 impl Server {
-    /// Settings for a server: a token, other machines, longer deltas.
+    /// Offers settings for a server: a token, other machines, longer deltas.
     pub fn builder() -> Builder {
         Builder::new()
     }
 }
 
 impl Handler {
-    /// Settings for a handler: longer deltas, another history.
+    /// Offers settings for a handler: longer deltas, another history.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -149,9 +152,10 @@ impl Builder {
         self
     }
 
-    /// Sets the time between two snapshots that are kept by themselves, for `heap?ago=10m` and for the page. It is 60 s
-    /// unless this or the environment's `PPROF_RECORD` says otherwise, and may be 1 s to 1 hour; `None` keeps none. One for
-    /// each of 60 periods is kept, then one for 15, for 1440 periods in all, in at most 8 MiB.
+    /// Sets the longest time between two snapshots that are kept by themselves, for `heap?ago=10m` and for the page. It is
+    /// 60 s unless this or the environment's `PPROF_RECORD` says otherwise, and may be 1 s to 1 hour; `None` keeps none.
+    /// There is a snapshot every 5 s, or in each `period` if that is shorter, as long as all of them take less than 0.08 % of
+    /// a core. The older they get, the fewer of them are kept, for a day or more, in at most 8 MiB.
     pub fn record_every(mut self, period: impl Into<Option<Duration>>) -> Builder {
         self.options.record_period = period.into();
         self
@@ -174,6 +178,29 @@ impl Builder {
     /// folder writes to it, and later ones do not.
     pub fn dump_to(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.options.dump.folder = Some(folder.into());
+        self
+    }
+
+    /// Has heap profiles tell samples apart by labels once this server or handler has started: see [`labels!`](crate::labels!).
+    /// CPU profiles and those of threads do so anyway.
+    ///
+    /// # Cost
+    ///
+    /// See [`keep_heap_labels`](crate::keep_heap_labels).
+    pub fn heap_labels(mut self) -> Builder {
+        self.options.heap_labels = true;
+        self
+    }
+
+    /// Has waits for locks be measured from the start of this server or handler on, and not only while a request with `seconds`
+    /// waits. A sample is taken in each `rate` of a thread's waiting on average. Without this, the environment's
+    /// `PPROF_BLOCK_RATE` decides. It needs `install!(locks = true)` or [`define_syscall!`](crate::define_syscall!).
+    ///
+    /// # Cost
+    ///
+    /// A wait or a wake takes two looks at the clock more, and one that is sampled a walk over its stack. Samples take 5 MiB at most.
+    pub fn block_rate(mut self, rate: Duration) -> Builder {
+        self.options.block_rate = Some(rate);
         self
     }
 
@@ -204,8 +231,11 @@ impl Builder {
         })
     }
 
-    /// As `serve`, without a word about the allocator.
+    /// Does what `serve` does, without a word about the allocator.
     pub(crate) fn start(self, address: &Address) -> Result<Server, Error> {
+        if !process::can_start() {
+            return Err(Error::Start { source: process::no_memory() });
+        }
         let endpoint = address.resolve(self.is_remote_allowed)?;
         let token = self.token.or_else(|| variable(TOKEN_VARIABLE)).map(Token::new).transpose()?;
         if let (Endpoint::Tcp(socket), None) = (&endpoint, &token)
@@ -217,6 +247,7 @@ impl Builder {
         self.options.check()?;
         // This comes before any thread is started, since a port in use is the most frequent failure.
         let (bound, endpoint) = Bound::to(&endpoint)?;
+        self.options.apply();
         let handler = Handler::with(guard, Mount::Root, self.options);
         handler.record();
         Server::start(bound, endpoint, handler)
@@ -241,6 +272,7 @@ impl Builder {
         let token = self.token.map(Token::new).transpose()?;
         let guard = Guard::of_mounted(token, self.hosts)?;
         self.options.check()?;
+        self.options.apply();
         Ok(Handler::recording(guard, self.options))
     }
 }

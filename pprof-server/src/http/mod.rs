@@ -1,4 +1,4 @@
-//! `/debug/pprof/` over HTTP/1, as Go's `net/http/pprof` serves it, on threads of its own.
+//! This serves `/debug/pprof/` over HTTP/1, as Go's `net/http/pprof` does, on threads of its own.
 //!
 //! ```text
 //! transport ─▶ request ─────────────────▶ handler ─▶ workers ─▶ snapshots ─▶ response

@@ -1,4 +1,4 @@
-//! An error answer, before it is one of HTTP.
+//! A refusal is an error answer, before it is one of HTTP.
 //!
 //! It is made wherever a request is found wrong or cannot be answered; `response::answer` writes it.
 //!
@@ -16,14 +16,14 @@ pub(crate) struct Refusal {
     /// Sets `X-Go-Pprof`, which makes `go tool pprof` print the text. Go sets it in its handlers, but not
     /// where its router answers.
     pub(crate) is_for_pprof: bool,
-    /// The `Allow` header.
+    /// Holds the value of the `Allow` header.
     pub(crate) allow: Option<&'static str>,
-    /// The `Retry-After` header, in seconds.
+    /// Holds the value of the `Retry-After` header, in seconds.
     pub(crate) retry_after: Option<&'static str>,
 }
 
 impl Refusal {
-    /// An error of a handler.
+    /// Makes an error of a handler.
     pub(crate) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { status, text: text.into(), is_for_pprof: true, allow: None, retry_after: None }
     }
@@ -33,7 +33,7 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, text)
     }
 
-    /// An error of the router, worded like Go's.
+    /// Makes an error of the router, worded like Go's.
     pub(crate) fn of_router(status: StatusCode, text: &'static str) -> Refusal {
         Refusal { is_for_pprof: false, ..Refusal::new(status, text) }
     }

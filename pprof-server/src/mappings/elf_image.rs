@@ -1,4 +1,4 @@
-//! What a mapped ELF file says about itself: its build id, and where it was meant to be loaded.
+//! A mapped ELF file says about itself which build it is of, and where it was meant to be loaded.
 //!
 //! `mappings` calls this for each library, on its copy in memory, and `symbols` to see whether the file on disk is
 //! still the one in memory. Only the program headers are read; a stripped file has them too. Linkers put them into the
@@ -40,7 +40,7 @@ pub(crate) struct Image {
     segments: Vec<Segment>,
 }
 
-/// A `PT_LOAD` segment.
+/// Describes a `PT_LOAD` segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Segment {
     file_offset: u64,

@@ -1,4 +1,4 @@
-//! Which file the code in each executable range belongs to, and where in the file it is.
+//! This finds which file the code in each executable range belongs to, and where in the file it is.
 //!
 //! Mostly the kernel says so. It does not where a program has put its code on pages of another kind, such as huge ones:
 //! they are copies without a file, or with a file in memory. So each loaded file's program headers, as they are in
@@ -16,7 +16,7 @@ const CANDIDATES: usize = 16;
 /// So many lines, from where a file begins, are looked through for another part of it.
 const LINES_OF_FILE: usize = 64;
 
-/// A file's image in memory.
+/// Tells where a file's image lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MappedImage {
     pub(super) start: u64,
@@ -36,7 +36,7 @@ pub(super) struct Images<'a> {
     lines: Vec<Line<'a>>,
     /// Indices of the lines at which a file begins, ascending.
     bases: Vec<usize>,
-    /// The same indices by inode.
+    /// Holds the same indices by inode.
     bases_by_inode: HashMap<u64, Vec<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! The path under which the very file that is mapped can be opened, where there is one.
+//! This finds the path under which the very file that is mapped can be opened, where there is one.
 //!
 //! Path: *read path*. Cost: the headers of one file or two.
 

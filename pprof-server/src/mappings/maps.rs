@@ -1,4 +1,4 @@
-//! Lines of `/proc/self/maps`, as the kernel writes them.
+//! This reads lines of `/proc/self/maps`, as the kernel writes them.
 //!
 //! Path: *read path*.
 
@@ -10,11 +10,14 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     pub(super) start: u64,
-    /// The first address after it.
+    /// Tells the first address after it.
     pub(super) limit: u64,
     pub(super) is_readable: bool,
     pub(super) is_executable: bool,
-    /// The offset of `start` in the file, in bytes.
+    /// The program may write there, and nobody else sees it.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the search for holders asks"))]
+    pub(super) is_private_data: bool,
+    /// Tells where `start` lies in the file, in bytes.
     pub(super) offset: u64,
     /// The inode of the file; 0 if there is none.
     pub(super) inode: u64,
@@ -46,6 +49,7 @@ impl<'a> Line<'a> {
             limit: number(&limit[1..], 16)?,
             is_readable: permissions.first() == Some(&b'r'),
             is_executable: permissions.contains(&b'x'),
+            is_private_data: permissions == b"rw-p",
             offset: number(offset, 16)?,
             inode: number(inode, 10)?,
             path: rest.trim_ascii_start(),
@@ -64,7 +68,7 @@ impl<'a> Line<'a> {
 }
 
 fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    u64::from_str_radix(str::from_utf8(digits).ok()?, radix).ok()
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
 }
 
 /// Returns the path of a file whose line says `path` and `inode`.
@@ -131,7 +135,7 @@ mod tests {
             1-2 x\n-\n - - - -\n7f05-7f06 --xp 0 00:00 0 \n";
         let found: Vec<Line<'_>> = lines(text).collect();
         assert_eq!(found.len(), 2);
-        let Line { start, limit, is_readable, is_executable, offset, inode, path } = found[0];
+        let Line { start, limit, is_readable, is_executable, offset, inode, path, .. } = found[0];
         assert_eq!((start, limit, is_readable, is_executable), (0x7f01, 0x7f02, true, true));
         assert_eq!((offset, inode, path), (0x1000, 11, &b"/usr/lib/lib one.so (deleted)"[..]));
         assert!(!found[1].is_readable && found[1].is_executable && !found[1].is_file_or_vdso());

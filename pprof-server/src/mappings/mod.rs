@@ -1,4 +1,4 @@
-//! The executable mappings of this process: `/proc/self/maps`, read once for each profile.
+//! This lists the executable mappings of this process: `/proc/self/maps` is read once for each profile.
 //!
 //! A profile carries those that its addresses are in as the kernel lists them, so that `go tool pprof` can find its way
 //! from an address to a place in a file. Neighbours of one file, such as `mprotect` makes, become one. Every profile
@@ -10,6 +10,8 @@
 //!
 //! Path: *read path*.
 
+#[cfg(feature = "http")]
+pub(crate) mod data_ranges;
 pub(crate) mod elf_image;
 pub(crate) mod files;
 mod images;
@@ -31,34 +33,34 @@ const TRIES: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mappings {
     list: Vec<Mapping>,
-    /// Indices into `list`, ascending by start address.
+    /// Holds indices into `list`, ascending by start address.
     by_start: Vec<usize>,
     /// The images that are where they were when stacks were taken in them, in ascending order.
     present: Vec<ImageId>,
 }
 
-/// One executable range of the address space.
+/// Describes one executable range of the address space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mapping {
-    /// The first address.
+    /// Tells the first address.
     pub(crate) start: u64,
-    /// The first address after it.
+    /// Tells the first address after it.
     pub(crate) limit: u64,
-    /// The offset of `start` in the file, in bytes.
+    /// Tells where `start` lies in the file, in bytes.
     pub(crate) offset: u64,
-    /// The inode of the file; 0 for `[vdso]` and `[vsyscall]`.
+    /// Holds the inode of the file; it is 0 for `[vdso]` and `[vsyscall]`.
     pub(crate) inode: u64,
-    /// The path of the file, without the kernel's ` (deleted)`.
+    /// Holds the path of the file, without the kernel's ` (deleted)`.
     pub(crate) path: String,
     /// The exact path, which differs from `path` where it is no valid text.
     pub(crate) exact_path: PathBuf,
     /// GNU build id in lower-case hexadecimal; empty if there is none.
     pub(crate) build_id: String,
-    /// The fingerprint of the file's first page; 0 if unknown.
+    /// Holds the fingerprint of the file's first page; it is 0 if unknown.
     pub(crate) fingerprint: u64,
     /// What is subtracted (wrapping) from an address to get the file's own virtual address.
     pub(crate) load_bias: u64,
-    /// True for the program itself, false for libraries.
+    /// Tells the program itself (true) from libraries (false).
     pub(crate) is_main: bool,
 }
 
@@ -71,6 +73,20 @@ impl Mapping {
     /// Returns the path to open the file by.
     pub(crate) fn file(&self) -> &Path {
         if self.exact_path.as_os_str().is_empty() { self.path.as_ref() } else { &self.exact_path }
+    }
+
+    /// Whether it is the file of the C library, the loader or the compiler's runtime, or the kernel's. Hardly any system
+    /// has names for what is not exported there, and every thread begins in it.
+    pub(crate) fn is_of_system(&self) -> bool {
+        /// The names of the system's files begin with these.
+        const SYSTEM: [&str; 7] =
+            ["libc.so", "libc-2", "ld-linux", "libpthread", "ld-musl", "libgcc_s", "[v"];
+        !self.is_main && SYSTEM.iter().any(|prefix| self.file_name().starts_with(prefix))
+    }
+
+    /// Whether somebody can be told to build or to install the file otherwise: it is a file, and not the system's.
+    pub(crate) fn is_judged(&self) -> bool {
+        !self.path.starts_with('[') && !self.is_of_system()
     }
 
     /// Takes over the mapping that follows, if it continues this one.

@@ -1,14 +1,15 @@
-//! Maps keyed by addresses or other numbers, or by what is made of them.
+//! These maps are keyed by addresses or other numbers, or by what is made of them.
 //!
 //! Path: *read path*.
 
+use alloc_profiler::internal::hash;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map keyed by addresses or other numbers, or by what is made of them.
 pub(crate) type AddressMap<K, V> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
 
-/// A hasher that multiplies and folds. Half a million addresses are hashed for one profile, and nobody chooses them to
+/// Hashes by multiplying and folding. Half a million addresses are hashed for one profile, and nobody chooses them to
 /// collide. The standard hasher would take half of the time that encoding takes.
 #[derive(Default)]
 pub(crate) struct AddressHasher(u64);
@@ -32,7 +33,6 @@ impl Hasher for AddressHasher {
         self.write_u64(value as u64);
     }
     fn write_u64(&mut self, value: u64) {
-        // The factor is 2^64 divided by the golden ratio, by which neighbouring addresses land far apart.
-        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = hash::multiply(self.0.rotate_left(23) ^ value);
     }
 }

@@ -1,4 +1,4 @@
-//! How old the objects are that a row counts.
+//! This tells how old the objects are that a row counts.
 //!
 //! Path: *read path*.
 
@@ -22,7 +22,7 @@ pub(crate) struct Cohort {
 pub struct Ages {
     /// Half of the objects are younger.
     pub median: Duration,
-    /// The age of the oldest object.
+    /// Tells the age of the oldest object.
     pub max: Duration,
 }
 

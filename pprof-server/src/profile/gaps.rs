@@ -1,12 +1,13 @@
-//! What names lack: which addresses of a profile have no function, or no line, and in which file they are.
+//! This tells what names lack: which addresses of a profile have no function, or no line, and in which file they are.
 //!
 //! `stacks` makes it when names are found, and the notes of a profile tell it to people. Places are those of `stacks`.
 //!
 //! Path: *read path*.
 
+use crate::kept_files;
 use crate::mappings::{Mapping, Mappings};
 use crate::symbols::role::Role;
-use crate::symbols::{ResolvedAddress, SourceLine};
+use crate::symbols::{ResolvedAddress, SourceLine, Verdict};
 use std::sync::Arc;
 
 /// What is missing at one address.
@@ -28,8 +29,7 @@ pub(crate) enum Lack {
 pub(crate) enum Home {
     /// It is the program's own file.
     Program,
-    /// It is the file of the C library or the loader, or the kernel's. Hardly any system has names for what is not
-    /// exported there, and every thread begins in it.
+    /// It is one of the system's, see [`Mapping::is_of_system`].
     System,
     /// It is another file.
     Library,
@@ -44,7 +44,7 @@ pub(crate) enum Home {
 pub(crate) struct Gap {
     pub(crate) lack: Lack,
     pub(crate) home: Home,
-    /// The index of the file among the profile's mappings.
+    /// Holds the index of the file among the profile's mappings.
     pub(crate) mapping: Option<usize>,
 }
 
@@ -55,8 +55,16 @@ const LOWEST_CODE: u64 = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
     by_place: Vec<Gap>,
-    /// The names of the files, by index among the mappings.
-    files: Vec<String>,
+    /// Holds the files, by index among the mappings.
+    files: Vec<File>,
+}
+
+/// Describes the file of a mapping.
+#[derive(Debug)]
+struct File {
+    name: String,
+    /// What a library lacks as a whole, if addresses are in it.
+    verdict: Option<Arc<Verdict>>,
 }
 
 impl Gaps {
@@ -74,19 +82,37 @@ impl Gaps {
             let is_code = place >= markers && address >= LOWEST_CODE;
             Gap { lack: if is_code { lack(resolved) } else { Lack::Nothing }, home, mapping }
         };
-        Gaps {
-            by_place: addresses.iter().zip(resolved).enumerate().map(gap).collect(),
-            files: list.iter().map(|mapping| mapping.file_name().to_owned()).collect(),
+        let file = |mapping: &Mapping| File { name: mapping.file_name().to_owned(), verdict: None };
+        let mut files: Vec<File> = list.iter().map(file).collect();
+        for index in mappings.used(addresses) {
+            let is_library = home(&list[index]) == Home::Library;
+            // In a sandbox no file can be read, which is said for itself.
+            if is_library && !kept_files::is_sandboxed() {
+                files[index].verdict = Some(Verdict::of(&list[index]));
+            }
         }
+        Gaps { by_place: addresses.iter().zip(resolved).enumerate().map(gap).collect(), files }
     }
 
     pub(crate) fn at(&self, place: u32) -> Option<Gap> {
         self.by_place.get(place as usize).copied()
     }
 
+    /// Notes that nothing is missing at a place after all.
+    pub(crate) fn clear(&mut self, place: u32) {
+        if let Some(gap) = self.by_place.get_mut(place as usize) {
+            gap.lack = Lack::Nothing;
+        }
+    }
+
     /// Returns the name of the file of a mapping.
     pub(crate) fn file(&self, mapping: usize) -> Option<&str> {
-        self.files.get(mapping).map(|file| &**file)
+        self.files.get(mapping).map(|file| &*file.name)
+    }
+
+    /// Returns what the file of a mapping lacks as a whole, if it is a library that lacks something.
+    pub(crate) fn lacking(&self, mapping: usize) -> Option<&Arc<Verdict>> {
+        self.files.get(mapping)?.verdict.as_ref().filter(|verdict| verdict.lacks().is_some())
     }
 
     /// Whether addresses were in any file at all. Without `/proc`, none is.
@@ -109,14 +135,11 @@ fn lack(resolved: &ResolvedAddress) -> Lack {
 }
 
 fn home(mapping: &Mapping) -> Home {
-    /// The names of the system's files begin with these.
-    const SYSTEM: [&str; 6] = ["libc.so", "libc-2", "ld-linux", "libpthread", "ld-musl", "[v"];
-    let file = mapping.file_name();
     if mapping.is_main {
         Home::Program
-    } else if file == "[unknown library]" {
+    } else if mapping.file_name() == "[unknown library]" {
         Home::UnknownLibrary
-    } else if SYSTEM.iter().any(|prefix| file.starts_with(prefix)) {
+    } else if mapping.is_of_system() {
         Home::System
     } else {
         Home::Library

@@ -1,10 +1,10 @@
-//! Labels: what sets rows of one stack apart.
+//! Labels set rows of one stack apart.
 //!
 //! Path: *read path*.
 
 use std::collections::HashMap;
 
-/// One label of a row. Labels are ordered by key, and then by value.
+/// Labels a row with one key and value. Labels are ordered by key, and then by value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Label {
     /// What it tells, such as `bytes` or `thread`.
@@ -13,13 +13,32 @@ pub(crate) struct Label {
     pub(crate) value: LabelValue,
 }
 
+/// The keys that writers look for.
+#[cfg(feature = "http")]
+impl Label {
+    /// Tells the number of a thread, or the address of a task.
+    pub(crate) const ID: &str = "id";
+    /// Tells whether it is a thread or a task.
+    pub(crate) const KIND: &str = "kind";
+    /// Tells how it was found out where a thread or a task is.
+    pub(crate) const SOURCE: &str = "source";
+    /// What a thread or a task does.
+    pub(crate) const STATE: &str = "state";
+    /// A thread's name.
+    pub(crate) const THREAD: &str = "thread";
+    /// Tells why it is not known where a task waits.
+    pub(crate) const UNREAD: &str = "unread";
+    /// What a thread waits in.
+    pub(crate) const WAITS: &str = "waits";
+}
+
 /// What a label says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum LabelValue {
-    /// A number and its unit.
+    /// It is a number, with its unit.
     Number(i64, &'static str),
     /// A text, such as a thread's name.
-    #[allow(dead_code, reason = "heap profiles have numbers only; profiles of threads and tasks have texts")]
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "heap profiles have numbers only"))]
     Text(Box<str>),
 }
 

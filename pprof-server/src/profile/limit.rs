@@ -1,4 +1,4 @@
-//! How large a profile may become, and which samples stay when it would be larger.
+//! This decides how large a profile may become, and which samples stay when it would be larger.
 //!
 //! Readers have limits: Pyroscope refuses a profile of more than 16 000 samples or 4 MiB. What does not fit is merged
 //! into one sample at `[other]`, so that no total changes.
@@ -47,7 +47,7 @@ impl Default for SizeLimit {
 /// How much a row matters: the largest of its shares of the weights. So a leak that hides behind busy code is not lost,
 /// and neither is busy code that leaks nothing.
 pub(crate) struct Importance {
-    /// The index of each weight among the value types, and the sum of its values without their signs.
+    /// Holds for each weight its index among the value types, and the sum of its values without their signs.
     gross: Vec<(usize, f64)>,
 }
 

@@ -1,4 +1,4 @@
-//! The model of a profile: what every source makes and every writer reads.
+//! This is the model of a profile: every source makes it, and every writer reads it.
 //!
 //! ```text
 //! source ─▶ Profile { types, period, time · stacks with names · rows of stack, labels, values · notes } ─▶ writer
@@ -16,6 +16,7 @@ mod gaps;
 mod labels;
 mod limit;
 mod lines;
+mod location_map;
 mod marker;
 mod shown_stack;
 mod stacks;
@@ -31,6 +32,7 @@ pub(crate) use limit::Importance;
 pub use limit::SizeLimit;
 pub(crate) use lines::DistinctLines;
 pub use lines::Frame;
+pub(crate) use location_map::LocationMap;
 pub(crate) use marker::Marker;
 pub(crate) use shown_stack::{Location, ShownStack};
 pub(crate) use stacks::Stacks;
@@ -44,10 +46,17 @@ use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-/// A profile.
+/// What stands before the name of a function that spawned a task, in the frame that says so.
+#[cfg(feature = "http")]
+pub(crate) const CREATED_BY: &str = "created by ";
+/// What stands behind the name of the function of a task that has ended while somebody still holds its handle.
+#[cfg(feature = "http")]
+pub(crate) const ENDED: &str = " [ended]";
+
+/// Holds a profile of any kind, before it is written in a format.
 #[derive(Debug)]
 pub(crate) struct Profile {
-    /// Its name among the endpoints, such as `heap`.
+    /// Holds its name among the endpoints, such as `heap`.
     pub(crate) name: &'static str,
     /// What the values of each row mean, in their order. A viewer shows the last one first unless told otherwise.
     pub(crate) types: &'static [ValueType],
@@ -69,16 +78,18 @@ pub(crate) struct Profile {
     pub(crate) rows: Rows,
     /// False if nothing was measured, so that no value means anything.
     pub(crate) is_known: bool,
-    /// The sum over all rows, one for each value type.
+    /// Sums up all rows, with one sum for each value type.
     pub(crate) totals: Vec<Estimate>,
     /// How sure the profile is, and what is missing, in words. Each is a line, and none begins with `#`.
     pub(crate) notes: Vec<String>,
-    /// What the profile says in Go's legacy text.
-    pub(crate) legacy: Box<dyn LegacyForm>,
+    /// How much memory the profiler holds for itself, in bytes.
+    pub(crate) own_bytes: u64,
+    /// Makes what the profile says in Go's legacy text. That may take a look at every row, which other formats spare.
+    pub(crate) legacy: fn(&Profile) -> Box<dyn LegacyForm>,
 }
 
 /// What a kind of profile says in Go's legacy text. Apart from this, the text is alike for all kinds.
-pub(crate) trait LegacyForm: fmt::Debug {
+pub(crate) trait LegacyForm {
     /// Returns the first line of the text, for a profile that has rows with these values.
     fn header(&self, rows: &mut dyn Iterator<Item = &[Estimate]>) -> String;
     /// Returns how heavy a row with these values is. The lightest row comes first.
@@ -87,6 +98,14 @@ pub(crate) trait LegacyForm: fmt::Debug {
     fn write_figures(&self, values: &[Estimate], text: &mut dyn fmt::Write) -> fmt::Result;
     /// Writes what follows the notes: an empty line, and lines that begin with `#`.
     fn write_statistics(&self, text: &mut dyn fmt::Write) -> fmt::Result;
+    /// Tells whether a row is a count and its addresses, of which there must be one.
+    fn is_counted(&self) -> bool {
+        false
+    }
+    /// Returns the line after which the list of mappings stands.
+    fn mappings_line(&self) -> &'static str {
+        "MAPPED_LIBRARIES:"
+    }
 }
 
 /// What lies between two samples.
@@ -98,7 +117,7 @@ pub(crate) struct Period {
     pub(crate) unit: Unit,
     /// The mean amount of it between two samples.
     pub(crate) value: u64,
-    /// The name of the field in JSON, such as `sampling_interval_bytes`.
+    /// Names the field in JSON, such as `sampling_interval_bytes`.
     pub(crate) field: &'static str,
 }
 
@@ -111,13 +130,13 @@ impl Profile {
     }
 }
 
-/// The rows of a profile. The rows of one stack follow one another.
+/// Holds the rows of a profile. The rows of one stack follow one another.
 #[derive(Debug)]
 pub(crate) struct Rows {
     rows: Vec<RowParts>,
-    /// The values of one row after another, one for each value type.
+    /// Holds the values of one row after another, one for each value type.
     values: Vec<Estimate>,
-    /// The cohorts of one row after another.
+    /// Holds the cohorts of one row after another.
     cohorts: Vec<Cohort>,
     label_sets: LabelSets,
     types: usize,
@@ -135,7 +154,7 @@ struct RowParts {
 pub(crate) struct Row<'a> {
     /// The labels that set it apart from other rows of the stack.
     pub(crate) labels: LabelsId,
-    /// The values of the row, one for each value type.
+    /// Holds the values of the row, one for each value type.
     pub(crate) values: &'a [Estimate],
     /// What is there by age; it is empty if ages are not known.
     pub(crate) cohorts: &'a [Cohort],

@@ -1,8 +1,8 @@
-//! The stacks of a profile: from the addresses of a walk to what readers see.
+//! The stacks of a profile lead from the addresses of a walk to what readers see.
 //!
 //! Here, and only here, one is subtracted from each return address: it points after the call, and the line after the
 //! call may belong to another function. Here stacks lose their leaf-side plumbing, and what is no stack at all gets a
-//! name. Every distinct address is hashed once and gets a number, its *place*. From then on stacks are slices of
+//! name. Every distinct address gets a number, its *place*. From then on stacks are slices of
 //! places, which are cheap to compare and to look up.
 //!
 //! Path: *read path*.
@@ -10,10 +10,11 @@
 use super::address_map::AddressMap;
 use super::gaps::Gaps;
 use super::marker::{LOWEST_ADDRESS, MARKERS, Marker, Place};
-use super::shown_stack::{Location, ShownStack, locations, plumbing_run};
+use super::shown_stack::{Location, ShownStack, plumbing_run};
 use crate::mappings::Mappings;
 use crate::symbols::{self, ResolvedAddress, SourceLine, synthetic_line};
-use alloc_profiler::StackTrace;
+use alloc_profiler::{CodeAddress, StackTrace};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where names come from.
@@ -50,11 +51,11 @@ pub(crate) struct Stacks {
     /// The files that code is in.
     mappings: Mappings,
     symbolize: Symbolize,
-    /// The address of each place, ascending. The markers come first.
+    /// Holds the address of each place, ascending. The markers come first.
     addresses: Vec<u64>,
     /// What each place is called. Only markers have names if addresses were not to be named.
     resolved: Vec<Arc<ResolvedAddress>>,
-    /// The places of all stacks, one stack after another.
+    /// Holds the places of all stacks, one stack after another.
     places: Vec<Place>,
     /// Where in `places` each stack ends.
     ends: Vec<usize>,
@@ -73,14 +74,37 @@ impl Stacks {
         mappings: Mappings,
         symbolize: Symbolize,
     ) -> Stacks {
+        Stacks::with_known(traces, markers, mappings, symbolize, &BTreeMap::new())
+    }
+
+    /// Does the same, where the lines at some addresses are `known`: these are not looked up.
+    pub(crate) fn with_known<'a>(
+        traces: impl Iterator<Item = &'a StackTrace> + Clone,
+        markers: &[Marker],
+        mappings: Mappings,
+        symbolize: Symbolize,
+        known: &BTreeMap<u64, Arc<[SourceLine]>>,
+    ) -> Stacks {
         let mut stacks = Stacks::unnamed(traces, markers, mappings);
         stacks.symbolize = symbolize;
         if symbolize == Symbolize::None {
             return stacks;
         }
         let addresses = &stacks.addresses[MARKERS.len()..];
-        stacks.resolved.extend(symbols::resolve(&stacks.mappings, addresses));
-        let gaps = Gaps::of(&stacks.addresses, MARKERS.len(), &stacks.resolved, &stacks.mappings);
+        let unknown: Vec<u64> =
+            addresses.iter().copied().filter(|address| !known.contains_key(address)).collect();
+        let mut resolved = symbols::resolve(&stacks.mappings, &unknown).into_iter();
+        let of_known = |lines: &Arc<[SourceLine]>| {
+            Arc::new(ResolvedAddress { lines: (&**lines).into(), ..ResolvedAddress::default() })
+        };
+        let named = addresses.iter().filter_map(|address| match known.get(address) {
+            Some(lines) => Some(of_known(lines)),
+            None => resolved.next(),
+        });
+        stacks.resolved.extend(named);
+        let mut gaps = Gaps::of(&stacks.addresses, MARKERS.len(), &stacks.resolved, &stacks.mappings);
+        let places = (0..).zip(&stacks.addresses);
+        places.filter(|(_, address)| known.contains_key(address)).for_each(|(place, _)| gaps.clear(place));
         stacks.gaps = Some(gaps);
         if symbolize == Symbolize::Names {
             stacks.resolved = symbols::without_places(stacks.resolved);
@@ -95,6 +119,7 @@ impl Stacks {
         lines: impl Fn(u64) -> Box<[SourceLine]>,
     ) -> Stacks {
         let mut stacks = Stacks::unnamed(traces, &[], Mappings::default());
+        stacks.symbolize = Symbolize::Full;
         for &address in &stacks.addresses[MARKERS.len()..] {
             let resolved = ResolvedAddress { lines: lines(address), ..ResolvedAddress::default() };
             stacks.resolved.push(Arc::new(resolved));
@@ -123,11 +148,11 @@ impl Stacks {
             gaps: None,
             mappings,
         };
-        let mut numbers: AddressMap<u64, Place> = AddressMap::default();
+        let mut numbers: AddressMap<CodeAddress, Place> = AddressMap::default();
         for trace in traces {
-            for address in call_addresses(trace, &stacks.mappings) {
-                let place = *numbers.entry(address).or_insert_with(|| {
-                    stacks.addresses.push(address);
+            for &frame in &trace.frames {
+                let place = *numbers.entry(frame).or_insert_with(|| {
+                    stacks.addresses.push(stacks.mappings.call_address(frame).max(LOWEST_ADDRESS));
                     (stacks.addresses.len() - 1) as Place
                 });
                 stacks.places.push(place);
@@ -148,15 +173,20 @@ impl Stacks {
         stacks
     }
 
-    /// Renumbers the places in the order of their addresses, so that nothing depends on the order of stacks.
+    /// Renumbers the places in the order of their addresses, so that nothing depends on the order of stacks. Frames that
+    /// are at the same address get the same place.
     fn rank(&mut self) {
-        let mut ascending: Vec<Place> = (0..self.addresses.len() as Place).collect();
-        ascending.sort_unstable_by_key(|&place| self.addresses[place as usize]);
-        let mut ranks = vec![0; ascending.len()];
-        for (rank, &place) in ascending.iter().enumerate() {
-            ranks[place as usize] = rank as Place;
+        let found = std::mem::take(&mut self.addresses);
+        let mut ascending: Vec<Place> = (0..found.len() as Place).collect();
+        ascending.sort_unstable_by_key(|&place| found[place as usize]);
+        let mut ranks = vec![0; found.len()];
+        for place in ascending {
+            let address = found[place as usize];
+            if self.addresses.last() != Some(&address) {
+                self.addresses.push(address);
+            }
+            ranks[place as usize] = self.addresses.len() as Place - 1;
         }
-        self.addresses.sort_unstable();
         self.places.iter_mut().for_each(|place| *place = ranks[*place as usize]);
     }
 
@@ -219,21 +249,20 @@ impl Stacks {
     /// Returns the stack at `index` as it is to be shown.
     pub(crate) fn shown(&self, index: usize, frames: Frames) -> ShownStack<'_> {
         let places = self.places(index);
-        match frames {
-            Frames::All => ShownStack::new(places, 0),
-            Frames::UserFirst => {
-                let lines = locations(places, 0).flat_map(|location| self.lines(location));
-                self.without_lines(places, plumbing_run(lines.map(|line| line.function.role)))
-            }
+        // Without names, plumbing cannot be told.
+        if frames == Frames::All || self.symbolize == Symbolize::None {
+            return ShownStack::new(places, 0);
         }
+        let lines = places.iter().flat_map(|&place| self.lines(Location { place, skipped_lines: 0 }));
+        self.without_lines(places, plumbing_run(lines.map(|line| line.function.role)))
     }
 
     /// Returns the stack without `count` lines at the leaf, which must be fewer than there are. The first place that is
     /// left may keep its outer lines.
     fn without_lines<'a>(&self, places: &'a [Place], mut count: usize) -> ShownStack<'a> {
         let mut whole_places = 0;
-        for location in locations(places, 0) {
-            let lines = self.lines(location).len();
+        for &place in places {
+            let lines = self.lines(Location { place, skipped_lines: 0 }).len();
             if count < lines || count == 0 {
                 break;
             }
@@ -244,15 +273,11 @@ impl Stacks {
     }
 }
 
-/// Yields the addresses within the call instructions of `trace`, leaf first.
-fn call_addresses(trace: &StackTrace, mappings: &Mappings) -> impl Iterator<Item = u64> {
-    trace.frames.iter().map(|&frame| mappings.call_address(frame).max(LOWEST_ADDRESS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::symbols::role::role;
+    use alloc_profiler::internal::literal;
 
     /// Makes one stack, with names of the given functions at the given call addresses.
     fn named(trace: StackTrace, lines: &[(u64, &[&str])]) -> Stacks {
@@ -277,9 +302,18 @@ mod tests {
         let stacks = named(trace(&[0, 1, 2, usize::MAX, 0x1000]), &[]);
         let stack = stacks.shown(0, Frames::All);
         let addresses: Vec<u64> = stack.locations().map(|location| stacks.address(location.place)).collect();
-        assert_eq!(addresses, [5, 5, 5, usize::MAX as u64 - 1, 0xfff]);
+        assert_eq!(addresses, [6, 6, 6, usize::MAX as u64 - 1, 0xfff]);
         // Without names, nothing is plumbing.
         assert_eq!(stacks.shown(0, Frames::UserFirst), stack);
+    }
+
+    #[test]
+    fn frames_at_one_address_are_one_place() {
+        let of = |frame: CodeAddress| StackTrace::new([frame], false);
+        let traces = [of(CodeAddress::returning_to(0x1001)), of(CodeAddress::of_instruction(0x1000))];
+        let stacks = Stacks::unnamed(traces.iter(), &[], Mappings::default());
+        assert_eq!(stacks.addresses()[MARKERS.len()..], [0x1000]);
+        assert_eq!(stacks.shown(0, Frames::All), stacks.shown(1, Frames::All));
     }
 
     #[test]
@@ -306,7 +340,7 @@ mod tests {
     fn a_stack_of_plumbing_stays_whole() {
         let lines: &[(u64, &[&str])] =
             &[(10, &["__rust_alloc"]), (11, &["std::rt::lang_start"]), (12, &["main"])];
-        let trace = StackTrace { is_truncated: true, ..trace(&[11, 12, 13]) };
+        let trace = literal!(StackTrace { is_truncated: true, ..trace(&[11, 12, 13]) });
         let stacks = named(trace, lines);
         let stack = stacks.shown(0, Frames::UserFirst);
         assert_eq!(shown(&stacks, stack), ["__rust_alloc", "std::rt::lang_start", "main", "[truncated]"]);

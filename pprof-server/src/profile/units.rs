@@ -1,16 +1,16 @@
-//! The units that values are counted in, and bytes, counts and times as people read them.
+//! Values are counted in these units. Bytes, counts and times are written as people read them.
 //!
 //! Path: *read path*.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The unit of a value.
+/// Names the unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Count,
     Bytes,
-    #[allow(dead_code, reason = "heap profiles have no times; those of processors, threads and locks have")]
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "heap profiles have no times"))]
     Nanoseconds,
 }
 
@@ -35,10 +35,7 @@ impl fmt::Display for Amount {
         match unit {
             Unit::Count => Count(value).fmt(f),
             Unit::Bytes => Bytes(value).fmt(f),
-            Unit::Nanoseconds if value < 0.0 => {
-                f.pad(&format!("-{}", Time(Duration::from_nanos(-value as u64))))
-            }
-            Unit::Nanoseconds => Time(Duration::from_nanos(value as u64)).fmt(f),
+            Unit::Nanoseconds => Nanoseconds(value).fmt(f),
         }
     }
 }
@@ -49,22 +46,36 @@ pub(crate) struct Bytes(pub(crate) f64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-        let mut amount = self.0;
-        let mut unit = 0;
-        // An amount of 1023.95 would be printed as 1024.
-        while amount.abs() >= 1023.5 && unit + 1 < UNITS.len() {
-            amount /= 1024.0;
-            unit += 1;
-        }
-        let decimals = match amount.abs() {
-            _ if unit == 0 => 0,
-            small if small < 9.995 => 2,
-            middle if middle < 99.95 => 1,
-            _ => 0,
-        };
-        f.pad(&format!("{amount:.decimals$} {}", UNITS[unit]))
+        f.pad(&three_digits(self.0, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"]))
     }
+}
+
+/// A time in nanoseconds, shown with three digits in the largest unit up to a second that fits. It may be negative.
+#[derive(Clone, Copy, Debug)]
+struct Nanoseconds(f64);
+
+impl fmt::Display for Nanoseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&three_digits(self.0, 1000.0, &["ns", "µs", "ms", "s"]))
+    }
+}
+
+/// Writes `amount` with three digits in the largest of `units` that fits. The amount is given in the first of them, and each
+/// is `factor` times the one before.
+fn three_digits(mut amount: f64, factor: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    // Without the half, an amount of 1023.95 would be printed as 1024.
+    while amount.abs() >= factor - 0.5 && unit + 1 < units.len() {
+        amount /= factor;
+        unit += 1;
+    }
+    let decimals = match amount.abs() {
+        _ if unit == 0 => 0,
+        small if small < 9.995 => 2,
+        middle if middle < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{amount:.decimals$} {}", units[unit])
 }
 
 /// A number of objects, rounded, with its thousands set apart. It may be negative.
@@ -119,6 +130,16 @@ mod tests {
         assert!(shown[7].ends_with(" PiB"));
         assert_eq!(shown[8], "NaN B");
         assert_eq!(format!("{:>9}|", Bytes(2048.0)), " 2.00 KiB|");
+    }
+
+    #[test]
+    fn times_that_are_measured_have_three_digits() {
+        let shown = [0.0, 999.0, 1000.0, 12_340.0, 10e6, -216e6, 999.6e6, 30e9, 3600e9]
+            .map(|value| Amount(value, Unit::Nanoseconds).to_string());
+        assert_eq!(
+            shown,
+            ["0 ns", "999 ns", "1.00 µs", "12.3 µs", "10.0 ms", "-216 ms", "1.00 s", "30.0 s", "3600 s"]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the values of a profile mean, and what a value is: an estimate with its error.
+//! This says what the values of a profile mean, and what a value is: an estimate with its error.
 //!
 //! Path: *read path*. These are plain numbers.
 
@@ -40,11 +40,11 @@ pub(crate) struct Family {
 /// A value: what is estimated of the whole program, the samples that it rests on, and how far it may be off.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Estimate {
-    /// The estimate, in the unit of its type. It may be negative in a difference.
+    /// Holds the estimate, in the unit of its type. It may be negative in a difference.
     pub(crate) value: f64,
-    /// The number of samples behind it. In a difference they may cancel out.
+    /// Counts the samples behind it. In a difference they may cancel out.
     pub(crate) samples: i64,
-    /// The square of one standard error. It is 0 where every sample was taken with certainty.
+    /// Holds the square of one standard error. It is 0 where every sample was taken with certainty.
     pub(crate) variance: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Text with brackets in it: what stands within a pair of brackets, and what stands outside of all of them.
+//! This finds in a text what stands within a pair of brackets, and what stands outside of all of them.
 //!
 //! The modules that take demangled names apart use it.
 //!

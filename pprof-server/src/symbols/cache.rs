@@ -1,4 +1,4 @@
-//! The cache of what every address resolved to. It lives as long as the process, and its size is bounded.
+//! The cache keeps what every address resolved to. It lives as long as the process, and its size is bounded.
 //!
 //! Names are kept by file and by the file's own virtual address, not by address in memory. So a library that is
 //! unloaded and loaded elsewhere finds its names again, and another build of it does not inherit them. Only `symbols`
@@ -29,16 +29,22 @@ pub(super) struct Cache {
     bytes: usize,
 }
 
-/// A mapped file within this cache. The id is valid until the cache is next emptied.
+/// Identifies a mapped file within this cache. The id is valid until the cache is next emptied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FileId(u32);
 
 /// Two mappings are parts of one build of one file if they agree in all of this.
 #[derive(PartialEq, Eq, Hash)]
-struct FileIdentity {
+pub(super) struct FileIdentity {
     path: String,
     build_id: String,
     inode: u64,
+}
+
+impl FileIdentity {
+    pub(super) fn of(mapping: &Mapping) -> FileIdentity {
+        FileIdentity { path: mapping.path.clone(), build_id: mapping.build_id.clone(), inode: mapping.inode }
+    }
 }
 
 impl Cache {
@@ -52,11 +58,7 @@ impl Cache {
 
     /// The id of the file that `mapping` is a part of.
     pub(super) fn file_id(&mut self, mapping: &Mapping) -> FileId {
-        let identity = FileIdentity {
-            path: mapping.path.clone(),
-            build_id: mapping.build_id.clone(),
-            inode: mapping.inode,
-        };
+        let identity = FileIdentity::of(mapping);
         let next = FileId(self.files.len() as u32);
         *self.files.entry(identity).or_insert_with(|| {
             self.bytes += mapping.path.len() + mapping.build_id.len() + ENTRY_BYTES;

@@ -1,4 +1,4 @@
-//! What debug information says of some addresses, in a few large blocks, with names as they will be shown.
+//! This holds what debug information says of some addresses, in a few large blocks, with names as they will be shown.
 //!
 //! The thread that reads fills it, and the thread that keeps names reads and frees it. glibc keeps small blocks that
 //! are freed in a cache of the freeing thread, where they would hold on to the reading thread's heap. Large blocks go
@@ -40,7 +40,7 @@ pub(super) struct FoundSymbol<'a> {
     pub(super) linkage_name: &'a str,
     /// True if the linkage name is a mangled one, so that `name` has the function's path in it.
     pub(super) is_mangled: bool,
-    /// The first address of the function.
+    /// Tells the first address of the function.
     pub(super) start: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a function is called. This is the one place that decides it, for every output.
+//! This is the one place that decides what a function is called, for every output.
 //!
 //! A name is what its author would call the function, whichever way the compiler mangled it:
 //!

@@ -1,4 +1,5 @@
-//! Demangled text, as people write it: names in Rust's old mangling, `_ZN…E`, and names that debug information has.
+//! This turns demangled text into what people write: names in Rust's old mangling, `_ZN…E`, and names that debug
+//! information has.
 //!
 //! The old mangling spells types as the source does, with its parameters: `<demo::Foo<T> as
 //! core::clone::Clone>::clone`. So it shows what an implementation is generic over, and the rules that `v0` has for the

@@ -1,4 +1,5 @@
-//! Names of functions as `go tool pprof` takes them, from symbol tables alone. The `symbol` endpoint answers with them.
+//! This finds names of functions as `go tool pprof` takes them, from symbol tables alone. The `symbol` endpoint answers
+//! with them.
 //!
 //! Whoever may ask the endpoint chooses the addresses, and so the cost. A symbol table is read once for all addresses
 //! of its file. It knows what the protocol has a place for: the function that was called, without what was inlined into
@@ -24,7 +25,7 @@ pub(crate) struct LinkageNames {
     pub(crate) is_cut: bool,
 }
 
-/// The index of a table, and the index of a name in it.
+/// Refers to a name by the index of a table and its index in it.
 type Name = (u32, u32);
 
 /// The distinct names of one file, in a few large blocks. A thread of its own fills them, see `debug_info`.

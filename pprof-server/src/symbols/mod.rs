@@ -1,4 +1,4 @@
-//! Names for code addresses: function, file and line, with inlined functions.
+//! This module names code addresses: it finds function, file and line, with inlined functions.
 //!
 //! `profile::stacks` asks for all addresses of a profile at once. (The `symbol` endpoint has `linkage` for those of a
 //! request.) Known addresses come from a bounded cache. The others are looked up file by file in ascending order, and
@@ -8,12 +8,13 @@
 //!
 //! Path: *read path*. One thread at a time runs here. A second one waits, and then finds the names in the cache.
 
-mod brackets;
+pub(crate) mod brackets;
 mod cache;
 mod debug_info;
 mod found;
 mod function_name;
 mod legacy;
+pub(crate) mod library;
 #[cfg(any(feature = "http", test))]
 mod linkage;
 mod own_crate;
@@ -25,6 +26,9 @@ mod sources;
 mod symbol_table;
 mod units;
 mod v0;
+#[cfg(feature = "http")]
+pub(crate) mod variables;
+mod verdict;
 
 use crate::mappings::{Mapping, Mappings};
 use crate::per_process::PerProcess;
@@ -36,14 +40,20 @@ use function_name::shortened_name;
 #[cfg(feature = "http")]
 pub(crate) use linkage::LinkageNames;
 #[cfg(feature = "http")]
-pub(crate) use own_crate::note_own_crate;
+pub(crate) use own_crate::{Origin, note_own_crate};
 #[cfg(feature = "http")]
 pub(crate) use plumbing_pattern::plumbing_pattern;
 use role::{Role, role};
-use shortfall::Shortfall;
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::collections::{BTreeMap, HashMap, HashSet};
+#[cfg(feature = "http")]
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+#[cfg(feature = "http")]
+pub(crate) use symbol_table::Kind as SymbolKind;
+pub(crate) use verdict::{FULL, OfFrames, Verdict, of_program};
+#[cfg(feature = "http")]
+pub(crate) use verdict::{of_own_file, program};
 
 /// What one address is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +61,7 @@ pub(crate) struct ResolvedAddress {
     /// Inlined functions come first, the innermost before the others; the last is the function that was called. It is
     /// never empty, unless the address was not to be looked up.
     pub(crate) lines: Box<[SourceLine]>,
-    /// Bytes from the start of the outermost function to the address; 0 if unknown.
+    /// Counts the bytes from the start of the outermost function to the address; it is 0 if unknown.
     pub(crate) function_offset: u64,
     /// True if only for want of time its lines are not known.
     pub(crate) is_provisional: bool,
@@ -62,18 +72,19 @@ pub(crate) struct ResolvedAddress {
 pub(crate) struct SourceLine {
     /// All lines of the function share it: a profile tells functions apart by where they are.
     pub(crate) function: Arc<Function>,
-    /// The line in its file; 0 if unknown.
+    /// Holds the line in its file; it is 0 if unknown.
     pub(crate) line: u32,
 }
 
-/// A function, by its names and its source file.
+/// Describes a function by its names and its source file.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Function {
     /// The name as `function_name` decides it, or a synthetic one.
     pub(crate) name: Box<str>,
     /// The mangled name, without its middle if it is very long; empty if unknown.
     pub(crate) linkage_name: Box<str>,
-    /// The source file; empty if unknown. It is shared, since thousands of functions lie in a few hundred files.
+    /// Holds the path of the source file; it is empty if unknown. It is shared, since thousands of functions lie in a
+    /// few hundred files.
     pub(crate) file: Arc<str>,
     /// What it is to a reader, which decides whether it is shown at the leaf.
     pub(crate) role: Role,
@@ -83,9 +94,14 @@ static CACHE: PerProcess<Mutex<Cache>> = PerProcess::new();
 
 /// Names `addresses`, in their order. They are addresses of call instructions: return addresses minus one.
 ///
-/// Cost: 0.1 µs for an address seen before. For others, see `debug_info::look_up`. Until this returns, it holds the
-/// debug information that it touched in memory.
+/// Cost: it takes 0.1 µs for an address seen before. For others, see `debug_info::look_up`. Until this returns, it
+/// holds the debug information that it touched in memory.
 pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<ResolvedAddress>> {
+    resolve_until(Instant::now() + TIME_BUDGET, mappings, addresses)
+}
+
+/// Does the same. Debug information that has not been opened by `deadline` must wait for another request.
+fn resolve_until(deadline: Instant, mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<ResolvedAddress>> {
     // A panic while the lock was held cannot have left half an entry behind.
     let mut cache = CACHE.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     cache.make_room();
@@ -93,7 +109,8 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     for index in mappings.used(addresses) {
         files[index] = Some(cache.file_id(&mappings.as_slice()[index]));
     }
-    let mut unknown: HashMap<FileId, Unknown<'_>> = HashMap::new();
+    // In the order in which files came, so that the program, which is the most likely to have work, has its turn early.
+    let mut unknown: BTreeMap<FileId, Unknown<'_>> = BTreeMap::new();
     for &address in addresses {
         let Some(index) = mappings.index_of(address) else { continue };
         let Some(file) = files[index] else { continue };
@@ -106,7 +123,8 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
     }
     let mut provisional = Provisional::new();
     for (file, mut unknown) in unknown {
-        unknown.look_up(&mut cache, file, &mut provisional);
+        // mutant: D13 each file may take the time of a request
+        unknown.look_up(&mut cache, file, deadline, &mut provisional);
     }
     let mut resolved_at = |address: u64| {
         let Some((index, file)) = mappings.index_of(address).and_then(|index| Some((index, files[index]?)))
@@ -120,6 +138,18 @@ pub(crate) fn resolve(mappings: &Mappings, addresses: &[u64]) -> Vec<Arc<Resolve
         known.unwrap_or_else(|| Arc::new(name(&mut cache, mapping, elf_address, &Found::default())))
     };
     addresses.iter().map(|&address| resolved_at(address)).collect()
+}
+
+/// Returns the file that has the debug information of a mapped file, if there is any: the file itself, or one apart from it.
+#[cfg(feature = "http")]
+pub(crate) fn debug_file(mapping: &Mapping) -> Option<PathBuf> {
+    sources::Sources::of(mapping).debug
+}
+
+/// Returns where the package is looked for that has what is split off from the debug information at `path`.
+#[cfg(feature = "http")]
+pub(crate) fn package_of(path: &Path) -> PathBuf {
+    units::Units::package(path)
 }
 
 /// Returns the same names without files and lines.
@@ -148,29 +178,6 @@ pub(crate) fn without_places(resolved: Vec<Arc<ResolvedAddress>>) -> Vec<Arc<Res
     resolved.into_iter().map(&mut without_places).collect()
 }
 
-/// What [`of_program`] says where nothing is missing.
-pub(crate) const FULL: &str = "full";
-
-/// Tells what there is to name the program's own functions by: [`FULL`], or a sentence that says what is missing, what
-/// follows from that, and what to do about it. The answer is found once, from the headers of the program's file. If a
-/// function of the program's later turns out to have no line, the answer says that from then on.
-pub(crate) fn of_program() -> &'static str {
-    static ANSWER: PerProcess<Option<String>> = PerProcess::new();
-    let answer = ANSWER.get(|| {
-        let shortfall = alloc_profiler::unsampled(|| {
-            let mappings = Mappings::of_process();
-            let program = mappings.as_slice().first().filter(|mapping| mapping.is_main);
-            program.map_or(Some(Shortfall::NoDebugInformation { has_symbols: false }), debug_info::shortfall)
-        });
-        shortfall.map(|shortfall| shortfall.to_string())
-    });
-    match answer {
-        Some(shortfall) => shortfall,
-        None if IS_IN_PARTS.load(Relaxed) => shortfall::IN_PARTS,
-        None => FULL,
-    }
-}
-
 /// Makes a line that has a name and no code.
 pub(crate) fn synthetic_line(name: &str, role: Role) -> SourceLine {
     let function = Function { name: name.into(), linkage_name: "".into(), file: "".into(), role };
@@ -192,10 +199,10 @@ type Provisional = HashMap<(FileId, u64), Arc<ResolvedAddress>>;
 
 impl Unknown<'_> {
     /// Puts a result for every address into the cache, or among the provisional ones.
-    fn look_up(&mut self, cache: &mut Cache, file: FileId, provisional: &mut Provisional) {
+    fn look_up(&mut self, cache: &mut Cache, file: FileId, deadline: Instant, provisional: &mut Provisional) {
         self.elf_addresses.sort_unstable();
         self.elf_addresses.dedup();
-        debug_info::look_up(self.mapping, &self.elf_addresses, TIME_BUDGET, |elf_address, found| {
+        debug_info::look_up(self.mapping, &self.elf_addresses, deadline, |elf_address, found| {
             let resolved = Arc::new(name(cache, self.mapping, elf_address, &found));
             note_parts(self.mapping, &resolved, &found);
             if found.is_provisional {
@@ -214,15 +221,12 @@ impl Unknown<'_> {
     }
 }
 
-/// Whether a function of the program's was found to have no line, where debug information was read.
-static IS_IN_PARTS: AtomicBool = AtomicBool::new(false);
-
-/// Notes that debug information does not cover a function that somebody wrote: a part of the program was built without.
+/// Notes that debug information does not cover a function that somebody wrote: a part of the file was built without.
 fn note_parts(mapping: &Mapping, resolved: &ResolvedAddress, found: &Found<'_>) {
     let is_lineless = |line: &SourceLine| line.function.file.is_empty() && line.function.role == Role::User;
-    let is_certain = mapping.is_main && found.symbol.is_some() && !found.is_provisional;
+    let is_certain = mapping.is_judged() && found.symbol.is_some() && !found.is_provisional;
     if is_certain && resolved.lines.last().is_some_and(is_lineless) && !crate::kept_files::is_sandboxed() {
-        IS_IN_PARTS.store(true, Relaxed);
+        Verdict::of(mapping).note_parts();
     }
 }
 
@@ -270,6 +274,7 @@ fn source_line(cache: &mut Cache, name: &str, linkage_name: &str, file: &str, li
 mod tests {
     use super::found::FoundNames;
     use super::*;
+    use std::path::PathBuf;
 
     const PUSH: &str = "_ZN5alloc3vec16Vec$LT$T$C$A$GT$4push17h0123456789abcdefE";
     const USER: &str = "_RNvNtCs1234_4demo5proxy5serve";
@@ -324,6 +329,34 @@ mod tests {
         assert!(long.chars().count() == 120 && long.ends_with(".so+0x1010"), "{long}");
         let unmapped = resolve(&Mappings::default(), &[7, 8]);
         assert_eq!(&*unmapped[1].lines[0].function.name, "0x8");
+    }
+
+    /// All files of a request have one budget: where it is spent, the next file has none of its own.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_file_is_opened_when_the_time_of_the_request_is_over() {
+        let program = Mappings::of_process().as_slice()[0].clone();
+        let here = program.elf_address(named as fn(&[_], Option<_>) -> _ as usize as u64);
+        let folder = tempfile::tempdir().unwrap();
+        let mapping = |(number, name): (u64, &str)| {
+            let path = folder.path().join(name);
+            std::os::unix::fs::symlink("/proc/self/exe", &path).unwrap();
+            let (start, path) = (number << 40, path.to_str().unwrap().to_owned());
+            let exact_path = PathBuf::new();
+            Mapping { start, limit: start + (1 << 40), load_bias: start, path, exact_path, ..program.clone() }
+        };
+        let mappings = Mappings::new([(1, "first"), (2, "second")].map(mapping).into());
+        let addresses = [(1 << 40) + here, (2 << 40) + here];
+        let are_lineless = |resolved: Vec<Arc<ResolvedAddress>>| {
+            resolved
+                .iter()
+                .map(|address| (address.is_provisional, address.lines[0].line == 0))
+                .collect::<Vec<_>>()
+        };
+        let late = resolve_until(Instant::now(), &mappings, &addresses);
+        assert_eq!(are_lineless(late), [(true, true); 2]);
+        let in_time = resolve(&mappings, &addresses);
+        assert_eq!(are_lineless(in_time), [(false, false); 2]);
     }
 
     #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
-//! The rules of [`role`](super::role) as one regular expression, for readers of profiles.
+//! The rules of [`role`](super::role) are also one regular expression, for readers of profiles.
 //!
 //! A profile has only its leaf-side plumbing left out. The page and `go tool pprof -hide=PATTERN` use this expression
-//! to leave out the plumbing further out, and the functions in which threads begin. The `history` endpoint has it in
-//! its answer. JavaScript and Go read it, so it uses only what both have.
+//! to leave out the plumbing further out, and the functions in which threads begin. The `history` endpoint has it in its
+//! answer. JavaScript and Go read it, so it uses only what both have.
 //!
 //! Path: *read path*. It is made once, from the lists of names in `role`.
 
@@ -56,6 +56,7 @@ fn of_names() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::library::library_pattern;
     use super::super::role::tests::{FILES, NAMES};
     use super::super::{legacy::simplified, role::Role};
     use super::plumbing_pattern;
@@ -85,12 +86,13 @@ mod tests {
         }
     }
 
-    /// The expression has only what JavaScript and Go have in common.
+    /// The expressions have only what JavaScript and Go have in common.
     #[test]
-    fn it_is_read_by_all() {
-        let pattern = plumbing_pattern();
-        assert!(!pattern.contains("(?") && !pattern.contains('\n') && pattern.is_ascii(), "{pattern}");
-        let escaped: Vec<&str> = pattern.split('\\').skip(1).map(|rest| &rest[..1]).collect();
-        assert!(escaped.iter().all(|escaped| "[]()".contains(escaped)), "{escaped:?}");
+    fn they_are_read_by_all() {
+        for pattern in [plumbing_pattern(), library_pattern()] {
+            assert!(!pattern.contains("(?") && !pattern.contains('\n') && pattern.is_ascii(), "{pattern}");
+            let escaped: Vec<&str> = pattern.split('\\').skip(1).map(|rest| &rest[..1]).collect();
+            assert!(escaped.iter().all(|escaped| "[]()".contains(escaped)), "{escaped:?}");
+        }
     }
 }

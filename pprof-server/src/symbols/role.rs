@@ -1,4 +1,4 @@
-//! Which functions are plumbing: what stands between the user's line and the allocator.
+//! This decides which functions are plumbing: what stands between the user's line and the allocator.
 //!
 //! `Vec::push` allocates, but nobody wants to read that; the line that pushed is the news. As Go hides its runtime at
 //! the leaf of a heap stack, we hide the leaf-side run of allocator and standard-library functions, and of tokio's
@@ -14,7 +14,7 @@ pub(crate) enum Role {
     /// Code that somebody wrote to do just this: the user's, or a library's.
     #[default]
     User,
-    /// The allocator, the standard library, or the spawning of a task.
+    /// It belongs to the allocator, the standard library, or the spawning of a task.
     Plumbing,
     /// A function where threads begin. It is not plumbing, but a stack with nothing else in it has no user function
     /// either.
@@ -73,7 +73,8 @@ pub(super) const SOURCES: [(&str, &str); 6] = [
     ("tokio-", "loom/"),
 ];
 
-/// Allocation functions of C, and the prefixes of those that other allocators export.
+/// Allocation functions of C; and the prefixes of those that other allocators export, and of what the compiler makes:
+/// `__rust_alloc`, and `__rust_try` around every task, which never has debug information.
 pub(super) const C_FUNCTIONS: [&str; 16] = [
     "malloc",
     "calloc",
@@ -92,11 +93,8 @@ pub(super) const C_FUNCTIONS: [&str; 16] = [
     "sdallocx",
     "dallocx",
 ];
-pub(super) const C_PREFIXES: [&str; 13] = [
-    "__rust_alloc",
-    "__rust_realloc",
-    "__rust_dealloc",
-    "__rust_no_alloc_shim",
+pub(super) const C_PREFIXES: [&str; 10] = [
+    "__rust_",
     "__rg_",
     "__rdl_",
     "__libc_malloc",
@@ -108,7 +106,7 @@ pub(super) const C_PREFIXES: [&str; 13] = [
     "mi_",
 ];
 
-/// The functions outside of `main` and of a thread's closure, by their names in glibc and musl.
+/// Lists the functions outside of `main` and of a thread's closure, as glibc and musl call them.
 pub(super) const ENTRY_NAMES: [&str; 11] = [
     "_start",
     "main",
@@ -125,7 +123,7 @@ pub(super) const ENTRY_NAMES: [&str; 11] = [
 /// The functions of a stripped library have no names. Their synthetic ones begin with these names of files.
 pub(super) const ENTRY_FILES: [&str; 5] = ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl"];
 
-/// The traits of an allocator. An implementation for a type of the user's calls ours in turn.
+/// Lists the traits of an allocator. An implementation for a type of the user's calls ours in turn.
 pub(super) const ALLOCATOR_TRAITS: [&str; 2] = ["core::alloc::global::GlobalAlloc", "core::alloc::Allocator"];
 
 /// Whether a thread begins in `function`.
@@ -243,6 +241,7 @@ pub(super) mod tests {
         (Plumbing, "__rustc::__rust_alloc"),
         (Plumbing, "__rustc::__rdl_alloc"),
         (Plumbing, "__rust_alloc"),
+        (Plumbing, "__rust_try"),
         (Plumbing, "__rg_realloc"),
         (Plumbing, "demo_leak::_::__rust_alloc_zeroed"),
         (Plumbing, "malloc"),

@@ -1,5 +1,5 @@
-//! Where the names of a mapped file's code are: in the file itself, in a file apart from it, or in a package beside it.
-//! If they are nowhere, it says why.
+//! This finds where the names of a mapped file's code are: in the file itself, in a file apart from it, or in a package
+//! beside it. If they are nowhere, it says why.
 //!
 //! Distributions and many images keep debug information apart. As debuggers do, we look for it below `/usr/lib/debug`
 //! by the build id. We also look for the file that `.gnu_debuglink` names: beside the program, in `.debug` there, and
@@ -11,14 +11,14 @@
 //! once.
 
 use super::own_crate::own_crate_in;
-use super::shortfall::Shortfall;
+use super::shortfall::{Names, Shortfall};
 use super::units::Units;
 use crate::kept_files;
 use crate::mappings::elf_image::Image;
 use crate::mappings::mapped_file::file_behind;
 use crate::mappings::{Mapping, files};
 use flate2::Crc;
-use object::read::{Object, ObjectSection, ReadCache};
+use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ pub(super) struct Sources {
 /// What the headers of a file say.
 struct Headers {
     has_debug_information: bool,
-    has_symbols: bool,
+    names: Names,
     /// The length of all compressed sections together when they are inflated, in bytes.
     inflated_bytes: u64,
     /// The file that debug information is in, and its checksum.
@@ -60,49 +60,43 @@ impl Sources {
             // The mapped file itself is gone, but its debug information may still be there.
             let debug = apart_by_build_id(mapping).filter(|path| Headers::of(path).is_some());
             return match debug {
-                Some(debug) => Sources::with_debug_file(mapping, debug, None, true),
+                Some(debug) => Sources::with_debug_file(mapping, debug, None, Names::All),
                 None => Sources { shortfall: Some(Shortfall::no_file(mapping)), ..Sources::default() },
             };
         };
         if headers.has_debug_information {
-            let has_symbols = headers.has_symbols;
-            let symbols = has_symbols.then(|| file.clone());
-            return Sources::of_debug_file(mapping, file, &headers, symbols, has_symbols);
+            let symbols = (headers.names == Names::All).then(|| file.clone());
+            return Sources::of_debug_file(mapping, file, &headers, symbols, headers.names);
         }
         let symbols = Some(file);
-        let has_symbols = headers.has_symbols;
+        let names = headers.names;
         if kept_files::is_sandboxed() {
-            let shortfall = Shortfall::NoDebugInformation { has_symbols };
+            let shortfall = Shortfall::NoDebugInformation { names };
             return Sources { symbols, shortfall: Some(shortfall), ..Sources::default() };
         }
         match apart(mapping, headers.link.as_ref()) {
-            Ok(Some(debug)) => Sources::with_debug_file(mapping, debug, symbols, has_symbols),
+            Ok(Some(debug)) => Sources::with_debug_file(mapping, debug, symbols, names),
             Ok(None) => {
-                let shortfall = Some(Shortfall::NoDebugInformation { has_symbols });
+                let shortfall = Some(Shortfall::NoDebugInformation { names });
                 Sources { symbols, shortfall, ..Sources::default() }
             }
             Err(link) => {
-                let shortfall = Some(Shortfall::DebugFile { name: link, has_symbols });
+                let shortfall = Some(Shortfall::DebugFile { name: link, names });
                 Sources { symbols, shortfall, ..Sources::default() }
             }
         }
     }
 
-    /// Adds a debug file that is apart. `symbols` has a symbol table if `has_symbols`.
-    fn with_debug_file(
-        mapping: &Mapping,
-        debug: PathBuf,
-        symbols: Option<PathBuf>,
-        has_symbols: bool,
-    ) -> Sources {
+    /// Adds a debug file that is apart. `names` says which functions have one in the symbol table of `symbols`.
+    fn with_debug_file(mapping: &Mapping, debug: PathBuf, symbols: Option<PathBuf>, names: Names) -> Sources {
         match Headers::of(&debug) {
             Some(headers) => {
-                let symbols = symbols.filter(|_| has_symbols).unwrap_or_else(|| debug.clone());
-                let has_symbols = has_symbols || headers.has_symbols;
-                Sources::of_debug_file(mapping, debug, &headers, Some(symbols), has_symbols)
+                let symbols = symbols.filter(|_| names == Names::All).unwrap_or_else(|| debug.clone());
+                let names = if names == Names::All { names } else { headers.names };
+                Sources::of_debug_file(mapping, debug, &headers, Some(symbols), names)
             }
             None => {
-                let shortfall = Some(Shortfall::DebugFile { name: debug, has_symbols });
+                let shortfall = Some(Shortfall::DebugFile { name: debug, names });
                 Sources { symbols, shortfall, ..Sources::default() }
             }
         }
@@ -113,17 +107,17 @@ impl Sources {
         debug: PathBuf,
         headers: &Headers,
         symbols: Option<PathBuf>,
-        has_symbols: bool,
+        names: Names,
     ) -> Sources {
         let symbols = symbols.or_else(|| Some(debug.clone()));
         let bytes = headers.inflated_bytes;
         if bytes > MAX_INFLATED_BYTES {
-            let shortfall = Some(Shortfall::Compressed { bytes, has_symbols });
+            let shortfall = Some(Shortfall::Compressed { bytes, names });
             return Sources { symbols, shortfall, ..Sources::default() };
         }
         if let Some(name) = &headers.shared {
             // Nearly every name is in that file, and the reader does not follow all references to it.
-            let shortfall = Some(Shortfall::Shared { name: name.clone(), has_symbols });
+            let shortfall = Some(Shortfall::Shared { name: name.clone(), names });
             return Sources { symbols, shortfall, ..Sources::default() };
         }
         let units = Units::of(&debug, own_crate_in(mapping));
@@ -131,7 +125,7 @@ impl Sources {
             () if units.missing > 0 => {
                 Some(Shortfall::Split { package: Units::package(&debug), missing: units.missing })
             }
-            () if !units.have_own => Some(Shortfall::NoDebugInformation { has_symbols }),
+            () if !units.have_own => Some(Shortfall::NoDebugInformation { names }),
             () if !units.have_own_crate => Some(Shortfall::InParts),
             () if !units.have_paths => Some(Shortfall::LinesOnly),
             () => None,
@@ -151,11 +145,20 @@ impl Headers {
             let section = object.section_by_name(name);
             section.is_some_and(|section| section.file_range().is_some_and(|(_, bytes)| bytes > 0))
         };
+        let exports = || {
+            let mut symbols = object.dynamic_symbols();
+            symbols.any(|symbol| symbol.is_definition() && symbol.kind() == object::SymbolKind::Text)
+        };
+        let names = match () {
+            () if has_bytes(".symtab") => Names::All,
+            () if exports() => Names::Exported,
+            () => Names::None,
+        };
         let link = object.gnu_debuglink().ok().flatten();
         let shared = object.gnu_debugaltlink().ok().flatten();
         Some(Headers {
             has_debug_information: has_bytes(".debug_info"),
-            has_symbols: has_bytes(".symtab"),
+            names,
             inflated_bytes: inflated.fold(0, |sum, range| sum.saturating_add(range.uncompressed_size)),
             link: link.map(|(name, crc)| (crate::mappings::to_path(name), crc)),
             shared: shared.map(|(name, _)| crate::mappings::to_path(name)),

@@ -7,7 +7,9 @@
 //! Path: *read path*.
 
 use crate::mappings::files::{self, OpenFile};
-use object::elf::{FileHeader32, FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_NOTYPE};
+use object::elf::{
+    FileHeader32, FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_NOTYPE, STT_OBJECT, STT_TLS,
+};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::{Endianness, FileKind, SectionIndex};
@@ -19,20 +21,33 @@ const MAX_NAME_BYTES: u64 = 16 << 20;
 /// So many bytes are read at once where a name begins: most names end within them.
 const FIRST_BYTES: u64 = 256;
 
-/// Calls `found` for each of `addresses` (ascending, as the file counts them) that a function contains, with the
-/// function's name and first address. Returns `None`, without a call, if the file or its table cannot be read.
+/// What a symbol is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Function,
+    /// It is a variable that all threads share.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the search for holders asks"))]
+    Static,
+    /// It is a variable that each thread has, at an address within the thread's own.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the search for holders asks"))]
+    ThreadLocal,
+}
+
+/// Calls `found` for each of `addresses` (ascending, as the file counts them) that a function or variable contains, with its
+/// name and first address. Returns `None`, without a call, if the file or its table cannot be read.
 ///
 /// Cost: some 20 ns for each symbol in the table, and one or two system calls for each distinct name that is found. It
 /// takes 24 bytes for each symbol until it returns.
 pub(super) fn look_up(
     path: &Path,
+    kind: Kind,
     addresses: &[u64],
     mut found: impl FnMut(u64, Option<(&str, u64)>),
 ) -> Option<()> {
     let cache = ReadCache::new(files::open(path).ok()?);
     let table = match FileKind::parse(&cache).ok()? {
-        FileKind::Elf64 => Table::read::<FileHeader64<Endianness>>(&cache, addresses),
-        FileKind::Elf32 => Table::read::<FileHeader32<Endianness>>(&cache, addresses),
+        FileKind::Elf64 => Table::read::<FileHeader64<Endianness>>(&cache, kind, addresses),
+        FileKind::Elf32 => Table::read::<FileHeader32<Endianness>>(&cache, kind, addresses),
         _ => None,
     }?;
     let mut names = Names { file: files::open(path).ok()?, text: Vec::new(), current: None };
@@ -45,7 +60,7 @@ pub(super) fn look_up(
 
 /// The functions that may contain the addresses.
 struct Table {
-    /// The functions in the order of `start`. No two have the same.
+    /// Holds the functions in the order of `start`. No two have the same.
     functions: Vec<Function>,
     /// Where the names are in the file.
     names_offset: u64,
@@ -55,7 +70,7 @@ struct Table {
 #[derive(Clone, Copy)]
 struct Function {
     start: u64,
-    /// The first address after the function.
+    /// Tells the first address after the function.
     end: u64,
     /// Where its name begins among the names.
     name: u32,
@@ -66,6 +81,7 @@ struct Function {
 impl Table {
     fn read<H: FileHeader<Endian = Endianness>>(
         cache: &ReadCache<OpenFile>,
+        kind: Kind,
         addresses: &[u64],
     ) -> Option<Table> {
         let header = H::parse(cache).ok()?;
@@ -78,9 +94,13 @@ impl Table {
         let names = sections.section(symbols.string_section()).ok()?;
         let mut functions = Vec::new();
         for symbol in symbols.iter() {
-            let is_function = symbol.st_type() == STT_FUNC;
+            let is_function = match kind {
+                Kind::Function => symbol.st_type() == STT_FUNC,
+                Kind::Static => symbol.st_type() == STT_OBJECT,
+                Kind::ThreadLocal => symbol.st_type() == STT_TLS,
+            };
             let is_local = symbol.st_bind() == STB_LOCAL;
-            let is_label = symbol.st_type() == STT_NOTYPE && !is_local;
+            let is_label = kind == Kind::Function && symbol.st_type() == STT_NOTYPE && !is_local;
             let (start, size) = (symbol.st_value(endian).into(), symbol.st_size(endian).into());
             let section = SectionIndex(symbol.st_shndx(endian).0.into());
             if !is_function && !is_label || section.0 == 0 {
@@ -144,7 +164,7 @@ impl Names {
             self.read(table, function.name)?;
             self.current = Some(function.name);
         }
-        str::from_utf8(&self.text).ok().filter(|name| !name.is_empty())
+        std::str::from_utf8(&self.text).ok().filter(|name| !name.is_empty())
     }
 
     fn read(&mut self, table: &Table, name: u32) -> Option<()> {
@@ -182,7 +202,7 @@ mod tests {
     fn names(addresses: &[u64]) -> Vec<Option<(String, u64)>> {
         let mut all = Vec::new();
         let path = std::env::current_exe().unwrap();
-        look_up(&path, addresses, |address, found| {
+        look_up(&path, Kind::Function, addresses, |address, found| {
             assert_eq!(address, addresses[all.len()]);
             all.push(found.map(|(name, start)| (name.to_owned(), start)));
         })
@@ -203,8 +223,8 @@ mod tests {
 
     #[test]
     fn what_is_no_program_has_no_table() {
-        assert_eq!(look_up(Path::new("/nonexistent"), &[1], |_, _| panic!("found")), None);
-        assert_eq!(look_up(Path::new("/proc/self/maps"), &[1], |_, _| panic!("found")), None);
+        assert_eq!(look_up(Path::new("/nonexistent"), Kind::Function, &[1], |_, _| panic!("found")), None);
+        assert_eq!(look_up(Path::new("/proc/self/maps"), Kind::Function, &[1], |_, _| panic!("found")), None);
     }
 
     #[test]

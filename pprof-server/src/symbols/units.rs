@@ -1,5 +1,5 @@
-//! What kind of debug information a file has: which crates it is of, whether parts of it are in other files and whether
-//! those are there, and whether its names are whole.
+//! This tells what kind of debug information a file has: which crates it is of, whether parts of it are in other files
+//! and whether those are there, and whether its names are whole.
 //!
 //! With `split-debuginfo` a program's file has only skeletons of its units, with lines and without functions. The rest
 //! is in a package beside it (`.dwp`) or in files that the compiler left behind (`.dwo`). With `debug =
@@ -8,6 +8,7 @@
 //!
 //! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1 MiB.
 
+use super::own_crate::OwnCrate;
 use super::role::is_standard_file;
 use crate::mappings::files;
 use addr2line::gimli::{
@@ -44,9 +45,9 @@ pub(super) struct Units {
 impl Units {
     const WHOLE: Units = Units { missing: 0, have_paths: true, have_own: true, have_own_crate: true };
 
-    /// Examines the file at `path`. What cannot be read is not said to be missing. `own_crate` is the name of the
-    /// program's own crate, if that is known.
-    pub(super) fn of(path: &Path, own_crate: Option<&str>) -> Units {
+    /// Examines the file at `path`. What cannot be read is not said to be missing. `own_crate` is the
+    /// program's own, if that is known.
+    pub(super) fn of(path: &Path, own_crate: Option<OwnCrate<'_>>) -> Units {
         let mut found = Units::WHOLE;
         for most in [FEW_BYTES, MOST_BYTES] {
             let Some(sections) = Sections::of(path, most) else { return Units::WHOLE };
@@ -74,7 +75,7 @@ impl Units {
     }
 }
 
-/// The beginnings of some sections of a file.
+/// Holds the beginnings of some sections of a file.
 struct Sections {
     endian: RunTimeEndian,
     has_addresses: bool,
@@ -138,7 +139,7 @@ impl Sections {
         })
     }
 
-    fn units(&self, path: &Path, own_crate: Option<&str>) -> Units {
+    fn units(&self, path: &Path, own_crate: Option<OwnCrate<'_>>) -> Units {
         let abbreviations = DebugAbbrev::new(&self.abbreviations, self.endian);
         let package = if self.has_addresses { Package::of(&Units::package(path)) } else { None };
         let mut missing = 0;
@@ -153,14 +154,14 @@ impl Sections {
             let Ok(table) = header.abbreviations(&abbreviations) else { continue };
             if !(have_own && have_own_crate) {
                 let name = self.name(&header, &table);
-                have_own = have_own || name.as_deref().is_none_or(|name| !is_standard_file(name));
+                have_own = have_own || !self.is_standard(&header, &table, name.as_deref());
                 have_own_crate = have_own_crate || may_be_of(name.as_deref(), own_crate);
             }
             if let Some(skeleton) = self.skeleton(&header, &table) {
                 let is_there = package.as_ref().is_some_and(|package| package.has(skeleton.id))
                     || skeleton.file.is_some_and(|file| files::open(&file).is_ok());
                 missing += usize::from(!is_there);
-            } else if have_paths.is_none() {
+            } else if have_paths.is_none() && self.is_rust(&header, &table) {
                 have_paths = has_paths(&table);
             }
         }
@@ -174,6 +175,30 @@ impl Sections {
         let root = entries.next_dfs().ok().flatten()?;
         let name = self.string(header.encoding(), root, root.attr_value(DW_AT_name)?)?;
         Some(String::from_utf8_lossy(&name).into_owned())
+    }
+
+    /// Whether the unit that calls itself `name` is of the standard library. Debian's is built where its sources are, so its
+    /// names are relative to that folder.
+    fn is_standard(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations, name: Option<&str>) -> bool {
+        let Some(name) = name else { return false };
+        if Path::new(name).is_absolute() {
+            return is_standard_file(name);
+        }
+        let mut entries = header.entries(table);
+        let folder = entries
+            .next_dfs()
+            .ok()
+            .flatten()
+            .and_then(|root| self.string(header.encoding(), root, root.attr_value(DW_AT_comp_dir)?));
+        folder.is_some_and(|folder| is_standard_file(&format!("{}/{name}", String::from_utf8_lossy(&folder))))
+    }
+
+    /// Whether a unit is of Rust, where every name should have a path.
+    fn is_rust(&self, header: &UnitHeader<Slice<'_>>, table: &Abbreviations) -> bool {
+        let mut entries = header.entries(table);
+        let language = entries.next_dfs().ok().flatten().and_then(|root| root.attr_value(DW_AT_language));
+        // mutant: D6 names of C are taken for incomplete
+        language == Some(AttributeValue::Language(DW_LANG_Rust))
     }
 
     /// Returns the unit as a skeleton, if it is one.
@@ -235,14 +260,20 @@ impl Sections {
 /// Whether the unit that calls itself `name` may be one of `own_crate`.
 ///
 /// rustc calls units `src/main.rs/@/demo.68913b8193a21c8f-cgu.0`: the crate's root file, its name, a hash and a number. A
-/// unit of an incremental build has only a hash in the place of the last three, and so may be of any crate.
-fn may_be_of(name: Option<&str>, own_crate: Option<&str>) -> bool {
+/// unit of an incremental build has only a hash in the place of the last three. There, the root file must do.
+fn may_be_of(name: Option<&str>, own_crate: Option<OwnCrate<'_>>) -> bool {
     let (Some(name), Some(own_crate)) = (name, own_crate) else { return true };
     // The unit is of another language.
-    let Some((_, unit)) = name.rsplit_once("/@/") else { return false };
+    let Some((root, unit)) = name.rsplit_once("/@/") else { return false };
     let unit_crate = unit.split_once('.').filter(|(_, rest)| rest.contains("-cgu.")).map(|(name, _)| name);
     // mutant: D6 debug information of another crate is taken for the program's
-    unit_crate.is_none_or(|unit_crate| unit_crate == own_crate)
+    unit_crate.map_or_else(|| may_have(root, own_crate.file), |unit_crate| unit_crate == own_crate.name)
+}
+
+/// Whether `file` may be of the crate with this root file: it lies beside that or below, or was generated elsewhere.
+fn may_have(root: &str, file: &str) -> bool {
+    let folder = Path::new(root).parent().unwrap_or(Path::new(""));
+    Path::new(file).starts_with(folder) || Path::new(file).is_absolute() != folder.is_absolute()
 }
 
 /// A unit most of which is in another file.
@@ -252,8 +283,8 @@ struct Skeleton {
     file: Option<PathBuf>,
 }
 
-/// Whether a unit of Rust, C++ or C gives functions the names that linkers know them by. It is `None` if the unit has
-/// no functions, or is too foreign to tell.
+/// Whether a unit of Rust gives functions the names that linkers know them by. It is `None` if it has none that were
+/// inlined, which need them.
 fn has_paths(table: &Abbreviations) -> Option<bool> {
     let all = || (1..).map_while(|code| table.get(code));
     all().any(|entry| entry.tag() == DW_TAG_inlined_subroutine).then(|| {
@@ -264,7 +295,7 @@ fn has_paths(table: &Abbreviations) -> Option<bool> {
     })
 }
 
-/// The index of a package of split units.
+/// Holds the index of a package of split units.
 struct Package {
     endian: RunTimeEndian,
     index: Vec<u8>,
@@ -295,12 +326,17 @@ mod tests {
         for (name, expected) in [
             (None, true),
             (Some("demo-leak/src/main.rs/@/demo_leak.68913b8193a21c8f-cgu.00"), true),
-            (Some("src/main.rs/@/0ae42tzctbf91wogdtu4z2e8k"), true),
+            (Some("demo-leak/src/main.rs/@/0ae42tzctbf91wogdtu4z2e8k"), true),
+            (Some("main.rs/@/0ae42tzctbf91wogdtu4z2e8k"), true),
+            (Some("/generated/main.rs/@/0ae42tzctbf91wogdtu4z2e8k"), true),
+            (Some("pprof-server/src/lib.rs/@/0ae42tzctbf91wogdtu4z2e8k"), false),
+            (Some("demo-leak/src/serve/lib.rs/@/0ae42tzctbf91wogdtu4z2e8k"), false),
             (Some("/registry/lexopt-0.3.2/src/lib.rs/@/lexopt.f7f992caa88bdd8b-cgu.0"), false),
             (Some("src/lib.rs/@/demo_leak_core.f7f992caa88bdd8b-cgu.0"), false),
             (Some("../sysdeps/x86_64/start.S"), false),
         ] {
-            assert_eq!(may_be_of(name, Some("demo_leak")), expected, "{name:?}");
+            let own_crate = OwnCrate { name: "demo_leak", file: "demo-leak/src/serve.rs" };
+            assert_eq!(may_be_of(name, Some(own_crate)), expected, "{name:?}");
         }
         assert!(may_be_of(Some("start.S"), None));
     }
@@ -316,7 +352,8 @@ mod tests {
         let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
         let status = Command::new(rustc).args(flags).arg("-o").args([&program, &source]).status().unwrap();
         assert!(status.success());
-        Units::of(&program, Some("app"))
+        let file = source.to_str().unwrap();
+        Units::of(&program, Some(OwnCrate { name: "app", file }))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Text whose length is bounded while it is made, rather than measured when it is there.
+//! The length of such text is bounded while it is made, rather than measured when it is there.
 //!
 //! What a request asks for decides how long an answer becomes. Rust ends the program where memory is asked for and
 //! cannot be had, so such text asks for memory in a way that may be refused.
@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Write};
 
-/// Lines of text, as many as fit into a number of bytes.
+/// Collects lines of text, as many as fit into a number of bytes.
 #[derive(Debug)]
 pub(crate) struct BoundedText {
     text: String,
@@ -23,12 +23,14 @@ impl BoundedText {
     /// Makes room for `more_bytes` at once, as far as they fit. Text that grows by itself is copied over and over, and
     /// leaves holes in the memory of the program's allocator. Where there is no memory, the line that needs it will be
     /// missing.
+    #[cfg(feature = "http")]
     pub(crate) fn reserve(&mut self, more_bytes: usize) {
         let _ = self.text.try_reserve_exact(more_bytes.min(self.max_bytes - self.text.len()));
     }
 
     /// Adds what is written, and the end of the line. If the text would become too long, or if there is no memory, it
     /// adds nothing and returns false.
+    #[cfg(feature = "http")]
     #[must_use]
     pub(crate) fn push_line(&mut self, line: fmt::Arguments<'_>) -> bool {
         let before = self.text.len();

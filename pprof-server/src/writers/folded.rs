@@ -1,11 +1,11 @@
-//! Folded stacks: the plain text that flame graph tools read.
+//! This writes folded stacks, the plain text that flame graph tools read.
 //!
 //! Each stack has a line, `root;…;leaf value`. Two stacks are the same if their names are: the format has no line
 //! numbers and no addresses.
 //!
 //! Path: *read path*.
 
-use crate::profile::{AddressMap, Profile, ShownStack, Stacks};
+use crate::profile::{AddressMap, Location, LocationMap, Profile, ShownStack, Stacks};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 /// Writes the folded stacks of `profile`, the largest value of the shown type first, in `max_lines` lines at most.
 /// Values that round to nothing, or to less, are left out.
 pub(crate) fn write(profile: &Profile, max_lines: usize) -> String {
-    let mut functions = DistinctNames { stacks: &profile.stacks, texts: Vec::new(), ids: HashMap::new() };
+    let mut functions = DistinctNames::new(&profile.stacks);
     let mut by_names: AddressMap<Vec<u32>, f64> = AddressMap::default();
     for (stack, rows) in profile.shown_stacks() {
         let sum = by_names.entry(functions.of_stack(stack)).or_default();
@@ -56,24 +56,43 @@ pub(crate) fn write(profile: &Profile, max_lines: usize) -> String {
 /// Names are text. We compare their numbers, and spell them out when they are written.
 struct DistinctNames<'a> {
     stacks: &'a Stacks,
+    names: Names<'a>,
+    by_location: LocationMap<Vec<u32>>,
+}
+
+/// Every name that has a number.
+#[derive(Default)]
+struct Names<'a> {
     texts: Vec<Cow<'a, str>>,
     ids: HashMap<Cow<'a, str>, u32>,
 }
 
 impl<'a> DistinctNames<'a> {
+    fn new(stacks: &'a Stacks) -> DistinctNames<'a> {
+        let by_location = LocationMap::new(stacks.place_count());
+        DistinctNames { stacks, names: Names::default(), by_location }
+    }
+
     /// Returns the numbers of all names on `stack`, root first.
     fn of_stack(&mut self, stack: ShownStack<'_>) -> Vec<u32> {
-        let stacks = self.stacks;
-        let mut ids = Vec::new();
-        for location in stack.locations() {
-            let lines = stacks.lines(location);
-            if lines.is_empty() {
-                ids.push(self.id(format!("{:#x}", stacks.address(location.place)).into()));
-            }
-            ids.extend(lines.iter().map(|line| self.id(separable(&line.function.name))));
-        }
+        let mut ids =
+            self.by_location.of_stack(stack, |location| self.names.of_location(self.stacks, location));
         ids.reverse();
         ids
+    }
+
+    fn texts(&self, ids: &[u32]) -> impl Iterator<Item = &str> {
+        ids.iter().map(|&id| &*self.names.texts[id as usize])
+    }
+}
+
+impl<'a> Names<'a> {
+    fn of_location(&mut self, stacks: &'a Stacks, location: Location) -> Vec<u32> {
+        let lines = stacks.lines(location);
+        if lines.is_empty() {
+            return vec![self.id(format!("{:#x}", stacks.address(location.place)).into())];
+        }
+        lines.iter().map(|line| self.id(separable(&line.function.name))).collect()
     }
 
     fn id(&mut self, name: Cow<'a, str>) -> u32 {
@@ -82,10 +101,6 @@ impl<'a> DistinctNames<'a> {
             self.texts.push(name.clone());
             next
         })
-    }
-
-    fn texts(&self, ids: &[u32]) -> impl Iterator<Item = &str> {
-        ids.iter().map(|&id| &*self.texts[id as usize])
     }
 }
 
@@ -104,19 +119,22 @@ mod tests {
     use crate::mappings::Mappings;
     use crate::profile::Symbolize;
     use crate::sources::heap::{self, ProfileOptions, SampleType};
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 
     fn snapshot(stacks: &[(&[usize], f64)]) -> Snapshot {
-        let stack = |&(return_addresses, inuse_bytes): &(&[usize], f64)| StackTotals {
-            id: 0,
-            trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
-            by_size: vec![SizeTotals {
-                size_class: 64,
-                totals: Totals { inuse_bytes, alloc_objects: 2.0, ..Totals::default() },
-                ..SizeTotals::default()
-            }],
+        let stack = |&(return_addresses, inuse_bytes): &(&[usize], f64)| {
+            literal!(StackTotals {
+                trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
+                by_size: vec![literal!(SizeTotals {
+                    size_class: 64,
+                    totals: literal!(Totals { inuse_bytes, alloc_objects: 2.0, ..Totals::default() }),
+                    ..SizeTotals::default()
+                })],
+                ..StackTotals::default()
+            })
         };
-        Snapshot { stacks: stacks.iter().map(stack).collect(), ..alloc_profiler::snapshot() }
+        literal!(Snapshot { stacks: stacks.iter().map(stack).collect(), ..alloc_profiler::snapshot() })
     }
 
     fn folded(snapshot: &Snapshot, options: ProfileOptions, max_lines: usize) -> String {

@@ -1,10 +1,10 @@
-//! The formats in which any profile is answered. Each has a row of facts here, and the writer that it calls.
+//! Any profile is answered in these formats. Each has a row of facts here, and the writer that it calls.
 //!
 //! Path: *read path*.
 
 use super::bounded::BoundedText;
 use super::table::Table;
-use super::{folded, json, legacy_text, pprof};
+use super::{folded, json, legacy_text, pprof, stack_dump};
 use crate::profile::{Profile, SizeLimit};
 use alloc_profiler::unsampled;
 
@@ -31,7 +31,7 @@ pub(crate) struct Format {
 /// How much of a profile is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// The most rows of a table.
+    /// Limits the rows of a table.
     pub(crate) rows: usize,
     /// The most that a pprof profile or folded stacks have; what is beyond it is added up under `[other]`.
     pub(crate) limit: SizeLimit,
@@ -44,7 +44,7 @@ pub(crate) static NAMED: [&Format; 4] = [&PPROF, &TABLE, &FOLDED, &JSON];
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-/// A pprof profile: gzipped protobuf.
+/// Writes a pprof profile, which is gzipped protobuf.
 pub(crate) static PPROF: Format = Format {
     name: "pprof",
     content_type: "application/octet-stream",
@@ -55,7 +55,7 @@ pub(crate) static PPROF: Format = Format {
     writer: |profile, bounds| Some(pprof::gzip(pprof::message(profile, bounds.limit))),
 };
 
-/// A table for a terminal.
+/// Writes a table for a terminal.
 pub(crate) static TABLE: Format = Format {
     name: "text",
     content_type: PLAIN_TEXT,
@@ -77,7 +77,7 @@ pub(crate) static FOLDED: Format = Format {
     writer: |profile, bounds| Some(folded::write(profile, bounds.limit.samples).into_bytes()),
 };
 
-/// The rows of the table as JSON, for programs.
+/// Writes the rows of the table as JSON, for programs.
 pub(crate) static JSON: Format = Format {
     name: "json",
     content_type: "application/json",
@@ -88,7 +88,7 @@ pub(crate) static JSON: Format = Format {
     writer: |profile, bounds| Some(json::write(&Table::of(profile), profile, bounds.rows).into_bytes()),
 };
 
-/// Go's legacy text. A request asks for it by `debug=1`, as it does of Go.
+/// Writes Go's legacy text. A request asks for it by `debug=1`, as it does of Go.
 pub(crate) static LEGACY: Format = Format {
     name: "legacy",
     content_type: PLAIN_TEXT,
@@ -101,6 +101,17 @@ pub(crate) static LEGACY: Format = Format {
         legacy_text::write(&mut text, profile).ok()?;
         Some(text.into_text().into_bytes())
     },
+};
+
+/// Each stack by itself, as Go prints those of goroutines when a program panics. A request asks for it by `debug=2`.
+pub(crate) static STACKS: Format = Format {
+    name: "stacks",
+    content_type: PLAIN_TEXT,
+    is_file: false,
+    default_rows: None,
+    shows_ages: false,
+    has_labels: true,
+    writer: |profile, bounds| Some(stack_dump::write(profile, bounds.max_bytes).into_bytes()),
 };
 
 impl Format {

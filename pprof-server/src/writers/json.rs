@@ -1,4 +1,4 @@
-//! The table of the heaviest stacks as JSON, for programs.
+//! This writes the table of the heaviest stacks as JSON, for programs.
 //!
 //! `schema/answers.schema.json` has its shape as `Heap`, and docs/endpoints.md describes it. Numbers are whole and add
 //! up: the rows and `other` make `total`. What is not known is `null`, never 0.
@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 
 #[derive(Serialize)]
 struct Document<'a> {
-    /// The name of the profile, such as `heap`.
+    /// Names the profile, such as `heap`.
     profile: &'static str,
     /// The name of the value that rows are ordered by, largest first.
     ordered_by: &'static str,
@@ -53,7 +53,7 @@ struct Row<'a> {
     errors: Errors,
     /// How old the objects are; `null` if that is not known.
     age: Option<Ages>,
-    /// The frames, leaf first.
+    /// Holds the frames, leaf first.
     stack: &'a [Frame],
 }
 
@@ -99,8 +99,8 @@ impl Serialize for Values {
     }
 }
 
-/// One standard error of each estimate. It is 0 if all samples were taken with certainty, and `null` if there are no
-/// samples.
+/// Tells one standard error of each estimate. It is 0 if all samples were taken with certainty, and `null` if there are
+/// no samples.
 struct Errors {
     types: &'static [ValueType],
     errors: Vec<Option<i64>>,
@@ -166,6 +166,7 @@ mod tests {
     use crate::mappings::Mappings;
     use crate::profile::Symbolize;
     use crate::sources::heap::{self, ProfileOptions, SampleType, TYPES};
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{Snapshot, Totals};
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -173,12 +174,12 @@ mod tests {
     /// Rows of 10.4, 3.4 and -1.0 bytes in use, which make 12.8.
     fn table() -> Table {
         let row = |inuse_bytes: f64, function: &str| TableRow {
-            values: heap::estimates(&Totals {
+            values: heap::estimates(&literal!(Totals {
                 inuse_bytes,
                 inuse_samples: 2,
                 inuse_bytes_variance: 9.0,
                 ..Totals::default()
-            })
+            }))
             .to_vec(),
             ages: (inuse_bytes > 10.0)
                 .then_some(Ages { median: Duration::from_millis(500), max: Duration::from_secs(9) }),
@@ -192,12 +193,12 @@ mod tests {
         let rows = vec![row(10.4, "f"), row(3.4, "g"), row(-1.0, "h")];
         Table {
             types: &TYPES,
-            totals: heap::estimates(&Totals {
+            totals: heap::estimates(&literal!(Totals {
                 inuse_bytes: 12.8,
                 inuse_samples: 6,
                 inuse_bytes_variance: 34.0,
                 ..Totals::default()
-            })
+            }))
             .to_vec(),
             rows,
             stacks: 3,
@@ -212,12 +213,12 @@ mod tests {
     #[test]
     fn rows_and_what_has_no_row_make_the_total() {
         let table = table();
-        let snapshot = Snapshot {
+        let snapshot = literal!(Snapshot {
             taken_at: UNIX_EPOCH + Duration::from_nanos(7),
             duration: table.duration,
             sampling_interval: 512,
             ..alloc_profiler::snapshot()
-        };
+        });
         let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);
         let profile =
             Profile { is_known: true, ..heap::profile_of(&snapshot, &ProfileOptions::default(), stacks) };
@@ -244,7 +245,8 @@ mod tests {
     #[test]
     fn what_nobody_has_looked_at_is_null() {
         // The unit tests of this crate run without the profiler's allocator.
-        let snapshot = Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..alloc_profiler::snapshot() };
+        let snapshot =
+            literal!(Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..alloc_profiler::snapshot() });
         let of = |is_known: Option<bool>| {
             let stacks = heap::stacks(&snapshot, Mappings::default(), Symbolize::None);
             let profile = heap::profile_of(&snapshot, &ProfileOptions::default(), stacks);

@@ -1,11 +1,15 @@
-//! Go's legacy text, which answers `?debug=1`. It is for eyes first, and `go tool pprof` reads it too.
+//! This writes Go's legacy text, which answers `?debug=1`. It is for eyes first, and `go tool pprof` reads it too.
 //!
 //! Each row has a line with its figures and its addresses, and below it a comment with a line for each function. The
 //! form of the profile says what the figures are. A list of mappings at the end lets the reader find names by itself.
 //!
 //! Path: *read path*.
 
-use crate::profile::{AddressMap, Estimate, Label, Location, Profile, Row, ShownStack, Stacks};
+use super::bounded::BoundedText;
+use crate::profile::{
+    Estimate, Label, LabelValue, LegacyForm, Location, LocationMap, Profile, Row, ShownStack, Stacks,
+};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
@@ -27,18 +31,21 @@ const MOST_ADDRESS_BYTES: usize = 19;
 ///
 /// # Errors
 ///
-/// The errors of `text`, which may be full, are returned.
+/// The errors of `text`, which may be full, are returned. So is a want of memory for names.
 pub(crate) fn write(text: &mut impl Write, profile: &Profile) -> fmt::Result {
-    let Profile { stacks, legacy, .. } = profile;
-    let mut rows = rows(profile);
+    let stacks = &profile.stacks;
+    let legacy = (profile.legacy)(profile);
+    let mut rows = rows(profile, &*legacy);
     rows.sort_by(TextRow::by_weight);
     writeln!(text, "{}", legacy.header(&mut rows.iter().map(|row| row.values)))?;
-    let first_named = first_named(&rows, stacks, MAX_COMMENT_BYTES);
+    let mut comments = Comments::of(stacks, MAX_COMMENT_BYTES);
+    let first_named = first_named(&rows, &mut comments, MAX_COMMENT_BYTES)?;
     let first_shown = first_shown(&rows, MAX_ROW_BYTES);
     for (index, row) in rows.iter().enumerate().skip(first_shown) {
-        row.write(text, profile)?;
+        legacy.write_figures(row.values, text)?;
+        row.write_addresses(text, stacks, &*legacy)?;
         if index >= first_named {
-            row.stack.locations().try_for_each(|location| frame(text, stacks, location))?;
+            row.stack.locations().try_for_each(|location| text.write_str(comments.at(location)?))?;
         } else {
             text.write_str("#\t(names left out: the text is too long)\n")?;
         }
@@ -57,13 +64,13 @@ pub(crate) fn write(text: &mut impl Write, profile: &Profile) -> fmt::Result {
     }
     legacy.write_statistics(text)?;
     // The reader takes what follows this line for a memory map, up to the end.
-    text.write_str("\nMAPPED_LIBRARIES:\n")?;
+    writeln!(text, "\n{}", legacy.mappings_line())?;
     text.write_str(&stacks.mappings().text(stacks.addresses()))
 }
 
 /// One row of the profile, as the text has it.
 struct TextRow<'a> {
-    /// The stack without the plumbing at the leaf, as in the other formats. Otherwise the reader would show the
+    /// Holds the stack without the plumbing at the leaf, as in the other formats. Otherwise the reader would show the
     /// allocator first.
     stack: ShownStack<'a>,
     weight: (i64, i64),
@@ -77,23 +84,46 @@ impl TextRow<'_> {
         by_weight.then_with(|| self.labels.cmp(other.labels))
     }
 
-    /// Writes the figures, `@`, and return addresses, from which the reader subtracts one.
-    fn write(&self, text: &mut impl Write, profile: &Profile) -> fmt::Result {
-        profile.legacy.write_figures(self.values, text)?;
+    /// Writes `@`, and return addresses, from which the reader subtracts one.
+    fn write_addresses(
+        &self,
+        text: &mut impl Write,
+        stacks: &Stacks,
+        legacy: &dyn LegacyForm,
+    ) -> fmt::Result {
         text.write_str(" @")?;
         let return_addresses =
-            self.stack.locations().filter_map(|location| profile.stacks.return_address(location.place));
+            self.stack.locations().filter_map(|location| stacks.return_address(location.place));
+        let mut count = 0;
         for address in return_addresses {
             write!(text, " 0x{address:x}")?;
+            count += 1;
         }
-        text.write_char('\n')
+        // The reader wants one address at least in such rows.
+        if count == 0 && legacy.is_counted() {
+            text.write_str(" 0x1")?;
+        }
+        text.write_char('\n')?;
+        self.write_labels(text)
+    }
+
+    /// Writes the labels that are texts, as Go does.
+    fn write_labels(&self, text: &mut impl Write) -> fmt::Result {
+        let named = self.labels.iter().filter_map(|label| match &label.value {
+            LabelValue::Text(value) => Some((label.key, one_line(value))),
+            LabelValue::Number(..) => None,
+        });
+        for (index, (key, value)) in named.clone().enumerate() {
+            write!(text, "{}{key:?}:{value:?}", if index == 0 { "# labels: {" } else { ", " })?;
+        }
+        if named.count() > 0 { text.write_str("}\n") } else { Ok(()) }
     }
 }
 
-fn rows<'a>(profile: &'a Profile) -> Vec<TextRow<'a>> {
+fn rows<'a>(profile: &'a Profile, legacy: &dyn LegacyForm) -> Vec<TextRow<'a>> {
     let text_row = |stack, row: Row<'a>| TextRow {
         stack,
-        weight: profile.legacy.weight(row.values),
+        weight: legacy.weight(row.values),
         labels: profile.rows.labels(row.labels),
         values: row.values,
     };
@@ -117,48 +147,66 @@ fn first_shown(rows: &[TextRow<'_>], mut bytes_left: usize) -> usize {
 /// Returns the first of `rows` whose functions are named in a comment. Names repeat for every row, and those of ten
 /// thousand deep stacks take hundreds of megabytes. So the heaviest rows, which are the last, have theirs until no
 /// bytes are left.
-fn first_named(rows: &[TextRow<'_>], stacks: &Stacks, mut bytes_left: usize) -> usize {
-    let mut lengths: AddressMap<Location, usize> = AddressMap::default();
-    let mut length_at = |location| {
-        *lengths.entry(location).or_insert_with(|| {
-            let mut length = Length(0);
-            // This text only counts, so it is never full.
-            let _ = frame(&mut length, stacks, location);
-            length.0
-        })
-    };
+///
+/// # Errors
+///
+/// The errors of [`Comments::at`] are returned.
+fn first_named(
+    rows: &[TextRow<'_>],
+    comments: &mut Comments<'_>,
+    mut bytes_left: usize,
+) -> Result<usize, fmt::Error> {
     for (index, row) in rows.iter().enumerate().rev() {
         if bytes_left == 0 {
-            return index + 1;
+            return Ok(index + 1);
         }
-        let bytes = row.stack.locations().map(&mut length_at).sum();
-        bytes_left = bytes_left.saturating_sub(bytes);
+        for location in row.stack.locations() {
+            bytes_left = bytes_left.saturating_sub(comments.at(location)?.len());
+        }
     }
-    0
+    Ok(0)
 }
 
-/// Counts the bytes that are written.
-struct Length(usize);
+/// Writes the comment about each location, with a line for each function. Thousands of rows share their locations, so
+/// each comment is put together once.
+struct Comments<'a> {
+    stacks: &'a Stacks,
+    by_location: LocationMap<String>,
+    /// Limits each comment.
+    max_bytes: usize,
+}
 
-impl Write for Length {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0 += text.len();
-        Ok(())
+impl<'a> Comments<'a> {
+    fn of(stacks: &'a Stacks, max_bytes: usize) -> Comments<'a> {
+        Comments { stacks, by_location: LocationMap::new(stacks.place_count()), max_bytes }
+    }
+
+    /// Returns the comment about `location`.
+    ///
+    /// # Errors
+    ///
+    /// There is one if the comment would be too long, or if there is no memory for it.
+    fn at(&mut self, location: Location) -> Result<&str, fmt::Error> {
+        if self.by_location.get(location).is_none() {
+            // mutant: D13 comments ask for memory that they must have
+            let mut comment = BoundedText::new(self.max_bytes);
+            write_comment(&mut comment, self.stacks, location)?;
+            self.by_location.insert(location, comment.into_text());
+        }
+        self.by_location.get(location).map(String::as_str).ok_or(fmt::Error)
     }
 }
 
-/// Writes one comment line for each function at `location`.
-fn frame(text: &mut impl Write, stacks: &Stacks, location: Location) -> fmt::Result {
+fn write_comment(text: &mut impl Write, stacks: &Stacks, location: Location) -> fmt::Result {
     let address = stacks.address(location.place);
     let lines = stacks.lines(location);
     if lines.is_empty() {
-        writeln!(text, "#\t0x{address:x}")?;
+        return writeln!(text, "#\t0x{address:x}");
     }
     for line in lines {
-        let function = one_line(&line.function.name);
-        write!(text, "#\t0x{address:x}\t{function}")?;
+        write!(text, "#\t0x{address:x}\t{}", one_line(&line.function.name))?;
         let offset = stacks.function_offset(location);
-        if offset > 0 {
+        if offset != 0 {
             write!(text, "+0x{offset:x}")?;
         }
         if !line.function.file.is_empty() {
@@ -170,12 +218,13 @@ fn frame(text: &mut impl Write, stacks: &Stacks, location: Location) -> fmt::Res
 }
 
 /// Returns `name`, cut to what fits into a line.
-fn one_line(name: &str) -> String {
+fn one_line(name: &str) -> Cow<'_, str> {
     let mut end = name.len().min(MAX_NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    name[..end].replace(['\n', '\r'], " ")
+    let name = &name[..end];
+    if name.contains(['\n', '\r']) { name.replace(['\n', '\r'], " ").into() } else { name.into() }
 }
 
 #[cfg(test)]
@@ -184,6 +233,7 @@ mod tests {
     use crate::mappings::{Mapping, Mappings};
     use crate::profile::{Frames, Symbolize};
     use crate::sources::heap::{self, ProfileOptions};
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 
     const INTERVAL: u64 = 1024;
@@ -193,9 +243,9 @@ mod tests {
     fn weighed(size: u64, samples: i64) -> SizeTotals {
         let weight = 1.0 / (1.0 - (-(size as f64) / INTERVAL as f64).exp());
         let objects = samples as f64 * weight;
-        SizeTotals {
+        literal!(SizeTotals {
             size_class: size,
-            totals: Totals {
+            totals: literal!(Totals {
                 alloc_objects: 2.0 * objects,
                 alloc_bytes: 2.0 * objects * size as f64,
                 alloc_samples: 2 * samples,
@@ -203,18 +253,20 @@ mod tests {
                 inuse_bytes: objects * size as f64,
                 inuse_samples: samples,
                 ..Totals::default()
-            },
+            }),
             ..SizeTotals::default()
-        }
+        })
     }
 
     fn snapshot(interval: u64) -> Snapshot {
-        let stack = |address: usize, by_size: Vec<SizeTotals>| StackTotals {
-            id: 0,
-            trace: StackTrace::of_return_addresses([address, 0x2000]),
-            by_size,
+        let stack = |address: usize, by_size: Vec<SizeTotals>| {
+            literal!(StackTotals {
+                trace: StackTrace::of_return_addresses([address, 0x2000]),
+                by_size,
+                ..StackTotals::default()
+            })
         };
-        Snapshot {
+        literal!(Snapshot {
             sampling_interval: interval,
             stacks: vec![
                 stack(0x1001, vec![weighed(64, 7), weighed(4096, 1)]),
@@ -222,7 +274,7 @@ mod tests {
             ],
             overflow: vec![weighed(64, 1)],
             ..alloc_profiler::snapshot()
-        }
+        })
     }
 
     fn profile_of(snapshot: &Snapshot, symbolize: Symbolize, frames: Frames) -> Profile {
@@ -240,15 +292,21 @@ mod tests {
     #[test]
     fn the_heaviest_rows_have_names_if_not_all_can() {
         let profile = profile_of(&snapshot(INTERVAL), Symbolize::None, Frames::All);
-        let mut rows = rows(&profile);
+        let stacks = &profile.stacks;
+        let mut comments = Comments::of(stacks, MAX_COMMENT_BYTES);
+        let mut rows = rows(&profile, &*(profile.legacy)(&profile));
         rows.sort_by(TextRow::by_weight);
-        let first = |bytes| first_named(&rows, &profile.stacks, bytes);
+        let mut first = |bytes| first_named(&rows, &mut comments, bytes).unwrap();
         // Each of the rows with two frames takes 18 bytes.
         assert_eq!((rows.len(), first(0), first(1), first(18), first(19)), (4, 4, 3, 3, 2));
         assert_eq!(first(MAX_COMMENT_BYTES), 0);
         let row = |addresses| MOST_ROW_BYTES + addresses * MOST_ADDRESS_BYTES;
         let shown = |bytes| first_shown(&rows, bytes);
         assert_eq!((shown(0), shown(row(2)), shown(2 * row(2) - 1), shown(MAX_ROW_BYTES)), (4, 3, 3, 0));
+        // What is refused memory is refused the room for a comment in the same way, and then there is no text.
+        let mut refused = Comments::of(stacks, 8);
+        assert!(first_named(&rows, &mut refused, 1).is_err());
+        assert_eq!(refused.at(Location { place: 0, skipped_lines: 0 }), Err(fmt::Error));
     }
 
     #[test]
@@ -303,7 +361,7 @@ mod tests {
 
     #[test]
     fn equal_totals_are_told_apart() {
-        let nothing = Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..snapshot(INTERVAL) };
+        let nothing = literal!(Snapshot { stacks: Vec::new(), overflow: Vec::new(), ..snapshot(INTERVAL) });
         assert!(text_of(&nothing, Symbolize::None).starts_with("heap profile: 0: 0 [0: 1] @ heap/2048\n\n"));
     }
 

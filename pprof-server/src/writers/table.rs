@@ -1,4 +1,4 @@
-//! The heaviest stacks of a profile: a terminal shows them, and programs read them as JSON.
+//! This table has the heaviest stacks of a profile: a terminal shows them, and programs read them as JSON.
 //!
 //! They are what `go tool pprof -top` and `-traces` would show. They are for a program that has no file to hand to
 //! these: a demo, a test, or a log line.
@@ -14,7 +14,7 @@ const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 /// A table keeps at most so many rows. Nobody reads more of them, and each holds the text of its whole stack.
 pub const MAX_ROWS: usize = 1000;
 
-/// The stacks of a profile, ordered by the shown type.
+/// Holds the stacks of a profile, ordered by the shown type.
 #[derive(Debug)]
 pub(crate) struct Table {
     /// The rows by the shown type, largest first; in a difference, what grew most comes first. To bound memory, there
@@ -25,11 +25,11 @@ pub(crate) struct Table {
     pub(crate) stacks: usize,
     /// The number of stacks that have nothing of the shown type.
     pub(crate) idle_stacks: usize,
-    /// The value types.
+    /// Names the value types.
     pub(crate) types: &'static [ValueType],
     /// The index of the type that rows are ordered by.
     pub(crate) shown_type: usize,
-    /// The sum over all stacks, one for each value type.
+    /// Sums up all stacks, with one sum for each value type.
     pub(crate) totals: Vec<Estimate>,
     /// The sum of the shown type without signs, so that growth does not cancel out. Shares are shares of this.
     pub(crate) gross: f64,
@@ -39,10 +39,10 @@ pub(crate) struct Table {
     pub(crate) notes: Vec<String>,
 }
 
-/// One stack, with its values.
+/// Holds one stack, with its values.
 #[derive(Debug)]
 pub(crate) struct TableRow {
-    /// The values, one for each value type.
+    /// Holds the values, one for each value type.
     pub(crate) values: Vec<Estimate>,
     /// How old the objects are; `None` if that is not known.
     pub(crate) ages: Option<Ages>,
@@ -50,7 +50,7 @@ pub(crate) struct TableRow {
     pub(crate) frames: Vec<Frame>,
 }
 
-/// The sums of one stack.
+/// Sums up one stack.
 type Sums<'a> = (Vec<Estimate>, Vec<&'a [Cohort]>);
 
 impl Table {

@@ -1,22 +1,16 @@
-//! The table of the heaviest stacks as a terminal shows it.
+//! This shows the table of the heaviest stacks as a terminal does.
 //!
 //! Path: *read path*.
 
 use super::table::{Table, TableRow};
+use super::wrapped::{Wrapped, between_words};
 use crate::profile::{Ages, Amount, Frame, Time, Unit, ValueType, standard_error};
-use crate::symbols::role::{Role, role};
 use std::fmt;
 
 /// So many rows are printed unless a precision says otherwise.
 pub(crate) const ROWS_SHOWN: usize = 10;
-/// So many columns stand before the second line about a function, without those of counts and of ages.
-const MARGIN: usize = 44;
-/// Counts take so many columns.
-const COUNT_WIDTH: usize = 13;
-/// Ages take so many columns.
-const AGES_WIDTH: usize = 23;
-/// So many callers are printed below the first function of a row.
-const CALLERS_SHOWN: usize = 3;
+/// So many columns stand before a row's stack, which is below its figures: what it holds stands out then.
+const MARGIN: usize = 11;
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,29 +26,31 @@ impl fmt::Display for Table {
             Some(time) => format!("{} in {:.1} s", family.change, time.as_secs_f64()),
         };
         let busy = self.stacks.saturating_sub(self.idle_stacks);
-        writeln!(f, "{what}: {total}{error}{events} on {}.", stacks(busy))?;
+        writeln!(f, "{what}: {total}{error}{events} on {}.", count_of(busy, "stack"))?;
         let shown = f.precision().unwrap_or(ROWS_SHOWN);
         let rows = &self.rows[..shown.min(self.rows.len())];
         self.write_rows(rows, f)?;
-        match busy.saturating_sub(rows.len()) {
-            0 => {}
-            1 => writeln!(f, "\n1 more stack not shown.")?,
-            hidden => writeln!(f, "\n{hidden} more stacks not shown.")?,
+        let hidden = busy.saturating_sub(rows.len());
+        if hidden > 0 {
+            let shown = rows.iter().map(|row| row.values[self.shown_type].value).sum::<f64>();
+            let rest = Amount(self.totals[self.shown_type].value - shown, shown_type.unit);
+            writeln!(f, "\n{} not shown, with {rest}{events} in all.", count_of(hidden, "more stack"))?;
         }
         match (self.idle_stacks, self.duration) {
             (0, _) => {}
-            (idle, None) => writeln!(f, "\n{} with nothing {}.", stacks(idle), family.state)?,
-            (idle, Some(_)) => writeln!(f, "\n{} with {}.", stacks(idle), family.no_change)?,
+            (idle, None) => writeln!(f, "\n{} with nothing {}.", count_of(idle, "stack"), family.state)?,
+            (idle, Some(_)) => writeln!(f, "\n{} with {}.", count_of(idle, "stack"), family.no_change)?,
         }
         if !self.notes.is_empty() {
             writeln!(f)?;
         }
-        self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
+        let wrapped = |text| Wrapped { text, margin: 0, hanging: 2, may_end: between_words };
+        self.notes.iter().try_for_each(|note| write!(f, "{}", wrapped(note)))
     }
 }
 
-fn stacks(count: usize) -> String {
-    if count == 1 { "1 stack".to_owned() } else { format!("{count} stacks") }
+fn count_of(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Table {
@@ -83,18 +79,12 @@ impl Table {
         if let Some(count) = columns.count {
             write!(f, " {:>12}", heading(&self.types[count]))?;
         }
-        let ages = if has_ages { "   age: median      max" } else { "" };
-        writeln!(f, " {:>8}{ages}  function", "samples")?;
-        rows.iter().try_for_each(|row| self.write_row(row, &columns, has_ages, f))
+        let ages = if has_ages { "  median age    oldest" } else { "" };
+        writeln!(f, " {:>8}{ages}", "samples")?;
+        rows.iter().try_for_each(|row| self.write_row(row, &columns, f))
     }
 
-    fn write_row(
-        &self,
-        row: &TableRow,
-        columns: &Columns,
-        has_ages: bool,
-        f: &mut fmt::Formatter<'_>,
-    ) -> fmt::Result {
+    fn write_row(&self, row: &TableRow, columns: &Columns, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount = |value, index: usize| Amount(value, self.types[index].unit).to_string();
         let shown = row.values[self.shown_type].value;
         let share = if self.gross > 0.0 { 100.0 * shown / self.gross } else { 0.0 };
@@ -102,20 +92,15 @@ impl Table {
         let error = error.map_or_else(String::new, |error| amount(error, columns.amount));
         let first = row.values[columns.amount];
         write!(f, "{share:>5.1} % {:>11} {error:>11}", amount(first.value, columns.amount))?;
-        let mut margin = MARGIN;
         if let Some(count) = columns.count {
             write!(f, " {:>12}", amount(row.values[count].value, count))?;
-            margin += COUNT_WIDTH;
         }
         write!(f, " {:>8}", first.samples)?;
-        match row.ages {
-            Some(Ages { median, max }) => write!(f, "      {:>8} {:>8}", Time(median), Time(max))?,
-            None if has_ages => write!(f, "{:AGES_WIDTH$}", "")?,
-            None => {}
+        if let Some(Ages { median, max }) = row.ages {
+            write!(f, "  {:>10} {:>9}", Time(median), Time(max))?;
         }
-        let first = row.frames.first();
-        writeln!(f, "  {}", first.map_or("[no names]", |frame| &frame.function))?;
-        Frame::write_below(&row.frames, margin + if has_ages { AGES_WIDTH } else { 0 }, f)
+        writeln!(f)?;
+        Frame::write_stack(&row.frames, MARGIN, f)
     }
 }
 
@@ -123,39 +108,4 @@ impl Table {
 struct Columns {
     amount: usize,
     count: Option<usize>,
-}
-
-impl Frame {
-    /// Writes what a row says below its first line: where the first of `frames` is, and who called it.
-    pub(crate) fn write_below(frames: &[Frame], margin: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = frames.first().and_then(Frame::place) {
-            writeln!(f, "{:margin$}at {place}", "")?;
-        }
-        // Of the callers, too, only those that somebody wrote are of interest.
-        let callers = frames.iter().skip(1).filter(|frame| role(&frame.function, &frame.file) == Role::User);
-        for caller in callers.take(CALLERS_SHOWN) {
-            match caller.place() {
-                Some(place) => writeln!(f, "{:margin$}from {}, {place}", "", caller.function)?,
-                None => writeln!(f, "{:margin$}from {}", "", caller.function)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns `file:line`, if they are known.
-    fn place(&self) -> Option<String> {
-        (!self.file.is_empty()).then(|| format!("{}:{}", short_path(&self.file), self.line))
-    }
-}
-
-/// Returns the part of a path that tells something. It begins at the crate's folder for dependencies, at `library/` for
-/// the standard library, and at the current directory for what lies in it.
-fn short_path(path: &str) -> &str {
-    let below = |prefix: &str| path.split_once(prefix).and_then(|(_, rest)| rest.split_once('/'));
-    if let Some((_, rest)) = below("/registry/src/").or_else(|| below("/rustc/")) {
-        return rest;
-    }
-    let current = std::env::current_dir().unwrap_or_default();
-    let relative = current.to_str().and_then(|current| path.strip_prefix(current)?.strip_prefix('/'));
-    relative.unwrap_or(path)
 }

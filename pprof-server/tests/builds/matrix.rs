@@ -18,7 +18,7 @@ const PAGES_OF_2_MIB: &str = "link-arg=-Wl,-z,max-page-size=2097152";
 
 /// What a profile shows of the leak.
 struct Shown {
-    /// Of the first row: functions with their lines, innermost first; 0 if unknown.
+    /// Holds the functions of the first row with their lines, innermost first; a line is 0 if unknown.
     first: Vec<(String, i64)>,
     comments: String,
     symbols: String,
@@ -66,7 +66,7 @@ fn assert_explained(cell: &str, because: &str, program: &Program) {
     assert!(comments.contains(because) && symbols.contains(because), "{cell}: {symbols} {comments}");
 }
 
-/// A folder, and a copy of a program in it.
+/// Keeps a folder, and a copy of a program in it.
 struct Cell {
     folder: TempDir,
     program: PathBuf,

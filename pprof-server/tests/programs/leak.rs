@@ -1,5 +1,5 @@
-//! A program for `other_builds` and `scripts/check-binaries.py`. It leaks, serves, tells where, and waits for the end
-//! of its standard input.
+//! The tests of `other_builds` and `scripts/check-binaries.py` run this program. It leaks, serves, tells where, and waits for
+//! the end of its standard input.
 //!
 //! With `LEAK_MAPPINGS` it has so many more mappings. With `LEAK_REMAP` its code is first copied to pages of another
 //! kind, as programs do that want their code on huge pages.
@@ -7,7 +7,8 @@
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::hint::black_box;
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();

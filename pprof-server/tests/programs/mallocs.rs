@@ -1,5 +1,5 @@
-//! A program for `other_builds`. Some of its memory comes from glibc's own `malloc`, whatever the program's `malloc`
-//! is. It tells where it serves, and waits for the end of its standard input.
+//! The tests of `other_builds` run this program. Some of its memory comes from glibc's own `malloc`, whatever the program's
+//! `malloc` is. It tells where it serves, and waits for the end of its standard input.
 
 use std::ffi::c_void;
 use std::hint::black_box;

@@ -1,10 +1,11 @@
-//! A program for `other_builds`. Functions of every shape, whose names compilers mangle in two ways, leak a megabyte
-//! each.
+//! The tests of `other_builds` run this program. Functions of every shape, whose names compilers mangle in two ways, leak a
+//! megabyte each.
 
 use std::hint::black_box;
 use std::mem::forget;
 
-use pprof_server::{SamplingAllocator, serve};
+use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::serve;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();

@@ -24,11 +24,11 @@ export function launch() {
 /** Opens `address` in a context of its own. `complaints` gathers what must not happen. */
 export async function open(browser, address, complaints, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   page.on('request', (request) => {
     const url = new URL(request.url());
-    const isOurs = url.hostname === '127.0.0.1' || ['data:', 'blob:', 'about:'].includes(url.protocol);
+    const isOurs = url.hostname === '127.0.0.1' || ['data:', 'blob:', 'about:', 'file:'].includes(url.protocol);
     if (!isOurs) complaints.push(`request to another host: ${request.url()}`);
   });
   page.on('pageerror', (error) => complaints.push(`error: ${error.stack}`));

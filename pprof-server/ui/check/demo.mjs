@@ -5,6 +5,15 @@ import { spawn } from 'node:child_process';
 const children = [];
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
+/** Ends the demo that was started last. */
+export function endLast() {
+  const child = children.at(-1);
+  return new Promise((resolve) => {
+    child.on('exit', resolve);
+    child.kill('SIGKILL');
+  });
+}
+
 /** Starts `binary` and resolves with the address of its page. */
 export function start(binary, options, environment) {
   const child = spawn(binary, ['--listen', '127.0.0.1:0', ...options], {

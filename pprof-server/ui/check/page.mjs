@@ -11,8 +11,10 @@ export const TABS = ['Suspects', 'Table', 'Functions', 'Flame graph', 'About'];
 /** What must not happen. `browser.mjs` gathers it. */
 export const complaints = [];
 
-const screenshots = process.argv[3];
-const folder = mkdtempSync(join(tmpdir(), 'check-ui-'));
+/** The folder for pictures, if they are wanted. */
+export const screenshots = process.argv[3];
+/** What is downloaded goes here. */
+export const folder = mkdtempSync(join(tmpdir(), 'check-ui-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 let passed = 0;
 
@@ -64,6 +66,14 @@ export async function agreesWithPprof(page, type) {
   const theirs = top(await page.locator('.downloads code').textContent(), folder, type);
   assert.deepEqual(differences(ours, theirs), []);
   return { ours, theirs };
+}
+
+/** Saves what a button makes, and returns the path of the file. */
+export async function downloaded(page, button) {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button, exact: true }).click()]);
+  const file = join(folder, download.suggestedFilename());
+  await download.saveAs(file);
+  return file;
 }
 
 /** Returns how many steps have passed. */

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 
 /** Runs the command that the page shows, in `folder`, for all functions and in whole units. */
 export function top(command, folder, type) {
-  const unit = type.endsWith('_space') ? '-unit=bytes ' : '';
+  const unit = type === 'cpu' ? '-unit=ns ' : type.endsWith('_space') ? '-unit=bytes ' : '';
   const all = '-nodecount=1000000 -nodefraction=0 -edgefraction=0';
   const said = execFileSync('sh', ['-c', command.replace(/-top -cum|-http=:/, `-top -cum ${unit}${all}`)], {
     cwd: folder,
@@ -14,7 +14,7 @@ export function top(command, folder, type) {
   });
   const totals = new Map();
   for (const line of said.split('\n')) {
-    const row = /^\s*(-?[\d.]+)B?\s+\S+%?\s+\S+%\s+(-?[\d.]+)B?\s+\S+%\s+(.+)$/.exec(line);
+    const row = /^\s*(-?[\d.]+)(?:B|ns)?\s+\S+%?\s+\S+%\s+(-?[\d.]+)(?:B|ns)?\s+\S+%\s+(.+)$/.exec(line);
     if (!row) continue;
     const [, flat, cum, name] = row;
     if (!/^-?\d+$/.test(flat) || !/^-?\d+$/.test(cum)) throw new Error(`not in whole units: ${line}`);

@@ -14,20 +14,38 @@ export async function clickEverything({ page, complaints }) {
     await page.locator('#profiles summary').click();
   });
 
-  await step('the leaking line is the first suspect within two minutes', async () => {
+  await step('while it is too early that is said, and the leaking line is the first suspect within a minute', async () => {
     await tab(page, 'Suspects');
+    await page.locator('.what', { hasText: /^Too early: the first verdict comes in about / }).waitFor();
     const first = page.locator('.suspect').first();
-    await first.filter({ hasText: LEAK }).and(page.locator('.is-leak')).waitFor({ timeout: 120_000 - (Date.now() - began) });
+    await page.locator('.what', { hasText: /^What grew in the last / }).waitFor({ timeout: 60_000 - (Date.now() - began) });
+    await first.filter({ hasText: LEAK }).and(page.locator('.is-leak, .is-growing')).waitFor();
     assert.match(await first.locator('.file').first().textContent(), /demo-leak\/src\/reader\.rs:\d+/);
+    const figures = await first.locator('.figures').textContent();
+    assert.match(figures, /grew\+\d.* ± \d.* in \d.* s; growing since \d\d:\d\d:\d\d/);
+    assert.match(figures, /rate\+\d.*iB\/min ± /);
+    assert.match(figures, /sure(chance of error < 1 in|this may be chance)/);
+  });
+
+  await step('what each kind means and what to do next stands below, in the words of the server', async () => {
+    const { kinds } = await page.evaluate(async () => (await fetch('leaks?format=json')).json());
+    await page.getByText('What the kinds mean, and what to do next').click();
+    const told = await page.locator('.kinds tbody tr').evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)));
+    assert.deepEqual(told, kinds.map(({ title, meaning, next_step }) => [title, meaning, next_step]));
   });
 
   await step('a suspect is shown in the flame graph and in the table', async () => {
     await page.getByRole('button', { name: 'Show in flame graph', exact: true }).first().click();
-    await page.locator('.box.is-match').first().waitFor();
-    assert.match(await page.locator('.found').textContent(), /iB \(\d+\.\d %\)/);
+    const box = page.locator('.box.is-match[aria-selected=true]');
+    await box.waitFor();
+    await settled(page);
+    assert.match(await box.getAttribute('aria-label'), new RegExp(`^${LEAK}`));
+    const [{ y, height }, view] = [await box.boundingBox(), page.viewportSize()];
+    assert.ok(y > 0 && y + height < view.height, `the box is at ${y} of ${view.height}`);
+    assert.match(await page.locator('.found').textContent(), /iB \(\d+\.\d %\) on \d+ of \d+ stacks/);
     await tab(page, 'Suspects');
     await page.getByRole('button', { name: 'Show in table', exact: true }).first().click();
-    assert.ok((await rows(page, 'stacks').count()) > 0);
+    assert.ok((await rows(page, 'lines').count()) > 0);
     await page.getByRole('searchbox').fill('');
   });
 
@@ -41,6 +59,7 @@ export async function clickEverything({ page, complaints }) {
     await page.getByText('Marked as under-load.').waitFor();
     await page.locator('.mark', { hasText: 'under-load' }).waitFor();
     await page.getByRole('button', { name: 'Mark now', exact: true }).click();
+    await page.getByText('There is a mark under-load already.').waitFor();
     await page.getByRole('button', { name: 'Replace mark', exact: true }).click();
     await page.getByText('Marked as under-load.').waitFor();
     // The answer that the name is taken is one that the browser notes as a failure.
@@ -76,13 +95,16 @@ export async function clickEverything({ page, complaints }) {
     await tab(page, 'Table');
     await page.getByRole('button', { name: 'Δ objects', exact: true }).click();
     assert.equal(await page.locator('th[aria-sort=descending]').textContent(), 'Δ objects ▼');
-    const values = await page.locator('table.stacks tbody tr td:nth-child(4)').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
+    const values = await page.locator('table.lines tbody tr td:nth-child(4)').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
     assert.deepEqual(values, values.toSorted((a, b) => b - a));
     await page.getByRole('button', { name: 'Δ in use', exact: true }).click();
-    await rows(page, 'stacks').first().getByRole('button').click();
-    assert.ok((await page.locator('tr.is-open li').count()) > 3);
+    await rows(page, 'lines').filter({ hasText: LEAK }).first().getByRole('button').first().click();
+    const opened = page.locator('tr:is(.is-open, .of-line)');
+    await opened.locator('li .function', { hasText: 'demo_leak::proxy' }).first().waitFor();
+    assert.match(await opened.locator('li.hidden').first().textContent(), /^\d+ frames left out$/);
+    assert.match(page.url(), /open=\w+/);
     await page.getByRole('searchbox').fill('READER.rs');
-    const found = await rows(page, 'stacks').count();
+    const found = await rows(page, 'lines').count();
     await page.getByRole('searchbox').fill('no such function');
     await page.getByText('No stack has').waitFor();
     assert.ok(found > 0);
@@ -103,9 +125,9 @@ export async function clickEverything({ page, complaints }) {
     assert.doesNotMatch(page.url(), /zoom=/);
     await page.getByRole('searchbox').fill(LEAK);
     assert.ok((await page.locator('.box.is-match').count()) > 0);
-    await page.getByLabel('Invert').check();
+    await page.getByLabel('Callers below').check();
     assert.equal(await page.locator('.box').nth(1).getAttribute('aria-label').then((label) => label.startsWith(LEAK)), true);
-    await page.getByLabel('Invert').uncheck();
+    await page.getByLabel('Callers below').uncheck();
     await page.getByLabel('Hide std').uncheck();
     await settled(page);
     await page.locator('.box.is-std').nth(1).waitFor();

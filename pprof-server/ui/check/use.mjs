@@ -6,11 +6,9 @@ import { agreesWithPprof, boxes, picture, settled, step, tab, TABS } from './pag
 
 /** The tabs that the documents show, each once. */
 const PICTURES = {
-  'Suspects, light': 'page-suspects',
   'Table, light': 'page-table',
   'Functions, light': 'page-functions',
   'Flame graph, dark': 'page-flame-dark',
-  'Suspects, narrow': 'page-narrow',
 };
 
 /** The documents show so much of a table, because a file of 150 KiB has room for no more. */
@@ -35,6 +33,33 @@ export async function useIt({ browser, page, address, complaints }) {
     await page.getByRole('button', { name: 'Copy', exact: true }).click();
     await page.getByText('Copied.').waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator('.downloads code').textContent());
+  });
+
+  await step('where the browser copies nothing, the command is selected', async () => {
+    const refused = await open(browser, 'about:blank', complaints);
+    await refused.addInitScript(() => {
+      Object.defineProperty(navigator, 'clipboard', { value: undefined });
+      document.execCommand = () => false;
+    });
+    await refused.goto(`${address}#tab=table`);
+    await settled(refused);
+    await refused.getByRole('button', { name: 'Copy', exact: true }).click();
+    await refused.getByText('Selected: copy it with Ctrl+C.').waitFor();
+    const selected = await refused.evaluate(() => getSelection().toString());
+    assert.equal(selected, await refused.locator('.downloads code').textContent());
+    await close(refused);
+  });
+
+  await step('whether resident memory is the program’s own is told, and malloc is asked on demand', async () => {
+    let asked = 0;
+    const count = (request) => (asked += request.url().includes('metrics') ? 1 : 0);
+    page.on('request', count);
+    await page.locator('.retention', { hasText: /Resident memory is|own blocks are/ }).waitFor();
+    assert.equal(asked, 0);
+    await page.getByRole('button', { name: 'Ask malloc', exact: true }).click();
+    await page.getByText(/glibc has .* from the system: .* in blocks, .* free\./).waitFor();
+    assert.equal(asked, 1);
+    page.off('request', count);
   });
 
   await step('the address brings the same view back', async () => {
@@ -99,16 +124,22 @@ export async function useIt({ browser, page, address, complaints }) {
     await keyed.keyboard.press('Escape');
     assert.doesNotMatch(keyed.url(), /zoom=/);
     await keyed.keyboard.press('2');
-    await keyed.locator('table.stacks').waitFor();
+    await keyed.locator('table.lines').waitFor();
     await keyed.keyboard.press('/');
     await keyed.keyboard.type('reader');
     assert.equal(await keyed.getByRole('searchbox').inputValue(), 'reader');
     await close(keyed);
   });
 
-  for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280, 760], ['light', 400, 900]]) {
+  // A difference has other colours than a moment, and both are looked at.
+  for (const [colorScheme, width, height, view] of [
+    ['light', 1280, 760, '#from=under-load'],
+    ['dark', 1280, 760, ''],
+    ['dark', 400, 900, '#from=under-load'],
+    ['light', 390, 900, ''],
+  ]) {
     await step(`every tab is accessible, ${colorScheme}, ${width} pixels wide`, async () => {
-      const seen = await open(browser, `${address}#from=under-load`, complaints, { colorScheme, viewport: { width, height } });
+      const seen = await open(browser, `${address}${view}`, complaints, { colorScheme, viewport: { width, height } });
       await seen.locator('.timeline').waitFor();
       for (const name of TABS) {
         await tab(seen, name);
@@ -117,10 +148,20 @@ export async function useIt({ browser, page, address, complaints }) {
         const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
         assert.ok(overflow <= 0, `${name}: ${overflow} pixels stick out`);
         if (name === 'Flame graph') await boxes(seen).filter({ hasText: 'Reader::start' }).first().hover();
-        const shown = PICTURES[`${name}, ${width === 400 ? 'narrow' : colorScheme}`];
+        const shown = PICTURES[`${name}, ${width < 1280 ? 'narrow' : colorScheme}`];
         if (shown) await picture(seen, shown, { width, height: ['Table', 'Functions'].includes(name) ? TABLE_PX : height });
       }
       await close(seen);
     });
+  }
+}
+
+/** Takes the picture of a leak, whose verdict takes minutes. */
+export async function pictureLeak({ browser, address, complaints }) {
+  for (const [name, width, height] of [['page-suspects', 1280, 760], ['page-narrow', 400, 1100]]) {
+    const seen = await open(browser, `${address}#tab=suspects`, complaints, { viewport: { width, height } });
+    await seen.locator('.suspect.is-leak').first().waitFor({ timeout: 240_000 });
+    await picture(seen, name, { width, height });
+    await close(seen);
   }
 }

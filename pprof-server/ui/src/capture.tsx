@@ -1,10 +1,10 @@
-// A capture shows what changes in the next seconds. It counts down, and can be cancelled.
+// A capture shows what changes, or what is busy, in the next seconds. It counts down, and can be cancelled.
 
 import { useEffect, useState } from 'preact/hooks';
 
 const DEFAULT_SECONDS = 30;
 /** The longest time that the server waits, unless its owner chose another. */
-const MAX_SECONDS = 300;
+export const MAX_SECONDS = 300;
 
 export interface Running {
   readonly seconds: number;
@@ -30,7 +30,7 @@ export function Capture({ running, onStart, onCancel }: Props) {
       }}
     >
       <label>
-        Next{' '}
+        Capture the next{' '}
         <input
           type="number"
           name="seconds"
@@ -50,7 +50,7 @@ export function Capture({ running, onStart, onCancel }: Props) {
   );
 }
 
-function Countdown({ running, onCancel }: { running: Running; onCancel: () => void }) {
+export function Countdown({ running, onCancel }: { running: Running; onCancel: () => void }) {
   const [, tick] = useState(0);
   useEffect(() => {
     const timer = window.setInterval(() => tick((count) => count + 1), 250);

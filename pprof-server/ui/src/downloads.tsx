@@ -1,33 +1,36 @@
-// The profiles that are shown can be downloaded here, and a command is shown that shows the same elsewhere.
+// The profiles that are shown can be downloaded here, a command is shown that shows the same elsewhere, and the page can be kept
+// as a file.
 
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { Copy } from './copy';
 import type { File } from './shown';
 import { bytes } from './units';
 
-export function Downloads({ before, after, command }: { before: File | null; after: File; command: string }) {
-  const [said, setSaid] = useState('');
-  useEffect(() => setSaid(''), [command]);
+interface Props {
+  readonly before: File | null;
+  readonly after: File;
+  readonly command: string;
+  /** Saves the page as a file that needs no server; `null` if it is such a file. */
+  readonly onKeep: (() => void) | null;
+}
+
+export function Downloads({ before, after, command, onKeep }: Props) {
+  const code = useRef<HTMLElement>(null);
   return (
     <section class="downloads" aria-label="Downloads">
       {before && <Download title="before" file={before} />}
       <Download title={before ? 'after' : 'profile'} file={after} />
-      <code tabIndex={0} role="group" aria-label="Command for the same view">
+      {onKeep && (
+        <button type="button" title="Save what is shown as one file that works without the program" onClick={onKeep}>
+          Save as HTML
+        </button>
+      )}
+      <code ref={code} tabIndex={0} role="group" aria-label="Command for the same view">
         {command}
       </code>
-      <button
-        type="button"
-        onClick={() =>
-          navigator.clipboard
-            ? navigator.clipboard.writeText(command).then(
-                () => setSaid('Copied.'),
-                () => setSaid('The browser does not allow it.'),
-              )
-            : setSaid('The browser allows it on localhost alone.')
-        }
-      >
+      <Copy text={command} label="Copy the command" selected={() => code.current}>
         Copy
-      </button>
-      <span role="status">{said}</span>
+      </Copy>
     </section>
   );
 }

@@ -1,24 +1,35 @@
-// These choices hold for all tabs: the value, the search, what is left out, and the end to begin at.
+// These choices hold for all tabs: the value and the age of a heap profile, the search, what is left out, and the end to begin at.
 
-import type { RefObject } from 'preact';
-import { SAMPLE_TYPES, TITLES, type SampleType } from './sample_type';
-import type { View } from './view';
+import type { ComponentChildren } from 'preact';
+import { Chip } from './chip';
+import { containing, wordsOf, type Found } from './filter';
+import type { Choosing, Page } from './page';
+import { format, SAMPLE_TYPES, TITLES, type HeapType } from './sample_type';
+import { count, duration, percent } from './units';
 
-interface Props {
-  readonly view: View;
-  readonly searchBox: RefObject<HTMLInputElement | null>;
-  readonly onChange: (part: Partial<View>) => void;
+/** How many seconds old blocks are at least, as it can be chosen. */
+const AGES = [10, 60, 600, 3600, 21_600, 86_400];
+
+interface Props extends Choosing, Pick<Page, 'searchBox'> {
+  /** The choices that a profile of this kind has beside them. */
+  readonly children: ComponentChildren;
 }
 
-export function Filters({ view, searchBox, onChange }: Props) {
+interface HeapProps extends Choosing {
+  /** Whether ages are known of what is shown. */
+  readonly knowsAges: boolean;
+}
+
+/** The value, and how old blocks are at least. */
+export function HeapFilters({ view, knowsAges, onChange }: HeapProps) {
   return (
-    <div class="toolbar">
+    <>
       <label>
         Value{' '}
         <select
           name="type"
           value={view.type}
-          onChange={(event) => onChange({ type: event.currentTarget.value as SampleType })}
+          onChange={(event) => onChange({ type: event.currentTarget.value as HeapType })}
         >
           {SAMPLE_TYPES.toReversed().map((type) => (
             <option key={type} value={type}>
@@ -27,6 +38,30 @@ export function Filters({ view, searchBox, onChange }: Props) {
           ))}
         </select>
       </label>
+      <label title={knowsAges ? '' : 'Ages are known of what is in use now: choose “all in use” and “now” above'}>
+        Age{' '}
+        <select
+          name="age"
+          disabled={!knowsAges}
+          value={knowsAges ? String(view.minAge) : '0'}
+          onChange={(event) => onChange({ minAge: Number(event.currentTarget.value) })}
+        >
+          <option value="0">any</option>
+          {[...new Set([...AGES, view.minAge])].filter((age) => age > 0).map((age) => (
+            <option key={age} value={String(age)}>
+              {duration(age)} or more
+            </option>
+          ))}
+        </select>
+      </label>
+    </>
+  );
+}
+
+export function Filters({ view, searchBox, children, onChange }: Props) {
+  return (
+    <div class="toolbar">
+      {children}
       <label>
         Search{' '}
         <input
@@ -38,22 +73,81 @@ export function Filters({ view, searchBox, onChange }: Props) {
           onInput={(event) => onChange({ search: event.currentTarget.value })}
         />
       </label>
-      <label title="The standard library, where threads begin, and the inside of tokio">
+      <label title="Leave out the standard library, where threads begin, and the inside of tokio">
         <input
           type="checkbox"
-          checked={view.hidesStd}
-          onChange={(event) => onChange({ hidesStd: event.currentTarget.checked, zoom: [] })}
+          checked={view.hides !== 'nothing'}
+          disabled={view.hides === 'libraries'}
+          onChange={(event) => onChange({ hides: event.currentTarget.checked ? 'std' : 'nothing', zoom: '' })}
         />{' '}
         Hide std and runtime
       </label>
-      <label>
+      <label title="Leave out all crates that cargo fetched too: what they do stands on the line of yours that called them">
+        <input
+          type="checkbox"
+          checked={view.hides === 'libraries'}
+          onChange={(event) => onChange({ hides: event.currentTarget.checked ? 'libraries' : 'std', zoom: '' })}
+        />{' '}
+        My code only
+      </label>
+      <label title="Begin at the innermost functions, and go on with their callers">
         <input
           type="checkbox"
           checked={view.direction === 'callers'}
-          onChange={(event) => onChange({ direction: event.currentTarget.checked ? 'callers' : 'callees', zoom: [] })}
+          onChange={(event) => onChange({ direction: event.currentTarget.checked ? 'callers' : 'callees', zoom: '' })}
         />{' '}
-        Invert (callers)
+        Callers below
       </label>
     </div>
+  );
+}
+
+/** What the stacks are narrowed to; each can be taken back. */
+export function Narrowed({ view, onChange }: Choosing) {
+  const { focus, ignore, thread, kind } = view;
+  if (focus === null && ignore.length === 0 && thread === null && kind === null) return null;
+  return (
+    <p class="chips" aria-label="Stacks that are shown" role="group">
+      {focus !== null && <Chip text={`only ${wordsOf(focus)}`} onLeave={() => onChange({ focus: null, zoom: '' })} />}
+      {thread !== null && <Chip text={`only the thread ${thread}`} onLeave={() => onChange({ thread: null, zoom: '' })} />}
+      {kind !== null && <Chip text={`only ${kind}s`} onLeave={() => onChange({ kind: null, zoom: '' })} />}
+      {ignore.map((filter) => (
+        <Chip
+          key={filter}
+          text={`without ${wordsOf(filter)}`}
+          onLeave={() => onChange({ ignore: ignore.filter((other) => other !== filter), zoom: '' })}
+        />
+      ))}
+    </p>
+  );
+}
+
+interface SearchProps extends Choosing {
+  readonly found: Found;
+  /** What the found is a part of. */
+  readonly whole: { readonly stacks: number; readonly value: number };
+  /** What of the found is shown. */
+  readonly value: number;
+  readonly isDifference: boolean;
+}
+
+/** Says how much the search finds, and narrows what is shown to it. */
+export function SearchResult({ view, found, value, whole, isDifference, onChange }: SearchProps) {
+  const text = view.search.trim();
+  return (
+    <p class="found" role="status">
+      “{text}”: {format(view.type, value, isDifference)} ({percent(value, whole.value)}) on {count(found.stacks)} of{' '}
+      {count(whole.stacks)} stacks{' '}
+      <button type="button" disabled={found.stacks === 0} onClick={() => onChange({ focus: containing(text), search: '', zoom: '' })}>
+        Only these
+      </button>{' '}
+      <button
+        type="button"
+        disabled={found.stacks === 0}
+        onClick={() => onChange({ ignore: [...view.ignore, containing(text)], search: '', zoom: '' })}
+      >
+        Without these
+      </button>
+    </p>
   );
 }

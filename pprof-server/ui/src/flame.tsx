@@ -1,154 +1,148 @@
-// The flame graph is a tree of functions, each as wide as its share, drawn from the root down.
-//
-// d3-hierarchy lays it out. The boxes are elements of the page, not a picture, so they can be reached with the keyboard
-// and read aloud, and take their colours from the style sheet. Boxes narrower than a pixel are left out until their
-// parent is zoomed to.
+// The flame graph: what is known of the box that is chosen, what can be done with it, and the boxes. Around one function there
+// are two of them, of those that call it and of those that it calls.
 
-import { hierarchy, partition } from 'd3-hierarchy';
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { crateOf, shortName, shortPlace } from './names';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { Boxes } from './boxes';
+import { Chip } from './chip';
+import { Copy } from './copy';
+import { around, finds } from './filter';
+import { shortPlace } from './names';
+import type { Choosing, OfStacks } from './page';
+import type { Frame, Profile } from './profile';
 import { format, type SampleType } from './sample_type';
-import { follow, matched, matches, pathOf, placesOf, weight, type Node } from './tree';
-import { percent } from './units';
+import { save } from './save';
+import { svgOf } from './svg';
+import { build, heaviest, inlinedNote, nodeOf, onNode, placesOf, rootOf, titleOf, weight, type Node } from './tree';
+import { percent, things } from './units';
+import { FOUND, type View } from './view';
 
-const ROW_PX = 20;
-const LEAST_PX = 1;
-/** Narrower boxes have no room for a name. */
-const LEAST_NAMED_PX = 28;
-
-/** A node and where it is drawn, in shares of the width. */
-interface Box {
-  readonly node: Node;
-  readonly depth: number;
-  readonly left: number;
-  readonly share: number;
+interface Props extends OfStacks {
+  /** What is left when functions and stacks are left out. */
+  readonly profile: Profile;
+  readonly isDifference: boolean;
 }
 
-interface Props {
+/** A tree to draw. */
+interface Graph {
+  readonly title: string;
   readonly root: Node;
-  readonly type: SampleType;
-  readonly isDifference: boolean;
-  readonly search: string;
-  /** What finds the functions that have no colour. */
-  readonly plumbing: RegExp;
-  readonly zoom: readonly string[];
-  readonly onZoom: (path: string[]) => void;
 }
 
 export function Flame(props: Props) {
-  if (weight(props.root) > 0) return <Boxes {...props} />;
-  return <p class="empty">{props.isDifference ? 'Nothing changed between these two moments.' : 'Nothing was sampled.'}</p>;
+  const { profile, view, owners, isDifference } = props;
+  const { type, direction, folds, search } = view;
+  const graphs = useMemo((): Graph[] => {
+    const isFound = finds(search);
+    // What the search finds is no part of a run, so that it can be seen.
+    const isFolded = folds ? (frame: Frame) => owners.of(frame) !== 'own' && !isFound(frame) : null;
+    if (view.around === null) return [{ title: 'Flame graph', root: build(profile, type, direction, isFolded) }];
+    const { callers, callees } = around(profile, view.around);
+    return [
+      { title: 'Its callers', root: build(callers, type, 'callers', isFolded) },
+      { title: 'What it calls', root: build(callees, type, 'callees', isFolded) },
+    ];
+  }, [profile, type, direction, owners, folds, search, view.around]);
+  if (graphs.some(({ root }) => weight(root) > 0)) return <Graphs graphs={graphs} {...props} />;
+  return (
+    <>
+      <Around {...props} />
+      <p class="empty">{isDifference ? 'Nothing changed between these two moments.' : 'Nothing was sampled.'}</p>
+    </>
+  );
 }
 
-function Boxes({ root, type, isDifference, search, plumbing, zoom, onZoom }: Props) {
-  const holder = useRef<HTMLDivElement>(null);
-  const width = useWidth(holder);
-  const [focused, setFocused] = useState<Node | null>(null);
-  const [hovered, setHovered] = useState<Node | null>(null);
-  const zoomed = useMemo(() => follow(root, zoom), [root, zoom]);
-  const isMatch = useMemo(() => matches(search), [search]);
-  const found = useMemo(() => (search ? matched(root, isMatch) : 0), [root, search, isMatch]);
-  const visible = useMemo(() => lay(zoomed, width), [zoomed, width]);
-  const places = useMemo(() => new Map(visible.map((box) => [box.node, box])), [visible]);
-  const current = focused && places.has(focused) ? focused : zoomed;
-  const takesFocus = useRef(false);
-
-  useLayoutEffect(() => {
-    if (!takesFocus.current) return;
-    takesFocus.current = false;
-    holder.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus();
-  });
-
-  const go = (to: Node | null | undefined) => {
-    if (!to) return;
-    takesFocus.current = true;
-    setFocused(to);
-  };
+function Graphs({ graphs, isDifference, view, owners, onChange }: Props & { graphs: readonly Graph[] }) {
+  const { type, search, zoom } = view;
+  const place = useRef<HTMLDivElement>(null);
+  const [chosen, setChosen] = useState<Node | null>(null);
+  const [pointed, setPointed] = useState<Node | null>(null);
+  const isMatch = useMemo(() => onNode(finds(search)), [search]);
+  const zoomed = useMemo(
+    () => graphs.map(({ root }) => (zoom === FOUND ? heaviest(root, isMatch) : nodeOf(root, zoom)) ?? root),
+    [graphs, zoom, isMatch],
+  );
+  useEffect(() => setChosen(null), [zoomed]);
+  const isDrawn = (node: Node | null) => node !== null && graphs.some(({ root }) => root === rootOf(node));
+  const outermost = zoomed.find((node) => node.parent) ?? graphs[0]!.root;
+  const current = isDrawn(chosen) ? chosen! : outermost;
+  const shown = isDrawn(pointed) ? pointed! : current;
   const zoomTo = (node: Node) => {
-    takesFocus.current = true;
-    setFocused(node);
-    onZoom(pathOf(node).map(({ name }) => name));
+    const isAgain = node.run !== null && zoomed.includes(node);
+    onChange(isAgain ? { zoom: node.run!.unfolded, folds: false } : { zoom: node.id });
   };
-  const beside = (node: Node, step: number): Node | undefined => {
-    const row = visible.filter((box) => box.depth === places.get(node)?.depth);
-    return row[row.findIndex((box) => box.node === node) + step]?.node;
-  };
-  const onKeyDown = (event: KeyboardEvent) => {
-    const keys: Record<string, () => void> = {
-      ArrowDown: () => go(current.children.find((child) => places.has(child))),
-      ArrowUp: () => go(current.parent),
-      ArrowLeft: () => go(beside(current, -1)),
-      ArrowRight: () => go(beside(current, 1)),
-      Home: () => go(root),
-      Enter: () => zoomTo(current),
-      ' ': () => zoomTo(current),
-      Escape: () => zoomTo(root),
-      Backspace: () => zoomTo(zoomed.parent ?? root),
-    };
-    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
-    if (!act) return;
-    event.preventDefault();
-    event.stopPropagation();
-    act();
-  };
-
-  const rows = visible.reduce((most, box) => Math.max(most, box.depth), 0) + 1;
-  const zoomDepth = pathOf(zoomed).length;
   return (
     <div class="flame">
-      <Details node={hovered ?? current} root={root} type={type} isDifference={isDifference} />
-      {search && (
-        <p class="found" role="status">
-          “{search}”: {format(type, found, isDifference)} ({percent(found, isDifference ? weight(root) : root.value)})
-        </p>
-      )}
-      <div
-        ref={holder}
-        class={`boxes ${isDifference ? 'is-difference' : ''} ${search ? 'is-searched' : ''}`}
-        role="tree"
-        aria-label="Flame graph"
-        style={{ height: `${rows * ROW_PX}px` }}
-        onKeyDown={onKeyDown}
-        onMouseLeave={() => setHovered(null)}
-      >
-        {visible.map(({ node, depth, left, share }) => {
-          const shade = isDifference ? { '--grew': `${((100 * node.grew) / weight(node)).toFixed(1)}%` } : {};
-          return (
-            <div
-              key={pathOf(node).map(({ name }) => name).join('\0')}
-              role="treeitem"
-              aria-level={depth + 1}
-              aria-selected={node === zoomed}
-              aria-label={`${node.name}${inlinedNote(node)}, ${format(type, node.value, isDifference)}`}
-              tabIndex={node === current ? 0 : -1}
-              class={[
-                'box',
-                isDifference ? '' : colour(node, plumbing),
-                node.inlined === 'yes' && 'is-inlined',
-                depth < zoomDepth && 'is-above',
-                isMatch(node) && 'is-match',
-              ].filter(Boolean).join(' ')}
-              style={{ left: `${left * 100}%`, width: `${share * 100}%`, top: `${depth * ROW_PX}px`, ...shade }}
-              onClick={() => zoomTo(node)}
-              onFocus={() => setFocused(node)}
-              onMouseEnter={() => setHovered(node)}
-            >
-              {share * width >= LEAST_NAMED_PX && <span>{shortName(node.name)}</span>}
-            </div>
-          );
-        })}
+      <Around view={view} onChange={onChange} />
+      <Details node={shown} root={rootOf(shown)} type={type} isDifference={isDifference} />
+      <div class="toolbar flame-tools">
+        <button type="button" disabled={zoomed.every((node) => !node.parent)} onClick={() => onChange({ zoom: '' })}>
+          Reset zoom
+        </button>
+        <OfBox node={current} view={view} onChange={onChange} />
+        <label title="Three and more frames in a row that are not the program's own are one box">
+          <input
+            type="checkbox"
+            checked={view.folds}
+            onChange={(event) => onChange({ folds: event.currentTarget.checked, zoom: '' })}
+          />{' '}
+          Fold libraries
+        </label>
+        <button type="button" onClick={() => save('flame.svg', svgOf([...place.current!.querySelectorAll('.boxes')]), 'image/svg+xml')}>
+          Save as SVG
+        </button>
       </div>
-      <p class="legend">
-        {isDifference ? (
-          <>
-            <i class="swatch grew" /> grew <i class="swatch shrank" /> shrank. A box is as wide as all that changed below it.{' '}
-          </>
-        ) : (
-          <>Colours tell crates apart; grey are the standard library and the runtime. </>
-        )}
-        <em>Slanted</em>: compiled into its caller (inlined). Enter or click zooms, arrows move, Backspace zooms out, Escape shows all.
-      </p>
+      <div ref={place}>
+        {graphs.map(({ title, root }, index) => (
+          <div key={title}>
+            {graphs.length > 1 && <h2>{title}</h2>}
+            <Boxes
+              label={title}
+              root={root}
+              zoomed={zoomed[index]!}
+              isSearched={search.trim() !== ''}
+              onZoom={zoomTo}
+              onChoose={setChosen}
+              onPoint={setPointed}
+              {...{ type, isDifference, isMatch, owners }}
+            />
+          </div>
+        ))}
+      </div>
+      <Legend isDifference={isDifference} />
     </div>
+  );
+}
+
+/** The function whose callers and callees are shown. */
+function Around({ view, onChange }: Choosing) {
+  if (view.around === null) return null;
+  return (
+    <p class="chips">
+      <Chip text={`callers and callees of ${view.around}`} onLeave={() => onChange({ around: null, zoom: '' })} />
+    </p>
+  );
+}
+
+/** What can be done with the box that was chosen last. */
+function OfBox({ node, view, onChange }: { node: Node } & Choosing) {
+  const isFunction = node.parent !== null && !node.run;
+  const [place] = placesOf(node)[0] ?? [];
+  const act = (text: string, title: string, part: Partial<View>) => (
+    <button type="button" disabled={!isFunction} title={title} onClick={() => onChange({ ...part, zoom: '' })}>
+      {text}
+    </button>
+  );
+  return (
+    <>
+      {act('Only this', `Show only stacks that ${node.name} is on`, { focus: node.name })}
+      {act('Without this', `Show no stack that ${node.name} is on`, { ignore: [...view.ignore, node.name] })}
+      {act('Callers and callees', `Show what calls ${node.name}, wherever it is, and what it calls`, { around: node.name })}
+      {place && (
+        <Copy text={place} label={`Copy ${place}`}>
+          Copy file:line
+        </Copy>
+      )}
+    </>
   );
 }
 
@@ -159,7 +153,7 @@ function Details({ node, root, type, isDifference }: { node: Node; root: Node; t
   return (
     <dl class="details">
       <dt class="name">
-        {node.name}
+        {titleOf(node)}
         <small>{inlinedNote(node)}</small>
       </dt>
       <dd class="place">
@@ -169,7 +163,7 @@ function Details({ node, root, type, isDifference }: { node: Node; root: Node; t
             {places.length > 1 && ` (${format(type, value, isDifference)})`}
           </span>
         ))}
-        {places.length > 3 && <span>and {places.length - 3} lines more</span>}
+        {places.length > 3 && <span>and {things(places.length - 3, 'more line')}</span>}
       </dd>
       <dd>
         <b>{format(type, node.value, isDifference)}</b> ({percent(node.value, whole)}), of it here{' '}
@@ -182,47 +176,21 @@ function Details({ node, root, type, isDifference }: { node: Node; root: Node; t
   );
 }
 
-function inlinedNote(node: Node): string {
-  return { yes: ' (inlined)', partly: ' (inlined in places)', no: '' }[node.inlined];
-}
-
-/**
- * Lays out the zoomed box, the boxes that it is in, and below it those that are wide enough to be seen. The heaviest come
- * first, so what is left out leaves room only at the end.
- */
-function lay(zoomed: Node, width: number): Box[] {
-  const least = (weight(zoomed) * LEAST_PX) / Math.max(width, 1);
-  const weighed = hierarchy(zoomed, ({ children }) => children.filter((child) => weight(child) >= least));
-  // The sums that d3 would make are known, and include what is left out.
-  weighed.each((box) => ((box as { value?: number }).value = weight(box.data)));
-  const above = pathOf(zoomed);
-  const outer = above.length === 0 ? [] : [above[0]!.parent!, ...above.slice(0, -1)];
-  const boxes = outer.map((node, depth) => ({ node, depth, left: 0, share: 1 }));
-  // A function comes before those it calls, as a tree is read aloud.
-  partition<Node>()(weighed).eachBefore(({ data, depth, x0, x1 }) => {
-    boxes.push({ node: data, depth: above.length + depth, left: x0, share: x1 - x0 });
-  });
-  return boxes;
-}
-
-const HUES = 12;
-
-/** Returns one of a dozen colours by the crate, and none for plumbing. */
-function colour(node: Node, plumbing: RegExp): string {
-  const crate = crateOf(node.name);
-  if (!node.parent) return 'is-root';
-  if (!crate || plumbing.test(node.name)) return 'is-std';
-  let hash = 0;
-  for (const letter of crate) hash = (hash * 31 + letter.charCodeAt(0)) % 9973;
-  return `hue-${hash % HUES}`;
-}
-
-function useWidth(holder: { current: HTMLElement | null }): number {
-  const [width, setWidth] = useState(800);
-  useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(entry!.contentRect.width));
-    observer.observe(holder.current!);
-    return () => observer.disconnect();
-  }, [holder]);
-  return width;
+function Legend({ isDifference }: { isDifference: boolean }) {
+  return (
+    <p class="legend">
+      {isDifference ? (
+        <>
+          <i class="swatch grew" /> grew <i class="swatch shrank" /> shrank. A box is as wide as all that changed below it.{' '}
+        </>
+      ) : (
+        <>
+          <i class="swatch own" /> your own code. Pale colours tell other crates apart; grey are the standard library and the
+          runtime.{' '}
+        </>
+      )}
+      “…” stands for frames of libraries: a click zooms to it, and a second one unfolds all of them. <em>Slanted</em>: compiled
+      into its caller (inlined). Enter or click zooms, arrows move, Backspace zooms out, Escape shows all.
+    </p>
+  );
 }

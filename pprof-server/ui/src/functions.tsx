@@ -3,10 +3,12 @@
 // It is counted from the tree that the flame graph draws, so that both are right or neither.
 
 import { useMemo, useState } from 'preact/hooks';
+import { finds } from './filter';
 import { shortPlace } from './names';
+import type { Profile } from './profile';
 import type { SampleType } from './sample_type';
 import { format } from './sample_type';
-import { functions, matches, placesOf, weight, type FunctionTotals, type Node } from './tree';
+import { build, functions, onNode, placesOf, weight, type FunctionTotals } from './tree';
 import { count, percent } from './units';
 
 const FIRST_ROWS = 100;
@@ -17,20 +19,21 @@ const COLUMNS = [
 ] as const;
 
 interface Props {
-  /** A tree of callees. */
-  readonly root: Node;
+  /** What is left when functions and stacks are left out. */
+  readonly profile: Profile;
   readonly type: SampleType;
   readonly isDifference: boolean;
   readonly search: string;
   readonly onFind: (name: string) => void;
 }
 
-export function FunctionTable({ root, type, isDifference, search, onFind }: Props) {
+export function FunctionTable({ profile, type, isDifference, search, onFind }: Props) {
   const [order, setOrder] = useState<'flat' | 'cum'>('cum');
   const [most, setMost] = useState(FIRST_ROWS);
+  const root = useMemo(() => build(profile, type), [profile, type]);
   const all = useMemo(() => functions(root), [root]);
   const rows = useMemo(() => {
-    const isMatch = search ? matches(search) : () => true;
+    const isMatch = search.trim() ? onNode(finds(search)) : () => true;
     return all.filter(isMatch).sort((a, b) => Math.abs(b[order]) - Math.abs(a[order]));
   }, [all, order, search]);
   const whole = isDifference ? weight(root) : root.value;

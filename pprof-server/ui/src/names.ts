@@ -1,5 +1,7 @@
 // This shortens names of functions for places with little room.
 
+import type { Frame } from './answers';
+
 /**
  * Returns the end of a path, from the module that a function or its type is in: `reader::Reader::start` for
  * `demo_leak::reader::Reader::start`. A type and its trait keep their own names: `<Reader as Display>::fmt`.
@@ -40,4 +42,9 @@ export function shortPlace(place: string): string {
     /([^/]+\/(?:src|examples|tests|benches)\/.+)/.exec(place)?.[1] ??
     place
   );
+}
+
+/** Returns as much of `file:line` as is known. */
+export function placeOf(frame: Readonly<Pick<Frame, 'file' | 'line'>>): string {
+  return frame.file && frame.line ? `${frame.file}:${frame.line}` : frame.file;
 }

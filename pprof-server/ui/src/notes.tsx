@@ -3,7 +3,8 @@
 // The words are the server's, the same as in every other output; here they are only sorted.
 
 /** This matches sentences that a reader of the profile need not act upon. */
-const INFORMATION = /^(in use|inuse_space|profiler memory): /;
+const INFORMATION =
+  /^((in use|inuse_space|profiler memory|cpu): |threads of the profiler's own used |threads: \d+ in \d+ ms, |tasks: (there are none|\d+ ± \d+ are alive[^;]*)$)/;
 
 /** Returns the notes that tell what is missing. */
 export function losses(notes: readonly string[]): readonly string[] {

@@ -1,15 +1,27 @@
-// uPlot draws the curves of the time line: memory in use with its error band, resident memory, and the limit.
+// uPlot draws the curves of the time line: memory in use with its error band, resident memory, what the control group uses, and
+// its limit.
 //
 // `timeline` calls this. The colours come from the style sheet, so the plot is drawn anew when dark becomes light.
 
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { Recorded } from './answers';
+import type { Curve } from './curve';
 import { bytes, clock } from './units';
 
 const HEIGHT_PX = 170;
 /** A limit further above the curves would press them flat, so it is told in words instead. */
 const LARGEST_LIMIT_RATIO = 3;
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** The seconds between two labels of the axis of time. */
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE),
+  ...[1, 2, 3, 6, 12].map((hours) => hours * HOUR),
+  ...[1, 2, 5, 10, 30, 100].map((days) => days * DAY),
+];
 
 /** This is where the plot is within the figure, in CSS pixels. */
 export interface Frame {
@@ -24,11 +36,13 @@ export function ends(first: number, last: number): [number, number] {
   return last > first ? [first, last] : [first - 30, last + 30];
 }
 
-/** Keeps a plot of these moments in the element that it returns a reference to. */
-export function usePlot(moments: readonly Recorded[], times: readonly number[], onFrame: (frame: Frame) => void) {
+/** Keeps a plot from `start` to `end` in the element that it returns a reference to. */
+export function usePlot(curve: Curve, start: number, end: number, onFrame: (frame: Frame) => void) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const data = useMemo(() => columns(moments, times), [moments, times]);
+  const data = useMemo(() => columns(curve), [curve]);
+  const range = useRef<[number, number]>([start, end]);
+  range.current = [start, end];
   const latest = useRef(data);
   latest.current = data;
 
@@ -36,7 +50,7 @@ export function usePlot(moments: readonly Recorded[], times: readonly number[], 
     const element = holder.current!;
     const draw = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(options(element, onFrame), latest.current, element);
+      plot.current = new uPlot(options(element, () => range.current, onFrame), latest.current, element);
     };
     draw();
     const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -50,23 +64,21 @@ export function usePlot(moments: readonly Recorded[], times: readonly number[], 
       plot.current = null;
     };
   }, [onFrame]);
-  useEffect(() => plot.current?.setData(data), [data]);
+  useEffect(() => plot.current?.setData(data), [data, start, end]);
   return holder;
 }
 
-/** Returns the columns that uPlot draws: times, memory in use, the upper and the lower end of its band, resident memory, and the limit. */
-function columns(moments: readonly Recorded[], times: readonly number[]): uPlot.AlignedData {
-  const column = (of: (moment: Recorded) => number | null) => moments.map(of);
-  const highest = Math.max(...moments.map((moment) => Math.max(moment.inuse_space, moment.rss_bytes ?? 0)));
-  const band = (sign: number) => column((of) => Math.max(0, of.inuse_space + sign * (of.inuse_space_error_bytes ?? 0)));
-  return [
-    [...times],
-    column((of) => of.inuse_space),
-    band(1),
-    band(-1),
-    column((of) => of.rss_bytes),
-    column((of) => ((of.memory_limit_bytes ?? Infinity) <= LARGEST_LIMIT_RATIO * highest ? of.memory_limit_bytes : null)),
-  ];
+/**
+ * Returns the columns that uPlot draws: times, memory in use, the upper and the lower end of its band, resident memory, what the
+ * control group uses, and its limit.
+ */
+function columns({ times, inuse, error, resident, usage, limit }: Curve): uPlot.AlignedData {
+  const highest = [...inuse, ...resident].reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
+  const band = (sign: number) => inuse.map((value, index) => value && Math.max(0, value + sign * (error[index] ?? 0)));
+  // Where there is no limit, the group is mostly the whole machine.
+  const near = (values: Curve['usage']) =>
+    values.map((value, index) => (limit[index] != null && (value ?? Infinity) <= LARGEST_LIMIT_RATIO * highest ? value : null));
+  return [[...times], [...inuse], band(1), band(-1), [...resident], near(usage), near(limit)];
 }
 
 /** Formats times as finely as the steps between them need. */
@@ -76,7 +88,7 @@ function tickLabel(seconds: number, step: number): string {
   return step >= 60 ? time.slice(0, 5) : time;
 }
 
-function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.Options {
+function options(element: HTMLElement, range: () => [number, number], onFrame: (frame: Frame) => void): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
   const axis = {
@@ -95,7 +107,7 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
     legend: { show: false },
     select: { show: false, left: 0, top: 0, width: 0, height: 0 },
     scales: {
-      x: { time: true, range: (_, least, most) => ends(least, most) },
+      x: { time: true, range },
       y: { range: (_, __, most) => [0, Math.max(most, 1024) * 1.08] },
     },
     padding: [10, 8, 0, 0],
@@ -104,6 +116,8 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
         ...axis,
         size: 28,
         space: 90,
+        // None is below a second, which labels do not tell apart.
+        incrs: TIME_STEPS,
         values: (_, ticks, __, ___, step) => ticks.map((tick) => tickLabel(tick, step)),
       },
       {
@@ -120,6 +134,7 @@ function options(element: HTMLElement, onFrame: (frame: Frame) => void): uPlot.O
       hidden,
       hidden,
       { stroke: colour('resident'), width: 1.5, points: { show: false } },
+      { stroke: colour('group'), width: 1.5, points: { show: false } },
       { stroke: colour('limit'), width: 1.5, dash: [6, 4], points: { show: false } },
     ],
     bands: [{ series: [2, 3], fill: colour('band') }],

@@ -3,11 +3,12 @@
 // A view asks for a profile, and the user may capture another one beside it. The view may change while the server works, so
 // every answer to it says which question it answers, and only the answer to the last question ends the waiting.
 
-import { useEffect, useReducer, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useReducer, useRef } from 'preact/hooks';
 import type { Running } from './capture';
 import { inWords } from './poll';
-import { capture, fetchView, type Shown } from './shown';
-import type { View } from './view';
+import { baselineOf, capture, since, type Baseline, type Shown } from './shown';
+import type { Source } from './source';
+import type { Span, View } from './view';
 
 export interface Requests {
   /** Rises whenever the user asks for the same view anew. */
@@ -16,52 +17,76 @@ export interface Requests {
   readonly fetched: Shown | null;
   /** The last question that has an answer, be it a profile or a failure. */
   readonly answered: string | null;
-  /** `question` is `null` if it was a capture that failed. */
-  readonly failure: { readonly question: string | null; readonly why: string } | null;
+  /** `question` is `null` if it was something else that failed. If `isGone`, a moment is not recorded, or not any more. */
+  readonly failure: { readonly question: string | null; readonly why: string; readonly isGone?: boolean } | null;
   /** The capture that the server waits for. */
   readonly running: Running | null;
-  /** A capture that has ended. It is shown instead of `fetched`. */
-  readonly captured: Shown | null;
+  /** The last capture. A view of that time shows it instead of what is fetched. */
+  readonly captured: { readonly shown: Shown; readonly span: Span } | null;
+  /** What is fetched is compared with this, if the user chose a file. */
+  readonly baseline: Baseline | null;
 }
 
 export type Action =
   | { readonly type: 'asked anew' }
   | { readonly type: 'moments changed' }
   | { readonly type: 'fetched'; readonly question: string; readonly shown: Shown }
-  | { readonly type: 'failed'; readonly question: string; readonly why: string }
+  | { readonly type: 'failed'; readonly question: string | null; readonly why: string; readonly isGone?: boolean }
   | { readonly type: 'capture began'; readonly running: Running }
-  | { readonly type: 'captured'; readonly shown: Shown }
+  | { readonly type: 'captured'; readonly shown: Shown; readonly span: Span }
   | { readonly type: 'capture failed'; readonly why: string }
-  | { readonly type: 'capture cancelled' };
+  | { readonly type: 'capture cancelled' }
+  | { readonly type: 'compares with'; readonly baseline: Baseline | null };
 
-export const IDLE: Requests = { turn: 0, fetched: null, answered: null, failure: null, running: null, captured: null };
+export const IDLE: Requests = {
+  turn: 0,
+  fetched: null,
+  answered: null,
+  failure: null,
+  running: null,
+  captured: null,
+  baseline: null,
+};
 
 export function next(now: Requests, action: Action): Requests {
   switch (action.type) {
     case 'asked anew':
       return { ...now, turn: now.turn + 1 };
     case 'moments changed':
-      return { ...now, captured: null, failure: null };
+      return { ...now, failure: null };
     case 'fetched':
       return { ...now, fetched: action.shown, answered: action.question };
     case 'failed':
-      return { ...now, answered: action.question, failure: { question: action.question, why: action.why } };
+      return {
+        ...now,
+        answered: action.question ?? now.answered,
+        failure: { question: action.question, why: action.why, isGone: action.isGone ?? false },
+      };
     case 'capture began':
       return { ...now, running: action.running };
     case 'captured':
-      return { ...now, running: null, captured: action.shown, failure: null };
+      return { ...now, running: null, captured: { shown: action.shown, span: action.span }, baseline: null, failure: null };
     case 'capture failed':
       return { ...now, running: null, failure: { question: null, why: action.why } };
     case 'capture cancelled':
       return { ...now, running: null };
+    case 'compares with':
+      return { ...now, baseline: action.baseline, failure: null };
   }
 }
 
 /** Returns what `view` asks for, as a text that differs where the answers would differ. */
-export function questionOf(view: View, { turn, fetched }: Requests): string {
+export function questionOf(view: View, { turn, fetched, baseline }: Requests): string {
   // Mostly all stacks have rows. Otherwise other stacks are the largest in another value.
-  const typeOfRows = fetched && (fetched.rest || fetched.idleStacks > 0) ? view.type : null;
-  return JSON.stringify([view.from, view.to, typeOfRows, view.hidesStd, turn]);
+  const typeOfRows = fetched?.isPartial ? view.type : null;
+  const moments = [baseline ? null : view.from, view.to, view.capture?.start, view.capture?.seconds];
+  return JSON.stringify([...moments, view.minAge, typeOfRows, view.hides === 'nothing', turn]);
+}
+
+/** Returns the capture that `view` is of, if it is still there. */
+export function capturedFor(view: Pick<View, 'capture'>, { captured }: Requests): Shown | null {
+  const isSame = view.capture?.start === captured?.span.start && view.capture?.seconds === captured?.span.seconds;
+  return captured && isSame ? captured.shown : null;
 }
 
 /** Returns what went wrong, if that still matters for `question`. */
@@ -71,55 +96,80 @@ export function errorOf({ failure }: Requests, question: string): string | null 
 
 export interface Request {
   readonly current: Shown | null;
-  readonly isCaptured: boolean;
+  readonly baseline: Baseline | null;
   readonly isLoading: boolean;
   readonly error: string | null;
+  /** Whether the error is that a moment is not recorded, or not any more. */
+  readonly isGone: boolean;
   readonly running: Running | null;
   readonly askAnew: () => void;
-  /** Ends when the capture does. The result is true if the capture is shown. */
-  readonly startCapture: (seconds: number) => Promise<boolean>;
+  /** Ends when the capture does, with the time that it took in; with `null` if it failed or was cancelled. */
+  readonly startCapture: (seconds: number) => Promise<Span | null>;
   readonly cancelCapture: () => void;
+  /** Compares with a file of the user's, or with none. */
+  readonly compare: (file: File | null) => Promise<void>;
 }
 
-/** Fetches what `view` shows, as soon as `isReady`. */
-export function useRequest(view: View, isReady: boolean): Request {
+/** Fetches what `view` shows from `source`, as soon as `isReady`. */
+export function useRequest(view: View, isReady: boolean, source: Source): Request {
   const [requests, dispatch] = useReducer(next, IDLE);
-  const { turn, fetched, answered, running, captured } = requests;
+  const { turn, fetched, answered, running, baseline } = requests;
   const cancelling = useRef<AbortController | null>(null);
   const question = questionOf(view, requests);
+  const captured = capturedFor(view, requests);
+  const isCaptured = captured !== null;
 
   useEffect(() => {
-    if (!isReady) return undefined;
+    if (!isReady || isCaptured) return undefined;
     const leaving = new AbortController();
-    fetchView(view, leaving.signal)
+    source
+      .fetchView(baseline ? { ...view, from: null } : view, leaving.signal)
       .then((shown) => dispatch({ type: 'fetched', question, shown }))
-      .catch((failure) => !leaving.signal.aborted && dispatch({ type: 'failed', question, why: inWords(failure) }));
+      .catch((failure) => {
+        const isGone = (failure as { status?: number }).status === 404;
+        if (!leaving.signal.aborted) dispatch({ type: 'failed', question, why: inWords(failure), isGone });
+      });
     return () => leaving.abort();
-  }, [isReady, question]);
-  useEffect(() => dispatch({ type: 'moments changed' }), [view.from, view.to, turn]);
+  }, [isReady, isCaptured, question]);
+  useEffect(() => dispatch({ type: 'moments changed' }), [view.from, view.to, view.capture, turn]);
+  const compared = useMemo(
+    () => (baseline && fetched && !fetched.isDifference ? since(baseline, fetched) : fetched),
+    [baseline, fetched],
+  );
 
   const startCapture = async (seconds: number) => {
     const cancel = new AbortController();
     cancelling.current = cancel;
     dispatch({ type: 'capture began', running: { seconds, startedAt: performance.now() } });
     try {
-      dispatch({ type: 'captured', shown: await capture(seconds, view.type, view.hidesStd, cancel.signal) });
-      return true;
+      const taken = await capture(seconds, view, cancel.signal);
+      dispatch({ type: 'captured', ...taken });
+      return taken.span;
     } catch (failure) {
       dispatch(cancel.signal.aborted ? { type: 'capture cancelled' } : { type: 'capture failed', why: inWords(failure) });
-      return false;
+      return null;
+    }
+  };
+  const error = errorOf(requests, question);
+  const compare = async (file: File | null) => {
+    try {
+      dispatch({ type: 'compares with', baseline: file && (await baselineOf(file)) });
+    } catch (failure) {
+      dispatch({ type: 'failed', question: null, why: inWords(failure) });
     }
   };
 
   return {
-    current: captured ?? fetched,
-    isCaptured: captured !== null,
+    current: captured ?? compared,
+    baseline: isCaptured ? null : baseline,
     // This is told by comparison, so that at no moment the old profile is taken for that of a new view.
-    isLoading: answered !== question,
-    error: errorOf(requests, question),
+    isLoading: !isCaptured && answered !== question,
+    error,
+    isGone: error !== null && (requests.failure?.isGone ?? false),
     running,
     askAnew: () => dispatch({ type: 'asked anew' }),
     startCapture,
     cancelCapture: () => cancelling.current?.abort(),
+    compare,
   };
 }

@@ -1,13 +1,23 @@
-// Each sample has four values. They stand in the order of a heap profile.
+// A sample has a value of each of its profile's types. They stand in the order of the profile.
 
-import { bytes, count, signed } from './units';
+import { bytes, count, nanoseconds, signed } from './units';
 
+/** Those of a heap profile. */
 export const SAMPLE_TYPES = ['alloc_objects', 'alloc_space', 'inuse_objects', 'inuse_space'] as const;
+/** Those of a CPU profile. */
+export const CPU_TYPES = ['samples', 'cpu'] as const;
 
-export type SampleType = (typeof SAMPLE_TYPES)[number];
+export type HeapType = (typeof SAMPLE_TYPES)[number];
+/** That of a profile of threads and tasks. */
+export const GOROUTINE_TYPES = ['goroutine'] as const;
+
+export type SampleType = HeapType | (typeof CPU_TYPES)[number] | (typeof GOROUTINE_TYPES)[number];
+
+/** The types of a profile that the page shows. */
+export type Types = typeof SAMPLE_TYPES | typeof CPU_TYPES | typeof GOROUTINE_TYPES;
 
 /** What the page calls them. */
-export const TITLES: Record<SampleType, string> = {
+export const TITLES: Record<HeapType, string> = {
   inuse_space: 'in use, bytes',
   inuse_objects: 'in use, objects',
   alloc_space: 'allocated, bytes',
@@ -16,6 +26,6 @@ export const TITLES: Record<SampleType, string> = {
 
 /** Formats a value of this type, with its sign if it is a difference. */
 export function format(type: SampleType, value: number, isDifference = false): string {
-  const unit = type.endsWith('_space') ? bytes : count;
+  const unit = type === 'cpu' ? nanoseconds : type.endsWith('_space') ? bytes : count;
   return isDifference ? signed(value, unit) : unit(value);
 }

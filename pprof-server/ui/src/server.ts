@@ -1,9 +1,9 @@
 // How the server is asked. Everything is relative to the page, so that it works behind any prefix, and no other host is
 // ever asked.
 
-import type { Heap, History, Leaks } from './answers';
+import type { Heap, History, Leaks, Profile as Table } from './answers';
 import { decode, type Profile } from './profile';
-import type { SampleType } from './sample_type';
+import { CPU_TYPES, GOROUTINE_TYPES, type SampleType } from './sample_type';
 import type { Moment } from './view';
 
 /** A profile, and the bytes it came as. */
@@ -36,6 +36,8 @@ export interface Wanted {
   /** Whether the profile keeps all frames, also those that the server leaves out at the leaf. */
   all?: boolean;
   seconds?: number;
+  /** Only blocks that are so many seconds old count as in use. */
+  minAge?: number;
 }
 
 export function target(name: string, query: Record<string, string>): string {
@@ -43,12 +45,13 @@ export function target(name: string, query: Record<string, string>): string {
   return said ? `${name}?${said}` : name;
 }
 
-function query({ at, since, all, seconds }: Wanted): Record<string, string> {
+function query({ at, since, all, seconds, minAge }: Wanted): Record<string, string> {
   return {
     ...(at !== null && { at: String(at) }),
     ...(since !== undefined && { since: String(since) }),
     ...(all && { frames: 'all' }),
     ...(seconds !== undefined && { seconds: String(seconds) }),
+    ...(minAge && { min_age: String(minAge) }),
   };
 }
 
@@ -66,15 +69,52 @@ export async function leaks(signal: AbortSignal): Promise<Leaks | null> {
   }
 }
 
-export async function table(wanted: Wanted, type: SampleType, signal: AbortSignal): Promise<Heap> {
+/** Both profiles have the same stacks and values. */
+export async function table(name: 'heap' | 'allocs', wanted: Wanted, type: SampleType, signal: AbortSignal): Promise<Heap> {
   const said = { ...query(wanted), format: 'json', top: MAX_ROWS, sample_index: type };
-  return (await ask(target('heap', said), { signal })).json();
+  return (await ask(target(name, said), { signal })).json();
 }
 
 export async function profile(wanted: Wanted, signal: AbortSignal): Promise<Fetched> {
   const asked = target('heap', query(wanted));
   const file = new Uint8Array(await (await ask(asked, { signal })).arrayBuffer());
   return { profile: await decode(file), file, target: asked };
+}
+
+/** Waits so many seconds, and returns what was busy in them, from `hz` samples in each second of a thread's CPU time. */
+export async function cpu(seconds: number, hz: number, signal: AbortSignal): Promise<Fetched> {
+  const asked = target('profile', { seconds: String(seconds), hz: String(hz) });
+  const file = new Uint8Array(await (await ask(asked, { signal })).arrayBuffer());
+  return { profile: await decode(file, CPU_TYPES), file, target: asked };
+}
+
+/** Returns where threads and tasks are now. */
+export async function threads(signal: AbortSignal): Promise<Fetched> {
+  const file = new Uint8Array(await (await ask('goroutine', { signal })).arrayBuffer());
+  return { profile: await decode(file, GOROUTINE_TYPES), file, target: 'goroutine' };
+}
+
+/** Returns the same as rows, which have errors and ages. */
+export async function threadTable(signal: AbortSignal): Promise<Table> {
+  return (await ask(target('goroutine', { format: 'json', top: MAX_ROWS }), { signal })).json();
+}
+
+/** What glibc's malloc tells of itself, in bytes. */
+export interface Malloc {
+  /** What it has from the system. */
+  readonly held: number;
+  /** What of it is in blocks. */
+  readonly used: number;
+  /** What of it is kept for later. */
+  readonly free: number;
+}
+
+/** Returns `null` if the program's allocator is not glibc's, or does not tell. */
+export async function malloc(): Promise<Malloc | null> {
+  const text = await (await ask(target('metrics', { malloc: '1' }), {})).text();
+  const figure = (name: string) => Number(new RegExp(`^glibc_malloc_${name}_bytes (\\S+)`, 'm').exec(text)?.[1] ?? NaN);
+  const [held, used, free] = [figure('held'), figure('inuse'), figure('free')];
+  return Number.isNaN(held + used + free) ? null : { held, used, free };
 }
 
 /** Keeps this moment under a name. */

@@ -1,99 +1,84 @@
-// The table of stacks has what is in use or grew, what was allocated, objects, samples and age, by the line that allocated.
+// The table of lines has a row for each line that allocates, that is busy, or at which threads and tasks wait. A row opens to its
+// stacks.
 //
-// TanStack Table sorts and filters its rows; `shown` makes them.
+// TanStack Table sorts its rows; `lines` makes them.
 
-import {
-  createTable,
-  getCoreRowModel,
-  getFilteredRowModel,
-  getSortedRowModel,
-  type ColumnDef,
-  type SortingState,
-} from '@tanstack/table-core';
+import { createTable, getCoreRowModel, getSortedRowModel, type ColumnDef, type SortingState } from '@tanstack/table-core';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { Frames } from './frames';
-import type { SampleType } from './sample_type';
-import { format } from './sample_type';
-import type { Line, Shown } from './shown';
-import { placeOf } from './tree';
-import { count, duration } from './units';
+import { columnsOf, type Column } from './columns';
+import { finds, onStack } from './filter';
+import { Stack, Title } from './frames';
+import { alike, byLeaf, byOwn, lineOfStack, linesOf, type Line, type Told } from './lines';
+import type { OfStacks } from './page';
+import { indexOf, type Profile } from './profile';
+import { GOROUTINE_TYPES, type SampleType } from './sample_type';
+import type { Shown } from './shown';
+import { count, things } from './units';
+import { GROUPS, type Group, type View } from './view';
 
 /** More rows are behind a button, a step at a time, so that the page stays quick whatever there is. */
 const FIRST_ROWS = 50;
 const MORE_ROWS = 500;
+/** As many stacks of an open row are shown. */
+const FIRST_STACKS = 10;
 
-interface Props {
+interface Props extends OfStacks {
   readonly shown: Shown;
-  readonly type: SampleType;
-  readonly search: string;
-  /** What finds the callers to hide. With `null`, none are hidden. */
-  readonly plumbing: RegExp | null;
+  /** What is left of it when functions and stacks are left out. */
+  readonly profile: Profile;
 }
 
-export function StackTable({ shown, type, search, plumbing }: Props) {
-  const { isDifference } = shown;
-  const [sorting, setSorting] = useState<SortingState>([{ id: type, desc: true }]);
-  const [opened, setOpened] = useState<ReadonlySet<Line>>(new Set());
+export function LineTable({ shown, profile, view, owners, onChange }: Props) {
+  const { isDifference, details, suspicions } = shown;
+  const isOfWaits = profile.types === GOROUTINE_TYPES;
+  const leadOf = useMemo(() => (isOfWaits ? byOwn((frame) => owners.of(frame) === 'own') : byLeaf), [isOfWaits, owners]);
+  const told = useMemo(() => ({ details, suspicions, leadOf }), [details, suspicions, leadOf]);
+  const { type, search } = view;
+  const index = indexOf(profile, type);
+  const knowsThreads = useMemo(() => shown.profile.stacks.some(({ thread }) => thread !== ''), [shown]);
+  const groups = GROUPS.filter((one) => one !== 'thread' || knowsThreads);
+  const group = groups.includes(view.group) ? view.group : 'line';
   const [most, setMost] = useState(FIRST_ROWS);
-  const all = shown.rows ?? [];
+  const [showsIdle, setShowsIdle] = useState(false);
+  const stacks = useMemo(() => alike(profile, group === 'thread'), [profile, group]);
+  const all = useMemo(() => {
+    const isFound = onStack(finds(search));
+    return linesOf(search.trim() ? stacks.filter(({ frames }) => isFound(frames)) : stacks, told, index, group);
+  }, [stacks, told, index, search, group]);
   // What was freed again does not stand between the rows of what is in use.
-  const lines = useMemo(() => all.filter((line) => line.change[type] !== 0), [all, type]);
-  const idle = shown.idleStacks + all.length - lines.length;
+  const lines = useMemo(() => (showsIdle ? all : all.filter(({ values }) => values[index] !== 0)), [all, index, showsIdle]);
+  const idle = useMemo(() => all.filter(({ values }) => values[index] === 0).length, [all, index]);
   const isNarrow = useMedia('(max-width: 480px)');
-  const columns = useMemo(() => columnsOf(isDifference, isNarrow), [isDifference, isNarrow]);
-  const table = useTable(lines, columns, sorting, setSorting, search);
-  const rows = table.getRowModel().rows;
-  const toggle = (line: Line) => {
-    const next = new Set(opened);
-    if (!next.delete(line)) next.add(line);
-    setOpened(next);
-  };
+  const columns = useMemo(() => columnsOf(shown, profile, isNarrow), [shown, profile, isNarrow]);
+  const sorting = sortingOf(view, columns);
+  const rows = useTable(lines, columns, sorting).getRowModel().rows;
+  const open = new Set(view.open);
+  const toggle = ({ id }: Line) =>
+    onChange({ open: open.has(id) ? view.open.filter((other) => other !== id) : [...view.open, id] });
   return (
     <>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Table of stacks">
-        <table class="stacks">
-          <thead>
-            <tr>
-              {table.getFlatHeaders().map(({ column }) => {
-                const sorted = column.getIsSorted();
-                return (
-                  <th
-                    key={column.id}
-                    scope="col"
-                    class={column.id === 'place' ? 'place' : 'number'}
-                    aria-sort={sorted === 'asc' ? 'ascending' : sorted === 'desc' ? 'descending' : 'none'}
-                  >
-                    <button type="button" onClick={() => column.toggleSorting(sorted !== 'desc')}>
-                      {String(column.columnDef.header)}
-                      <span aria-hidden="true">{sorted === 'asc' ? ' ▲' : sorted === 'desc' ? ' ▼' : ''}</span>
-                    </button>
-                  </th>
-                );
-              })}
-            </tr>
-          </thead>
+      <label class="group">
+        A row for each{' '}
+        <select
+          name="group"
+          value={group}
+          onChange={(event) => onChange({ group: event.currentTarget.value as Group, open: [] })}
+        >
+          {groups.map((one) => (
+            <option key={one} value={one}>
+              {one}
+            </option>
+          ))}
+        </select>
+      </label>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of lines">
+        <table class="lines">
+          <Head columns={columns} sorting={sorting} type={type} onSort={(sort) => onChange({ sort })} />
           <tbody>
-            {rows.slice(0, most).map(({ original: line, getVisibleCells }) => {
-              const isOpen = opened.has(line);
-              return (
-                <tr key={line} class={isOpen ? 'is-open' : ''}>
-                  {getVisibleCells().map(({ column, getValue }) =>
-                    column.id === 'place' ? (
-                      <th key={column.id} scope="row" class="place">
-                        <button type="button" aria-expanded={isOpen} onClick={() => toggle(line)}>
-                          <span aria-hidden="true">{isOpen ? '▾' : '▸'}</span> {line.stack[0]?.function ?? '(no stack)'}
-                        </button>
-                        <Frames stack={line.stack} plumbing={plumbing} most={isOpen ? Infinity : 0} />
-                      </th>
-                    ) : (
-                      <td key={column.id} class="number" data-value={String(getValue())}>
-                        {column.columnDef.meta!.format(getValue() as number)}
-                      </td>
-                    ),
-                  )}
-                </tr>
-              );
-            })}
+            {rows.slice(0, most).map(({ original: line }) => (
+              <Rows key={line.id} line={line} isOpen={open.has(line.id)} {...{ columns, told, isOfWaits, view, owners }} onToggle={() => toggle(line)} />
+            ))}
           </tbody>
         </table>
       </div>
@@ -103,57 +88,148 @@ export function StackTable({ shown, type, search, plumbing }: Props) {
           Show {count(Math.min(MORE_ROWS, rows.length - most))} more of {count(rows.length)} rows
         </button>
       )}
-      {shown.rest && (
-        <p class="note">
-          {count(shown.rest.stacks)} stacks more have no row: {format(type, shown.rest.figures[type], isDifference)}.
-        </p>
-      )}
       {idle > 0 && (
         <p class="note">
-          {count(idle)} {idle === 1 ? 'stack' : 'stacks'} {idleWords(type, isDifference)}.
+          <button type="button" class="idle-rows" aria-expanded={showsIdle} onClick={() => setShowsIdle(!showsIdle)}>
+            <span aria-hidden="true">{showsIdle ? '▾' : '▸'}</span> {things(idle, group)} {idleWords(type, isDifference)}
+          </button>
         </p>
+      )}
+      {shown.untold > 0 && (
+        <p class="note">Samples, errors and ages are not told of the {things(shown.untold, 'smallest stack')}.</p>
       )}
     </>
   );
 }
 
-/** Says what stacks are that have nothing of `type`. */
+/** Says what lines are that have nothing of `type`. */
 function idleWords(type: SampleType, isDifference: boolean): string {
   if (type.startsWith('alloc')) return isDifference ? 'on which nothing was allocated meanwhile' : 'on which nothing was allocated';
-  return isDifference ? 'with as much in use as before' : 'with nothing in use';
+  return isDifference ? 'with as much in use as before' : 'with nothing in use now';
 }
 
-declare module '@tanstack/table-core' {
-  interface ColumnMeta<TData, TValue> {
-    format: (value: number) => string;
-  }
+interface HeadProps {
+  readonly columns: readonly Column[];
+  readonly sorting: SortingState;
+  readonly type: SampleType;
+  readonly onSort: (sort: string) => void;
 }
 
-function columnsOf(isDifference: boolean, isNarrow: boolean): ColumnDef<Line, unknown>[] {
-  const number = (id: string, header: string, of: (line: Line) => number, show: (value: number) => string) => ({
-    id,
-    header,
-    accessorFn: of,
-    sortUndefined: 'last' as const,
-    meta: { format: (value: number) => (Number.isNaN(value) ? '–' : show(value)) },
-  });
-  const change = (type: SampleType, header: string) =>
-    number(type, header, ({ change }) => change[type], (value) => format(type, value, isDifference));
-  const place = { id: 'place', header: 'allocated by', accessorFn: (line: Line) => line.stack[0]?.function ?? '' };
-  const numbers = [
-    change('inuse_space', isDifference ? 'Δ in use' : 'in use'),
-    number('error', '± std err', ({ errors }) => errors?.inuse_space ?? NaN, (value) => format('inuse_space', value)),
-    ...(isDifference
-      ? [number('inuse', 'in use', ({ inuse }) => inuse?.inuse_space ?? NaN, (value) => format('inuse_space', value))]
-      : []),
-    change('inuse_objects', isDifference ? 'Δ objects' : 'objects'),
-    change('alloc_space', 'allocated'),
-    change('alloc_objects', 'allocations'),
-    number('samples', 'samples', ({ change }) => change.inuse_samples, (value) => format('inuse_objects', value, isDifference)),
-    number('age', 'age, median', ({ age }) => age?.median_seconds ?? NaN, duration),
-  ];
-  // In a narrow window, the numbers are what scrolls out of sight.
-  return isNarrow ? [place, ...numbers] : [...numbers, place];
+function Head({ columns, sorting: [sorted], type, onSort }: HeadProps) {
+  return (
+    <thead>
+      <tr>
+        {columns.map(({ id, header, title, hasWords }) => {
+          const isSorted = sorted!.id === id;
+          const order = !isSorted ? 'none' : sorted!.desc ? 'descending' : 'ascending';
+          const next = isSorted && sorted!.desc ? `-${id}` : id;
+          return (
+            <th key={id} scope="col" class={id === 'place' ? 'place' : hasWords ? 'words' : 'number'} aria-sort={order}>
+              <button type="button" title={title} onClick={() => onSort(next === type ? '' : next)}>
+                {header}
+                <span aria-hidden="true">{{ none: '', descending: ' ▼', ascending: ' ▲' }[order]}</span>
+              </button>
+            </th>
+          );
+        })}
+      </tr>
+    </thead>
+  );
+}
+
+interface RowsProps extends Pick<OfStacks, 'view' | 'owners'> {
+  readonly line: Line;
+  readonly columns: readonly Column[];
+  readonly told: Told;
+  /** Whether stacks are shown from what they wait in, and not from the frame that names them. */
+  readonly isOfWaits: boolean;
+  readonly isOpen: boolean;
+  readonly onToggle: () => void;
+}
+
+/** The row of a line, and those of its stacks if it is open. */
+function Rows({ line, columns, told, isOfWaits, view, owners, isOpen, onToggle }: RowsProps) {
+  const [most, setMost] = useState(FIRST_STACKS);
+  const isAlone = line.stacks.length === 1;
+  const shown = isOpen && !isAlone ? line.stacks.slice(0, most) : [];
+  return (
+    <>
+      <tr class={isOpen ? 'is-open' : ''}>
+        <Cells line={line} columns={columns}>
+          <button type="button" aria-expanded={isOpen} onClick={onToggle}>
+            <span aria-hidden="true">{isOpen ? '▾' : '▸'}</span> {line.name}
+          </button>
+          {line.frame && <Title frame={line.frame} canCopy={isOpen} />}
+          {!isAlone && <small class="stacks">{count(line.stacks.length)} stacks</small>}
+          {isOpen && <ThreadNames line={line} />}
+          {isOpen && isAlone && !line.frame && <Title frame={line.stacks[0]!.frames[0]!} />}
+          {isOpen && isAlone && <Stack stack={line.stacks[0]!.whole} owners={owners} hides={view.hides} isWhole hasLeaf={isOfWaits} />}
+        </Cells>
+      </tr>
+      {shown.map((stack, index) => (
+        <tr key={index} class="of-line">
+          <Cells line={lineOfStack(stack, told)} columns={columns}>
+            {!line.frame && !isOfWaits && <span class="function">{stack.frames[0]!.function}</span>}
+            {!line.frame && !isOfWaits && <Title frame={stack.frames[0]!} />}
+            <Stack stack={stack.whole} owners={owners} hides={view.hides} hasLeaf={isOfWaits} />
+          </Cells>
+        </tr>
+      ))}
+      {isOpen && line.stacks.length > most && !isAlone && (
+        <tr class="of-line">
+          <td colSpan={columns.length}>
+            <button type="button" onClick={() => setMost(most + MORE_ROWS)}>
+              Show {count(Math.min(MORE_ROWS, line.stacks.length - most))} more of {count(line.stacks.length)} stacks
+            </button>
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
+
+/** As many names of threads are told. */
+const MOST_NAMES = 5;
+
+/** The names of the threads of a row. */
+function ThreadNames({ line }: { line: Line }) {
+  const names = [...new Set(line.stacks.flatMap(({ threads }) => [...threads]))].filter(Boolean);
+  if (names.length === 0) return null;
+  const more = names.length - MOST_NAMES;
+  return (
+    <small class="stacks">
+      of {names.slice(0, MOST_NAMES).join(', ')}
+      {more > 0 && ` and ${count(more)} more`}
+    </small>
+  );
+}
+
+/** The cells of a row, with `children` in that of the place. */
+function Cells({ line, columns, children }: { line: Line; columns: readonly Column[]; children: ComponentChildren }) {
+  return (
+    <>
+      {columns.map(({ id, value, text, hasWords }) =>
+        id === 'place' ? (
+          <th key={id} scope="row" class="place">
+            {children}
+          </th>
+        ) : (
+          <td key={id} class={hasWords ? 'words' : 'number'} data-value={String(value(line))}>
+            {text(line)}
+          </td>
+        ),
+      )}
+    </>
+  );
+}
+
+/** Returns what rows are sorted by: what the view says, if there is such a column, and else the value shown. */
+function sortingOf({ sort, type }: View, columns: readonly Column[]): SortingState {
+  const wanted = sort.replace(/^-/, '');
+  const isColumn = columns.some(({ id }) => id === wanted);
+  // What grows comes before what is many.
+  if (!isColumn && type === 'goroutine') return [{ id: 'suspicion', desc: true }, { id: type, desc: true }];
+  return [{ id: isColumn ? wanted : type, desc: !isColumn || !sort.startsWith('-') }];
 }
 
 /** Returns whether a media query holds. */
@@ -168,37 +244,28 @@ function useMedia(query: string): boolean {
   return holds;
 }
 
-function useTable(
-  data: Line[],
-  columns: ColumnDef<Line, unknown>[],
-  sorting: SortingState,
-  setSorting: (sorting: SortingState) => void,
-  search: string,
-) {
+function useTable(data: Line[], columns: readonly Column[], sorting: SortingState) {
+  const defined = useMemo(
+    () => columns.map(({ id, value }): ColumnDef<Line, unknown> => ({ id, accessorFn: value, sortUndefined: 'last' })),
+    [columns],
+  );
   const [table] = useState(() =>
     createTable<Line>({
       data,
-      columns,
+      columns: defined,
       state: {},
       onStateChange: () => {},
       renderFallbackValue: null,
       getCoreRowModel: getCoreRowModel(),
       getSortedRowModel: getSortedRowModel(),
-      getFilteredRowModel: getFilteredRowModel(),
-      globalFilterFn: (row, _, wanted: string) => isOnStack(row.original, wanted),
       enableSortingRemoval: false,
     }),
   );
   table.setOptions((before) => ({
     ...before,
     data,
-    columns,
-    state: { ...table.initialState, sorting, globalFilter: search.trim().toLowerCase() },
-    onSortingChange: (change) => setSorting(typeof change === 'function' ? change(sorting) : change),
+    columns: defined,
+    state: { ...table.initialState, sorting },
   }));
   return table;
-}
-
-function isOnStack(line: Line, wanted: string): boolean {
-  return line.stack.some((frame) => `${frame.function}\n${placeOf(frame)}`.toLowerCase().includes(wanted));
 }

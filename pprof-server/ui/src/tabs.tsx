@@ -1,7 +1,7 @@
 // These are the tabs. Arrow keys move among them, as everywhere.
 
 import { useRef } from 'preact/hooks';
-import { TABS, type Tab } from './view';
+import type { Tab } from './view';
 
 const TAB_TITLES: Record<Tab, string> = {
   suspects: 'Suspects',
@@ -12,26 +12,27 @@ const TAB_TITLES: Record<Tab, string> = {
 };
 
 interface Props {
+  readonly tabs: readonly Tab[];
   readonly tab: Tab;
   /** How many suspects there are. */
-  readonly suspects: number;
+  readonly suspects?: number;
   readonly onChange: (tab: Tab) => void;
 }
 
-export function Tabs({ tab, suspects, onChange }: Props) {
+export function Tabs({ tabs, tab, suspects = 0, onChange }: Props) {
   const list = useRef<HTMLDivElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
-    const at = TABS.indexOf(tab);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 }[event.key];
+    const at = tabs.indexOf(tab);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    const next = TABS[(to + TABS.length) % TABS.length]!;
+    const next = tabs[(to + tabs.length) % tabs.length]!;
     onChange(next);
     list.current?.querySelector<HTMLElement>(`#tab-${next}`)?.focus();
   };
   return (
     <div class="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={onKeyDown}>
-      {TABS.map((name) => (
+      {tabs.map((name) => (
         <button
           key={name}
           id={`tab-${name}`}

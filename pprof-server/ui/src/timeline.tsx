@@ -4,9 +4,11 @@
 // with now, and a drag compares its two ends.
 
 import { useMemo, useRef, useState } from 'preact/hooks';
+import { curveOf, inWords } from './curve';
+import { nearest } from './moments';
 import { ends, usePlot, type Frame } from './plot';
-import type { History, Recorded } from './answers';
-import { bytes, clock } from './units';
+import { duration } from './units';
+import type { History } from './answers';
 
 const LEAST_DRAG_PX = 5;
 
@@ -28,9 +30,10 @@ export function Timeline({ history, from, to, onChoose }: Props) {
   const [frame, setFrame] = useState<Frame | null>(null);
   const [pointed, setPointed] = useState<number | null>(null);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null); // Seconds: indices move with each record.
-  const holder = usePlot(moments, times, setFrame);
   const last = times.length - 1;
-  const [start, end] = ends(times[0]!, times[last]!);
+  const curve = useMemo(() => curveOf(history), [history]);
+  const [start, end] = ends(Math.min(times[0]!, curve.times[0]!), times[last]!);
+  const holder = usePlot(curve, start, end, setFrame);
   const indexOf = (seconds: number) => (seconds === NOTHING ? -1 : seconds === NOW ? last : nearest(times, seconds));
   const secondsOf = (index: number) => (index < 0 ? NOTHING : index >= last ? NOW : times[index]!);
   const chosen = { from: from ?? NOTHING, to: to ?? NOW };
@@ -41,18 +44,21 @@ export function Timeline({ history, from, to, onChoose }: Props) {
     // There is nothing between now and now, so the last record is taken.
     onChoose(first === NOTHING ? null : first === NOW ? times[last - 1]! : first, second === NOW ? null : second);
   };
-  const at = (event: PointerEvent, plot: Element) => {
+  const timeAt = (event: PointerEvent, plot: Element) => {
     const box = plot.getBoundingClientRect();
-    const share = (event.clientX - box.left) / box.width;
-    return secondsOf(indexOf(start + share * (end - start)));
+    return start + ((event.clientX - box.left) / box.width) * (end - start);
+  };
+  const at = (event: PointerEvent, plot: Element) => {
+    return secondsOf(indexOf(timeAt(event, plot)));
   };
   const percentAt = (seconds: number) => (100 * (seconds - start)) / (end - start);
-  const place = (index: number) => percentAt(times[index]!);
   const exactly = (seconds: number) => percentAt(Math.max(start, Math.min(end, seconds)));
   const shown = { from: indexOf((drag ?? chosen).from), to: indexOf((drag ?? chosen).to) };
   /** A mark lies between records. One that is older than all of them lies at their edge. */
   const percents = { from: exactly((drag ?? chosen).from), to: exactly((drag ?? chosen).to) };
-  const read = pointed === null ? shown.to : indexOf(pointed);
+  /** What is read is a point, of which there are more than records. */
+  const seconds = pointed ?? (shown.to < 0 ? times[0]! : times[shown.to]!);
+  const read = nearest(curve.times, seconds);
   const pressed = useRef<{ seconds: number; x: number } | null>(null);
 
   const slider = (end: 'from' | 'to') => {
@@ -82,7 +88,7 @@ export function Timeline({ history, from, to, onChoose }: Props) {
         aria-valuemin={least}
         aria-valuemax={Math.max(most, least)}
         aria-valuenow={index}
-        aria-valuetext={index < 0 ? 'nothing: all that is in use' : inWords(moments[index]!, index === last)}
+        aria-valuetext={index < 0 ? 'all that is in use, with no comparison' : inWords(curve, nearest(curve.times, times[index]!), index === last)}
         class={`handle ${end} ${index < 0 ? 'is-off' : ''} ${side(percents[end], end === 'to')}`}
         style={{ left: `${percents[end]}%` }}
         onPointerDown={(event) => {
@@ -125,10 +131,11 @@ export function Timeline({ history, from, to, onChoose }: Props) {
               pressed.current = { seconds: at(event, event.currentTarget), x: event.clientX };
             }}
             onPointerMove={(event) => {
-              const seconds = at(event, event.currentTarget);
-              setPointed(seconds);
-              const start = pressed.current;
-              if (start && Math.abs(event.clientX - start.x) >= LEAST_DRAG_PX) setDrag({ from: start.seconds, to: seconds });
+              setPointed(Math.min(end, Math.max(start, timeAt(event, event.currentTarget))));
+              const from = pressed.current;
+              if (from && Math.abs(event.clientX - from.x) >= LEAST_DRAG_PX) {
+                setDrag({ from: from.seconds, to: at(event, event.currentTarget) });
+              }
             }}
             onPointerUp={(event) => {
               const start = pressed.current;
@@ -164,7 +171,7 @@ export function Timeline({ history, from, to, onChoose }: Props) {
                   <span>{name}</span>
                 </div>
               ))}
-            {pointed !== null && <div class="pointed" style={{ left: `${place(indexOf(pointed))}%` }} />}
+            {pointed !== null && <div class="pointed" style={{ left: `${percentAt(pointed)}%` }} />}
             {isRecorded && slider('from')}
             {isRecorded && slider('to')}
           </div>
@@ -173,14 +180,19 @@ export function Timeline({ history, from, to, onChoose }: Props) {
       <figcaption>
         <span class="key in-use">in use ± one standard error</span>
         <span class="key resident">resident (RSS)</span>
-        {history.now.memory_limit_bytes !== null && <span class="key limit">limit</span>}
-        <span class="reading">{inWords(moments[read]!, read === last)}</span>
+        {history.now.memory_limit_bytes !== null && (
+          <>
+            <span class="key group">control group</span>
+            <span class="key limit">its limit</span>
+          </>
+        )}
+        <span class="reading">{inWords(curve, read, read === curve.times.length - 1)}</span>
       </figcaption>
       {!isRecorded && (
         <p class="note">
           {history.period_seconds === 0
             ? 'The recorder is off, so there is no past to look at: only now, and what changes from now on.'
-            : `Nothing is recorded yet: the first record comes within ${history.period_seconds} s.`}
+            : `Nothing is recorded yet: the first record comes within ${duration(history.pause_seconds)}.`}
         </p>
       )}
     </figure>
@@ -190,23 +202,4 @@ export function Timeline({ history, from, to, onChoose }: Props) {
 /** Returns the side of a line at so many percent on which its label has room. */
 function side(percent: number, prefersLeft: boolean): string {
   return percent > 85 || (prefersLeft && percent > 15) ? 'label-left' : 'label-right';
-}
-
-/** Says in a sentence what the picture of a moment does not tell everyone. */
-function inWords(of: Recorded, isNow: boolean): string {
-  const parts = [
-    `${isNow ? 'now, ' : ''}${clock(of.time_nanos / 1e9)}`,
-    `in use ${bytes(of.inuse_space)}${of.inuse_space_error_bytes ? ` ± ${bytes(of.inuse_space_error_bytes)}` : ''}`,
-    of.rss_bytes !== null && `resident ${bytes(of.rss_bytes)}`,
-    of.memory_limit_bytes !== null && `limit ${bytes(of.memory_limit_bytes)}`,
-  ];
-  return parts.filter(Boolean).join(' · ');
-}
-
-function nearest(times: readonly number[], seconds: number): number {
-  let best = 0;
-  times.forEach((time, index) => {
-    if (Math.abs(time - seconds) < Math.abs(times[best]! - seconds)) best = index;
-  });
-  return best;
 }

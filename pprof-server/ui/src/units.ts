@@ -26,6 +26,11 @@ export function count(value: number): string {
   return (value < 0 ? MINUS : '') + digits.replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
+/** Formats a count of things: `1 stack`, `12 stacks`. */
+export function things(value: number, one: string): string {
+  return `${count(value)} ${one}${value === 1 ? '' : 's'}`;
+}
+
 /** Formats a difference: with a `+` if it is more, since `format` writes the minus itself. */
 export function signed(value: number, format: (value: number) => string): string {
   return value > 0 ? `+${format(value)}` : format(value);
@@ -45,6 +50,23 @@ export function duration(seconds: number): string {
   if (seconds < 7200) return `${(seconds / 60).toFixed(seconds < 600 ? 1 : 0)} min`;
   if (seconds < 172_800) return `${(seconds / 3600).toFixed(1)} h`;
   return `${(seconds / 86_400).toFixed(1)} d`;
+}
+
+/** Growth of a shorter time than this is told by the minute, and by the hour otherwise. The server tells it so too. */
+const HOURLY_FROM_SECONDS = 30 * 60;
+
+/** Formats bytes in an hour as what fits the time in which they were seen: `14.5 MiB/min`. */
+export function rate(bytesPerHour: number, seconds: number): string {
+  return seconds < HOURLY_FROM_SECONDS ? `${bytes(bytesPerHour / 60)}/min` : `${bytes(bytesPerHour)}/h`;
+}
+
+/** Formats a time that was measured, with three significant digits: `1.23 s`, `45.6 ms`, `120 µs`. */
+export function nanoseconds(value: number): string {
+  const size = Math.abs(value);
+  const [unit, name] = size >= 999.5e6 ? [1e9, 's'] : size >= 999.5e3 ? [1e6, 'ms'] : size >= 999.5 ? [1e3, 'µs'] : [1, 'ns'];
+  const amount = size / unit;
+  const digits = size === 0 || unit === 1 || amount >= 99.95 ? 0 : amount >= 9.995 ? 1 : 2;
+  return `${value < 0 ? MINUS : ''}${amount.toFixed(digits)} ${name}`;
 }
 
 /** Formats the time of day, with the date if that is not today's. */

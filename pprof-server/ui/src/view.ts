@@ -1,40 +1,108 @@
 // A view is what the user looks at: two moments, a type of value, a tab. It is the fragment of the page's address, so that a
 // view can be kept and sent to others.
 
-import type { SampleType } from './sample_type';
-import { SAMPLE_TYPES } from './sample_type';
+import { SAMPLE_TYPES, type SampleType } from './sample_type';
 import type { Direction } from './tree';
+
+/** What the page shows the profile of. */
+export const SUBJECTS = ['heap', 'cpu', 'threads'] as const;
+export type Subject = (typeof SUBJECTS)[number];
 
 export const TABS = ['suspects', 'table', 'functions', 'flame', 'about'] as const;
 export type Tab = (typeof TABS)[number];
 
+/** The tabs that each subject has. */
+export const TABS_OF: Record<Subject, readonly Tab[]> = {
+  heap: TABS,
+  cpu: ['table', 'functions', 'flame'],
+  threads: ['table', 'functions', 'flame'],
+};
+
+/** The tab of each subject that is shown first; `null` for suspects if there are any, and else the table. */
+const FIRST_TAB: Record<Subject, Tab | null> = { heap: null, cpu: 'flame', threads: 'table' };
+
+/** What runs or waits. */
+export const KINDS = ['thread', 'task'] as const;
+export type Kind = (typeof KINDS)[number];
+
 /** A moment: seconds since 1970 UTC, or the name of a mark. */
 export type Moment = number | string;
 
+/** Which frames are left out: none, those of the standard library and the runtime, or all that are not the program's own. */
+export const HIDES = ['nothing', 'std', 'libraries'] as const;
+export type Hides = (typeof HIDES)[number];
+
+/** What the stacks of one row of the table have in common: the line, the function or the crate of the leaf, or the thread. */
+export const GROUPS = ['line', 'function', 'crate', 'thread'] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** The time that was captured. */
+export interface Span {
+  /** Seconds since 1970 UTC. */
+  readonly start: number;
+  readonly seconds: number;
+}
+
 export interface View {
+  readonly subject: Subject;
   /** The moment to compare with. With `null`, nothing is compared, and all that is in use is shown. */
   readonly from: Moment | null;
   /** `null` is now. */
   readonly to: Moment | null;
+  /** What was captured is shown instead of what is between `from` and `to`. */
+  readonly capture: Span | null;
+  /** Only blocks that are at least so many seconds old count as in use. It is of what is in use now. */
+  readonly minAge: number;
   readonly type: SampleType;
-  /** `null` is the suspects if there are any, and else the table. */
+  /** `null` is the tab that the subject shows first. */
   readonly tab: Tab | null;
   readonly direction: Direction;
-  readonly hidesStd: boolean;
+  readonly hides: Hides;
+  /** Whether runs of frames that are not the program's own are one box of the flame graph. */
+  readonly folds: boolean;
   readonly search: string;
-  /** The names on the path to the box that the flame graph is zoomed to, from the outermost. */
-  readonly zoom: readonly string[];
+  /** Only stacks that this is on are shown, and none that one of `ignore` is on. `filter` says how they are written. */
+  readonly focus: string | null;
+  readonly ignore: readonly string[];
+  /** Only the stacks of the threads with this name are shown. */
+  readonly thread: string | null;
+  /** Only threads are shown, or only tasks. */
+  readonly kind: Kind | null;
+  /** The flame graph shows the callers and callees of this function, wherever it is called. */
+  readonly around: string | null;
+  /** What the flame graph is zoomed to: the id of a box, `FOUND`, or nothing. */
+  readonly zoom: string;
+  readonly group: Group;
+  /** The column by which the table is sorted, with `-` before it if the least comes first. If it is empty, that is the value shown. */
+  readonly sort: string;
+  /** The ids of the rows of the table that are open. */
+  readonly open: readonly string[];
 }
 
+/** The zoom to the heaviest box that the search finds. */
+export const FOUND = 'found';
+
 export const START: View = {
+  subject: 'heap',
   from: null,
   to: null,
+  capture: null,
+  minAge: 0,
   type: 'inuse_space',
   tab: null,
   direction: 'callees',
-  hidesStd: true,
+  hides: 'std',
+  folds: true,
   search: '',
-  zoom: [],
+  focus: null,
+  ignore: [],
+  thread: null,
+  kind: null,
+  around: null,
+  zoom: '',
+  group: 'line',
+  sort: '',
+  open: [],
 };
 
 /** Reads a fragment. What it does not say, or says wrongly, is as at the start. */
@@ -44,30 +112,80 @@ export function parse(fragment: string): View {
   const one = <T extends string>(name: string, of: readonly T[]): T | null =>
     of.find((value) => value === said.get(name)) ?? null;
   const moment = (text: string | null) => seconds(text) ?? (text !== null && isMarkName(text) ? text : null);
+  const id = (text: string | null) => (text !== null && /^-?\w+$/.test(text) ? text : '');
+  const [start, lasting] = (said.get('capture') ?? '').split('+').map(seconds);
   return {
+    subject: one('of', SUBJECTS) ?? START.subject,
     from: moment(said.get('from')),
     to: moment(said.get('to')),
+    capture: start != null && lasting != null ? { start, seconds: lasting } : null,
+    minAge: seconds(said.get('age')) ?? 0,
     type: one('type', SAMPLE_TYPES) ?? START.type,
     tab: one('tab', TABS),
     direction: one('direction', ['callees', 'callers'] as const) ?? START.direction,
-    hidesStd: said.get('std') !== 'shown',
+    hides: one('hide', HIDES) ?? START.hides,
+    folds: said.get('fold') !== 'no',
     search: said.get('search') ?? '',
-    zoom: said.getAll('zoom'),
+    focus: said.get('focus') || null,
+    ignore: said.getAll('ignore').filter(Boolean),
+    thread: said.get('thread') || null,
+    kind: one('kind', KINDS),
+    around: said.get('around') || null,
+    zoom: id(said.get('zoom')),
+    group: one('group', GROUPS) ?? START.group,
+    sort: id(said.get('sort')),
+    open: said.getAll('open').map(id).filter(Boolean),
   };
 }
 
-/** Returns the fragment of a view, without what is as at the start. */
+/** Returns the fragment of a view, without what is as at the start, and without what the tab does not show. */
 export function format(view: View): string {
   const say = new URLSearchParams();
+  const { capture } = view;
+  if (view.subject !== START.subject) say.set('of', view.subject);
   if (view.tab) say.set('tab', view.tab);
   if (view.from !== null) say.set('from', String(view.from));
   if (view.to !== null) say.set('to', String(view.to));
+  if (capture) say.set('capture', `${capture.start.toFixed(3)}+${capture.seconds}`);
+  if (view.minAge > 0) say.set('age', String(view.minAge));
   if (view.type !== START.type) say.set('type', view.type);
   if (view.direction !== START.direction) say.set('direction', view.direction);
-  if (!view.hidesStd) say.set('std', 'shown');
+  if (view.hides !== START.hides) say.set('hide', view.hides);
+  if (!view.folds) say.set('fold', 'no');
   if (view.search) say.set('search', view.search);
-  view.zoom.forEach((name) => say.append('zoom', name));
+  if (view.focus) say.set('focus', view.focus);
+  view.ignore.forEach((name) => say.append('ignore', name));
+  if (view.thread) say.set('thread', view.thread);
+  if (view.kind) say.set('kind', view.kind);
+  if (view.tab === 'flame' && view.around) say.set('around', view.around);
+  if (view.tab === 'flame' && view.zoom) say.set('zoom', view.zoom);
+  // Which tab is shown without a word about it may change, so its rows are not part of the address.
+  if (view.tab === 'table' && view.group !== START.group) say.set('group', view.group);
+  if (view.tab === 'table' && view.sort) say.set('sort', view.sort);
+  if (view.tab === 'table') view.open.forEach((id) => say.append('open', id));
   return say.toString();
+}
+
+/** Returns the view of another subject: the moments and the search stay, and what is a part of one profile does not. */
+export function withSubject(view: View, subject: Subject): View {
+  const tab = view.tab && TABS_OF[subject].includes(view.tab) ? view.tab : FIRST_TAB[subject];
+  return { ...view, subject, tab, thread: null, kind: null, around: null, zoom: '', sort: '', open: [] };
+}
+
+/** Returns the tab that is shown when the address says none, or one that the subject does not have. */
+export function tabOf({ subject, tab }: Pick<View, 'subject' | 'tab'>, isSuspicious: boolean): Tab {
+  if (tab && TABS_OF[subject].includes(tab)) return tab;
+  return FIRST_TAB[subject] ?? (isSuspicious ? 'suspects' : 'table');
+}
+
+/** Returns the view with the value of its subject. Only the heap has several to choose from. */
+export function withType(view: View): View {
+  return view.subject === 'heap' ? view : { ...view, type: view.subject === 'cpu' ? 'cpu' : 'goroutine' };
+}
+
+/** Returns the two moments that the server is asked for. Those of a capture are near its ends. */
+export function momentsOf({ from, to, capture }: Pick<View, 'from' | 'to' | 'capture'>): Pick<View, 'from' | 'to'> {
+  return capture ? { from: capture.start, to: capture.start + capture.seconds } : { from, to };
 }
 
 /** Returns whether the server takes `name` for the name of a mark. */

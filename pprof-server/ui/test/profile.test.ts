@@ -11,7 +11,7 @@ test('a stack is read leaf first, with inlined functions, files and lines', () =
   assert.equal(stacks.length, 1);
   assert.deepEqual(stacks[0]!.values, [1, 2, 3, 4]);
   assert.deepEqual(
-    stacks[0]!.frames.map(({ name, file, isInlined }) => [name, file, isInlined]),
+    stacks[0]!.frames.map((frame) => [frame.function, frame.file, frame.is_inlined]),
     [
       ['inner', '/src/inner.rs', true],
       ['middle', '/src/middle.rs', true],
@@ -42,7 +42,7 @@ test('negative values and large ones are exact, and what cannot be exact is refu
 
 test('a location without a function is called by its address', () => {
   const { stacks } = read(profileOf([{ stack: ['main', []], values: [1, 1, 1, 1] }]));
-  assert.match(stacks[0]!.frames[0]!.name, /^0x[0-9a-f]+$/);
+  assert.match(stacks[0]!.frames[0]!.function, /^0x[0-9a-f]+$/);
 });
 
 test('what is no heap profile is refused', () => {
@@ -70,10 +70,15 @@ test('a difference subtracts stack by stack and keeps what shrank', () => {
     ]),
   );
   const { stacks } = difference(before, after);
-  assert.deepEqual(Object.fromEntries(stacks.map(({ frames, values }) => [frames[0]!.name, values])), {
+  assert.deepEqual(Object.fromEntries(stacks.map(({ frames, values }) => [frames[0]!.function, values])), {
     grew: [2, 60, 1, 30],
     came: [1, 5, 1, 5],
     gone: [-1, -10, -1, -10],
+  });
+  assert.deepEqual(Object.fromEntries(stacks.map(({ frames, end }) => [frames[0]!.function, end])), {
+    grew: [3, 90, 2, 60],
+    came: [1, 5, 1, 5],
+    gone: [0, 0, 0, 0],
   });
   assert.deepEqual(total(difference(after, after)), [0, 0, 0, 0]);
 });

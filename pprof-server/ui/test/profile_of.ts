@@ -1,12 +1,19 @@
 // Makes profiles to test with.
 
-import { Function, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from 'pprof-format';
+import { Function, Label, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from 'pprof-format';
+import { byLeaf, type Told } from '../src/lines';
 
 export interface Made {
   /** Root first; a list is one location with functions inlined into its first. */
   stack: (string | string[])[];
   values: (number | bigint)[];
+  thread?: string;
+  /** Further labels. */
+  labels?: Record<string, string>;
 }
+
+/** What is told of stacks by a server that tells nothing. */
+export const NOTHING_TOLD: Told = { details: new Map(), suspicions: new Map(), leadOf: byLeaf };
 
 const TYPES = ['alloc_objects', 'alloc_space', 'inuse_objects', 'inuse_space'];
 
@@ -39,15 +46,18 @@ export function profileOf(samples: Made[], types: string[] = TYPES): Uint8Array<
   };
   return new Profile({
     sampleType: types.map((type) => new ValueType({ type: strings.dedup(type), unit: strings.dedup('bytes') })),
-    sample: samples.map(({ stack, values }) => {
+    sample: samples.map(({ stack, values, thread, labels }) => {
       const path = stack.map((at) => locationOf(typeof at === 'string' ? [at] : at));
-      return new Sample({ locationId: path.toReversed().map(({ id }) => id), value: values.map((value) => BigInt.asUintN(64, BigInt(value))) });
+      const all = { ...labels, ...(thread !== undefined && { thread }) };
+      const label = Object.entries(all).map(([key, text]) => new Label({ key: strings.dedup(key), str: strings.dedup(text) }));
+      return new Sample({ locationId: path.toReversed().map(({ id }) => id), value: values.map((value) => BigInt.asUintN(64, BigInt(value))), label });
     }),
     mapping: [new Mapping({ id: 1, filename: strings.dedup('/bin/program') })],
     location: [...locations.values()],
     function: [...functions.values()],
     stringTable: strings,
     timeNanos: 1_795_518_114_000_000_000n,
-    durationNanos: 0,
+    durationNanos: types === TYPES ? 0 : 2_000_000_000,
+    period: types === TYPES ? 0 : 10_000_000,
   }).encode() as Uint8Array<ArrayBuffer>;
 }

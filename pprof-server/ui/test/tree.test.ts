@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { finds, foundIn } from '../src/filter';
 import { read, type Profile } from '../src/profile';
-import { build, follow, functions, matched, matches, placesOf, weight, type Node } from '../src/tree';
+import { build, functions, heaviest, nodeOf, onNode, pathOf, placesOf, titleOf, weight, type Node } from '../src/tree';
 import { profileOf, type Made } from './profile_of';
 
 const inuse = (stack: Made['stack'], value: number): Made => ({ stack, values: [0, 0, 0, value] });
@@ -19,6 +20,11 @@ const PROFILE = read(
   ]),
 );
 
+/** Returns the node at this path of names. */
+function at(root: Node, names: string[]): Node {
+  return names.reduce((node, name) => node.children.find((child) => child.name === name)!, root);
+}
+
 function drawn(node: Node): unknown {
   return [node.name, node.value, node.self, ...node.children.map(drawn)];
 }
@@ -29,9 +35,8 @@ test('callees merge from the root, the heaviest first', () => {
     'all', 148, 0,
     ['main', 148, 0, ['a', 101, 0, ['leaf', 100, 100], ['small', 1, 1]], ['b', 47, 5, ['leaf', 42, 42]]],
   ]);
-  assert.deepEqual(placesOf(follow(root, ['main', 'b', 'leaf'])), [['/src/leaf.rs:7', 30], ['/src/leaf.rs:9', 12]]);
-  assert.equal(follow(root, ['main', 'a', 'small']).inlined, 'yes');
-  assert.equal(follow(root, ['main', 'nowhere', 'x']).name, 'main');
+  assert.deepEqual(placesOf(at(root, ['main', 'b', 'leaf'])), [['/src/leaf.rs:7', 30], ['/src/leaf.rs:9', 12]]);
+  assert.equal(at(root, ['main', 'a', 'small']).inlined, 'yes');
 });
 
 test('callers merge from the leaf', () => {
@@ -52,7 +57,7 @@ test('in a difference what shrank has a width too', () => {
 
 test('a function inlined here and called there is so in places', () => {
   const profile = read(profileOf([inuse(['main', ['f', 'g']], 1), inuse(['main', 'f', 'g'], 1)]));
-  assert.equal(follow(build(profile, 'inuse_space'), ['main', 'f', 'g']).inlined, 'partly');
+  assert.equal(at(build(profile, 'inuse_space'), ['main', 'f', 'g']).inlined, 'partly');
 });
 
 test('recursion counts once', () => {
@@ -62,13 +67,62 @@ test('recursion counts once', () => {
 });
 
 test('search finds names and places, and counts nothing twice', () => {
-  const root = build(PROFILE, 'inuse_space');
-  assert.equal(matched(root, matches('LEAF')), 142);
-  assert.equal(matched(root, matches('src/b.rs')), 47);
-  assert.equal(matched(root, matches('main')), 148);
-  assert.equal(matched(root, matches('  ')), 0);
+  const found = (profile: Profile, query: string) => {
+    const { stacks, values } = foundIn(profile, finds(query));
+    return [stacks, values[3]];
+  };
+  assert.deepEqual(found(PROFILE, 'LEAF'), [3, 142]);
+  assert.deepEqual(found(PROFILE, 'src/b.rs'), [3, 47]);
+  assert.deepEqual(found(PROFILE, 'main'), [5, 148]);
+  assert.deepEqual(found(PROFILE, '  '), [0, 0]);
   const recursive = read(profileOf([inuse(['main', 'f', 'g', 'f'], 8), inuse(['main', 'f'], 3)]));
-  assert.equal(matched(build(recursive, 'inuse_space'), matches('f')), 11);
+  assert.deepEqual(found(recursive, 'f'), [2, 11]);
+});
+
+test('a box has the same short id in every tree in which it has the same path', () => {
+  const root = build(PROFILE, 'inuse_space');
+  const leaf = at(root, ['main', 'b', 'leaf']);
+  const other = read(profileOf([inuse(['main', 'b', 'leaf'], 1)]));
+  const again = nodeOf(build(other, 'inuse_space'), leaf.id)!;
+  assert.deepEqual(pathOf(again).map(({ name }) => name), ['main', 'b', 'leaf']);
+  assert.ok(leaf.id.length <= 12, leaf.id);
+  assert.notEqual(leaf.id, at(root, ['main', 'a', 'leaf']).id);
+  assert.equal(nodeOf(root, ''), root);
+  assert.equal(nodeOf(root, 'gone'), null);
+});
+
+test('the heaviest box that a search finds is the outermost of its path', () => {
+  const root = build(PROFILE, 'inuse_space');
+  const found = (query: string) => heaviest(root, onNode(finds(query)));
+  assert.deepEqual(pathOf(found('leaf')!).map(({ name }) => name), ['main', 'a', 'leaf']);
+  assert.equal(found('main'), at(root, ['main']));
+  assert.equal(found('b.rs'), at(root, ['main', 'b']));
+  assert.equal(found('nowhere'), null);
+});
+
+test('three frames of others in a row are one box, which says how many and leads to them', () => {
+  const isFolded = ({ function: name }: { function: string }) => /^(hyper|axum)::/.test(name);
+  const profile = read(
+    profileOf([
+      inuse(['main', 'hyper::a', 'hyper::b', 'axum::c', 'shop::f'], 50),
+      inuse(['main', 'hyper::a', 'hyper::b', 'hyper::d', 'axum::c', 'shop::g'], 7),
+      inuse(['main', 'hyper::a', 'shop::g'], 2),
+      inuse(['main', 'shop::g', 'axum::x', 'axum::y', 'axum::z'], 1),
+    ]),
+  );
+  const root = build(profile, 'inuse_space', 'callees', isFolded);
+  assert.deepEqual(drawn(root), [
+    'all', 60, 0,
+    ['main', 60, 0,
+      ['… hyper, axum', 57, 0, ['shop::f', 50, 50], ['shop::g', 7, 7]],
+      ['hyper::a', 2, 0, ['shop::g', 2, 2]],
+      ['shop::g', 1, 0, ['… axum', 1, 1]]],
+  ]);
+  const run = at(root, ['main', '… hyper, axum']);
+  assert.equal(titleOf(run), '… 3 to 4 frames of hyper, axum');
+  assert.equal(titleOf(at(root, ['main', 'shop::g', '… axum'])), '… 3 frames of axum');
+  const unfolded = nodeOf(build(profile, 'inuse_space'), run.run!.unfolded)!;
+  assert.deepEqual(pathOf(unfolded).map(({ name }) => name), ['main', 'hyper::a']);
 });
 
 /** A linear congruential generator: the same numbers in every run. */
@@ -85,9 +139,9 @@ function plainly(profile: Profile): Map<string, [flat: number, cum: number]> {
   const totals = new Map<string, [number, number]>();
   for (const { frames, values } of profile.stacks) {
     if (values[3] === 0) continue;
-    for (const name of new Set(frames.map(({ name }) => name))) {
+    for (const name of new Set(frames.map((frame) => frame.function))) {
       const of = totals.get(name) ?? [0, 0];
-      totals.set(name, [of[0] + (frames[0]!.name === name ? values[3] : 0), of[1] + values[3]]);
+      totals.set(name, [of[0] + (frames[0]!.function === name ? values[3] : 0), of[1] + values[3]]);
     }
   }
   return totals;
@@ -123,7 +177,6 @@ test('functions of random profiles are as counted plainly, negative values inclu
 });
 
 test('a search finds a name however compilers write it', () => {
-  const places = new Map<string, number>();
   for (const [query, name] of [
     ['<demo::Reader>::start', 'demo::Reader::start'],
     ['demo::Reader::start', 'demo::Reader::start'],
@@ -132,8 +185,8 @@ test('a search finds a name however compilers write it', () => {
     ['{{Closure}}', 'demo::f::{{closure}}'],
     ['<E as From', '<E as From>::from'],
   ]) {
-    assert.ok(matches(query!)({ name: name!, places }), query);
+    assert.ok(finds(query!)({ function: name!, file: '', line: 0 }), query);
   }
-  assert.ok(!matches('<demo::Reader>::stop')({ name: 'demo::Reader::start', places }));
-  assert.ok(!matches('<>')({ name: 'f', places }));
+  assert.ok(!finds('<demo::Reader>::stop')({ function: 'demo::Reader::start', file: '', line: 0 }));
+  assert.ok(!finds('<>')({ function: 'f', file: '', line: 0 }));
 });

@@ -2,33 +2,49 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Errors, Heap, Row, Values } from '../src/answers';
-import { command } from '../src/command';
+import { command, shortened } from '../src/command';
 import { crateOf, shortName, shortPlace } from '../src/names';
 import { losses, merged, others } from '../src/notes';
-import { lines } from '../src/shown';
-import { bytes, count, duration, percent, signed, stamp } from '../src/units';
-import { format, parse, START, type View } from '../src/view';
+import { bytes, count, duration, percent, signed, stamp, things } from '../src/units';
+import { format, momentsOf, parse, START, type View } from '../src/view';
 
 test('a view survives in the address', () => {
   const view: View = {
+    subject: 'heap',
     from: 'before-deploy',
     to: 1_795_518_114.25,
+    capture: { start: 1_795_518_100.125, seconds: 30 },
+    minAge: 60,
     type: 'alloc_objects',
     tab: 'flame',
     direction: 'callers',
-    hidesStd: false,
+    hides: 'libraries',
+    folds: false,
     search: 'a&b=c#d',
-    zoom: ['main', '<T as A>::f::{{closure}}'],
+    focus: '<T as A>::f::{{closure}}',
+    ignore: ['~reader', 'a::b'],
+    thread: 'worker, 1',
+    kind: 'task',
+    around: 'a::f',
+    zoom: '1k3j5h2x',
+    group: 'line',
+    sort: '',
+    open: [],
   };
   assert.deepEqual(parse(`#${format(view)}`), view);
+  const rows: View = { ...START, tab: 'table', group: 'crate', sort: '-alloc_space', open: ['1a', '2b'] };
+  assert.deepEqual(parse(`#${format(rows)}`), rows);
+  // What another tab shows is not said.
+  assert.equal(format({ ...view, ...START, tab: 'about', around: 'f', zoom: 'x', sort: 'y', open: ['z'] }), 'tab=about');
+  assert.deepEqual(momentsOf(view), { from: 1_795_518_100.125, to: 1_795_518_130.125 });
+  assert.deepEqual(momentsOf({ from: 1, to: null, capture: null }), { from: 1, to: null });
   assert.deepEqual(parse(`#${format({ ...START, from: 12.5 })}`), { ...START, from: 12.5 });
   assert.deepEqual(parse('#to=after-deploy').to, 'after-deploy');
   assert.equal(format(START), '');
 });
 
 test('nonsense in the address is as at the start', () => {
-  for (const fragment of ['', '#', '#x', '#from=-1&to=.&type=space&tab=xyz&direction=up', '#from=%00&to=1e9', '#from=<b>']) {
+  for (const fragment of ['', '#', '#x', '#from=-1&to=.&type=space&tab=xyz&direction=up', '#from=%00&to=1e9', '#from=<b>', '#of=x&thread=&capture=5&age=x&hide=all&focus=&ignore=&zoom=<&sort=-&open=%00']) {
     assert.deepEqual(parse(fragment), START, fragment);
   }
 });
@@ -42,40 +58,35 @@ test('numbers are told with three digits and their unit', () => {
   assert.equal(count(1_234_567), '1\u202f234\u202f567');
   assert.equal(count(-1000), '−1\u202f000');
   assert.deepEqual([signed(5, count), signed(-5, count), signed(0, count)], ['+5', '−5', '0']);
+  assert.deepEqual([things(1, 'row'), things(0, 'row'), things(1000, 'row')], ['1 row', '0 rows', '1\u202f000 rows']);
   assert.deepEqual([percent(1, 8), percent(-1, 8), percent(1, 0)], ['12.5 %', '−12.5 %', '–']);
   assert.deepEqual([3, 59, 252, 5400, 200_000].map(duration), ['3.0 s', '59 s', '4.2 min', '90 min', '2.3 d']);
   assert.equal(stamp(1_795_518_114.8), '20261124-110154');
 });
 
 test('the command is for a shell, and leaves out what the page leaves out', () => {
-  const said = { before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', plumbing: null } as const;
+  const said = {
+    before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', hidden: null, search: '', focus: null, ignore: [], thread: null, kind: null,
+  } as const;
   assert.equal(command(said), 'go tool pprof -http=: -sample_index=inuse_space -diff_base=a.pb.gz b.pb.gz');
-  const top = command({ ...said, before: null, tab: 'table', plumbing: '^core::|^std::' });
+  const top = command({ ...said, before: null, tab: 'table', hidden: '^core::|^std::' });
   assert.match(top, /^go tool pprof -top -cum -sample_index=inuse_space -hide='\^core::\|\^std::' b\.pb\.gz$/);
+  assert.match(command({ ...said, search: 'a.rs' }), / -focus='\(\?i:a\\\.rs\)' /);
+  const narrowed = command({ ...said, search: 'x', focus: 'a::f', ignore: ['~<T>::g', 'h'] });
+  assert.match(narrowed, / -focus='\^a::f\$' -ignore='\(\?i:\[<>\]\*T\[<>\]\*::g\)\|\^h\$' /);
 });
 
-test('rows of a difference know what their stacks hold at its end', () => {
-  const figures = (inuse_space: number): Values => ({
-    alloc_objects: 0, alloc_space: 0, inuse_objects: 0, inuse_space, alloc_samples: 0, inuse_samples: 1,
-  });
-  const errors: Errors = { alloc_objects: null, alloc_space: null, inuse_objects: null, inuse_space: null };
-  const row = (name: string, inuse: number, age: Row['age'] = null): Row => ({
-    values: figures(inuse),
-    errors,
-    age,
-    stack: [{ function: name, file: '', line: 0, is_inlined: false }],
-  });
-  const table = (rows: Row[]): Heap => ({
-    profile: 'heap', ordered_by: 'inuse_space', sampling_interval_bytes: 1, time_nanos: 0, duration_nanos: null,
-    stacks: rows.length, idle_stacks: 0, total: figures(0), total_errors: errors, rows, other: figures(0), other_errors: errors, notes: [],
-  });
-  const age = { median_seconds: 4, max_seconds: 9 };
-  const snapshot = table([row('a', 100, age), row('b', 50, null)]);
-  assert.deepEqual(
-    lines(snapshot, table([row('a', 7), row('c', -3)])).map(({ change, inuse, age }) => [change.inuse_space, inuse?.inuse_space, age]),
-    [[7, 100, age], [-3, undefined, null]],
-  );
-  assert.deepEqual(lines(snapshot, null).map(({ change, age }) => [change.inuse_space, age]), [[100, age], [50, null]]);
+test('the expression to hide by is as short as the profile allows, and finds the same', () => {
+  const frame = (name: string, file: string) => ({ function: name, file, line: 1, is_inlined: false, mapping: '/bin/app' });
+  const pattern = '^/rustc/|^(core|alloc)::|^<([^|]*)* as core::(a|b)::|^\\(x|[(|]y|(^|::)(__rust_|mi_|__rg_)[^:]*$';
+  const frames = [frame('core::f', '/rustc/1/f.rs'), frame('app::g', '/src/g.rs'), frame('<T as core::a::A>::f', '/rustc/1/a.rs')];
+  assert.equal(shortened(pattern, frames), '^/rustc/');
+  assert.equal(shortened(pattern, [...frames, frame('alloc::f', '')]), '^/rustc/|^(alloc)::');
+  assert.equal(shortened(pattern, [frame('alloc::f', ''), frame('core::f', '')]), '^(core|alloc)::');
+  assert.equal(shortened(pattern, [frame('<T as core::b::A>::f', '')]), '^<([^|]*)* as core::(b)::');
+  assert.equal(shortened(pattern, [frame('|y', ''), frame('(x', '')]), '^\\(x|[(|]y');
+  assert.equal(shortened(pattern, [frame('a::mi_new', ''), frame('__rg_alloc', '')]), '(^|::)(mi_|__rg_)[^:]*$');
+  assert.equal(shortened(pattern, [frame('app::g', '')]), null);
 });
 
 test('a name in a box is its end, which tells functions apart', () => {

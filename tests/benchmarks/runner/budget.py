@@ -121,8 +121,12 @@ def reading(figures):
         held = case["history_bytes"] / (1 << 20)
         yield f"recorder after 2000 minutes, {count} live on {case['stacks']:.0f} stacks: memory", "<= 8 MiB", \
             f"{held:.2f} MiB, {case['history_records']:.0f} snapshots", verdict((held,) * 3, 8)
-        yield f"recorder, a minute's work, {count} live: snapshot + keeping it", "-", \
+        yield f"recorder, one record, {count} live: snapshot + keeping it", "-", \
             f"{case['snapshot_ms'] + case['record_ms']:.1f} ms ({case['snapshot_ms']:.1f} + {case['record_ms']:.1f})", "-"
+        share = case["recorder_percent"]
+        yield f"recorder, records and points of two minutes, {count} live: share of a core", "<= 0.1 %", \
+            f"{share:.3f} %", verdict((share,) * 3, 0.1)
+        yield f"totals of the whole program, {count} live", "-", f"{case['totals_us']:.1f} us", "-"
         pause = case["pause_recorder_us"]
         yield f"longest pause of an allocating thread while it records without rest, {count} live", "< 1000 us", \
             f"{pause:.0f} us", verdict((pause,) * 3, 1000)

@@ -1,4 +1,4 @@
-//! The one `main` of all programs. It reads which workload is to run, and for how long.
+//! All programs have this one `main`. It reads which workload is to run, and for how long.
 
 use std::process::exit;
 use std::time::Duration;

@@ -6,26 +6,23 @@
 //! thread that owns it.
 #![allow(dead_code, reason = "the whole of both files, of which models use a part")]
 
-#[path = "../../../alloc-profiler/src/filter.rs"]
-mod filter;
+mod estimate;
 #[path = "../../../alloc-profiler/unwinder/src/hash.rs"]
 mod hash;
-#[path = "../../../alloc-profiler/src/live/mod.rs"]
-mod live;
+mod tables;
 
-// What these two use of the profiler.
-mod alone;
+// What these use of the profiler.
 mod arena;
-mod drops;
-mod limits;
 mod memory;
-mod sync;
+mod process;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use live::{HomeSlot, LiveSample, Lost};
 use loom::thread;
+use process::sync;
+use tables::live::{self, HomeSlot, LiveSample, Lost};
+use tables::{drops, filter};
 
 /// Of the same 512 bytes, so of one shard and one count. The first two have the same home in a table of 16 slots, the others are
 /// their neighbours.

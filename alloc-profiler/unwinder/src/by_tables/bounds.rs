@@ -1,4 +1,4 @@
-//! Where the stacks of threads begin and end, and how much of the stack that we are on is left.
+//! This finds where the stacks of threads begin and end, and how much of the stack that we are on is left.
 //!
 //! The C library and the kernel are asked once in a thread's life, without opening a file: a sandbox may kill whoever does.
 //!
@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use super::pages::{PAGE_BYTES, is_readable};
 
-/// The range of a stack.
+/// Tells the range of addresses of a stack, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     low: usize,

@@ -1,5 +1,5 @@
-//! Code without unwind tables, as of C compiled with `-fno-asynchronous-unwind-tables` and of assembly: whether the caller's
-//! frame is where the frame pointer says, by what the machine code itself says.
+//! Some code has no unwind tables, as C compiled with `-fno-asynchronous-unwind-tables` and assembly. Its machine code
+//! itself tells whether the caller's frame is where the frame pointer says.
 //!
 //! A frame pointer alone proves nothing. Without tables nobody tells whether a function keeps one, and if it does not, the
 //! register leads to the frame of some caller further out, or anywhere. So it is believed only if all of this holds:
@@ -36,6 +36,8 @@ pub(super) fn keeps_frame_pointer(
     memory: &mut StackMemory,
 ) -> bool {
     let Some(code) = code_at(loaded, address) else { return false };
+    let is_copy = memory.is_copy();
+    let called_function = |return_address| called_function(return_address, is_copy);
     let stack_pointer = registers.stack_pointer;
     let Some(frame_pointer) = registers.frame_pointer(memory) else { return false };
     let frame_bytes = frame_pointer.wrapping_sub(stack_pointer);
@@ -64,13 +66,17 @@ fn code_at(loaded: &LoadedImage, address: usize) -> Option<Segment> {
     loaded.segments()?.containing(address).filter(|segment| segment.is_code)
 }
 
-/// The function that the call before `return_address` leads to, if there is one whose target is known.
-fn called_function(return_address: usize) -> Option<usize> {
+/// The function that the call before `return_address` leads to, if there is one whose target is known. `is_copy`: that
+/// address was read from a copy of another thread's stack.
+fn called_function(return_address: usize, is_copy: bool) -> Option<usize> {
     // Most words on a stack are no addresses.
     if return_address < 1 << 16 || return_address >> 47 != 0 {
         return None;
     }
     let image = loaded::find(return_address.wrapping_sub(1))?;
+    if is_copy && !image.is_permanent() {
+        return None;
+    }
     let code = code_at(&image, return_address.wrapping_sub(1))?;
     let instruction = |bytes: usize| code.bytes_from(return_address.wrapping_sub(bytes));
     let target =
@@ -105,6 +111,45 @@ fn word_of(loaded: &LoadedImage, address: usize) -> Option<usize> {
     loaded.segments()?.containing(address)?.word_at(address)
 }
 
+/// How far above its stack pointer the frame pointer of a function points that begins at `function`, as its first instructions
+/// say: they save the caller's frame pointer, set up their own, save other registers and make room. `None`: they do not, or
+/// that depends on more than these instructions.
+pub(super) fn frame_pointer_distance(loaded: &LoadedImage, function: usize) -> Option<usize> {
+    let code = code_at(loaded, function)?;
+    distance_of(code.bytes_from(function)?)
+}
+
+fn distance_of(code: &[u8]) -> Option<usize> {
+    // endbr64; push rbp; mov rbp, rsp
+    let code = code.strip_prefix(&[0xF3, 0x0F, 0x1E, 0xFA]).unwrap_or(code);
+    let code = code.strip_prefix(&[0x55])?;
+    let set_up = [[0x48, 0x89, 0xE5], [0x48, 0x8B, 0xEC]];
+    let mut code = set_up.iter().find_map(|instruction| code.strip_prefix(instruction))?;
+    let mut bytes = 0_usize;
+    loop {
+        code = match code {
+            // push, of one of the later registers or of one of the earlier ones
+            [0x41, 0x50..=0x57, rest @ ..] | [0x50..=0x57, rest @ ..] => {
+                bytes = bytes.wrapping_add(WORD_BYTES);
+                rest
+            }
+            // and rsp: the distance depends on where the stack is.
+            [0x48, 0x83 | 0x81, 0xE4, ..] => return None,
+            // sub rsp
+            [0x48, 0x83, 0xEC, by, ..] => return Some(bytes.wrapping_add(usize::from(*by))),
+            [0x48, 0x81, 0xEC, a, b, c, d, rest @ ..] => {
+                bytes = bytes.wrapping_add(u32::from_ne_bytes([*a, *b, *c, *d]) as usize);
+                // Where a frame is larger than a page, each page is touched before the next one is taken.
+                match rest {
+                    [0x48, 0xC7, 0x04, 0x24, 0, 0, 0, 0, rest @ ..] => rest,
+                    _ => return Some(bytes),
+                }
+            }
+            _ => return Some(bytes),
+        };
+    }
+}
+
 /// Whether a function begins with `push rbp` and `mov rbp, rsp`, perhaps with some other instructions in between.
 fn sets_up_frame_pointer(code: &Segment, function: usize) -> bool {
     const PUSH: u8 = 0x55;
@@ -128,7 +173,7 @@ mod tests {
         let mut room = crate::room();
         let walk = crate::capture(&mut room, crate::Remember::Nothing);
         let caller = walk.frames().last().copied();
-        caller.and_then(|caller| called_function(caller.address()))
+        caller.and_then(|caller| called_function(caller.address(), false))
     }
 
     #[test]
@@ -143,8 +188,26 @@ mod tests {
         for word in
             [0, 1, 1 << 16, 1 << 47, usize::MAX, data.as_ptr().addr() + 8, called as fn() -> _ as usize]
         {
-            assert_eq!(called_function(word), None, "{word:#x}");
+            assert_eq!(called_function(word, false), None, "{word:#x}");
         }
+    }
+
+    #[test]
+    fn the_first_instructions_tell_how_large_a_frame_is() {
+        let setting_up = |rest: &[u8]| distance_of(&[&[0x55, 0x48, 0x89, 0xE5][..], rest].concat());
+        assert_eq!(setting_up(&[0xC3]), Some(0));
+        assert_eq!(setting_up(&[0x41, 0x57, 0x53, 0x50, 0xE8]), Some(24));
+        assert_eq!(setting_up(&[0x53, 0x48, 0x83, 0xEC, 0x28, 0x53]), Some(48));
+        assert_eq!(setting_up(&[0x48, 0x81, 0xEC, 0x08, 0x01, 0, 0, 0x53]), Some(264));
+        let touched = [0x48, 0x81, 0xEC, 0, 0x10, 0, 0, 0x48, 0xC7, 0x04, 0x24, 0, 0, 0, 0];
+        assert_eq!(setting_up(&[&touched[..], &[0x48, 0x83, 0xEC, 0x10]].concat()), Some(4112));
+        assert_eq!(
+            setting_up(&[0x53, 0x48, 0x83, 0xE4, 0xE0, 0x48, 0x83, 0xEC, 0x20]),
+            None,
+            "it is aligned"
+        );
+        assert_eq!(distance_of(&[0xF3, 0x0F, 0x1E, 0xFA, 0x55, 0x48, 0x8B, 0xEC, 0xC3]), Some(0));
+        assert_eq!([&[0x53, 0xC3][..], &[]].map(distance_of), [None, None], "there is no frame pointer");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A position on the stack that goes on from frame to frame: by kept rules, by the unwind tables, or by a frame pointer that
-//! is certain to be one.
+//! A cursor is a position on the stack that goes on from frame to frame: by kept rules, by the unwind tables, or by a
+//! frame pointer that is certain to be one.
 //!
 //! Path: *allocation path* and *signal handlers*; only frames that are not quickly passed.
 
@@ -24,7 +24,7 @@ enum Step {
     OffStack,
 }
 
-/// A position on the stack.
+/// Tells how far a walk has come: a position on the stack.
 pub(super) struct Cursor {
     registers: Registers,
     memory: StackMemory,
@@ -77,7 +77,18 @@ impl Cursor {
         self.has_left_stack
     }
 
-    /// The address of the frame.
+    /// The registers of the frame where the walk has got to.
+    pub(super) fn registers(&self) -> Registers {
+        self.registers
+    }
+
+    /// Returns the same position, with another frame pointer.
+    pub(super) fn with_frame_pointer(&self, value: usize) -> Cursor {
+        let frame_pointer = FramePointer::Value(value);
+        Cursor { registers: Registers { frame_pointer, ..self.registers }, ..*self }
+    }
+
+    /// Returns the address of the frame.
     fn code_address(&self) -> CodeAddress {
         match self.is_exact {
             true => CodeAddress::of_instruction(self.registers.instruction_pointer),
@@ -87,7 +98,7 @@ impl Cursor {
 
     /// Where the function stands that is to be left, as unwind tables know it: a call that does not return may be the last
     /// instruction of its function.
-    fn lookup_address(&self) -> usize {
+    pub(super) fn lookup_address(&self) -> usize {
         self.registers.instruction_pointer.wrapping_sub(usize::from(!self.is_exact))
     }
 
@@ -189,6 +200,9 @@ impl Cursor {
         };
         let mut key = Some(address);
         if !loaded.is_permanent() {
+            if self.memory.is_copy() {
+                return None;
+            }
             let image = self.image_of(&loaded);
             // mutant: A8 addresses do not say in which library
             self.image = Some(image.id);
@@ -298,8 +312,9 @@ mod tests {
         rules::keep(OUTERMOST - 1, Rule::Outermost);
     }
 
-    /// What a walk finds that begins at the instruction `FIRST`, on a stack of these words.
-    fn walk(words: &[usize]) -> (Vec<usize>, bool, bool) {
+    /// Walks from the instruction `FIRST`, on a stack of these words, and returns what `tell` says of the frames, and
+    /// whether the walk is at the end.
+    fn walked<R>(words: &[usize], tell: impl FnOnce(&Frames<'_>) -> R) -> (R, bool) {
         keep_rules();
         let memory = StackMemory::of_words(words);
         let stack_pointer = words.as_ptr().expose_provenance();
@@ -311,8 +326,16 @@ mod tests {
         // With a frame in the room, the walk is past the frames of our own.
         frames.push(CodeAddress::of_instruction(FIRST));
         cursor.go(&mut frames, None);
-        let found = frames.as_slice().iter().rev().skip(1).map(|frame| frame.address()).collect();
-        (found, frames.is_cut(), cursor.is_at_end())
+        (tell(&frames), cursor.is_at_end())
+    }
+
+    /// Returns the callers that a walk finds, whether it is cut, and whether it is at the end.
+    fn walk(words: &[usize]) -> (Vec<usize>, bool, bool) {
+        let ((found, is_cut), is_at_end) = walked(words, |frames| {
+            let callers = frames.as_slice().iter().rev().skip(1);
+            (callers.map(|frame| frame.address()).collect(), frames.is_cut())
+        });
+        (found, is_cut, is_at_end)
     }
 
     #[test]
@@ -333,33 +356,15 @@ mod tests {
 
     #[test]
     fn code_in_no_image_is_told_apart() {
-        keep_rules();
-        let words = [0, UNKNOWN];
-        let memory = StackMemory::of_words(&words);
-        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
-        let mut cursor =
-            Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
-        let mut room = room();
-        let mut frames = Frames::new(&mut room);
-        frames.push(CodeAddress::of_instruction(FIRST));
-        cursor.go(&mut frames, None);
-        assert_eq!(frames.as_slice().first().unwrap().image(), Some(ImageId::NOWHERE));
+        let (image, _) = walked(&[0, UNKNOWN], |frames| frames.as_slice().first().unwrap().image());
+        assert_eq!(image, Some(ImageId::NOWHERE));
     }
 
     /// Recursion without end is truncated after as many frames as there is room for.
     #[test]
     fn deep_walks_are_truncated() {
-        keep_rules();
         let words: Vec<usize> = [0, SECOND].repeat(2 * MAX_STACK_DEPTH);
-        let memory = StackMemory::of_words(&words);
-        let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
-        let mut cursor =
-            Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
-        let mut room = room();
-        let mut frames = Frames::new(&mut room);
-        frames.push(CodeAddress::of_instruction(FIRST));
-        cursor.go(&mut frames, None);
-        assert_eq!(frames.as_slice().len(), MAX_STACK_DEPTH);
-        assert!(frames.is_truncated());
+        let (found, _) = walked(&words, |frames| (frames.as_slice().len(), frames.is_truncated()));
+        assert_eq!(found, (MAX_STACK_DEPTH, true));
     }
 }

@@ -1,4 +1,4 @@
-//! The unwind tables of an image: `.eh_frame`, searched through `.eh_frame_hdr` and evaluated by gimli.
+//! Here the unwind tables of an image are read: `.eh_frame` is searched through `.eh_frame_hdr`, and gimli evaluates it.
 //!
 //! Evaluation needs some KiB of stack, most of it for rules of registers, and no heap. What comes out is the rule for an
 //! address: in the usual form, which can be kept, or as it stands, to be evaluated for each frame.
@@ -19,7 +19,8 @@ use super::segments::Segments;
 
 type Bytes = EndianSlice<'static, NativeEndian>;
 
-/// Room for the rules of `REGISTERS` registers, on the stack. Each takes 200 bytes of it, because there are copies.
+/// Reserves room on the stack for the rules of `REGISTERS` registers. Each takes 200 bytes of it, because there are
+/// copies.
 struct OnStack<const REGISTERS: usize>;
 
 impl UnwindContextStorage<usize> for OnStack<FEW> {
@@ -51,13 +52,13 @@ struct Section {
 
 /// What the tables say about an address.
 pub(super) enum Found {
-    /// A rule of the usual form.
+    /// The rule has the usual form.
     Rule(Rule),
     /// Rules of any other form, such as a signal's frame has.
     Unusual(Frame),
 }
 
-/// The rules of an unusual frame.
+/// Holds the rules of an unusual frame.
 pub(super) struct Frame {
     /// What its expressions are in.
     frames: EhFrame<Bytes>,
@@ -110,6 +111,12 @@ impl Tables {
         entry.and_then(|(entry, _)| usize::try_from(entry.end_address()).ok()).unwrap_or(0)
     }
 
+    /// Where the function begins that `address` is in, or the part of it. `None`: tables say nothing of that address.
+    pub(super) fn start_of_function(&self, address: usize) -> Option<usize> {
+        let (entry, _) = self.entry_before(address as u64).ok()?;
+        entry.contains(address as u64).then(|| usize::try_from(entry.initial_address()).ok())?
+    }
+
     /// As [`find`](Self::find), in a function of its own, so that only one of the two sizes of room is on the stack.
     #[inline(never)]
     fn find_with<Room: UnwindContextStorage<usize>>(&self, address: usize) -> Result<Found, Error> {
@@ -154,7 +161,7 @@ impl Tables {
 }
 
 impl Frame {
-    /// The registers of its caller.
+    /// Returns the registers of its caller.
     pub(super) fn caller(&self, registers: &Registers, memory: &mut StackMemory) -> Option<Registers> {
         let cfa = match &self.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {

@@ -1,5 +1,5 @@
-//! The images, that is, the program and its shared libraries, as the loader knows them now: which one an address is in, and
-//! where its unwind tables are.
+//! This asks the loader for its images, that is, the program and its shared libraries, as they are now: which one an
+//! address is in, and where its unwind tables are.
 //!
 //! We ask the loader's own index, which it keeps for exceptions: `_dl_find_object` (glibc from 2.35) takes no lock, allocates
 //! nothing, may be called from a signal handler, and is right at once when libraries come and go.
@@ -30,7 +30,7 @@ pub(super) struct LoadedImage {
     segments: Option<Segments>,
 }
 
-/// `struct dl_find_object` of glibc's `<dlfcn.h>`, on targets without the optional fields.
+/// Mirrors `struct dl_find_object` of glibc's `<dlfcn.h>`, on targets without the optional fields.
 #[repr(C)]
 struct DlFindObject {
     flags: u64,
@@ -112,7 +112,7 @@ impl Permanent {
     }
 }
 
-/// The program's segments. The kernel has told where the program headers are, which need not lie in the first page of the
+/// Returns the program's segments. The kernel has told where the program headers are, which need not lie in the first page of the
 /// program, and that need not be at the program's beginning.
 fn of_program(load_bias: usize) -> Option<Segments> {
     // SAFETY: they ask for numbers.
@@ -172,7 +172,7 @@ struct LinkMap {
     name: *const c_char,
 }
 
-/// What the loader added to the addresses in the file of an image.
+/// Returns what the loader added to the addresses in the file of an image.
 fn load_bias(link_map: usize) -> Option<usize> {
     // SAFETY: this is the loader's record of an image, which is there as long as the image.
     unsafe { std::ptr::with_exposed_provenance::<LinkMap>(link_map).as_ref() }
@@ -298,7 +298,7 @@ mod tests {
         assert!(find(0).is_none() && find(usize::MAX).is_none());
     }
 
-    /// The whole of an image may have gaps. No reference of ours spans one.
+    /// The whole of an image may have gaps. No reference of ours may span one.
     #[test]
     fn every_byte_of_a_segment_can_be_read() {
         let ranges = readable_ranges();

@@ -1,7 +1,9 @@
-//! The stack, read with bounds: no read faults, whatever address an unwind rule comes up with.
+//! The stack is read with bounds: no read faults, whatever address an unwind rule comes up with.
 //!
-//! On a thread's own stack everything from the stack pointer to its end is there, if its bounds are known (`bounds`). On any
-//! other stack (a fiber's, a signal's) each page is tried out by a system call first.
+//! On a thread's own stack everything from the stack pointer to its end is there, if its bounds are known (`bounds`), or if
+//! whoever takes the stack of interrupted code says where it ends. On any other stack (a fiber's, a signal's) each page is
+//! tried out by a system call first. The stack of another thread is read from a copy, in which each word lies at the same
+//! distance from where it is on the stack.
 //!
 //! Path: *allocation path* and *signal handlers*.
 
@@ -17,6 +19,11 @@ pub(super) struct StackMemory {
     high: usize,
     /// It is the thread's own stack, and `high` is the very end of that.
     is_own: bool,
+    /// It is of code that a signal interrupted, whose handler asks no thread-local: in a library that was opened at run time,
+    /// the loader may allocate one at its first use.
+    is_interrupted: bool,
+    /// How far from its place on the stack a word is read: 0, unless it is read from a copy.
+    shift: usize,
 }
 
 impl StackMemory {
@@ -26,19 +33,57 @@ impl StackMemory {
         let is_own = bounds.contains(stack_pointer);
         // Of a strange stack, only the page that the stack pointer is in is known to be there, since it is in use.
         let page_end = (stack_pointer | (PAGE_BYTES - 1)).wrapping_add(1);
-        StackMemory { low: stack_pointer, high: if is_own { bounds.high } else { page_end }, is_own }
+        let high = if is_own { bounds.high } else { page_end };
+        StackMemory { low: stack_pointer, high, is_own, is_interrupted: false, shift: 0 }
     }
 
-    /// The stack of code that was interrupted, from its `stack_pointer` up. `None`: nothing of it can be read.
-    pub(super) fn of_interrupted(stack_pointer: usize) -> Option<StackMemory> {
-        let memory = StackMemory::of_thread(stack_pointer);
-        (memory.is_own || is_readable(stack_pointer & !(PAGE_BYTES - 1))).then_some(memory)
+    /// The stack of code that was interrupted, from its `stack_pointer` up. `end`: where it ends, if that is known. `None`:
+    /// nothing of it can be read.
+    pub(super) fn of_interrupted(stack_pointer: usize, end: Option<usize>) -> Option<StackMemory> {
+        match end.filter(|&end| end > stack_pointer) {
+            Some(high) => {
+                Some(StackMemory { low: stack_pointer, high, is_own: true, is_interrupted: true, shift: 0 })
+            }
+            None => {
+                let high = (stack_pointer | (PAGE_BYTES - 1)).wrapping_add(1);
+                let memory =
+                    StackMemory { low: stack_pointer, high, is_own: false, is_interrupted: true, shift: 0 };
+                is_readable(stack_pointer & !(PAGE_BYTES - 1)).then_some(memory)
+            }
+        }
+    }
+
+    /// The stack of another thread, whose words from the address `start` up were copied to `copy`, which is there as long as
+    /// this is. Nothing else of that stack is read. `None`: no thread has a stack there.
+    pub(super) fn of_copy(start: usize, copy: &[usize]) -> Option<StackMemory> {
+        let high = start.checked_add(size_of_val(copy))?;
+        let shift = copy.as_ptr().expose_provenance().wrapping_sub(start);
+        // A copy and what was copied are in different places.
+        (shift != 0).then_some(StackMemory { low: start, high, is_own: true, is_interrupted: true, shift })
+    }
+
+    /// The lowest address that is known to be on it.
+    pub(super) fn start(&self) -> usize {
+        self.low
+    }
+
+    /// Whether it is a copy of another thread's stack. That thread may go on, so the code that it was in may be unloaded.
+    pub(super) fn is_copy(&self) -> bool {
+        self.shift != 0
     }
 
     /// The stack that a walk goes on to from this one. `None`: nothing of it can be read, or it is the thread's own again,
-    /// of which everything that is in use is above where the walk began.
+    /// of which everything that is in use is above where the walk began. A copy is all there is of its stack.
     pub(super) fn other(&self, stack_pointer: usize) -> Option<StackMemory> {
-        StackMemory::of_interrupted(stack_pointer).filter(|other| !(self.is_own && other.is_own))
+        if self.is_copy() {
+            return None;
+        }
+        if self.is_interrupted {
+            return StackMemory::of_interrupted(stack_pointer, None);
+        }
+        let other = StackMemory::of_thread(stack_pointer);
+        let can_be_read = other.is_own || is_readable(stack_pointer & !(PAGE_BYTES - 1));
+        (can_be_read && !(self.is_own && other.is_own)).then_some(other)
     }
 
     /// Where the thread's own stack ends, if this is it and what is used of it is less than 4 GiB, so that
@@ -48,13 +93,13 @@ impl StackMemory {
         (self.is_own && is_small).then_some(self.high)
     }
 
-    /// The bytes from `stack_pointer` up to the end.
+    /// Returns the bytes from `stack_pointer` up to the end.
     #[inline(always)]
     pub(super) fn bytes_above(&self, stack_pointer: usize) -> u32 {
         self.high.wrapping_sub(stack_pointer) as u32
     }
 
-    /// The inverse of [`bytes_above`](Self::bytes_above).
+    /// Returns the stack pointer that has this many [bytes above](Self::bytes_above) it.
     pub(super) fn stack_pointer(&self, bytes_above: u32) -> usize {
         self.high.wrapping_sub(bytes_above as usize)
     }
@@ -64,13 +109,14 @@ impl StackMemory {
     pub(super) fn read_above(&self, bytes_above: u32) -> Option<usize> {
         let span = self.high.wrapping_sub(self.low);
         let address = self.stack_pointer(bytes_above).wrapping_sub(WORD_BYTES);
-        (bytes_above as usize <= span.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
+        (bytes_above as usize <= span.wrapping_sub(WORD_BYTES)).then(|| self.read_word(address))
     }
 
     /// The word at `address`, if that is known to be on this stack.
     #[inline(always)]
     pub(super) fn read_known(&self, address: usize) -> Option<usize> {
-        (address >= self.low && address <= self.high.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
+        (address >= self.low && address <= self.high.wrapping_sub(WORD_BYTES))
+            .then(|| self.read_word(address))
     }
 
     /// Whether `address` is known to be on this stack.
@@ -85,13 +131,13 @@ impl StackMemory {
         if address < self.low || address > self.high.wrapping_sub(WORD_BYTES) {
             return self.read_beyond(address);
         }
-        Some(read_word(address))
+        Some(self.read_word(address))
     }
 
     /// The word at `address`, which is not below the stack pointer, if it is known to be on this stack.
     #[inline(always)]
     pub(super) fn read_upwards(&self, address: usize) -> Option<usize> {
-        (address <= self.high.wrapping_sub(WORD_BYTES)).then(|| read_word(address))
+        (address <= self.high.wrapping_sub(WORD_BYTES)).then(|| self.read_word(address))
     }
 
     /// A word beyond what is known to be there: the next page, if it can be read.
@@ -101,22 +147,24 @@ impl StackMemory {
         let is_next = page == self.high && address.is_multiple_of(WORD_BYTES);
         // A frame that is larger than a page skips some.
         let is_near = page > self.high && page.wrapping_sub(self.high) < 1 << 20;
-        if !(is_next || is_near && address.is_multiple_of(WORD_BYTES)) || !is_readable(page) {
+        if self.is_copy() || !(is_next || is_near && address.is_multiple_of(WORD_BYTES)) || !is_readable(page)
+        {
             return None;
         }
         if is_next {
             self.high = page.wrapping_add(PAGE_BYTES);
         }
-        Some(read_word(address))
+        Some(self.read_word(address))
     }
-}
 
-#[inline(always)]
-fn read_word(address: usize) -> usize {
-    // SAFETY: the callers checked that the word is mapped: it is above the stack pointer on the thread's own stack, or on a
-    // page that the kernel has just read. The functions that own the frames there do not run meanwhile, so nobody writes to
-    // them. What is taken for a saved register is only compared and looked up.
-    unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_unaligned() }
+    #[inline(always)]
+    fn read_word(&self, address: usize) -> usize {
+        let place = std::ptr::with_exposed_provenance::<usize>(address.wrapping_add(self.shift));
+        // SAFETY: the callers checked that the word is mapped: it is above the stack pointer on the thread's own stack, or on a
+        // page that the kernel has just read, or in the copy that `of_copy` was given. The functions that own the frames there do
+        // not run meanwhile, so nobody writes to them. What is taken for a saved register is only compared and looked up.
+        unsafe { place.read_unaligned() }
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +172,7 @@ impl StackMemory {
     /// As if `words`, which live on longer than this, were the thread's own stack, up to its end.
     pub(super) fn of_words(words: &[usize]) -> StackMemory {
         let low = words.as_ptr().expose_provenance();
-        StackMemory { low, high: low + size_of_val(words), is_own: true }
+        StackMemory { low, high: low + size_of_val(words), is_own: true, is_interrupted: false, shift: 0 }
     }
 }
 
@@ -174,9 +222,9 @@ mod tests {
         let start_address = start.expose_provenance();
         let page = |index: usize| start_address + index * PAGE_BYTES;
         let last = start.wrapping_byte_add(3 * PAGE_BYTES);
-        // SAFETY: the last page of that mapping.
+        // SAFETY: this is the last page of that mapping, which is the test's own.
         assert_eq!(unsafe { libc::mprotect(last, PAGE_BYTES, libc::PROT_NONE) }, 0);
-        let mut memory = StackMemory::of_interrupted(page(1) - 16).unwrap();
+        let mut memory = StackMemory::of_interrupted(page(1) - 16, None).unwrap();
         assert_eq!((memory.own_end(), memory.read_known(page(1))), (None, None));
         assert_eq!(memory.read(page(2) + 8), Some(0), "a page may be skipped");
         assert_eq!(memory.read(page(1)), Some(0));
@@ -184,10 +232,24 @@ mod tests {
         assert_eq!(memory.read(page(2) + 1), None, "beyond what is known, only aligned words are read");
         assert_eq!(memory.read(page(2)), Some(0));
         assert_eq!((memory.read(page(3)), memory.read(page(0))), (None, None));
-        assert!(StackMemory::of_interrupted(page(3)).is_none());
-        assert!(StackMemory::of_interrupted(usize::MAX - 7).is_none());
+        assert!(StackMemory::of_interrupted(page(3), None).is_none());
+        assert!(StackMemory::of_interrupted(usize::MAX - 7, None).is_none());
         // SAFETY: the mapping of our own, which nobody uses any more.
         assert_eq!(unsafe { libc::munmap(start, 4 * PAGE_BYTES) }, 0);
+    }
+
+    #[test]
+    fn of_a_copy_nothing_else_is_read() {
+        let copy = [11, 22, 33];
+        // Nothing is there.
+        let start = 0x1000;
+        let mut memory = StackMemory::of_copy(start, &copy).unwrap();
+        assert_eq!([0, 8, 16].map(|offset| memory.read(start + offset)), copy.map(Some));
+        assert_eq!(memory.read_upwards(start + 16), Some(33));
+        let outside = [start - 8, start + 24, start + PAGE_BYTES, copy.as_ptr().expose_provenance()];
+        assert_eq!(outside.map(|address| memory.read(address)), [None; 4]);
+        assert!(memory.is_copy() && memory.other(copy.as_ptr().addr()).is_none());
+        assert!(StackMemory::of_copy(usize::MAX - 7, &copy).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Stacks by the program's own unwind tables: no lock, no allocation, no frame pointers needed.
+//! Stacks are taken by the program's own unwind tables. That needs no lock, no allocation and no frame pointers.
 //!
 //! Each return address has a rule that says where its caller's frame is. Rules come from `.eh_frame`, found through
 //! `PT_GNU_EH_FRAME` as the loader mapped it, evaluated once by gimli (`eh_frame`) and then kept (`rules`). The loader's own
@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! mod ─▶ remembered ─▶ registers ─▶ rules               frames that are quickly passed
+//!  ├───▶ sleeper ─▶ cursor                              another thread's, from a copy
 //!  └───▶ cursor ─▶ rules, else loaded ─▶ segments ─▶ eh_frame, or calls   all others
 //! ```
 //!
@@ -25,9 +26,10 @@ mod registers;
 mod remembered;
 mod rules;
 mod segments;
+mod sleeper;
 
 use crate::frames::Frames;
-use crate::{CodeAddress, Cookie, Remember};
+use crate::{CodeAddress, Cookie, Remember, StackCopy};
 use cursor::Cursor;
 use memory::StackMemory;
 use registers::{FramePointer, Registers};
@@ -46,7 +48,7 @@ pub(crate) fn prepare() {
     }
 }
 
-/// False: not prepared, or not possible here.
+/// Returns whether stacks can be taken: false if that was not prepared, or is not possible here.
 #[inline(always)]
 pub(crate) fn is_ready() -> bool {
     IS_READY.load(Relaxed)
@@ -136,22 +138,37 @@ fn go_on(
     }
 }
 
-/// Fills `frames` from an interrupted instruction outwards, that included.
+/// Fills `frames` from an interrupted instruction outwards, that included. `stack_end`: where its stack ends, if that is
+/// known.
 #[inline(never)]
-pub(crate) fn fill_from(
-    frames: &mut Frames<'_>,
-    instruction_pointer: usize,
-    stack_pointer: usize,
-    frame_pointer: usize,
-) {
+pub(crate) fn fill_from(frames: &mut Frames<'_>, registers: crate::Registers, stack_end: Option<usize>) {
+    let crate::Registers { instruction_pointer, stack_pointer, frame_pointer } = registers;
     frames.push(CodeAddress::of_instruction(instruction_pointer));
-    match StackMemory::of_interrupted(stack_pointer) {
+    match StackMemory::of_interrupted(stack_pointer, stack_end) {
         Some(memory) => {
             let frame_pointer = FramePointer::Value(frame_pointer);
             let registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
             Cursor::from(registers, memory).go(frames, None);
         }
         None => frames.note_cut(true),
+    }
+}
+
+/// Fills `frames` from the instruction that another thread sleeps in, outwards, by a copy of its stack. False: they are guessed in
+/// part.
+#[inline(never)]
+pub(crate) fn fill_sleeping(
+    frames: &mut Frames<'_>,
+    instruction_pointer: usize,
+    stack: StackCopy<'_>,
+) -> bool {
+    match StackMemory::of_copy(stack.start, stack.words) {
+        Some(memory) => sleeper::fill(frames, instruction_pointer, memory),
+        None => {
+            frames.push(CodeAddress::of_instruction(instruction_pointer));
+            frames.note_cut(true);
+            true
+        }
     }
 }
 
@@ -190,15 +207,32 @@ mod tests {
     fn a_walk_from_registers_begins_with_their_instruction() {
         prepare();
         prepare_thread();
-        let registers = here();
-        let FramePointer::Value(frame_pointer) = registers.frame_pointer else { panic!("it was read") };
-        let mut room = room();
-        let mut frames = Frames::new(&mut room);
-        fill_from(&mut frames, registers.instruction_pointer, registers.stack_pointer, frame_pointer);
-        let (first, callers) = frames.as_slice().split_last().unwrap();
-        assert_eq!(*first, CodeAddress::of_instruction(registers.instruction_pointer));
-        let expected = frames_with(Remember::Nothing);
-        // The function that is called here has one caller more, which is this one.
-        assert_eq!(*callers, expected[..expected.len() - 1]);
+        let Registers { instruction_pointer, stack_pointer, frame_pointer } = here();
+        let FramePointer::Value(frame_pointer) = frame_pointer else { panic!("it was read") };
+        let registers = crate::Registers { instruction_pointer, stack_pointer, frame_pointer };
+        let end = StackMemory::of_thread(stack_pointer).own_end();
+        assert!(end.is_some());
+        // An end that is below is none, and pages are tried out.
+        for end in [end, None, Some(stack_pointer), Some(0)] {
+            let mut room = room();
+            let mut frames = Frames::new(&mut room);
+            fill_from(&mut frames, registers, end);
+            let (first, callers) = frames.as_slice().split_last().unwrap();
+            assert_eq!(*first, CodeAddress::of_instruction(registers.instruction_pointer));
+            let expected = frames_with(Remember::Nothing);
+            // The function that is called here has one caller more, which is this one.
+            assert_eq!(*callers, expected[..expected.len() - 1]);
+        }
+    }
+
+    /// Nothing is read at or beyond the end that is given, though pages there can be read.
+    #[test]
+    fn a_walk_of_interrupted_code_ends_where_its_stack_does() {
+        let words = [7_usize; 8];
+        let start = words.as_ptr().expose_provenance();
+        let mut memory = StackMemory::of_interrupted(start, Some(start + 32)).unwrap();
+        let read: Vec<_> = [0, 24, 32, 40].map(|offset| memory.read(start + offset)).into();
+        assert_eq!(read, [Some(7), Some(7), None, None]);
+        assert_eq!(memory.read(start - 8), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Pages of memory: whether one is there, and that ours stay small.
+//! This tells whether a page of memory is there, and keeps our own pages small.
 //!
 //! Path: *allocation path* and *signal handlers*.
 
@@ -11,16 +11,26 @@ pub(super) const PAGE_BYTES: usize = 4096;
 ///
 /// Cost: a system call.
 pub(super) fn is_readable(page: usize) -> bool {
-    const NO_SUCH_WAY: libc::c_int = -1;
+    const NO_SUCH_WAY: usize = usize::MAX;
     const SIGNAL_SET_BYTES: usize = 8;
+    let answer: isize;
+    // SAFETY: the call changes nothing, since its first argument is invalid. It does not go through the C library, whose
+    // wrapper would touch the page itself, and whose `errno` would have to be found by a thread-local first.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") libc::SYS_rt_sigprocmask as isize => answer,
+            in("rdi") NO_SUCH_WAY,
+            in("rsi") page,
+            in("rdx") 0_usize,
+            in("r10") SIGNAL_SET_BYTES,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
     // A mask at the address 0 is none, which the kernel does not read.
-    page != 0
-        // SAFETY: the call changes nothing, since its first argument is invalid. It sets `errno` to EFAULT if the page cannot
-        // be read, and else to EINVAL. It does not go through libc's wrapper, which would touch the page itself.
-        && keeping_errno(|| unsafe {
-            libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES);
-            *libc::__errno_location() != libc::EFAULT
-        })
+    page != 0 && answer != (libc::EFAULT as isize).wrapping_neg()
 }
 
 /// Asks the system never to back `value` by huge pages, of which one would cost 2 MiB for a few words in use.
@@ -44,7 +54,7 @@ mod tests {
         let start = unsafe { libc::mmap(anywhere, 2 * PAGE_BYTES, libc::PROT_READ, kind, -1, 0) };
         assert_ne!(start, libc::MAP_FAILED);
         let second = start.wrapping_byte_add(PAGE_BYTES);
-        // SAFETY: a page of that mapping.
+        // SAFETY: this is a page of that mapping, which is the test's own.
         assert_eq!(unsafe { libc::mprotect(second, PAGE_BYTES, libc::PROT_NONE) }, 0);
         assert!(is_readable(start.expose_provenance()));
         assert!(!is_readable(second.expose_provenance()));

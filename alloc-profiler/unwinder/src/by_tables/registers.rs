@@ -1,4 +1,4 @@
-//! The registers that a walk follows, and how to read our own.
+//! A walk follows these registers. Here is also how our own are read.
 //!
 //! The frame pointer is followed lazily. Most functions save it, and few need it to find their frame. So we note where it was
 //! saved last, and read it there when it is needed.
@@ -8,7 +8,7 @@
 use super::memory::StackMemory;
 use super::rules::{self, Quick};
 
-/// Three registers of x86-64, by their DWARF numbers 16, 7 and 6.
+/// Holds three registers of x86-64, which have the DWARF numbers 16, 7 and 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registers {
     pub(in crate::by_tables) instruction_pointer: usize,

@@ -1,4 +1,4 @@
-//! How to get from a function's registers to its caller's, by address, kept for all threads.
+//! A rule says how to get from a function's registers to its caller's. Rules are kept by address, for all threads.
 //!
 //! The table has no lock. A slot is two words, the rule and the address combined with it, so a reader that meets half of
 //! somebody's write finds a wrong address and takes it for a miss. Two slots next to each other serve addresses of the same
@@ -31,7 +31,7 @@ impl Rule {
         Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(-16) };
 }
 
-/// The canonical frame address: a register and an offset in bytes.
+/// Tells how to find the canonical frame address: from a register and an offset in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cfa {
     StackPointer(i32),

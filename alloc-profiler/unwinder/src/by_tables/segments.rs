@@ -1,4 +1,4 @@
-//! Which parts of an image are in memory: its loaded segments, by its program headers.
+//! The program headers of an image say which of its segments are in memory.
 //!
 //! Between segments there may be gaps that nobody can read: where a program is linked for larger pages than the machine has,
 //! and where a tool has put code or tables at the end of the file. So whatever is read of an image is bounded by the segment
@@ -14,11 +14,11 @@ use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PF_X, PT_LOAD};
 #[derive(Clone, Copy)]
 pub(super) struct Segments {
     headers: &'static [Elf64_Phdr],
-    /// What the loader added to the addresses in them.
+    /// Tells what the loader added to the addresses in them, in bytes.
     load_bias: usize,
 }
 
-/// A loaded segment.
+/// Tells where one segment of an image was loaded.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub(super) start: usize,
@@ -110,7 +110,7 @@ impl Segment {
         Some(unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(address), length) })
     }
 
-    /// An aligned word of the segment.
+    /// Returns an aligned word of the segment.
     pub(super) fn word_at(&self, address: usize) -> Option<usize> {
         let is_within =
             self.length_from(address)? >= size_of::<usize>() && address.is_multiple_of(align_of::<usize>());

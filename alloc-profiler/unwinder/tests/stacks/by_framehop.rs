@@ -7,7 +7,7 @@ use std::{ptr, slice};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder};
 
-/// Registers of a function.
+/// Holds the registers of one function.
 #[derive(Clone, Copy)]
 pub(crate) struct Registers {
     instruction_pointer: u64,
@@ -36,7 +36,7 @@ impl Registers {
     }
 }
 
-/// The word at `address` on a stack. What tables or frame pointers say of a stack is believed here.
+/// Returns the word at `address` on a stack. What tables or frame pointers say of a stack is believed here.
 pub(crate) fn word_at(address: u64) -> Option<u64> {
     let word = ptr::with_exposed_provenance::<u64>(address as usize);
     // SAFETY: if the tables are right, this is a word of a stack frame that is still there. If they are not, the test fails

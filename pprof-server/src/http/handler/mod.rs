@@ -8,6 +8,7 @@
 //! Path: *read path*.
 
 mod pages;
+mod process;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,8 @@ use state::State;
 /// It answers only while your server does; [`serve`](crate::serve) also while your program is stuck.
 ///
 /// **Who may ask is your server's business**: put it behind the authentication of your other internal pages. The
-/// handler knows no token and takes any `Host`, unless [`Handler::builder`] sets them. It always refuses what a web page of another origin sends.
+/// handler knows no token and takes any `Host`, unless [`Handler::builder`] sets them. It always refuses what a web page of
+/// another origin sends.
 ///
 /// # Examples
 ///
@@ -66,7 +68,7 @@ use state::State;
 /// # Cost
 ///
 /// Three threads, so that no thread of yours does its work, which live as long as the handler: `pprof-worker` records the
-/// history (a snapshot a minute, see [`record_every`](crate::Builder::record_every)), waits for deltas, and makes
+/// history (a snapshot every 5 s, see [`record_every`](crate::Builder::record_every)), waits for deltas, and makes
 /// figures; `pprof-addresses` and `pprof-names` make profiles, without debug information and with it. Each does one thing
 /// at a time. At most 64 requests for figures, 16 for addresses and 64 for names are worked on at once, 8 of them waiting
 /// for `seconds=N` (1 to 300), each of which holds a snapshot; more are told to come back (429).
@@ -79,7 +81,7 @@ struct Shared {
     mount: Mount,
     options: Options,
     source: Source,
-    /// Whether to keep a history.
+    /// Tells whether a history is to be kept.
     records: AtomicBool,
     state: PerProcess<State>,
 }
@@ -125,7 +127,7 @@ impl Handler {
         self.state();
     }
 
-    /// The state of this process.
+    /// Returns the state of this process.
     fn state(&self) -> &State {
         let shared = &self.0;
         let state = shared.state.get(|| State::new(shared.source, shared.options.record_period));
@@ -135,7 +137,7 @@ impl Handler {
         state
     }
 
-    /// The answer to `request`. Every failure is one: a panic on the way is a 500.
+    /// Returns the answer to `request`. Every failure is one: a panic on the way is a 500.
     ///
     /// Takes as long as asked with `seconds=N`, else milliseconds, or about a second where names are looked up
     /// for the first time. Dropping the future ends the wait. It needs no particular runtime, and does not
@@ -174,7 +176,7 @@ impl Handler {
         Handler(Arc::new(Shared { source: Source::of(snapshot), state: PerProcess::new(), ..shared }))
     }
 
-    /// The longest delta.
+    /// Returns the longest delta.
     pub(crate) fn max_delta(&self) -> Duration {
         self.0.options.max_delta
     }
@@ -208,7 +210,12 @@ impl Handler {
                 self.profile(wanted, peer).await
             }
             Decision::DeltaHeap(wanted) => self.delta_heap(wanted).await,
-            Decision::Suspects(format) => self.suspects(format).await,
+            Decision::Suspects(asked) => self.suspects(asked).await,
+            Decision::Cpu(wanted) => self.cpu(wanted).await,
+            Decision::Wall(wanted) => self.wall(wanted).await,
+            Decision::Goroutine(wanted) => self.goroutine(wanted).await,
+            Decision::Holders(wanted) => self.holders(wanted).await,
+            Decision::Counts(wanted) => self.counts(wanted).await,
             Decision::History => self.timeline().await,
             Decision::Marks => self.marks().await,
             Decision::SetMark { name, replaces } => self.set_mark(name, replaces).await,

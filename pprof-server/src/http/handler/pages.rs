@@ -8,16 +8,17 @@ use hyper::{Request, StatusCode, body};
 
 use super::Handler;
 use super::state::State;
-use crate::encode::{ProfileOptions, Symbolize};
+use crate::encode::Symbolize;
 use crate::history::MarkError;
 use crate::http::refusal::Refusal;
 use crate::http::request::accept_header::MetricsFormat;
-use crate::http::request::format::ReportFormat;
+use crate::http::request::format::SuspectsRequest;
 use crate::http::request::path::Mount;
 use crate::http::request::period::Period;
+use crate::http::request::process_request::HoldersRequest;
 use crate::http::request::profile_request::{DeltaHeapRequest, ProfileRequest};
 use crate::http::response::answer::{self, Answer};
-use crate::http::response::{index, metrics, profile, suspects, symbol, timeline};
+use crate::http::response::{holders, index, metrics, profile, suspects, symbol, timeline};
 use crate::http::snapshots::Snapshots;
 use crate::http::workers::Lane;
 use crate::http::workers::waiters::Peer;
@@ -46,7 +47,9 @@ impl Handler {
 
     pub(super) async fn metrics(&self, with_malloc: bool, format: MetricsFormat) -> Result<Answer, Refusal> {
         let text = move |snapshots: &Snapshots| {
-            metrics::text(&snapshots.now(), alloc_profiler::is_installed(), with_malloc, format)
+            let missing_records = snapshots.history().passed_over();
+            let is_installed = alloc_profiler::is_installed();
+            metrics::text(&snapshots.now(), missing_records, is_installed, with_malloc, format)
         };
         // mutant: D13 figures wait for names
         let text = self.make(Lane::Figures, text).await?;
@@ -56,7 +59,8 @@ impl Handler {
     pub(super) async fn timeline(&self) -> Result<Answer, Refusal> {
         let json = |snapshots: &Snapshots| {
             let now = snapshots.now();
-            timeline::json(&snapshots.history(), &now, alloc_profiler::is_installed())
+            let is_installed = alloc_profiler::is_installed();
+            timeline::json(&snapshots.history(), &snapshots.time_line(), &now, is_installed)
         };
         self.make(Lane::Figures, json).await.map(answer::json)
     }
@@ -82,25 +86,33 @@ impl Handler {
         Err(Refusal::new(StatusCode::CONFLICT, conflict))
     }
 
-    pub(super) async fn suspects(&self, format: ReportFormat) -> Result<Answer, Refusal> {
-        self.make(Lane::Names, move |snapshots| suspects::report(snapshots, format)).await?
+    pub(super) async fn suspects(&self, asked: SuspectsRequest) -> Result<Answer, Refusal> {
+        self.make(Lane::Names, move |snapshots| suspects::report(snapshots, asked)).await?
+    }
+
+    pub(super) async fn holders(&self, wanted: HoldersRequest) -> Result<Answer, Refusal> {
+        self.make(Lane::Names, move |snapshots| holders::holders(snapshots, &wanted)).await?
     }
 
     pub(super) async fn profile(
         &self,
-        wanted: ProfileRequest,
+        mut wanted: ProfileRequest,
         peer: Option<Peer>,
     ) -> Result<Answer, Refusal> {
         let State { snapshots, waiters, workers, .. } = self.state();
-        let (snapshots, lane) = (snapshots.clone(), lane_of(&wanted.options));
+        let (snapshots, lane) = (snapshots.clone(), lane_of(wanted.options.symbolize));
         if !matches!(wanted.period, Period::Next(_)) {
             let answer = async move {
                 let snapshot = snapshots.of_period(&wanted.period, wanted.needs_ages()).await?;
+                if wanted.period.is_past() {
+                    // mutant: D6 moments of the past that are missing are not told
+                    wanted.notes.extend(snapshots.history().notes());
+                }
                 profile::profile(&snapshot, &wanted)
             };
             return workers.run(lane, answer).await?;
         }
-        let _waiting = waiters.admit(peer, wanted.options.kind)?;
+        let _waiting = waiters.admit(peer, wanted.kind.name)?;
         let slot = workers.slot(lane)?;
         let (period, needs_ages) = (wanted.period.clone(), wanted.needs_ages());
         let delta = async move { snapshots.of_period(&period, needs_ages).await };
@@ -109,7 +121,7 @@ impl Handler {
     }
 
     pub(super) async fn delta_heap(&self, wanted: DeltaHeapRequest) -> Result<Answer, Refusal> {
-        let lane = lane_of(&wanted.options);
+        let lane = lane_of(wanted.options.symbolize);
         let answer = move |snapshots: &Snapshots| {
             let DeltaHeapRequest { client, is_peek, releases_free_memory, .. } = &wanted;
             let snapshot = snapshots.since_last_call(client, *is_peek, *releases_free_memory);
@@ -138,8 +150,8 @@ impl Handler {
         if !self.shows_arguments() {
             return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
-                "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and \
-                 /debug/pprof/allocs; its arguments may hold secrets, and PPROF_CMDLINE=1 in its environment shows them",
+                "Unknown profile: this program serves profiles, at /debug/pprof/heap and others; its arguments may hold secrets, \
+                 and PPROF_CMDLINE=1 in its environment shows them",
             ));
         }
         let arguments: Vec<_> = std::env::args_os().map(std::ffi::OsString::into_encoded_bytes).collect();
@@ -147,8 +159,9 @@ impl Handler {
     }
 }
 
-fn lane_of(options: &ProfileOptions) -> Lane {
-    match options.symbolize {
+/// Where names are looked up.
+pub(super) fn lane_of(symbolize: Symbolize) -> Lane {
+    match symbolize {
         Symbolize::None => Lane::Addresses,
         Symbolize::Names | Symbolize::Full => Lane::Names,
     }

@@ -1,4 +1,4 @@
-//! What the threads of one handler share, in one process.
+//! The threads of one handler share this state, in one process.
 //!
 //! Path: *read path*.
 
@@ -35,8 +35,8 @@ impl State {
         }
     }
 
-    /// Begins to keep a snapshot for each period, the first at once, unless that has begun already. Without a period this
-    /// only starts the threads. Where no thread can be started, the history stays empty.
+    /// Begins to keep snapshots, the first at once, unless that has begun already. Without a period this only starts the
+    /// threads. Where no thread can be started, the history stays empty.
     ///
     /// Dumps begin here too.
     pub(super) fn record(&self, options: &Options) {
@@ -44,20 +44,14 @@ impl State {
             return;
         }
         *self.dumps() = Dumps::start(&options.dump, self.snapshots.for_dumps());
-        let Some(period) = options.record_period else {
+        if options.record_period.is_none() {
             let _ = self.workers.spawn(Lane::Figures, async {});
             return;
-        };
+        }
         let snapshots = self.snapshots.clone();
-        let _ = self.workers.spawn(Lane::Figures, async move {
-            let mut next = Instant::now();
-            loop {
-                snapshots.record();
-                // Where the machine slept or was busy, one record is enough for what was missed.
-                next = Instant::now().max(next + period);
-                sleep_until(next).await;
-            }
-        });
+        let _ = self.workers.spawn(Lane::Figures, again_and_again(move || snapshots.record()));
+        let snapshots = self.snapshots.clone();
+        let _ = self.workers.spawn(Lane::Figures, again_and_again(move || Some(snapshots.add_point())));
     }
 
     /// Ends all work; whoever waits for an answer is told so. Returns at once.
@@ -76,5 +70,15 @@ impl State {
     /// Nothing under the lock can panic half-way.
     fn dumps(&self) -> MutexGuard<'_, Option<Dumps>> {
         self.dumps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does `work` as often as it says itself, by the time from one beginning to the next, until it returns `None`.
+async fn again_and_again(work: impl Fn() -> Option<Duration>) {
+    let mut next = Instant::now();
+    while let Some(pause) = work() {
+        // Where the machine slept or was busy, once is enough for what was missed.
+        next = Instant::now().max(next + pause);
+        sleep_until(next).await;
     }
 }

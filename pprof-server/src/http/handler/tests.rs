@@ -4,6 +4,7 @@ use crate::http::workers::Lane;
 use crate::http::workers::waiters::MAX_WAITING_DELTAS;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
+use std::io::Read;
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 use tokio::time::timeout;
@@ -195,6 +196,50 @@ fn a_mounted_handler_has_a_longest_delta_too() {
     for time in [Duration::from_millis(500), Duration::MAX] {
         let error = Handler::builder().max_delta(time).handler().unwrap_err();
         assert!(matches!(error, Error::MaxDelta { .. }), "{error}");
+    }
+}
+
+#[test]
+fn moments_that_are_missing_are_told_wherever_the_past_is() {
+    let options = Options { record_period: Some(Duration::from_secs(3600)), ..Options::from_env() };
+    let handler = Handler::with(Guard::open(), Mount::AnyPrefix, options);
+    let snapshots = handler.state().snapshots.clone();
+    snapshots.record();
+    let ask = |target: &str| {
+        let body = run_bare(async { handler.respond(get(target)).await.into_body().collect().await });
+        let body = body.unwrap().to_bytes();
+        let mut whole = Vec::new();
+        let is_gzip = body.starts_with(b"\x1f\x8b");
+        if is_gzip {
+            flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut whole).unwrap()
+        } else {
+            0
+        };
+        String::from_utf8_lossy(if is_gzip { &whole } else { &body }).into_owned()
+    };
+    let of_the_past = [
+        "/heap?ago=1s",
+        "/heap?ago=1s&symbolize=none",
+        "/heap?since=peak&format=json",
+        "/heap?at=peak&format=json",
+        "/allocs?ago=1s&format=json",
+        "/history",
+        "/leaks?format=json",
+    ];
+    let told = "memory was too short for a record 2 times; give the program more address space (ulimit -v)";
+    for target in of_the_past {
+        let text = ask(target);
+        assert!(!text.is_empty() && !text.contains("too short for a record"), "{target}: {text}");
+    }
+    assert!(ask("/metrics").contains("\npprof_missing_records_total 0\n"));
+    (0..2).for_each(|_| snapshots.history().pass_over());
+    for target in of_the_past {
+        let text = ask(target);
+        assert_eq!(text.matches(told).count(), 1, "{target}: {text}");
+    }
+    assert!(ask("/metrics").contains("\npprof_missing_records_total 2\n"));
+    for target in ["/heap", "/heap?format=json", "/heap?seconds=1&format=json"] {
+        assert!(!ask(target).contains("too short for a record"), "{target}");
     }
 }
 

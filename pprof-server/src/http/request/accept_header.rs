@@ -1,4 +1,4 @@
-//! Which of the two text formats of metrics a scraper wants, told by its header `Accept`.
+//! The header `Accept` tells which of the two text formats of metrics a scraper wants.
 //!
 //! `handler` calls this for `/metrics`. The rules are those of HTTP: each of the two formats has the weight (`q`) of the
 //! most specific range that it is in, and the heavier one is taken.
@@ -12,7 +12,7 @@ use hyper::header::{ACCEPT, HeaderMap};
 pub(crate) enum MetricsFormat {
     /// OpenMetrics 1.0.0: counters are called without `_total`, units stand apart, and `# EOF` ends it.
     OpenMetrics,
-    /// The classic format, version 0.0.4.
+    /// Stands for the classic format, version 0.0.4.
     Classic,
 }
 
@@ -51,7 +51,7 @@ struct Range<'a> {
     /// The type and the subtype, each of which may be `*`.
     kind: (&'a str, &'a str),
     version: Option<&'a str>,
-    /// The weight, from 0 (not at all) to 1.
+    /// Holds the weight, from 0 (not at all) to 1.
     weight: f64,
 }
 

@@ -1,8 +1,10 @@
-//! How what is asked for is written: each type lists the formats that its routes offer.
+//! These types say how what is asked for is written. Each lists the formats that its routes offer.
 //!
 //! Path: *read path*.
 
-use crate::encode::format::{Format, LEGACY, PPROF};
+use std::time::Duration;
+
+use crate::encode::format::{Format, LEGACY, PPROF, STACKS};
 
 /// A format of `heap` and `allocs`: they offer every one that any profile is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,19 +15,41 @@ pub(crate) struct ProfileFormat {
 }
 
 impl ProfileFormat {
-    /// Gzipped protobuf.
+    /// Asks for gzipped protobuf.
     pub(crate) const PPROF: ProfileFormat = ProfileFormat { format: &PPROF, rows: 0 };
-    /// Go's legacy text.
+    /// Asks for Go's legacy text.
     pub(crate) const LEGACY: ProfileFormat = ProfileFormat { format: &LEGACY, rows: 0 };
+    /// Each stack by itself, as Go prints them when a program panics.
+    pub(crate) const STACKS: ProfileFormat = ProfileFormat { format: &STACKS, rows: 0 };
 }
 
-/// A format of the report on suspects.
+/// Names a format of the report on suspects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReportFormat {
-    /// Gzipped protobuf: the profile of the suspects alone.
+    /// The answer is gzipped protobuf: the profile of the suspects alone.
     Pprof,
-    /// A table for a terminal.
+    /// The answer is a table for a terminal.
     Table { rows: usize },
-    /// The same rows for a program.
+    /// The answer has the same rows for a program.
     Json { rows: usize },
+}
+
+impl ReportFormat {
+    /// The rows that it shows.
+    pub(crate) fn rows(self) -> usize {
+        match self {
+            ReportFormat::Pprof => 0,
+            ReportFormat::Table { rows } | ReportFormat::Json { rows } => rows,
+        }
+    }
+}
+
+/// What is asked of the suspects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SuspectsRequest {
+    pub(crate) format: ReportFormat,
+    /// Names the time to look at, instead of an hour and all shorter ones.
+    pub(crate) window: Option<Duration>,
+    /// Memory is searched for what holds the suspects' blocks.
+    pub(crate) with_holders: bool,
 }

@@ -1,4 +1,4 @@
-//! What must hold of guard and router, whatever bytes they meet.
+//! This states what must hold of guard and router, whatever bytes they meet.
 //!
 //! The fuzzer calls this (the target `router` of scripts/check-fuzz.sh), and so does a test, with requests from a fixed
 //! seed that are nearly right more often than bytes at random would be.
@@ -117,6 +117,15 @@ fn check(decision: &Decision) {
             check_notes(&wanted.notes);
             check_name(&wanted.client);
         }
+        Decision::Cpu(wanted) => {
+            check_notes(&wanted.form.notes);
+            assert!((Duration::from_secs(1)..=MAX_DELTA).contains(&wanted.time), "{:?}", wanted.time);
+            assert!((1..=1000).contains(&wanted.hz), "{}", wanted.hz);
+        }
+        Decision::Counts(wanted) => check_notes(&wanted.form.notes),
+        Decision::Wall(wanted) => check_notes(&wanted.form.notes),
+        Decision::Goroutine(wanted) => check_notes(&wanted.form.notes),
+        Decision::Holders(wanted) => check_notes(&wanted.form.notes),
         Decision::SetMark { name, .. } => check_name(name),
         Decision::Index
         | Decision::Asset(_)
@@ -142,7 +151,8 @@ fn check_name(name: &str) {
 fn is_unknown(text: &str) -> bool {
     let Some((subject, _)) = text.split_once(" is unknown - there are ") else { return false };
     let quoted = subject.strip_prefix("the parameter \"").and_then(|rest| rest.strip_suffix('"'));
-    let is_word = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_word =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-'));
     subject == "a parameter" || quoted.is_some_and(is_word)
 }
 
@@ -165,7 +175,7 @@ mod tests {
             choices[self.below(choices.len())]
         }
 
-        /// Some of `words`, one after the other, with a byte at random in between now and then.
+        /// Writes some of `words`, one after the other, with a random byte in between now and then.
         fn phrase(&mut self, words: &[&str], bytes: &mut Vec<u8>) {
             for _ in 0..self.below(9) {
                 bytes.extend_from_slice(self.one_of(words).as_bytes());

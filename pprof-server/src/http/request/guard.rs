@@ -1,4 +1,5 @@
-//! Who may ask: keeps web pages away from a server that anyone on this machine can reach, and asks for the token.
+//! The guard decides who may ask: it keeps web pages away from a server that anyone on this machine can reach, and asks
+//! for the token.
 //!
 //! `handler` calls this before anything else. A browser on this machine reaches loopback too, on behalf of any page it
 //! shows. A page whose own host name resolves to 127.0.0.1 (DNS rebinding) could read a profile; we tell it by its
@@ -30,7 +31,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// The guard of a server of our own: beside the names of this machine, it admits `hosts`.
+    /// Returns the guard of a server of our own: beside the names of this machine, it admits `hosts`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is asked, and whether it may be asked: decided from the head of a request alone.
+//! This decides what is asked, and whether it may be asked, from the head of a request alone.
 //!
 //! Path: *read path*. Nothing here reads a clock, a socket or a profile.
 
@@ -7,9 +7,11 @@ pub(super) mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub(super) mod guard;
+pub(super) mod kind;
 mod parameters;
 pub(super) mod path;
 pub(super) mod period;
+pub(super) mod process_request;
 pub(super) mod profile_request;
 mod query;
 pub(super) mod routes;

@@ -1,10 +1,11 @@
-//! Our own query parameters, those that Go does not have.
+//! This reads our own query parameters, those that Go does not have.
 //!
 //! `routes` and `profile_request` call this, after everything that Go knows was found right. Each mistake has a text that names
 //! the values there are, and none repeats what was sent.
 //!
 //! Path: *read path*. Pure.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use super::format::{ProfileFormat, ReportFormat};
@@ -25,21 +26,15 @@ const JSON_ROWS: usize = 100;
 const MAX_LIMIT: usize = 1_000_000;
 /// The longest name of a client, and of a mark.
 const MAX_NAME_BYTES: usize = 64;
+/// The times that the report on suspects can look at. In less than half a minute there is too little to tell, and nothing is
+/// recorded of more than a day.
+const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
 /// The longest time that a parameter takes: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The options for encoding a profile of this kind.
+/// Returns the options for encoding a profile of this kind.
 pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, Refusal> {
-    let symbolize = match given(query, "symbolize").as_deref() {
-        None | Some("full") => Symbolize::Full,
-        Some("names") => Symbolize::Names,
-        Some("none") => Symbolize::None,
-        Some(_) => {
-            return Err(Refusal::bad_request(
-                r#"invalid value for "symbolize" - must be "none", "names" or "full""#,
-            ));
-        }
-    };
+    let symbolize = symbolize(query)?;
     let frames = match given(query, "frames").as_deref() {
         None => Frames::UserFirst,
         Some("all") => Frames::All,
@@ -57,18 +52,7 @@ pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, 
             ));
         }
     };
-    let limit = match given(query, "limit").as_deref() {
-        None => SizeLimit::SCRAPERS,
-        Some("none") => SizeLimit::NONE,
-        Some(samples) => match samples.parse() {
-            Ok(samples @ 1..=MAX_LIMIT) => SizeLimit { samples, ..SizeLimit::SCRAPERS },
-            _ => {
-                return Err(Refusal::bad_request(
-                    r#"invalid value for "limit" - must be 1 to 1000000 samples, or "none""#,
-                ));
-            }
-        },
-    };
+    let limit = limit(query)?;
     let sample_type = match given(query, "sample_index").or(given(query, "sample")).as_deref() {
         None => None,
         Some(wanted) => Some(sample_type(wanted).ok_or(Refusal::bad_request(
@@ -76,6 +60,32 @@ pub(crate) fn options(query: &str, kind: ProfileKind) -> Result<ProfileOptions, 
         ))?),
     };
     Ok(ProfileOptions { kind, sample_type, symbolize, frames, labels, limit })
+}
+
+/// Where names come from.
+pub(crate) fn symbolize(query: &str) -> Result<Symbolize, Refusal> {
+    match given(query, "symbolize").as_deref() {
+        None | Some("full") => Ok(Symbolize::Full),
+        Some("names") => Ok(Symbolize::Names),
+        Some("none") => Ok(Symbolize::None),
+        Some(_) => {
+            Err(Refusal::bad_request(r#"invalid value for "symbolize" - must be "none", "names" or "full""#))
+        }
+    }
+}
+
+/// How large the profile may be.
+pub(crate) fn limit(query: &str) -> Result<SizeLimit, Refusal> {
+    match given(query, "limit").as_deref() {
+        None => Ok(SizeLimit::SCRAPERS),
+        Some("none") => Ok(SizeLimit::NONE),
+        Some(samples) => match samples.parse() {
+            Ok(samples @ 1..=MAX_LIMIT) => Ok(SizeLimit { samples, ..SizeLimit::SCRAPERS }),
+            _ => Err(Refusal::bad_request(
+                r#"invalid value for "limit" - must be 1 to 1000000 samples, or "none""#,
+            )),
+        },
+    }
 }
 
 /// The sample type that is wanted by name or by number, as `go tool pprof -sample_index` takes it.
@@ -91,6 +101,11 @@ fn rows(query: &str, default: usize) -> Result<usize, Refusal> {
         Some(Ok(rows @ 1..=MAX_ROWS)) => Ok(rows),
         Some(_) => Err(Refusal::bad_request(r#"invalid value for "top" - must be 1 to 1000 rows"#)),
     }
+}
+
+/// The number of stacks that `top` asks for; `None` if the query does not say.
+pub(crate) fn top(query: &str) -> Result<Option<usize>, Refusal> {
+    given(query, "top").map(|_| rows(query, 0)).transpose()
 }
 
 /// The format; `None` if the query does not say.
@@ -148,7 +163,7 @@ pub(crate) fn mark(query: &str) -> Result<(String, bool), Refusal> {
     }
 }
 
-/// The format of the report on suspects.
+/// Returns the format of the report on suspects.
 pub(crate) fn report_format(query: &str) -> Result<ReportFormat, Refusal> {
     match given(query, "format").as_deref() {
         Some("pprof") => Ok(ReportFormat::Pprof),
@@ -160,6 +175,24 @@ pub(crate) fn report_format(query: &str) -> Result<ReportFormat, Refusal> {
             ))
         }),
     }
+}
+
+/// Whether memory is searched for what holds the suspects' blocks.
+pub(crate) fn with_holders(query: &str) -> Result<bool, Refusal> {
+    match given(query, "holders").as_deref() {
+        None => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(Refusal::bad_request(r#"invalid value for "holders" - must be "1", or left out"#)),
+    }
+}
+
+/// The time that the report on suspects looks at; `None` if the query does not say.
+pub(crate) fn window(query: &str) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = given(query, "window") else { return Ok(None) };
+    let window = duration(&text).filter(|window| WINDOWS.contains(window));
+    window.map(Some).ok_or(Refusal::bad_request(
+        r#"invalid value for "window" - must be a time from 30s to 24h, such as 10m"#,
+    ))
 }
 
 /// The recorded moment or moments; `None` if the query does not name any.
@@ -320,6 +353,14 @@ mod tests {
         assert_eq!(report_format("top=3"), Ok(ReportFormat::Table { rows: 3 }));
         assert_eq!(report_format("format=pprof"), Ok(ReportFormat::Pprof));
         assert!(report_format("format=folded").is_err());
+        assert_eq!(window(""), Ok(None));
+        assert_eq!(window("window=10m"), Ok(Some(Duration::from_secs(600))));
+        assert_eq!(window("window=30"), Ok(Some(Duration::from_secs(30))));
+        assert_eq!(window("window=24h"), Ok(Some(Duration::from_secs(86_400))));
+        for query in ["window=29s", "window=25h", "window=0", "window=-1m", "window=ten", "window=1e9"] {
+            let refusal = window(query).unwrap_err();
+            assert!(refusal.text.contains("30s to 24h, such as 10m"), "{query}: {refusal:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which page a path names, or where a client shall look instead.
+//! This decides which page a path names, or where a client shall look instead.
 //!
 //! `routes` calls this. Go's rules hold: a path is cleaned by a redirect, and a folder without its slash is redirected
 //! to the one with it. Redirects are relative to the path that was sent, since a proxy may have stripped a prefix.
@@ -16,7 +16,7 @@ use crate::http::refusal::Refusal;
 /// Where the profiles are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mount {
-    /// At `/debug/pprof/`, and nothing elsewhere: a server of our own.
+    /// It stands at `/debug/pprof/`, and nothing elsewhere: this is a server of our own.
     Root,
     /// Below whatever prefix another server's router sends us, which may have been stripped from the path. Such a
     /// router has cleaned the path in its own way, so only its end counts.
@@ -28,7 +28,7 @@ pub(crate) enum Mount {
 pub(super) enum Destination {
     /// The page of this name, decoded; the index has none.
     Page(String),
-    /// This location, relative to the path, with the query.
+    /// The answer leads to this location, which is relative to the path and has the query.
     Redirect(String),
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Destination {
 ///
 /// # Errors
 ///
-/// The router's: 400 for a broken percent escape, 404 for a path elsewhere.
+/// The status is the router's: 400 for a broken percent escape, 404 for a path elsewhere.
 pub(super) fn destination(
     mount: Mount,
     method: &Method,
@@ -73,6 +73,7 @@ fn destination_below_root(method: &Method, path: &str, query: Option<&str>) -> R
         // A path without the slash was redirected above, or its method is refused like that of the index.
         Some(name) => Ok(Destination::Page(name.unwrap_or_default().into_owned())),
         None if clean == "/metrics" => Ok(Destination::Page("metrics".to_owned())),
+        None if clean == "/debug/fgprof" => Ok(Destination::Page("fgprof".to_owned())),
         None => Err(not_found),
     }
 }

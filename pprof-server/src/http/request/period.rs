@@ -1,4 +1,4 @@
-//! Of what time a profile is asked for.
+//! This says of what time a profile is asked for.
 //!
 //! Path: *read path*.
 
@@ -22,4 +22,11 @@ pub(crate) enum Period {
     Until(Moment),
     /// What changed from a recorded moment on, until another one or until now.
     Between { from: Moment, to: Option<Moment> },
+}
+
+impl Period {
+    /// Whether it is told by what was recorded.
+    pub(crate) fn is_past(&self) -> bool {
+        matches!(self, Period::Until(_) | Period::Between { .. })
+    }
 }

@@ -1,4 +1,4 @@
-//! Which profile a request asks for, decided from its name and query.
+//! This decides from its name and query which profile a request asks for.
 //!
 //! `routes` calls this. Order and texts are Go's: the profile's name, then `seconds`, then `debug`; our own `parameters`
 //! come last.
@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::format::ProfileFormat;
+use super::kind::Kind;
 use super::parameters;
 use super::period::Period;
 use super::query::{atoi, given};
@@ -15,13 +16,14 @@ use super::unknown;
 use crate::encode::{Labels, ProfileKind, ProfileOptions};
 use crate::http::refusal::Refusal;
 
-/// What a request for `heap` or `allocs` wants.
+/// What a request for a profile wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ProfileRequest {
+    pub(crate) kind: Kind,
     pub(crate) options: ProfileOptions,
     pub(crate) period: Period,
     pub(crate) format: ProfileFormat,
-    /// What of the query is ignored, a sentence each.
+    /// What of the query is ignored, a sentence each. Where the profile is of the past, what the past lacks is added.
     pub(crate) notes: Vec<String>,
 }
 
@@ -45,17 +47,13 @@ impl ProfileRequest {
     /// # Errors
     ///
     /// 400, with a text that names the parameter and the values it may have.
-    pub(crate) fn read(
-        kind: ProfileKind,
-        query: &str,
-        max_delta: Duration,
-    ) -> Result<ProfileRequest, Refusal> {
+    pub(crate) fn read(kind: Kind, query: &str, max_delta: Duration) -> Result<ProfileRequest, Refusal> {
         let is_legacy = is_legacy(query);
         let next = seconds(query, max_delta)?;
         if next.is_some() && is_legacy {
             return Err(Refusal::bad_request("seconds and debug params are incompatible"));
         }
-        let options = parameters::options(query, kind)?;
+        let options = parameters::options(query, kind.shown)?;
         let format = match parameters::format(query)? {
             Some(_) if is_legacy => {
                 return Err(Refusal::bad_request("format and debug params are incompatible"));
@@ -74,7 +72,7 @@ impl ProfileRequest {
         let period = match next.map(Period::Next).or(past) {
             None => {
                 // Go collects garbage, for `heap` alone and not for a difference. We have none, but free pages to give back.
-                let releases_free_memory = kind == ProfileKind::Heap && is_gc(query);
+                let releases_free_memory = kind.shown == ProfileKind::Heap && is_gc(query);
                 Period::SinceStart { min_age, releases_free_memory }
             }
             Some(_) if min_age.is_some() => {
@@ -90,7 +88,7 @@ impl ProfileRequest {
             Some(period) => period,
         };
         let notes = unknown::ignored(query, unknown::OF_PROFILES)?;
-        Ok(ProfileRequest { options, period, format, notes })
+        Ok(ProfileRequest { kind, options, period, format, notes })
     }
 
     /// Whether the snapshot must tell ages.
@@ -139,7 +137,7 @@ impl DeltaHeapRequest {
 }
 
 /// Whether `debug` asks for Go's text.
-fn is_legacy(query: &str) -> bool {
+pub(super) fn is_legacy(query: &str) -> bool {
     given(query, "debug").is_some_and(|value| atoi(&value) != 0)
 }
 
@@ -148,18 +146,20 @@ fn is_gc(query: &str) -> bool {
 }
 
 /// The time to wait, if `seconds` is given.
-fn seconds(query: &str, max_delta: Duration) -> Result<Option<Duration>, Refusal> {
+pub(super) fn seconds(query: &str, max_delta: Duration) -> Result<Option<Duration>, Refusal> {
     let Some(value) = given(query, "seconds") else { return Ok(None) };
-    let most = max_delta.as_secs();
     match value.parse::<i64>() {
-        Ok(seconds @ 1..) if seconds.unsigned_abs() <= most => {
+        Ok(seconds @ 1..) if seconds.unsigned_abs() <= max_delta.as_secs() => {
             Ok(Some(Duration::from_secs(seconds.unsigned_abs())))
         }
-        Ok(1..) => {
-            Err(Refusal::bad_request(format!(r#"invalid value for "seconds" - must be at most {most}"#)))
-        }
+        Ok(1..) => Err(too_long(max_delta)),
         _ => Err(Refusal::bad_request(r#"invalid value for "seconds" - must be a positive integer"#)),
     }
+}
+
+pub(super) fn too_long(most: Duration) -> Refusal {
+    let most = most.as_secs();
+    Refusal::bad_request(format!(r#"invalid value for "seconds" - must be at most {most}"#))
 }
 
 #[cfg(test)]
@@ -167,12 +167,14 @@ mod tests {
     use super::*;
     use crate::encode::format::{FOLDED, JSON, TABLE};
 
+    const HEAP: Kind = Kind::of_heap("heap", ProfileKind::Heap);
+    const ALLOCS: Kind = Kind::of_heap("allocs", ProfileKind::Allocs);
     const MAX_DELTA: Duration = Duration::from_secs(300);
 
     const SINCE_START: Period = Period::SinceStart { min_age: None, releases_free_memory: false };
 
     fn heap(query: &str) -> Result<ProfileRequest, Refusal> {
-        ProfileRequest::read(ProfileKind::Heap, query, MAX_DELTA)
+        ProfileRequest::read(HEAP, query, MAX_DELTA)
     }
 
     fn delta_heap(query: &str) -> Result<DeltaHeapRequest, Refusal> {
@@ -232,7 +234,7 @@ mod tests {
         ] {
             let period = Period::SinceStart { min_age: None, releases_free_memory: expected };
             assert_eq!(heap(query).unwrap().period, period, "{query}");
-            let allocs = ProfileRequest::read(ProfileKind::Allocs, query, MAX_DELTA).unwrap();
+            let allocs = ProfileRequest::read(ALLOCS, query, MAX_DELTA).unwrap();
             assert_eq!(allocs.period, SINCE_START, "{query}");
         }
         assert_eq!(heap("gc=1&seconds=1").unwrap().period, Period::Next(Duration::from_secs(1)));
@@ -307,14 +309,14 @@ mod tests {
             ("debug=1&format=pprof", "format and debug params are incompatible"),
             ("format=xml", r#"invalid value for "format" - must be "pprof", "text", "folded" or "json""#),
         ] {
-            let refusal = ProfileRequest::read(ProfileKind::Allocs, query, MAX_DELTA).unwrap_err();
+            let refusal = ProfileRequest::read(ALLOCS, query, MAX_DELTA).unwrap_err();
             assert_eq!(refusal, Refusal::bad_request(text), "{query}");
         }
     }
 
     #[test]
     fn the_longest_delta_is_the_owners_choice() {
-        let read = |query| ProfileRequest::read(ProfileKind::Heap, query, Duration::from_secs(600));
+        let read = |query| ProfileRequest::read(HEAP, query, Duration::from_secs(600));
         assert_eq!(read("seconds=600").unwrap().period, Period::Next(Duration::from_secs(600)));
         let refusal = read("seconds=601").unwrap_err();
         assert_eq!(refusal.text, r#"invalid value for "seconds" - must be at most 600"#);

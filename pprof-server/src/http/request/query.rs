@@ -1,4 +1,5 @@
-//! Query parameters read the way Go reads them: first value of a name, and Go's two integer rules.
+//! This reads query parameters the way Go reads them: it takes the first value of a name, and has Go's two integer
+//! rules.
 //!
 //! `profile_request`, `parameters` and `unknown` call this. Decoding is `form_urlencoded`'s; the rules around it are
 //! Go's, where they differ from those of browsers.
@@ -8,7 +9,7 @@
 use std::borrow::Cow;
 use std::num::IntErrorKind;
 
-/// The first value of `name`, decoded. Like Go, we drop a pair that contains `;` or a broken percent escape
+/// Returns the first value of `name`, decoded. Like Go, we drop a pair that contains `;` or a broken percent escape
 /// and keep the others.
 pub(crate) fn first_value<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     query

@@ -1,9 +1,9 @@
-//! What a request asks for, decided from its method, path and query alone.
+//! This decides what a request asks for, from its method, path and query alone.
 //!
 //! `handler` calls this for every request. Order and texts are Go's: clean the path, then the method, then the page's
 //! name, then the query, in which our own parameters come last, so that a mistake that Go knows gets Go's answer.
 //!
-//! The table [`ROUTES`] has a row for each page. A new kind of profile is one more row.
+//! The table [`ROUTES`] has a row for each page. A new kind of profile is one more row, which names its source.
 //!
 //! Path: *read path*. Pure: no clock, no socket, no profile.
 
@@ -11,19 +11,23 @@ use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 
-use super::format::ReportFormat;
+use super::format::SuspectsRequest;
+use super::kind::Kind;
 use super::parameters;
 use super::path::{Destination, Mount, destination};
+use super::process_request::{CountsRequest, CpuRequest, GoroutineRequest, HoldersRequest, WallRequest};
 use super::profile_request::{DeltaHeapRequest, ProfileRequest};
 use super::unknown;
 use crate::encode::ProfileKind;
 use crate::http::refusal::Refusal;
+use crate::sources::goroutine;
+use crate::sources::locks::Counted;
 
 /// What the owner of a server decides about its routes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) mount: Mount,
-    /// The longest delta, in whole seconds.
+    /// Limits how long a delta may take, in whole seconds.
     pub(crate) max_delta: Duration,
 }
 
@@ -38,6 +42,16 @@ pub(crate) enum Decision {
     Profile(ProfileRequest),
     /// Make a profile of what this client has not had yet.
     DeltaHeap(DeltaHeapRequest),
+    /// Sample CPU time.
+    Cpu(CpuRequest),
+    /// Record what threads do as time goes by.
+    Wall(WallRequest),
+    /// Tell where threads are, or where they began.
+    Goroutine(GoroutineRequest),
+    /// Tell what keeps blocks alive.
+    Holders(HoldersRequest),
+    /// Count waits.
+    Counts(CountsRequest),
     /// Name the addresses in the query or the body.
     Symbol,
     /// Tell the program's arguments, if they may be told.
@@ -53,7 +67,7 @@ pub(crate) enum Decision {
         replaces: bool,
     },
     /// Report the suspects: the sites that grow.
-    Suspects(ReportFormat),
+    Suspects(SuspectsRequest),
     /// Tell the profiler's figures, for Prometheus.
     Metrics {
         /// Those of the system's allocator too, which holds up other threads.
@@ -66,14 +80,14 @@ pub(crate) enum Decision {
     Refuse(Refusal),
 }
 
-/// A file of the page.
+/// Names a file of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asset {
     Script,
     Style,
 }
 
-/// A page below `/debug/pprof/`.
+/// Describes a page below `/debug/pprof/`.
 struct Route {
     name: &'static str,
     /// The methods that it takes, as the header `Allow` lists them.
@@ -89,7 +103,7 @@ type Decide = fn(&Asked<'_>) -> Result<Decision, Refusal>;
 struct Asked<'a> {
     method: &'a Method,
     query: &'a str,
-    /// The longest delta, in whole seconds.
+    /// Limits how long a delta may take, in whole seconds.
     max_delta: Duration,
 }
 
@@ -98,16 +112,20 @@ const ROUTES: &[Route] = &[
     Route::get("", |_| Ok(Decision::Index)),
     Route::get("ui.js", |_| Ok(Decision::Asset(Asset::Script))),
     Route::get("ui.css", |_| Ok(Decision::Asset(Asset::Style))),
-    Route::get("allocs", |asked| profile(ProfileKind::Allocs, asked))
+    Route::get("allocs", |asked| profile(Kind::of_heap("allocs", ProfileKind::Allocs), asked))
         .described("A sampling of all past memory allocations"),
-    Route::get("heap", |asked| profile(ProfileKind::Heap, asked)).described(
+    Route::get("heap", |asked| profile(Kind::of_heap("heap", ProfileKind::Heap), asked)).described(
         "A sampling of memory allocations of live objects. Set seconds=N to see what changes in the next N seconds \
          instead, gc=1 to give free pages back to the system first, min_age=10m to see what is older and still there, \
          format=text, folded or json for a table, a flame graph or a program.",
     ),
     Route::get("leaks", suspects).described(
-        "Which stacks leak, the surest first, told from caches, bursts and queues. Set format=json, or format=pprof for \
-         a profile of these stacks.",
+        "Which stacks leak, the surest first, told from caches, bursts and queues. Set window=10m to look at that time \
+         alone, holders=1 to see what keeps their memory alive, format=json, or format=pprof for a profile of these stacks.",
+    ),
+    Route::get("holders", |asked| HoldersRequest::read(asked.query).map(Decision::Holders)).described(
+        "What keeps memory alive: the chain of holders from a variable to the blocks, for those of the leaks, or for stack=NAME, \
+         top=10 or min_age=10m. Memory is searched for pointers, up to five times.",
     ),
     Route::get("history", history).described(
         "What was recorded once in a while, as JSON: heap?ago=10m, heap?since=TIME and heap?at=TIME look back at it.",
@@ -128,14 +146,34 @@ const ROUTES: &[Route] = &[
          multiple counters are separated by '+'.",
     ),
     Route::get("cmdline", |_| Ok(Decision::Cmdline)),
-    // What Go serves and we do not. `profile` matters most: it is what `go tool pprof HOST:PORT` asks for.
-    Route::get("profile", not_served),
+    // What `go tool pprof HOST:PORT` asks for.
+    Route::get("profile", |asked| CpuRequest::read(asked.query, asked.max_delta).map(Decision::Cpu)).described(
+        "CPU profile. You can specify the duration in the seconds GET parameter (30 unless it says otherwise), and the \
+         samples in a second of a thread's CPU time in hz (100). Set format=text, folded or json for a table, a flame graph \
+         or a program.",
+    ),
+    Route::get("goroutine", |asked| {
+        goroutine(goroutine::Kind::Goroutine, asked)
+    })
+    .described(
+        "Stack traces of all current threads: what they run, or where they wait. Use debug=2 as a query parameter to export in the \
+         same format as an unrecovered panic.",
+    ),
+    Route::get("threadcreate", |asked| goroutine(goroutine::Kind::ThreadCreate, asked))
+        .described("Where the threads began that there are"),
+    Route::get("fgprof", |asked| WallRequest::read(asked.query, asked.max_delta).map(Decision::Wall)).described(
+        "What threads do and where they wait as time goes by; also at /debug/fgprof. You can specify the duration in the seconds \
+         GET parameter (30 unless it says otherwise).",
+    ),
+    Route::get("block", |asked| counts(Counted::Block, asked))
+        .described("Where threads wait for locks and for each other, if the program has install!(locks = true). You can specify the duration in the seconds \
+         GET parameter."),
+    Route::get("mutex", |asked| counts(Counted::Mutex, asked))
+        .described("Who gives back locks that others have waited for, if the program has install!(locks = true). You can specify the duration in the \
+         seconds GET parameter."),
+    // What Go serves and we do not.
     Route::get("trace", not_served),
-    Route::get("goroutine", not_served),
     Route::get("goroutineleak", not_served),
-    Route::get("block", not_served),
-    Route::get("mutex", not_served),
-    Route::get("threadcreate", not_served),
 ];
 
 const GET_AND_HEAD: &str = "GET, HEAD";
@@ -182,8 +220,16 @@ fn decide_page(rules: Rules, method: &Method, name: &str, query: &str) -> Result
     }
 }
 
-fn profile(kind: ProfileKind, asked: &Asked<'_>) -> Result<Decision, Refusal> {
+fn profile(kind: Kind, asked: &Asked<'_>) -> Result<Decision, Refusal> {
     ProfileRequest::read(kind, asked.query, asked.max_delta).map(Decision::Profile)
+}
+
+fn goroutine(kind: goroutine::Kind, asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    GoroutineRequest::read(kind, asked.query, asked.max_delta).map(Decision::Goroutine)
+}
+
+fn counts(counted: Counted, asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    CountsRequest::read(counted, asked.query, asked.max_delta).map(Decision::Counts)
 }
 
 fn delta_heap(asked: &Asked<'_>) -> Result<Decision, Refusal> {
@@ -193,8 +239,10 @@ fn delta_heap(asked: &Asked<'_>) -> Result<Decision, Refusal> {
 
 fn suspects(asked: &Asked<'_>) -> Result<Decision, Refusal> {
     let format = parameters::report_format(asked.query)?;
-    unknown::refuse(asked.query, &["format", "top"])?;
-    Ok(Decision::Suspects(format))
+    let window = parameters::window(asked.query)?;
+    let with_holders = parameters::with_holders(asked.query)?;
+    unknown::refuse(asked.query, &["format", "top", "window", "holders"])?;
+    Ok(Decision::Suspects(SuspectsRequest { format, window, with_holders }))
 }
 
 fn history(asked: &Asked<'_>) -> Result<Decision, Refusal> {
@@ -221,176 +269,9 @@ fn metrics(asked: &Asked<'_>) -> Result<Decision, Refusal> {
 fn not_served(_: &Asked<'_>) -> Result<Decision, Refusal> {
     Err(Refusal::new(
         StatusCode::NOT_FOUND,
-        "Unknown profile: this program serves heap profiles only, at /debug/pprof/heap and /debug/pprof/allocs",
+        "Unknown profile: this program serves no such profile; /debug/pprof/heap and /debug/pprof/profile have memory and CPU time",
     ))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    use super::super::fuzz::resolve;
-    use crate::encode::ProfileKind;
-
-    const RULES: Rules = Rules { mount: Mount::Root, max_delta: Duration::from_secs(300) };
-
-    fn get(target: &str) -> Decision {
-        get_by(RULES, target)
-    }
-
-    fn get_by(rules: Rules, target: &str) -> Decision {
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
-        };
-        decide(rules, &Method::GET, path, query)
-    }
-
-    fn request(target: &str) -> ProfileRequest {
-        match get(target) {
-            Decision::Profile(request) => request,
-            other => panic!("{target}: {other:?}"),
-        }
-    }
-
-    fn refusal(target: &str) -> Refusal {
-        match get(target) {
-            Decision::Refuse(refusal) => refusal,
-            other => panic!("{target}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn paths_lead_to_pages() {
-        assert_eq!(get("/debug/pprof/"), Decision::Index);
-        assert_eq!(get("/debug/pprof/?debug=1"), Decision::Index);
-        assert_eq!(get("/debug/pprof/ui.js"), Decision::Asset(Asset::Script));
-        assert_eq!(get("/debug/pprof/ui.css?v=1"), Decision::Asset(Asset::Style));
-        assert_eq!(get("/debug/pprof/symbol"), Decision::Symbol);
-        assert_eq!(get("/debug/pprof/cmdline?seconds=0"), Decision::Cmdline);
-        assert_eq!(request("/debug/pprof/heap").options.kind, ProfileKind::Heap);
-        assert_eq!(request("/debug/pprof/%68eap").options.kind, ProfileKind::Heap);
-        assert_eq!(request("/%64ebug/pprof/allocs").options.kind, ProfileKind::Allocs);
-    }
-
-    #[test]
-    fn paths_are_cleaned_by_redirect() {
-        for (target, location) in [
-            ("/debug/pprof", "/debug/pprof/"),
-            ("/debug/pprof?x=1", "/debug/pprof/?x=1"),
-            ("//heap", "/heap"),
-            ("/debug//pprof/heap?debug=1", "/debug/pprof/heap?debug=1"),
-            ("/debug/pprof//heap", "/debug/pprof/heap"),
-            ("/debug/pprof/../pprof/heap", "/debug/pprof/heap"),
-            ("/debug/./pprof/", "/debug/pprof/"),
-            ("/debug/pprof//", "/debug/pprof/"),
-            ("/debug/pprof/.", "/debug/pprof/"),
-            ("/..", "/"),
-            ("//\\\\evil.example", "/%5C%5Cevil.example"),
-            ("///evil.example/..//x", "/x"),
-            ("//evil:80", "/evil:80"),
-            ("/x/../evil:80", "/evil:80"),
-            ("/debug/pprof/heap/..", "/debug/pprof/"),
-            ("/debug/pprof//../heap", "/debug/heap"),
-        ] {
-            let Decision::Redirect(to) = get(target) else { panic!("{target} is no redirect") };
-            let path = target.split('?').next().unwrap();
-            assert_eq!(resolve(path, &to), location, "{target}: {to}");
-            // A proxy that strips a prefix is passed by the client once more.
-            let to = resolve(&format!("/app{path}"), &to);
-            assert_eq!(to, format!("/app{location}"), "{target}");
-        }
-        assert_eq!(get("/debug/pprof"), Decision::Redirect("pprof/".to_owned()));
-    }
-
-    #[test]
-    fn names_are_exact() {
-        for name in ["Heap", "heap/", "heap/x", "HEAP", "nope", "nope?seconds=0", "%3Cscript%3E", "symbol/"] {
-            let refusal = refusal(&format!("/debug/pprof/{name}"));
-            assert_eq!(refusal, Refusal::new(StatusCode::NOT_FOUND, "Unknown profile"), "{name}");
-        }
-        for name in ["profile", "profile?seconds=5", "trace", "goroutine", "block", "mutex", "threadcreate"] {
-            let refusal = refusal(&format!("/debug/pprof/{name}"));
-            assert_eq!(refusal.status, StatusCode::NOT_FOUND, "{name}");
-            assert!(refusal.is_for_pprof && refusal.text.starts_with("Unknown profile: "), "{name}");
-        }
-        for path in
-            ["/", "/heap", "/debug/", "/debug", "/Debug/pprof/", "/debug%2fpprof/heap", "/debug/pprof2/"]
-        {
-            let refusal = refusal(path);
-            assert_eq!(
-                (refusal.status, &*refusal.text),
-                (StatusCode::NOT_FOUND, "404 page not found"),
-                "{path}"
-            );
-            assert!(!refusal.is_for_pprof, "{path}");
-        }
-        assert_eq!(refusal("/debug/pprof/%zz").status, StatusCode::BAD_REQUEST);
-        assert_eq!(refusal("*").status, StatusCode::NOT_FOUND);
-    }
-
-    #[test]
-    fn the_method_is_decided_before_the_name() {
-        for (method, path, allow) in [
-            (Method::POST, "/debug/pprof/heap", "GET, HEAD"),
-            (Method::POST, "/debug/pprof/nope", "GET, HEAD"),
-            (Method::POST, "/debug/pprof/", "GET, HEAD"),
-            (Method::DELETE, "/debug/pprof/symbol", "GET, HEAD, POST"),
-            (Method::OPTIONS, "/debug/pprof/allocs", "GET, HEAD"),
-        ] {
-            let Decision::Refuse(refusal) = decide(RULES, &method, path, None) else {
-                panic!("{method} {path}")
-            };
-            assert_eq!(
-                (refusal.status, refusal.allow),
-                (StatusCode::METHOD_NOT_ALLOWED, Some(allow)),
-                "{path}"
-            );
-        }
-        assert_eq!(decide(RULES, &Method::POST, "/debug/pprof/symbol", None), Decision::Symbol);
-        assert_eq!(decide(RULES, &Method::HEAD, "/debug/pprof/", None), Decision::Index);
-        let Decision::Refuse(refusal) = decide(RULES, &Method::POST, "/nope", None) else { panic!() };
-        assert_eq!(refusal.status, StatusCode::NOT_FOUND);
-    }
-
-    #[test]
-    fn metrics_are_beside_the_profiles_and_where_prometheus_looks() {
-        for path in ["/metrics", "/debug/pprof/metrics"] {
-            assert_eq!(get(path), Decision::Metrics { with_malloc: false });
-            assert_eq!(get(&format!("{path}?malloc=1")), Decision::Metrics { with_malloc: true });
-            assert_eq!(refusal(&format!("{path}?malloc=yes")).status, StatusCode::BAD_REQUEST);
-            let Decision::Refuse(refusal) = decide(RULES, &Method::POST, path, None) else { panic!() };
-            assert_eq!(refusal.status, StatusCode::METHOD_NOT_ALLOWED);
-        }
-        assert_eq!(get("//metrics"), Decision::Redirect("../metrics".to_owned()));
-        assert_eq!(refusal("/metrics/").status, StatusCode::NOT_FOUND);
-    }
-
-    #[test]
-    fn below_any_prefix_only_the_end_of_the_path_counts() {
-        let rules = Rules { mount: Mount::AnyPrefix, ..RULES };
-        for path in ["", "/", "/debug/pprof/", "/admin/debug/pprof/", "/admin/"] {
-            assert_eq!(get_by(rules, path), Decision::Index, "{path}");
-        }
-        for path in [
-            "/heap",
-            "heap",
-            "/debug/pprof/heap",
-            "/debug/pprof/%68eap",
-            "/admin/heap",
-            "/admin/debug/pprof/heap",
-            "//x/../heap",
-        ] {
-            assert_eq!(get_by(rules, path), get("/debug/pprof/heap"), "{path}");
-        }
-        for path in ["/debug/pprof", "/admin/debug/pprof"] {
-            assert_eq!(get_by(rules, path), Decision::Redirect("pprof/".to_owned()), "{path}");
-        }
-        assert_eq!(get_by(rules, "/debug/pprof?a=b"), Decision::Redirect("pprof/?a=b".to_owned()));
-        for path in ["/debug/pprof/heap/", "/debug/pprof/x/heap", "/nope", "/..", "/heap%2f", "*"] {
-            assert_eq!(get_by(rules, path), get("/debug/pprof/nope"), "{path}");
-        }
-        let posted = decide(rules, &Method::POST, "/heap", None);
-        assert_eq!(posted, decide(RULES, &Method::POST, "/debug/pprof/heap", None));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The bearer token that a server may ask for.
+//! A server may ask for this bearer token.
 //!
 //! `builder` makes one, and `guard` asks for it. `go tool pprof` and browsers cannot
 //! set a header, but send the password of `http://user:password@host/` by HTTP Basic, so the token is taken

@@ -1,4 +1,4 @@
-//! Parameters that nobody knows, and values that Go takes for 0 without a word.
+//! This finds parameters that nobody knows, and values that Go takes for 0 without a word.
 //!
 //! Go ignores both, and what was written for Go, scrapers above all, may rely on it: a request with nothing but Go's own
 //! parameters is answered as Go answers it, and the profile's notes say what was ignored. Where one of our own parameters is
@@ -12,7 +12,7 @@ use crate::http::refusal::Refusal;
 
 /// The parameters that Go reads.
 const OF_GO: [&str; 3] = ["seconds", "debug", "gc"];
-/// Our own parameters of `heap` and `allocs`.
+/// Lists our own parameters of `heap` and `allocs`.
 pub(crate) const OF_PROFILES: &[&str] = &[
     "ago",
     "since",
@@ -27,7 +27,16 @@ pub(crate) const OF_PROFILES: &[&str] = &[
     "labels",
     "limit",
 ];
-/// Our own parameters of `delta_heap`.
+/// Lists our own parameters of `profile`.
+pub(crate) const OF_CPU: &[&str] = &["hz", "format", "top", "symbolize", "labels", "limit"];
+/// Lists our own parameters of `goroutine`, `threadcreate`, `fgprof`, `block` and `mutex`.
+pub(crate) const OF_COUNTS: &[&str] = &["format", "top", "symbolize", "labels", "limit"];
+/// Lists our own parameters of `block` and `mutex`.
+pub(crate) const OF_LOCKS: &[&str] = &["format", "top", "symbolize", "labels", "limit", "idle"];
+/// Lists our own parameters of `holders`, and those that it shares with Go's pages.
+pub(crate) const OF_HOLDERS: &[&str] =
+    &["stack", "top", "min_age", "format", "debug", "symbolize", "labels", "limit"];
+/// Lists our own parameters of `delta_heap`.
 pub(crate) const OF_DELTA_HEAP: &[&str] =
     &["client", "format", "sample_index", "sample", "symbolize", "frames", "labels", "limit"];
 /// The longest name of a parameter that comes back in a text.
@@ -82,7 +91,7 @@ fn unknown(query: &str, is_known: impl Fn(&str) -> bool) -> Vec<String> {
 /// What a parameter may be called in a text: nothing of a request comes back that could be more than a word.
 fn named(name: &str) -> String {
     let is_word = (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-'));
     if is_word { format!("the parameter \"{name}\"") } else { "a parameter".to_owned() }
 }
 
@@ -130,6 +139,7 @@ mod tests {
         };
         for (query, expected) in [
             ("second=30", "the parameter \"second\""),
+            ("min-age=1h", "the parameter \"min-age\""),
             ("Debug=1", "a parameter"),
             ("%3Cscript%3E=1", "a parameter"),
             ("=1", "a parameter"),

@@ -1,4 +1,4 @@
-//! HTTP answers: which headers go with which body.
+//! This makes HTTP answers, and decides which headers go with which body.
 //!
 //! Every answer carries `nosniff`, and all but the page's own files `no-store`: a
 //! profile is never a web page, and never current twice. `Content-Length` is always known, so a cut transfer is
@@ -23,7 +23,7 @@ use crate::http::refusal::Refusal;
 use crate::http::request::accept_header::MetricsFormat;
 use crate::http::request::routes::Asset;
 
-/// The body of every answer: bytes in memory.
+/// Holds the body of every answer, which is bytes in memory.
 ///
 /// It implements [`http_body::Body`](hyper::body::Body), as frameworks take it, and never fails. A host program makes one
 /// of its own by `Body::from`, for answers beside those of a [`Handler`](crate::Handler).
@@ -101,7 +101,7 @@ pub(crate) fn asset(asset: Asset, headers: &HeaderMap) -> Answer {
     answer
 }
 
-/// Plain text.
+/// Answers with plain text.
 pub(crate) fn text(body: String) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
@@ -111,7 +111,7 @@ pub(crate) fn created(body: String) -> Answer {
     answer(StatusCode::CREATED, "text/plain; charset=utf-8", body)
 }
 
-/// Rows for a program.
+/// Answers with rows for a program.
 pub(crate) fn json(body: String) -> Answer {
     answer(StatusCode::OK, "application/json", body)
 }
@@ -128,24 +128,23 @@ pub(crate) fn raw_text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
-/// A file for `go tool pprof`, or for `curl -OJ`, which names it after `disposition`.
-pub(crate) fn profile(body: Vec<u8>, disposition: &'static str) -> Answer {
-    written(body, "application/octet-stream", Some(disposition))
+/// A file for `go tool pprof`, or for `curl -OJ`, which calls it `name` as Go does.
+pub(crate) fn profile(body: Vec<u8>, name: &str) -> Answer {
+    written(body, "application/octet-stream", Some(name))
 }
 
-/// What a writer wrote. A client that saves it names it after `disposition`.
-pub(crate) fn written(
-    body: Vec<u8>,
-    content_type: &'static str,
-    disposition: Option<&'static str>,
-) -> Answer {
+/// What a writer wrote. A client that saves it calls it `name`, which is that of a route.
+pub(crate) fn written(body: Vec<u8>, content_type: &'static str, name: Option<&str>) -> Answer {
     let mut answer = answer(StatusCode::OK, content_type, body);
     let headers = answer.headers_mut();
-    headers.extend(disposition.map(|name| (CONTENT_DISPOSITION, HeaderValue::from_static(name))));
+    // Names of routes are letters and hyphens, which a header can hold.
+    let disposition =
+        name.and_then(|name| HeaderValue::from_str(&format!(r#"attachment; filename="{name}""#)).ok());
+    headers.extend(disposition.map(|value| (CONTENT_DISPOSITION, value)));
     answer
 }
 
-/// A temporary redirect. `location` comes from a request line, so it is checked again.
+/// Returns a temporary redirect. `location` comes from a request line, so it is checked again.
 pub(crate) fn redirect(location: &str) -> Answer {
     let status = StatusCode::TEMPORARY_REDIRECT;
     let mut answer = answer(status, "text/plain; charset=utf-8", "Temporary Redirect\n");
@@ -154,7 +153,7 @@ pub(crate) fn redirect(location: &str) -> Answer {
     answer
 }
 
-/// An error.
+/// Returns the answer that a refusal is.
 pub(crate) fn refusal(refusal: &Refusal) -> Answer {
     let mut answer = answer(refusal.status, "text/plain; charset=utf-8", format!("{}\n", refusal.text));
     let headers = answer.headers_mut();

@@ -1,4 +1,4 @@
-//! The files of the page at `/debug/pprof/`: its script and its style.
+//! The page at `/debug/pprof/` has two files beside it: its script and its style.
 //!
 //! They are built in `ui/` and checked in, so that cargo alone builds the product; `scripts/check-ui.sh` builds them
 //! anew and compares. They are the same for every program and tell nothing of it, so a browser may keep them, and asks
@@ -25,7 +25,7 @@ impl Asset {
         }
     }
 
-    /// The tag of these bytes. It is a strong one: two files with one tag are the same to the byte.
+    /// Returns the tag of these bytes. It is a strong one: two files with one tag are the same to the byte.
     pub(crate) fn entity_tag(self) -> String {
         let mut hasher = DefaultHasher::new();
         self.bytes().hash(&mut hasher);

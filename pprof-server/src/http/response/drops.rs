@@ -1,4 +1,4 @@
-//! The reasons for which samples are dropped or cut, in one list for the page, the metrics and the time line.
+//! This lists the reasons for which samples are dropped or cut, for the page, the metrics and the time line alike.
 //!
 //! Path: *read path*. Pure.
 
@@ -8,7 +8,7 @@ use serde::Serializer;
 /// How many samples were dropped or cut for one reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drops {
-    /// The reason in one word: a key of JSON, and the label of a metric.
+    /// Names the reason in one word, which is a key of JSON and the label of a metric.
     pub(super) reason: &'static str,
     pub(super) count: u64,
     /// What such a sample is, after its number.
@@ -27,6 +27,7 @@ pub(super) fn by_reason(dropped: Dropped) -> [Drops; 9] {
         cut_stacks,
         no_stack,
         replaced_records,
+        ..
     } = dropped;
     [
         ("stacks_full", stacks_full, "counted as overflow: too many stacks"),
@@ -42,7 +43,20 @@ pub(super) fn by_reason(dropped: Dropped) -> [Drops; 9] {
     .map(|(reason, count, meaning)| Drops { reason, count, meaning })
 }
 
-/// In JSON, an object with the count of each reason.
+/// Writes an object of JSON with the count of each reason.
 pub(super) fn serialize<S: Serializer>(dropped: &Dropped, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(by_reason(*dropped).map(|drops| (drops.reason, drops.count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The compiler does not tell here when `Dropped` gets another field.
+    #[test]
+    fn every_count_has_a_reason() {
+        let dropped = Dropped::default();
+        let reasons = by_reason(dropped).map(|drops| format!("{}: {}", drops.reason, drops.count));
+        assert_eq!(format!("Dropped {{ {} }}", reasons.join(", ")), format!("{dropped:?}"));
+    }
 }

@@ -1,4 +1,4 @@
-//! The page at `/debug/pprof/`: which profiles there are, and how the profiler is doing.
+//! The page at `/debug/pprof/` tells which profiles there are, and how the profiler is doing.
 //!
 //! Structure and wording follow Go's page, so that tools and eyes used to it find their way; what Go has no equal for
 //! stands in one paragraph below. Above it `ui.js` puts the time line, the table and the flame graph, where a browser
@@ -56,7 +56,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'sha256-4u6BBeXxRCRArzqSeV5R272AFCwrrcJBI17QR6C2p10='; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The same with [`ADD_SLASH`].
+/// Allows the same, and [`ADD_SLASH`] too.
 const POLICY_WITH_ADD_SLASH: &str = "default-src 'none'; \
     script-src 'self' 'sha256-+qbTM+WKsvcr2qDgYdbAUjKM7ue345JztRoQUqICoxE='; \
     style-src 'self' 'sha256-4u6BBeXxRCRArzqSeV5R272AFCwrrcJBI17QR6C2p10='; img-src 'self' data:; \
@@ -80,7 +80,7 @@ pub(crate) fn policy(may_lack_slash: bool) -> &'static str {
     if may_lack_slash { POLICY_WITH_ADD_SLASH } else { POLICY }
 }
 
-/// The page. Nothing in it comes from a request.
+/// Returns the page. Nothing in it comes from a request.
 pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, may_lack_slash: bool) -> String {
     // The script stands before the page asks for its files at the wrong place.
     let mut page = if may_lack_slash {
@@ -95,7 +95,11 @@ pub(crate) fn page(snapshot: &Snapshot, is_installed: bool, may_lack_slash: bool
     }
     // Go links to the full goroutine stack dump here.
     page.push_str(
-        "</table>\n<a href=\"heap?format=text&amp;top=50\">what is in use, as a table</a>\n<br>\n<p>\n",
+        "</table>\n<a href=\"heap?format=text&amp;top=50\">what is in use, as a table</a>\n\
+         · <a href=\"leaks\">what leaks</a>\n\
+         · <a href=\"history\">the time line</a>\n\
+         · <a href=\"mark\">marks</a>\n\
+         · <a href=\"metrics\">metrics</a>\n<br>\n<p>\n",
     );
     if !is_installed {
         page.push_str(
@@ -143,6 +147,7 @@ fn dropped(dropped: Dropped) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{SizeTotals, StackTotals};
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
@@ -150,16 +155,22 @@ mod tests {
 
     #[test]
     fn counts_are_buckets_and_losses_are_named() {
-        let size = |size_class| SizeTotals { size_class, ..SizeTotals::default() };
-        let mut snapshot = Snapshot {
-            stacks: vec![StackTotals { by_size: vec![size(16), size(32)], ..StackTotals::default() }],
+        let size = |size_class| literal!(SizeTotals { size_class, ..SizeTotals::default() });
+        let mut snapshot = literal!(Snapshot {
+            stacks: vec![literal!(StackTotals {
+                by_size: vec![size(16), size(32)],
+                ..StackTotals::default()
+            })],
             overflow: vec![size(64)],
             sampling_interval: 524288,
             ..alloc_profiler::snapshot()
-        };
+        });
         let html = page(&snapshot, true, false);
         assert!(html.contains("<tr><td>3</td><td><a href='heap?debug=1'>heap</a></td></tr>"), "{html}");
         assert!(html.contains("<tr><td>3</td><td><a href='allocs?debug=1'>allocs</a></td></tr>"), "{html}");
+        for page in ["leaks", "history", "mark", "metrics"] {
+            assert!(html.contains(&format!("<a href=\"{page}\">")), "{page}: {html}");
+        }
         assert!(html.contains("one sample in 524288 bytes"), "{html}");
         assert!(html.contains("Samples dropped: none."), "{html}");
         assert!(!html.contains("No SamplingAllocator"), "{html}");

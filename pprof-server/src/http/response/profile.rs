@@ -1,4 +1,4 @@
-//! The profile that was asked for, in its format.
+//! This answers with the profile that was asked for, in its format.
 //!
 //! `handler` calls this on a worker's thread.
 //!
@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use super::answer::{self, Answer};
 use crate::encode::format::Bounds;
-use crate::encode::{Labels, ProfileKind, ProfileOptions, SizeLimit};
+use crate::encode::{Labels, ProfileOptions, SizeLimit};
 use crate::http::refusal::Refusal;
 use crate::http::request::format::ProfileFormat;
 use crate::http::request::period::Period;
@@ -26,7 +26,11 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 ///
 /// 503 if it would be larger than 64 MiB.
 pub(crate) fn profile(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<Answer, Refusal> {
-    heap(snapshot, wanted.options, wanted.format, &wanted.notes, disposition(wanted))
+    let is_difference = matches!(wanted.period, Period::Next(_) | Period::Between { .. });
+    let name =
+        if is_difference { format!("{}-delta", wanted.kind.name) } else { wanted.kind.name.to_owned() };
+    let make = |options: &ProfileOptions| (wanted.kind.make)(snapshot, options);
+    of_memory(wanted.format, wanted.options, &wanted.notes, &name, make)
 }
 
 /// The profile of what a client of `delta_heap` has not had yet, and of what is in use.
@@ -35,33 +39,34 @@ pub(crate) fn profile(snapshot: &Snapshot, wanted: &ProfileRequest) -> Result<An
 ///
 /// 503 if it would be larger than 64 MiB.
 pub(crate) fn delta_heap(snapshot: &Snapshot, wanted: &DeltaHeapRequest) -> Result<Answer, Refusal> {
-    heap(snapshot, wanted.options, ProfileFormat::PPROF, &wanted.notes, r#"attachment; filename="heap""#)
+    let make = |options: &ProfileOptions| heap::profile(snapshot, options);
+    of_memory(ProfileFormat::PPROF, wanted.options, &wanted.notes, "heap", make)
 }
 
-/// The heap in `format`.
-fn heap(
-    snapshot: &Snapshot,
-    options: ProfileOptions,
+/// The profile of memory that `make` makes, in its format.
+fn of_memory(
     format: ProfileFormat,
+    options: ProfileOptions,
     notes: &[String],
-    disposition: &'static str,
+    name: &str,
+    make: impl FnOnce(&ProfileOptions) -> Profile,
 ) -> Result<Answer, Refusal> {
     let labels = if format.format.has_labels { options.labels } else { Labels::Size };
     let options = ProfileOptions { labels, ..options };
-    written(format, options.limit, notes, disposition, || heap::profile(snapshot, &options))
+    written(format, options.limit, notes, name, || make(&options))
 }
 
-/// The profile that `make` makes, in its format. A client that saves it names it after `disposition`. What is beyond the
-/// largest answer goes under `[other]`.
+/// The profile that `make` makes, in its format. A client that saves it calls it `name`. What is beyond the largest answer
+/// goes under `[other]`.
 ///
 /// # Errors
 ///
 /// 503 if it would be larger than 64 MiB.
-pub(crate) fn written(
+pub(super) fn written(
     ProfileFormat { format, rows }: ProfileFormat,
     limit: SizeLimit,
     notes: &[String],
-    disposition: &'static str,
+    name: &str,
     make: impl FnOnce() -> Profile,
 ) -> Result<Answer, Refusal> {
     let message_bytes = limit.message_bytes.min(MAX_ANSWER_BYTES);
@@ -69,18 +74,7 @@ pub(crate) fn written(
     let bounds = Bounds { rows, limit, max_bytes: MAX_ANSWER_BYTES };
     let body = format.written(&bounds, notes, make).ok_or_else(too_large)?;
     bounded(body.len())?;
-    Ok(answer::written(body, format.content_type, format.is_file.then_some(disposition)))
-}
-
-/// The name that `curl -OJ` gives to a profile: Go's.
-fn disposition(wanted: &ProfileRequest) -> &'static str {
-    let is_difference = matches!(wanted.period, Period::Next(_) | Period::Between { .. });
-    match (wanted.options.kind, is_difference) {
-        (ProfileKind::Heap, false) => r#"attachment; filename="heap""#,
-        (ProfileKind::Heap, true) => r#"attachment; filename="heap-delta""#,
-        (ProfileKind::Allocs, false) => r#"attachment; filename="allocs""#,
-        (ProfileKind::Allocs, true) => r#"attachment; filename="allocs-delta""#,
-    }
+    Ok(answer::written(body, format.content_type, format.is_file.then_some(name)))
 }
 
 /// Refuses an answer of more bytes than the largest one has.

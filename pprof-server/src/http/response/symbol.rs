@@ -1,4 +1,4 @@
-//! Names for addresses: `/debug/pprof/symbol`, where `go tool pprof` sends what a profile left unnamed.
+//! This names addresses for `/debug/pprof/symbol`, where `go tool pprof` sends what a profile left unnamed.
 //!
 //! The protocol is older than Go: addresses joined by `+` in the raw query or in the body of
 //! a POST, a line for each that has a name. Addresses arrive as they stand in the profile, already one below
@@ -70,7 +70,7 @@ where
 /// What a `symbol` request asks for.
 #[derive(Debug)]
 pub(crate) struct Question {
-    /// The addresses in the order of the request, each once.
+    /// Holds the addresses in the order of the request, each once.
     pub(crate) addresses: Vec<u64>,
     /// Whether a word was too long, which ends the reading.
     is_cut: bool,
@@ -97,7 +97,7 @@ impl Question {
         Ok(Question { addresses, is_cut })
     }
 
-    /// The answer, of [`MAX_ANSWER_BYTES`] at most.
+    /// Returns the answer, of [`MAX_ANSWER_BYTES`] at most.
     pub(crate) fn answer(&self, names: &LinkageNames) -> String {
         // mutant: D13 an answer to symbol has no bound
         // The number is a constant: all that pprof asks is whether it is zero.

@@ -1,4 +1,4 @@
-//! What each reader of `delta_heap` has had already, so that the next call tells what came since.
+//! This remembers what each reader of `delta_heap` has had already, so that the next call tells what came since.
 //!
 //! Readers are told apart by the name they give, so that two of them do not take each other's
 //! deltas. Of a snapshot only the sums are kept, 48 bytes for each stack and size class, and only for the last few
@@ -9,6 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{SizeTotals, Snapshot, StackTrace, Totals};
 
 /// The number of readers that are remembered. If there is one more, the reader that has not called for longest is forgotten: its
@@ -30,10 +31,11 @@ struct Had {
     allocated: Box<[Allocated]>,
 }
 
-/// The sums of one site: a stack and a size class, or a size class alone of what overflowed.
+/// Sums up one site: a stack and a size class, or for what overflowed a size class alone.
 #[derive(Clone, Copy, Debug)]
 struct Allocated {
-    /// A hash of 64 bits. With 100 000 sites, two of them are the same in one of four thousand million cases.
+    /// Identifies the site by a hash of 64 bits. With 100 000 sites, two of them are the same in one of four thousand
+    /// million cases.
     site: u64,
     objects: f64,
     bytes: f64,
@@ -44,14 +46,14 @@ struct Allocated {
 
 impl Allocated {
     fn totals(&self) -> Totals {
-        Totals {
+        literal!(Totals {
             alloc_objects: self.objects,
             alloc_bytes: self.bytes,
             alloc_samples: self.samples,
             alloc_objects_variance: self.objects_variance,
             alloc_bytes_variance: self.bytes_variance,
             ..Totals::default()
-        }
+        })
     }
 }
 
@@ -72,7 +74,7 @@ impl Clients {
         let mut since = |trace: Option<&StackTrace>, sizes: &mut Vec<SizeTotals>| {
             for size in sizes {
                 let mine = Allocated {
-                    site: self.hasher.hash_one((trace, size.size_class)),
+                    site: self.hasher.hash_one((trace, size.size_class, size.label)),
                     objects: size.totals.alloc_objects,
                     bytes: size.totals.alloc_bytes,
                     samples: size.totals.alloc_samples,
@@ -115,31 +117,33 @@ mod tests {
     /// By the clock that nobody sets, second 0.
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-    /// A stack with two size classes, and overflow, at `seconds`.
+    /// Returns a stack with two size classes, and overflow, at `seconds`.
     fn snapshot(seconds: u64, alloc_bytes: [f64; 3]) -> Snapshot {
-        let size = |size_class, alloc_bytes: f64| SizeTotals {
-            size_class,
-            totals: Totals {
-                alloc_objects: alloc_bytes / 8.0,
-                alloc_bytes,
-                inuse_bytes: 5.0,
-                ..Totals::default()
-            },
-            ..SizeTotals::default()
+        let size = |size_class, alloc_bytes: f64| {
+            literal!(SizeTotals {
+                size_class,
+                totals: literal!(Totals {
+                    alloc_objects: alloc_bytes / 8.0,
+                    alloc_bytes,
+                    inuse_bytes: 5.0,
+                    ..Totals::default()
+                }),
+                ..SizeTotals::default()
+            })
         };
         let trace = StackTrace::of_return_addresses([1, 2]);
-        Snapshot {
+        literal!(Snapshot {
             // Set back by a second for each that passes.
             taken_at: SystemTime::UNIX_EPOCH - Duration::from_secs(seconds),
             taken_at_monotonic: *START + Duration::from_secs(seconds),
-            stacks: vec![StackTotals {
-                id: 0,
+            stacks: vec![literal!(StackTotals {
                 trace,
                 by_size: vec![size(8, alloc_bytes[0]), size(16, alloc_bytes[1])],
-            }],
+                ..StackTotals::default()
+            })],
             overflow: vec![size(8, alloc_bytes[2])],
             ..alloc_profiler::snapshot()
-        }
+        })
     }
 
     fn values(delta: &Snapshot) -> [f64; 3] {

@@ -1,4 +1,4 @@
-//! What profiles are made from: snapshots of now, of the recorded past, and what changed between two of them.
+//! Profiles are made from snapshots of now, of the recorded past, and of what changed between two of them.
 //!
 //! `handler` calls this on a worker's thread. Only those threads take the locks here; if one panics while it holds a
 //! lock, at most the record or the client that was being added is lost.
@@ -7,29 +7,35 @@
 
 mod clients;
 mod release;
+mod task_look;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloc_profiler::Snapshot;
+use alloc_profiler::internal::cpu_time;
 use hyper::StatusCode;
 
 use super::refusal::Refusal;
 use super::request::period::Period;
 use super::workers::executor::sleep;
 use crate::dump;
-use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, collapsed};
+use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, Point, TimeLine, collapsed};
 use crate::process;
 use clients::Clients;
 use release::release_free_memory;
+pub(crate) use task_look::Found as FoundTasks;
+use task_look::TaskLook;
 
-/// The snapshots of one process. Clones share the history and the clients.
+/// Takes the snapshots of one process. Clones share the history, the time line and the clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshots {
     source: Source,
-    /// The readers of `delta_heap`.
+    /// Knows the readers of `delta_heap`.
     clients: Arc<Mutex<Clients>>,
     history: Arc<Mutex<History>>,
+    time_line: Arc<Mutex<TimeLine>>,
+    task_look: Arc<TaskLook>,
 }
 
 /// Where snapshots come from.
@@ -52,12 +58,14 @@ impl Source {
 }
 
 impl Snapshots {
-    /// The snapshots of `source`, with a history of one for each `record_period`.
+    /// The snapshots of `source`, with a history that has one for each `record_period` at least.
     pub(crate) fn new(source: Source, record_period: Option<Duration>) -> Snapshots {
         Snapshots {
             source,
             clients: Arc::default(),
             history: Arc::new(Mutex::new(History::new(record_period, DEFAULT_LIMIT_BYTES))),
+            time_line: Arc::default(),
+            task_look: Arc::default(),
         }
     }
 
@@ -79,15 +87,42 @@ impl Snapshots {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn time_line(&self) -> MutexGuard<'_, TimeLine> {
+        self.time_line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns where the program's tasks wait, as it is now or was a short time ago.
+    pub(crate) fn tasks(&self) -> FoundTasks {
+        self.task_look.found()
+    }
+
+    /// Adds what is now to the time line, and returns the time from the beginning of this until the next point is due.
+    pub(crate) fn add_point(&self) -> Duration {
+        let (at, started) = (Instant::now(), cpu_time());
+        let (totals, memory) = (alloc_profiler::totals(), process::memory());
+        let point = Point { at, totals, memory, sampling_interval: alloc_profiler::sampling_interval() };
+        self.time_line().add(point, cpu_time().saturating_sub(started))
+    }
+
     /// What dumps are made of.
     pub(crate) fn for_dumps(&self) -> dump::Source {
         dump::Source { snapshot: self.source.snapshot_with_ages, history: self.history.clone() }
     }
 
-    /// Adds what is now to the history.
-    pub(crate) fn record(&self) {
+    /// Adds what is now to the history, and returns the time from the beginning of this until the next record is due. Where
+    /// memory is too short for that, the history only counts that.
+    pub(crate) fn record(&self) -> Option<Duration> {
+        if !process::can_work() {
+            let mut history = self.history();
+            history.pass_over();
+            return history.pause();
+        }
+        let started = cpu_time();
         let (now, memory) = (self.now(), process::memory());
-        self.history().record(&now, memory, now.taken_at_monotonic);
+        let mut history = self.history();
+        history.record(&now, memory, now.taken_at_monotonic);
+        history.note_cost(cpu_time().saturating_sub(started));
+        history.pause()
     }
 
     /// Sets a mark at this moment.
@@ -131,7 +166,7 @@ impl Snapshots {
         })
     }
 
-    /// The recorded snapshot nearest to `moment`.
+    /// Returns the recorded snapshot nearest to `moment`.
     fn past(&self, moment: &Moment, now: &Snapshot) -> Result<Snapshot, Refusal> {
         match self.history().find(moment, Now::of(now)) {
             Ok(record) => Ok(record.restored(now)),
@@ -160,7 +195,6 @@ impl Snapshots {
 mod tests {
     use super::super::workers::executor::Executor;
     use super::*;
-    use std::time::Instant;
 
     #[test]
     fn a_delta_lasts_as_long_as_asked() {

@@ -1,4 +1,5 @@
-//! Which address to listen on: one, and only on loopback or a Unix socket unless remote clients were allowed.
+//! This decides which address to listen on: one, and only on loopback or a Unix socket unless remote clients were
+//! allowed.
 //!
 //! `builder` calls this. A name may stand for several addresses; we take one, IPv4 first, so that
 //! what we print is where we are. Trying the next one when a port is in use, as the standard library does,
@@ -31,9 +32,9 @@ enum Given {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// An IP address and a port.
+    /// It is an IP address and a port.
     Tcp(SocketAddr),
-    /// The file of a Unix socket.
+    /// It is the file of a Unix socket.
     Unix(PathBuf),
 }
 

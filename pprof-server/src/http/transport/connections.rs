@@ -29,10 +29,10 @@ use crate::http::response::symbol::MAX_BODY_BYTES;
 
 /// The longest time for a request's head to arrive.
 const MAX_HEAD_TIME: Duration = Duration::from_secs(5);
-/// The largest head of a request. It is also how much of an answer hyper buffers.
+/// Limits the head of a request, in bytes. It is also how much of an answer hyper buffers.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
-/// The longest life of a connection, beside the longest delta.
+/// Limits the life of a connection, beside the longest delta.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(90);
 /// The pause after a failed accept: when file descriptors run out, trying at once would burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

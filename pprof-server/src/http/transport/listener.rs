@@ -1,4 +1,4 @@
-//! The socket that takes connections: made on the caller's thread, and listened on from the server's.
+//! The socket that takes connections is made on the caller's thread, and listened on from the server's.
 //!
 //! `server` calls this. Whatever the system may refuse is refused in front of the caller. It is made without a
 //! runtime, since the caller may be inside one of its own, and is registered with ours on our thread.
@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::Endpoint;
 use super::own_descriptors::OwnDescriptors;
+#[cfg(target_os = "linux")]
+use super::signal_socket;
 #[cfg(unix)]
 use super::socket_file::{self, SocketFile};
 use crate::Error;
@@ -136,10 +138,17 @@ impl Bound {
     /// Has the runtime that this is called in listen.
     pub(crate) fn register(self) -> io::Result<Listener> {
         let socket = match self.socket {
-            BoundSocket::Tcp(listener) => Socket::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            BoundSocket::Tcp(listener) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                #[cfg(target_os = "linux")]
+                signal_socket::forget(&listener);
+                Socket::Tcp(listener)
+            }
             #[cfg(unix)]
             BoundSocket::Unix(listener, file) => {
                 let listener = tokio::net::UnixListener::from_std(listener)?;
+                #[cfg(target_os = "linux")]
+                signal_socket::forget(&listener);
                 Socket::Unix { listener, _file: file }
             }
         };

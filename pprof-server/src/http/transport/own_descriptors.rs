@@ -1,4 +1,4 @@
-//! Whether the server's descriptors are still its own.
+//! This tells whether the server's descriptors are still its own.
 //!
 //! `server` and `connections` call this. A descriptor is a number, and a program may close all numbers there are, as
 //! daemons do at their start. What it opens next gets our numbers. From then on nothing may be read, written, polled or
@@ -8,8 +8,8 @@
 //!
 //! Two gaps remain: a program that closes some of our numbers and not the listener's is not noticed, and some
 //! microseconds lie between the look and the use. Where a crate of the program has asked tokio for its `signal`
-//! feature, tokio keeps a pair of sockets for the whole process: when these are closed its driver panics, which we
-//! catch, and reads no longer what it should; no runtime of that program can take signals afterwards.
+//! feature, tokio keeps a pair of sockets for the whole process: when these are closed, no runtime can be made in that
+//! process any more. Ours does not look at them, see `signal_socket`.
 //!
 //! Path: *read path*. It costs a system call whenever the server's thread has slept or another one wakes it.
 
@@ -36,7 +36,7 @@ struct Shared {
 }
 
 impl OwnDescriptors {
-    /// The descriptors of a server that listens on `listener`.
+    /// Returns the descriptors of a server that listens on `listener`.
     #[cfg(unix)]
     pub(crate) fn with(listener: &impl std::os::fd::AsFd) -> OwnDescriptors {
         let listener = alloc_profiler::internal::Descriptor::of(listener).ok();

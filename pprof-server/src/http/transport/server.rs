@@ -1,4 +1,4 @@
-//! The server: one thread, one listener, a bounded number of connections.
+//! The server has one thread, one listener and a bounded number of connections.
 //!
 //! `builder` starts it, for the host program. The thread runs a current-thread runtime of its own, so it answers while
 //! the program's own runtime is stuck, and runs inside `unsampled`, so that what it allocates is not in the profiles it
@@ -20,8 +20,10 @@ use super::listener::Bound;
 use super::own_descriptors::OwnDescriptors;
 use crate::Error;
 use crate::http::handler::Handler;
+use crate::own_thread;
+use crate::process;
 
-/// A running server of `/debug/pprof/`. Dropping it stops it.
+/// Runs a server of `/debug/pprof/`. Dropping it stops it.
 ///
 /// Keep it for as long as profiles shall be served: `let _server = serve(…)?;`, not `let _ = serve(…)?;`.
 ///
@@ -36,7 +38,7 @@ pub struct Server {
     forks: u64,
 }
 
-/// The server's thread.
+/// Runs the server's thread.
 struct Running {
     /// When this is dropped, the thread ends.
     stop: watch::Sender<()>,
@@ -76,8 +78,10 @@ impl Server {
         let (started, result) = mpsc::sync_channel(1);
         let own = bound.own_descriptors();
         let serving = Serving { endpoint: endpoint.clone(), own: own.clone(), handler: handler.clone() };
-        let thread = alloc_profiler::internal::spawn_without_signals("pprof-server", move || {
-            alloc_profiler::unsampled(move || match serving.register(bound) {
+        let thread = own_thread::spawn("pprof-server", move || {
+            // The thread's stack may have taken the last memory that there was, and a runtime is made of many small blocks.
+            let is_possible = || process::can_start().then_some(()).ok_or_else(process::no_memory);
+            alloc_profiler::unsampled(move || match is_possible().and_then(|()| serving.register(bound)) {
                 Ok((runtime, listener)) => {
                     let _ = started.send(Ok(()));
                     serving.run(runtime, listener, stopping);

@@ -1,4 +1,4 @@
-//! The slots for connections: who holds one, and who must give it up when all are taken.
+//! Each connection needs a slot. This decides who holds one, and who must give it up when all are taken.
 //!
 //! `connections` and `stream` call this. A client who is slow costs a slot, and two hundred of them would take all,
 //! long before their deadlines. So when all are taken, whoever has shown least sign of getting on is cut: those who
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// The greatest number of connections at once.
+/// Limits how many connections there are at once.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// The most bytes of answers that clients have yet to take, all together, beside one answer of any size. A profile that every
 /// scraper accepts has as many.
@@ -34,14 +34,14 @@ enum Phase {
     },
     /// We wait for the client to take the answer. This is counted from when it last took some.
     Taking {
-        /// The length of the answer.
+        /// Tells the length of the answer.
         bytes: usize,
     },
     /// The client waits for us.
     Waiting,
 }
 
-/// The slot of one connection.
+/// Keeps the slot of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     state: Arc<Mutex<(Phase, Instant)>>,
@@ -49,7 +49,7 @@ pub(crate) struct Slot {
     holds_more: Arc<Notify>,
 }
 
-/// All slots.
+/// Keeps all slots.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     taken: Vec<(Slot, AbortHandle)>,

@@ -1,4 +1,4 @@
-//! The file of a Unix socket: made for its owner alone, and removed by the server that made it.
+//! The file of a Unix socket is made for its owner alone, and removed by the server that made it.
 //!
 //! `listener` calls this. A socket is made with whatever the umask leaves open, and closing it afterwards would
 //! leave a moment in between. So it is made in a folder of its own that only its owner may enter, closed there,
@@ -17,11 +17,11 @@ const MAX_LEFT: usize = 100;
 /// The mode of the file: only the owner may connect.
 const MODE: u32 = 0o600;
 
-/// A socket's file. When this is dropped, the file is removed, unless another has been put in its place.
+/// Keeps a socket's file. When this is dropped, the file is removed, unless another has been put in its place.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// The device and the file number.
+    /// Identifies the file by the device and the file number.
     identity: (u64, u64),
 }
 
@@ -135,7 +135,7 @@ mod tests {
         drop(file);
         let (_listener, file) = listen(&path).unwrap();
 
-        // Replaced meanwhile: not ours to remove.
+        // The file was replaced meanwhile, so it is not ours to remove.
         fs::remove_file(&path).unwrap();
         fs::write(&path, "somebody's").unwrap();
         drop(file);

@@ -1,4 +1,4 @@
-//! A connection that gives up on a client who does not read.
+//! This connection gives up on a client who does not read.
 //!
 //! `connections` hands it to hyper. hyper bounds how long a request may take to arrive, but waits
 //! for ever for an answer to be taken, and the answer holds a whole profile in memory.

@@ -1,4 +1,4 @@
-//! A thread that runs futures one after the other, and tells them the time.
+//! An executor is a thread that runs futures one after the other, and tells them the time.
 //!
 //! Each lane of the workers has one. It is not a runtime of tokio's: the thread of such a runtime sleeps in a lock of
 //! `parking_lot` wherever some crate of the program asks tokio for that, and `parking_lot` keeps all sleepers of a
@@ -23,7 +23,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// The thread. When this is dropped, the thread ends after the work that it is doing, and all other work is dropped undone.
+use crate::own_thread;
+use crate::process;
+
+/// Runs one thread, which does jobs. When this is dropped, the thread ends after the work that it is doing, and all
+/// other work is dropped undone.
 #[derive(Debug)]
 pub(crate) struct Executor {
     remote: Remote,
@@ -59,14 +63,22 @@ impl Executor {
         let remote = Remote { messages, is_over: Arc::default() };
         let own = remote.clone();
         let run = move || {
-            first();
-            let _ = started.send(());
-            own.run(&received);
+            // The thread's stack may have taken the last memory that there was.
+            let is_possible = process::can_start();
+            if is_possible {
+                first();
+            }
+            let _ = started.send(is_possible);
+            if is_possible {
+                own.run(&received);
+            }
         };
-        let thread =
-            alloc_profiler::internal::spawn_without_signals(name, || alloc_profiler::unsampled(run))?;
-        is_started.recv().map_err(|_| io::Error::other("the thread has ended"))?;
-        Ok(Executor { remote, thread: Some(thread) })
+        let thread = own_thread::spawn(name, || alloc_profiler::unsampled(run))?;
+        match is_started.recv() {
+            Ok(true) => Ok(Executor { remote, thread: Some(thread) }),
+            Ok(false) => Err(process::no_memory()),
+            Err(_) => Err(io::Error::other("the thread has ended")),
+        }
     }
 
     pub(crate) fn remote(&self) -> &Remote {
@@ -93,10 +105,19 @@ impl Remote {
         static JOBS: AtomicU64 = AtomicU64::new(0);
         let id = JOBS.fetch_add(1, Relaxed);
         let (sender, result) = oneshot::channel();
-        let work = async move { drop(sender.send(catching(work).await)) };
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        let canceller = Canceller { messages: self.messages.clone(), is_cancelled: is_cancelled.clone() };
+        let work = async move {
+            // The message that cancels it comes after those that were there before, and this work may be among these. A crowd of
+            // clients that leave at once would have all its work done, and others would wait for that.
+            // mutant: D19 work that nobody waits for any more is begun
+            if !is_cancelled.load(Relaxed) {
+                drop(sender.send(catching(work).await));
+            }
+        };
         // If the thread has ended, the work is dropped, and the sender with it.
         let _ = self.messages.send(Message::Begin(id, Box::pin(work)));
-        Job { id, canceller: Some(self.messages.clone()), result }
+        Job { id, canceller: Some(canceller), result }
     }
 
     fn run(&self, messages: &Receiver<Message>) {
@@ -167,7 +188,7 @@ async fn catching<T>(work: impl Future<Output = T>) -> thread::Result<T> {
 pub(crate) struct Job<T> {
     id: u64,
     /// What cancels the work; if it is `None`, the work goes on when this is dropped.
-    canceller: Option<Sender<Message>>,
+    canceller: Option<Canceller>,
     result: oneshot::Receiver<thread::Result<T>>,
 }
 
@@ -188,10 +209,18 @@ impl<T> Future for Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        if let Some(messages) = &self.canceller {
-            let _ = messages.send(Message::Cancel(self.id));
+        if let Some(canceller) = &self.canceller {
+            canceller.is_cancelled.store(true, Relaxed);
+            let _ = canceller.messages.send(Message::Cancel(self.id));
         }
     }
+}
+
+/// Ends work that has not begun, and work that waits.
+#[derive(Debug)]
+struct Canceller {
+    messages: Sender<Message>,
+    is_cancelled: Arc<AtomicBool>,
 }
 
 /// Wakes one work.
@@ -311,6 +340,27 @@ mod tests {
         assert!(wait(job).is_err());
         thread.join().unwrap();
         assert!(wait(remote.spawn(async {})).is_err());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_begun() {
+        let executor = Executor::start("lane", || ()).unwrap();
+        let (go_on, is_held) = channel::<()>();
+        let (sender, begun) = channel();
+        let first = executor.remote().spawn(async move { _ = is_held.recv() });
+        for number in 0..3 {
+            let sender = sender.clone();
+            let job = executor.remote().spawn(async move { sender.send(number).unwrap() });
+            match number {
+                1 => job.detach(),
+                _ => drop(job),
+            }
+        }
+        go_on.send(()).unwrap();
+        wait(first).unwrap().unwrap();
+        wait(executor.remote().spawn(async {})).unwrap().unwrap();
+        drop(sender);
+        assert_eq!(begun.iter().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

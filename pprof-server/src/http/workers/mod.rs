@@ -1,4 +1,4 @@
-//! The threads that answers are made on: they take snapshots, wait for deltas, and encode.
+//! Answers are made on these threads: they take snapshots, wait for deltas, and encode.
 //!
 //! `handler` sends work here. A handler may be polled by any executor, on a thread that serves others meanwhile, and with
 //! or without a clock. So all that takes time is done on threads of our own. The first job starts them; they run inside
@@ -22,6 +22,7 @@ use hyper::StatusCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::refusal::Refusal;
+use crate::process;
 use executor::{Executor, Remote};
 
 /// What a job needs, which decides how long it may take: each lane is a thread.
@@ -56,8 +57,8 @@ impl Lane {
     }
 }
 
-/// The threads of all lanes. They start together when the first is needed, since later the program may be in a sandbox
-/// that allows no new thread. When this is dropped, the threads and all jobs end.
+/// Keeps the threads of all lanes. They start together when the first is needed, since later the program may be in a
+/// sandbox that allows no new thread. When this is dropped, the threads and all jobs end.
 #[derive(Debug)]
 pub(super) struct Workers {
     state: Mutex<State>,
@@ -68,7 +69,7 @@ pub(super) struct Workers {
 #[derive(Debug)]
 enum State {
     Idle,
-    /// By lane.
+    /// There is one executor for each lane.
     Running(Vec<Executor>),
     Stopped(Vec<JoinHandle<()>>),
 }
@@ -84,7 +85,7 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// 429 if the lane has too many jobs, 503 if the workers have stopped or cannot be started.
+    /// 429 if the lane has too many jobs, 503 if the workers have stopped or cannot be started, or where memory is short.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         lane: Lane,
@@ -94,8 +95,18 @@ impl Workers {
         self.run_in(&slot, lane, work).await
     }
 
-    /// A slot for a job in `lane`, for as long as the job takes; or 429.
+    /// Takes a slot for a job in `lane`, for as long as the job takes.
+    ///
+    /// # Errors
+    ///
+    /// 429 if the lane has too many jobs, 503 where memory is too short for one.
     pub(super) fn slot(&self, lane: Lane) -> Result<SemaphorePermit<'_>, Refusal> {
+        // mutant: D13 a job begins without memory
+        if !process::can_work() {
+            let text = "memory is too short for a profile: the program has nearly reached its limit (ulimit -v, \
+                        or that of its container); try again later";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).with_retry_after("5"));
+        }
         self.slots[lane as usize].try_acquire().map_err(|_| {
             let text = "too many profiles are being taken; try again later";
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with_retry_after("1")
@@ -181,7 +192,11 @@ impl Workers {
 fn give_memory_back_once() {
     // Each block is below the size that has a mapping of its own, and together they are above what is kept.
     const BLOCK_BYTES: usize = 100_000;
-    let blocks: [Vec<u8>; 5] = std::array::from_fn(|_| Vec::with_capacity(BLOCK_BYTES));
+    let mut blocks: [Vec<u8>; 5] = Default::default();
+    for block in &mut blocks {
+        // Where memory is too short for them, the program goes on without.
+        let _ = block.try_reserve_exact(BLOCK_BYTES);
+    }
     drop(std::hint::black_box(blocks));
 }
 

@@ -1,4 +1,4 @@
-//! Who waits for a delta: one of a kind for each client, and a bounded number in all.
+//! This bounds who waits for a delta: one of a kind for each client, and a number in all.
 //!
 //! `handler` calls this. Each waiter holds a snapshot. `go tool pprof` and scrapers ask for heap and allocs side
 //! by side, from one address, so a client may wait for both, but not twice for one of them.
@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::StatusCode;
 
-use crate::encode::ProfileKind;
 use crate::http::refusal::Refusal;
 
 /// The number of deltas that may wait at once.
@@ -40,13 +39,14 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// The waiters of one handler.
+/// Lists the waiters of one handler.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiters(Arc<Mutex<Vec<Waiter>>>);
 
-type Waiter = (Option<Peer>, ProfileKind);
+/// The client, and the name of the profile that it waits for.
+type Waiter = (Option<Peer>, &'static str);
 
-/// A slot among the waiters. When this is dropped, the slot is free again.
+/// Takes a slot among the waiters. When this is dropped, the slot is free again.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     waiters: Waiters,
@@ -54,10 +54,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiters {
-    /// A slot for `peer`, or 429.
-    pub(crate) fn admit(&self, peer: Option<Peer>, kind: ProfileKind) -> Result<Waiting, Refusal> {
+    /// Gives `peer` a slot to wait for the profile of this name, or refuses with 429.
+    pub(crate) fn admit(&self, peer: Option<Peer>, profile: &'static str) -> Result<Waiting, Refusal> {
         let refuse = |text| Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with_retry_after("10"));
-        let waiter = (peer, kind);
+        let waiter = (peer, profile);
         self.with(|waiting| {
             if peer.is_some() && waiting.contains(&waiter) {
                 return refuse("you are waiting for this profile with seconds already; try again later");
@@ -94,26 +94,25 @@ mod tests {
     fn a_client_waits_once_for_each_kind_and_all_are_bounded() {
         let waiters = Waiters::default();
         let peer = |last| Some(Peer::from(IpAddr::from([127, 0, 0, last])));
-        let heap = waiters.admit(peer(1), ProfileKind::Heap).unwrap();
-        let _allocs = waiters.admit(peer(1), ProfileKind::Allocs).unwrap();
-        let refusal = waiters.admit(peer(1), ProfileKind::Heap).unwrap_err();
+        let heap = waiters.admit(peer(1), "heap").unwrap();
+        let _allocs = waiters.admit(peer(1), "allocs").unwrap();
+        let refusal = waiters.admit(peer(1), "heap").unwrap_err();
         assert_eq!((refusal.status, refusal.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some("10")));
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
-        assert!(waiters.admit(Some(mapped.into()), ProfileKind::Heap).is_err(), "the same machine");
-        assert!(waiters.admit(Some(Peer::UNIX), ProfileKind::Heap).is_ok());
+        assert!(waiters.admit(Some(mapped.into()), "heap").is_err(), "the same machine");
+        assert!(waiters.admit(Some(Peer::UNIX), "heap").is_ok());
         drop(heap);
-        drop(waiters.admit(peer(1), ProfileKind::Heap).unwrap());
+        drop(waiters.admit(peer(1), "heap").unwrap());
 
-        let _others: Vec<_> =
-            (2..9).map(|last| waiters.admit(peer(last), ProfileKind::Heap).unwrap()).collect();
-        assert!(waiters.admit(peer(9), ProfileKind::Heap).is_err(), "eight wait");
+        let _others: Vec<_> = (2..9).map(|last| waiters.admit(peer(last), "heap").unwrap()).collect();
+        assert!(waiters.admit(peer(9), "heap").is_err(), "eight wait");
     }
 
     #[test]
     fn unknown_clients_are_only_counted() {
         let waiters = Waiters::default();
         let _waiting: Vec<_> =
-            (0..MAX_WAITING_DELTAS).map(|_| waiters.admit(None, ProfileKind::Heap).unwrap()).collect();
-        assert!(waiters.admit(None, ProfileKind::Heap).is_err());
+            (0..MAX_WAITING_DELTAS).map(|_| waiters.admit(None, "heap").unwrap()).collect();
+        assert!(waiters.admit(None, "heap").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Go's legacy heap profile in text: its figures, its header and its statistics.
+//! This makes what a profile of the heap says in Go's legacy text: its figures, its header and its statistics.
 //!
 //! The numbers stand in it *as sampled*; the reader scales them up itself, by the interval in the header. Each row is
 //! one stack in one size class, so that the reader's factor `1 / (1 - e^(-mean size / interval))` is the one that the
@@ -10,8 +10,8 @@
 
 use super::totals;
 use crate::process::{self, status_bytes};
-use crate::profile::{Estimate, LegacyForm, Rows};
-use alloc_profiler::{Snapshot, Totals};
+use crate::profile::{Estimate, LegacyForm, Profile};
+use alloc_profiler::Totals;
 use std::fmt;
 
 /// What a profile of the heap says in Go's legacy text.
@@ -24,15 +24,15 @@ pub(crate) struct HeapText {
 }
 
 impl HeapText {
-    /// Makes the text of `snapshot`, which has these rows and totals.
-    pub(super) fn of(snapshot: &Snapshot, rows: &Rows, totals: Totals) -> HeapText {
-        let interval = snapshot.sampling_interval;
-        let is_as_sampled = rows.iter().all(|row| is_weighed_with(interval, &super::totals(row.values)));
-        HeapText {
+    /// Makes the text of `profile`, which is one of the heap.
+    pub(super) fn of(profile: &Profile) -> Box<dyn LegacyForm> {
+        let interval = profile.period.value;
+        let is_as_sampled = profile.rows.iter().all(|row| is_weighed_with(interval, &totals(row.values)));
+        Box::new(HeapText {
             interval: if is_as_sampled { interval } else { 1 },
-            totals,
-            own_bytes: snapshot.own_memory.mapped_bytes,
-        }
+            totals: totals(&profile.totals),
+            own_bytes: profile.own_bytes,
+        })
     }
 
     /// Returns the figures of one row: what is in use, and what was allocated.

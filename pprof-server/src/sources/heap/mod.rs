@@ -1,4 +1,4 @@
-//! The heap as a profile: a snapshot of the profiler's, or a difference of two.
+//! This source makes a profile of the heap, from a snapshot or from a difference of two.
 //!
 //! Each row is a stack in one size class, and perhaps in one group of age. The four value types are Go's.
 //!
@@ -10,6 +10,7 @@ mod notes;
 mod options;
 mod sample_type;
 
+use crate::labels;
 use crate::mappings::Mappings;
 use crate::profile::{
     AddressMap, Cohort, Estimate, Family, Label, LabelValue, LabelsId, Marker, Period, Profile, Rows, Stacks,
@@ -17,10 +18,12 @@ use crate::profile::{
 };
 #[cfg(feature = "http")]
 pub(crate) use crate::sources::losses::Loss;
+use alloc_profiler::internal::literal;
 use alloc_profiler::{AgeTotals, SizeTotals, Snapshot, Totals};
 use legacy::HeapText;
 #[cfg(feature = "http")]
-pub(crate) use notes::losses;
+#[cfg(feature = "http")]
+pub(crate) use notes::{FileLoss, losses, losses_by_file, symbols_of};
 pub use options::{Labels, ProfileKind, ProfileOptions};
 pub use sample_type::SampleType;
 
@@ -31,6 +34,11 @@ pub(crate) static TYPES: [ValueType; 4] = [
     value_type(SampleType::InuseObjects),
     value_type(SampleType::InuseSpace),
 ];
+
+/// What a row of what is in use alone has.
+#[cfg(feature = "http")]
+pub(crate) static IN_USE_TYPES: [ValueType; 2] =
+    [value_type(SampleType::InuseObjects), value_type(SampleType::InuseSpace)];
 
 const fn value_type(of: SampleType) -> ValueType {
     let unit = if of.is_space() { Unit::Bytes } else { Unit::Count };
@@ -61,7 +69,7 @@ static IN_USE: Family = Family {
 
 /// Makes the profile of the heap from `snapshot`.
 ///
-/// Cost: that of naming its addresses, and some 50 ns for each stack and size class.
+/// Cost: it names the addresses, and takes some 50 ns for each stack and size class.
 pub(crate) fn profile(snapshot: &Snapshot, options: &ProfileOptions) -> Profile {
     let stacks = stacks(snapshot, Mappings::of_process(), options.symbolize);
     profile_of(snapshot, options, stacks)
@@ -80,7 +88,6 @@ pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: 
         ProfileKind::Heap => None,
         ProfileKind::Allocs => Some(SampleType::AllocSpace),
     };
-    let rows = rows(snapshot, options.labels);
     let totals = snapshot.totals();
     Profile {
         name: match options.kind {
@@ -99,11 +106,12 @@ pub(crate) fn profile_of(snapshot: &Snapshot, options: &ProfileOptions, stacks: 
         time: snapshot.taken_at,
         duration: snapshot.duration,
         frames: options.frames,
-        legacy: Box::new(HeapText::of(snapshot, &rows, totals)),
-        rows,
+        rows: rows(snapshot, options.labels),
         is_known: is_known(snapshot, alloc_profiler::is_installed()),
         totals: estimates(&totals).to_vec(),
-        notes: notes::notes(snapshot, &stacks),
+        notes: notes::notes(snapshot, &totals, &stacks),
+        own_bytes: snapshot.own_memory.mapped_bytes,
+        legacy: HeapText::of,
         stacks,
     }
 }
@@ -118,12 +126,12 @@ fn rows(snapshot: &Snapshot, labels: Labels) -> Rows {
     rows.rows
 }
 
-/// The rows of a profile under construction.
+/// Collects the rows of a profile under construction.
 struct HeapRows {
     rows: Rows,
     labels: Labels,
-    /// The number of the labels of each size class and group of age. There are few of them, and many rows.
-    ids: AddressMap<(u64, Option<u64>), LabelsId>,
+    /// Numbers the labels of each size class, group of age and set of the program's own. There are few of them, and many rows.
+    ids: AddressMap<(u64, Option<u64>, u32), LabelsId>,
 }
 
 impl HeapRows {
@@ -132,22 +140,24 @@ impl HeapRows {
         if self.labels == Labels::SizeAndAge {
             let (freed, by_age) = age_groups::parts(size);
             for (group, totals) in by_age {
-                let labels = self.labels(size.size_class, Some(group));
+                let labels = self.labels(size, Some(group));
                 self.rows.push(stack, labels, &estimates(&totals), []);
             }
             if freed != Totals::default() {
-                let labels = self.labels(size.size_class, None);
+                let labels = self.labels(size, None);
                 self.rows.push(stack, labels, &estimates(&freed), []);
             }
         } else {
-            let labels = self.labels(size.size_class, None);
+            let labels = self.labels(size, None);
             self.rows.push(stack, labels, &estimates(&size.totals), size.ages.iter().map(cohort));
         }
     }
 
-    /// Returns the number of the labels of a size class, whose bound is in bytes, and of a group of age, in seconds.
-    fn labels(&mut self, size_class: u64, age_group: Option<u64>) -> LabelsId {
-        if let Some(&id) = self.ids.get(&(size_class, age_group)) {
+    /// Returns the number of the labels of a size class, whose bound is in bytes, with its own labels, and of a group of age, in
+    /// seconds.
+    fn labels(&mut self, size: &SizeTotals, age_group: Option<u64>) -> LabelsId {
+        let &SizeTotals { size_class, label, .. } = size;
+        if let Some(&id) = self.ids.get(&(size_class, age_group, label)) {
             return id;
         }
         let number = |key, number, unit| {
@@ -157,8 +167,9 @@ impl HeapRows {
         let has_size = self.labels != Labels::None && size_class > 0;
         let size = has_size.then(|| number("bytes", size_class, "bytes"));
         let age = age_group.map(|group| number("age", group, "seconds"));
-        let id = self.rows.labels_id(size.into_iter().chain(age).collect());
-        self.ids.insert((size_class, age_group), id);
+        let own = labels::of_number(if self.labels == Labels::None { 0 } else { label });
+        let id = self.rows.labels_id(size.into_iter().chain(age).chain(own).collect());
+        self.ids.insert((size_class, age_group, label), id);
         id
     }
 }
@@ -167,11 +178,17 @@ impl HeapRows {
 /// may tell of frees alone, if sampling was switched off before it began.
 pub(crate) fn is_known(snapshot: &Snapshot, is_installed: bool) -> bool {
     // The totals are added up only where the answer depends on them.
-    let has_samples = || {
-        let Totals { alloc_samples, inuse_samples, .. } = snapshot.totals();
-        alloc_samples > 0 || inuse_samples != 0
-    };
-    is_installed && snapshot.sampling_interval > 0 || has_samples()
+    is_installed && snapshot.sampling_interval > 0 || has_samples(&snapshot.totals())
+}
+
+/// Whether these totals, of a moment with this interval, are those of a program that somebody has looked at.
+#[cfg(feature = "http")]
+pub(crate) fn are_known(totals: &Totals, sampling_interval: u64, is_installed: bool) -> bool {
+    is_installed && sampling_interval > 0 || has_samples(totals)
+}
+
+fn has_samples(totals: &Totals) -> bool {
+    totals.alloc_samples > 0 || totals.inuse_samples != 0
 }
 
 /// Returns the cohort of what is in use of one age.
@@ -195,7 +212,7 @@ pub(crate) fn totals(values: &[Estimate]) -> Totals {
     let value = |of: SampleType| values.get(of.index()).copied().unwrap_or_default();
     let (alloc_objects, alloc_space) = (value(SampleType::AllocObjects), value(SampleType::AllocSpace));
     let (inuse_objects, inuse_space) = (value(SampleType::InuseObjects), value(SampleType::InuseSpace));
-    Totals {
+    literal!(Totals {
         alloc_objects: alloc_objects.value,
         alloc_bytes: alloc_space.value,
         alloc_samples: alloc_space.samples,
@@ -206,5 +223,6 @@ pub(crate) fn totals(values: &[Estimate]) -> Totals {
         alloc_bytes_variance: alloc_space.variance,
         inuse_objects_variance: inuse_objects.variance,
         inuse_bytes_variance: inuse_space.variance,
-    }
+        ..Totals::default()
+    })
 }

@@ -1,4 +1,4 @@
-//! What a profile of the heap is to contain, and how it is to be shown.
+//! These options say what a profile of the heap is to contain, and how it is to be shown.
 //!
 //! Path: *read path*.
 

@@ -1,4 +1,4 @@
-//! The four quantities of a heap profile: their names, their units, and where their values stand.
+//! A heap profile has four quantities, with their names, their units, and places where their values stand.
 //!
 //! Path: *read path*.
 

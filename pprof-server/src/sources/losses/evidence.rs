@@ -1,18 +1,20 @@
-//! How much of a profile each loss concerns: found in one pass over its stacks.
+//! This finds in one pass over the stacks how much of a profile each loss concerns.
 //!
 //! Path: *read path*. Cost: some 2 ns for each address on each stack.
 
 use crate::profile::{Frames, Gap, Gaps, Home, Lack, Stacks};
+use crate::symbols::{OfFrames, Verdict};
 use alloc_profiler::StackTrace;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How much something concerns, by each weight of the profile: the more telling one first. Values of a difference count
 /// without their signs, so that growth does not cancel out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Extent([Weight; 2]);
 
-/// A sum of one weight, and the number of samples behind it.
+/// This is a sum of one weight, with the number of samples behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Weight {
     pub(crate) value: f64,
@@ -51,7 +53,7 @@ impl Extent {
 /// A part of a profile, as people read it: `12.5 % of what is in use (40 samples)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Share {
-    /// From 0 to 1.
+    /// It is from 0 to 1.
     pub(crate) ratio: f64,
     samples: i64,
     whole: &'static str,
@@ -76,18 +78,30 @@ pub(crate) struct Evidence {
     pub(crate) truncated: Extent,
     /// Stacks with a function of the program's that has no name, or no line.
     pub(crate) program: Extent,
-    /// Stacks with an address in a library without names.
+    /// Stacks with a function that has no name, in a library that has names for others; or whose first row has none.
     pub(crate) unnamed: Extent,
-    /// Stacks whose first row is in a library without lines.
-    pub(crate) without_lines: Extent,
+    /// Stacks with an address in a library that lacks names or lines as a whole.
+    pub(crate) in_lacking: Extent,
+    /// Lists each such library, and the stacks with an address in it.
+    lacking: Vec<Lacking>,
     /// Stacks with an address in a library that could not be told apart.
     pub(crate) unknown_libraries: Extent,
-    /// Stacks with an address in no file.
+    /// How many stacks have an address that is in no file.
     pub(crate) nowhere: Extent,
     /// Stacks with an address that there was no time to look up.
     pub(crate) out_of_time: Extent,
-    /// How much lacks names or lines because of each mapping.
-    by_mapping: HashMap<(Lack, usize), f64>,
+    /// How much lacks names because of each mapping.
+    by_mapping: HashMap<usize, f64>,
+}
+
+/// A library that lacks names or lines as a whole.
+#[derive(Debug)]
+pub(crate) struct Lacking {
+    pub(crate) verdict: Arc<Verdict>,
+    /// Tells how much the stacks with an address in it hold.
+    pub(crate) extent: Extent,
+    /// The last stack that was counted.
+    stack: usize,
 }
 
 impl Evidence {
@@ -116,9 +130,47 @@ impl Evidence {
         }
     }
 
+    /// Adds the libraries that the stack at `index`, whose addresses are not named, goes through.
+    pub(crate) fn add_libraries(
+        &mut self,
+        index: usize,
+        trace: &StackTrace,
+        extent: Extent,
+        of_frames: &mut OfFrames,
+    ) {
+        let mut is_lacking = false;
+        for &frame in &trace.frames {
+            if let Some(verdict) = of_frames.get(frame).filter(|verdict| verdict.lacks().is_some()) {
+                self.add_lacking(index, &verdict, extent);
+                is_lacking = true;
+            }
+        }
+        if is_lacking {
+            self.in_lacking.add(extent);
+        }
+    }
+
+    fn add_lacking(&mut self, stack: usize, verdict: &Arc<Verdict>, extent: Extent) {
+        match self.lacking.iter_mut().find(|known| Arc::ptr_eq(&known.verdict, verdict)) {
+            // A stack may go through a library more than once.
+            Some(known) if known.stack == stack => {}
+            Some(known) => {
+                known.extent.add(extent);
+                known.stack = stack;
+            }
+            None => self.lacking.push(Lacking { verdict: verdict.clone(), extent, stack }),
+        }
+    }
+
     fn add_names(&mut self, index: usize, stacks: &Stacks, gaps: &Gaps, extent: Extent) {
         let mut found = Found::default();
         for gap in stacks.places(index).iter().filter_map(|&place| gaps.at(place)) {
+            if let Some(verdict) = gap.mapping.and_then(|mapping| gaps.lacking(mapping)) {
+                // What a library lacks as a whole is told of the library, not of each of its functions.
+                self.add_lacking(index, verdict, extent);
+                found.lacking = true;
+                continue;
+            }
             match (gap.lack, gap.home) {
                 (Lack::Nothing, _) => {}
                 (Lack::Time, _) => found.out_of_time = true,
@@ -127,21 +179,18 @@ impl Evidence {
                 (_, Home::Nowhere) => found.nowhere = true,
                 // mutant: D6 names that are missing are not told
                 (Lack::Name, Home::Library) => found.unnamed = Some(gap),
-                (Lack::Line, Home::Library) | (_, Home::System) => found.may_be_first = true,
+                (Lack::Name, Home::System) => found.may_be_first = true,
+                // The lines of libraries are told of the library, and nobody misses those of the system's files.
+                (Lack::Line, Home::Library | Home::System) => {}
             }
         }
-        // Between other functions, nobody misses a line of a library's; and what has no name in the C library begins
-        // every thread.
+        // What has no name in the C library begins every thread.
         if found.may_be_first
             && let Some(first) = stacks.shown(index, Frames::UserFirst).locations().next()
             && let Some(gap) = gaps.at(first.place)
-            && matches!(gap.home, Home::Library | Home::System)
+            && (gap.lack, gap.home) == (Lack::Name, Home::System)
         {
-            match gap.lack {
-                Lack::Nothing | Lack::Time => {}
-                Lack::Line => found.without_lines = Some(gap),
-                Lack::Name => found.unnamed = Some(gap),
-            }
+            found.unnamed = Some(gap);
         }
         self.add(&found, extent);
     }
@@ -150,7 +199,7 @@ impl Evidence {
         let yes_or_no = [
             (found.program, &mut self.program),
             (found.unnamed.is_some(), &mut self.unnamed),
-            (found.without_lines.is_some(), &mut self.without_lines),
+            (found.lacking, &mut self.in_lacking),
             (found.unknown_library, &mut self.unknown_libraries),
             (found.nowhere, &mut self.nowhere),
             (found.out_of_time, &mut self.out_of_time),
@@ -158,19 +207,25 @@ impl Evidence {
         for (_, sum) in yes_or_no.into_iter().filter(|(is_so, _)| *is_so) {
             sum.add(extent);
         }
-        for gap in [found.unnamed, found.without_lines].into_iter().flatten() {
-            if let Some(mapping) = gap.mapping {
-                *self.by_mapping.entry((gap.lack, mapping)).or_default() += extent.value();
-            }
+        if let Some(mapping) = found.unnamed.and_then(|gap| gap.mapping) {
+            *self.by_mapping.entry(mapping).or_default() += extent.value();
         }
     }
 
-    /// The mapping that most of a lack is in.
-    pub(crate) fn worst(&self, lack: Lack) -> Option<usize> {
-        let of_lack = self.by_mapping.iter().filter(|((of, _), _)| *of == lack);
-        let most =
-            of_lack.max_by(|((_, a), a_bytes), ((_, b), b_bytes)| a_bytes.total_cmp(b_bytes).then(b.cmp(a)));
-        most.map(|(&(_, mapping), _)| mapping)
+    /// The mapping that most of what has no name is in.
+    pub(crate) fn worst(&self) -> Option<usize> {
+        let by_mapping = self.by_mapping.iter();
+        let most = by_mapping.max_by(|(a, a_bytes), (b, b_bytes)| a_bytes.total_cmp(b_bytes).then(b.cmp(a)));
+        most.map(|(&mapping, _)| mapping)
+    }
+
+    /// The libraries that lack names or lines as a whole, those first that most stacks by weight go through.
+    pub(crate) fn lacking(&self) -> Vec<&Lacking> {
+        let mut lacking: Vec<&Lacking> = self.lacking.iter().collect();
+        lacking.sort_by(|a, b| {
+            b.extent.value().total_cmp(&a.extent.value()).then_with(|| a.verdict.file.cmp(&b.verdict.file))
+        });
+        lacking
     }
 }
 
@@ -182,7 +237,8 @@ struct Found {
     nowhere: bool,
     out_of_time: bool,
     unnamed: Option<Gap>,
-    without_lines: Option<Gap>,
+    /// In a library that lacks names or lines as a whole.
+    lacking: bool,
     /// Only if it is the first row.
     may_be_first: bool,
 }

@@ -1,4 +1,4 @@
-//! What a profile lacks, in words: how much of it each loss concerns, and what to do about it.
+//! This says in words what a profile lacks: how much of it each loss concerns, and what to do about it.
 //!
 //! What can be said of stacks and their names is here, for every source. Each source has a list of losses, these among
 //! them, in the order in which they are told. Every output has the same words: the comments of a pprof profile, which
@@ -10,21 +10,21 @@
 mod evidence;
 pub(crate) mod of_names;
 
-use crate::profile::{Lack, Stacks};
+use crate::profile::Stacks;
 pub(crate) use evidence::{Evidence, Extent, Share, Weight};
 
 /// Something that a profile lacks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Loss {
-    /// Its name among the metrics.
+    /// What the metrics call it.
     pub(crate) reason: &'static str,
     /// How much of what it is about is concerned, from 0 to 1.
     pub(crate) ratio: f64,
-    /// What is lost, how much of it, and what to do about it. One line.
+    /// What is lost, how much of it, and what to do about it. It is one line.
     pub(crate) text: String,
 }
 
-/// A loss, but for its name.
+/// This is a loss that has no name yet.
 pub(crate) struct Told {
     pub(crate) ratio: f64,
     pub(crate) text: String,
@@ -42,7 +42,7 @@ pub(crate) struct StackFacts<'a> {
     pub(crate) stacks: Option<&'a Stacks>,
     pub(crate) evidence: Evidence,
     /// `full`, or why the program's own functions cannot be named in full.
-    pub(crate) symbols: &'static str,
+    pub(crate) symbols: String,
     /// What each weight is a share of, such as `what is in use`.
     pub(crate) wholes: [&'static str; 2],
 }
@@ -53,10 +53,10 @@ impl StackFacts<'_> {
         extent.share_of(self.evidence.whole, self.wholes)
     }
 
-    /// Where most of what lacks names or lines is.
-    fn worst_library(&self, lack: Lack) -> &str {
+    /// Where most of what lacks names is.
+    fn worst_library(&self) -> &str {
         let gaps = self.stacks.and_then(Stacks::gaps);
-        let file = gaps.and_then(|gaps| gaps.file(self.evidence.worst(lack)?));
+        let file = gaps.and_then(|gaps| gaps.file(self.evidence.worst()?));
         file.unwrap_or("a library")
     }
 }

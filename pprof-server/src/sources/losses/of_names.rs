@@ -1,11 +1,28 @@
-//! What stacks and their names can lack, whatever was measured: each a sentence and its remedy.
+//! This lists what stacks and their names can lack, whatever was measured. Each loss has a sentence and its remedy.
 //!
 //! Path: *read path*.
 
-use super::{StackFacts, Told};
+use super::{Evidence, StackFacts, Told};
 use crate::kept_files;
-use crate::profile::Lack;
 use crate::symbols;
+
+/// Tells a loss, if there is that loss.
+#[cfg(feature = "http")]
+type Tell = fn(&StackFacts<'_>) -> Option<Told>;
+
+/// Every loss of names by its name, in the order in which they are told.
+#[cfg(feature = "http")]
+pub(crate) const ALL: &[(&str, Tell)] = &[
+    ("no_mappings", no_mappings),
+    ("sandbox", sandbox),
+    ("symbols", program_symbols),
+    ("program_names", program_names),
+    ("library_symbols", library_symbols),
+    ("library_names", library_names),
+    ("unknown_library", unknown_library),
+    ("code_in_no_file", code_in_no_file),
+    ("out_of_time", out_of_time),
+];
 
 pub(crate) fn no_mappings(facts: &StackFacts<'_>) -> Option<Told> {
     let is_blind = facts.stacks?.gaps()?.has_files();
@@ -13,13 +30,15 @@ pub(crate) fn no_mappings(facts: &StackFacts<'_>) -> Option<Told> {
     (!is_blind).then(|| Told { ratio: 1.0, text: text.to_owned() })
 }
 
+/// What a sandbox takes away.
+pub(crate) const SANDBOX: &str = "the program has entered a sandbox since the profiler started, and the sandbox may kill whoever \
+    opens a file, so none was opened: what had no name before has none if it is a library's, and the name of a function \
+    without its line if it is the program's; set PPROF_OPEN_FILES=1 in the environment if the sandbox lets files be opened, \
+    or ask for a profile once before the program enters it";
+
 pub(crate) fn sandbox(facts: &StackFacts<'_>) -> Option<Told> {
     facts.stacks?.gaps()?;
-    let text = "the program has entered a sandbox since the profiler started, and the sandbox may kill whoever opens a file, so \
-                none was opened: what had no name before has none if it is a library's, and the name of a function without its \
-                line if it is the program's; set PPROF_OPEN_FILES=1 in the environment if the sandbox lets files be opened, or \
-                ask for a profile once before the program enters it";
-    kept_files::is_sandboxed().then(|| Told { ratio: 1.0, text: text.to_owned() })
+    kept_files::is_sandboxed().then(|| Told { ratio: 1.0, text: SANDBOX.to_owned() })
 }
 
 /// What is known of the program's file before any address is looked up.
@@ -27,14 +46,14 @@ pub(crate) fn program_symbols(facts: &StackFacts<'_>) -> Option<Told> {
     if facts.symbols == symbols::FULL {
         return None;
     }
-    let text = facts.symbols;
-    let Some(stacks) = facts.stacks else { return Some(Told { ratio: 1.0, text: text.to_owned() }) };
+    let text = facts.symbols.clone();
+    let Some(stacks) = facts.stacks else { return Some(Told { ratio: 1.0, text }) };
     if !stacks.gaps()?.has_files() {
         return None;
     }
     Some(match facts.share(facts.evidence.program) {
         Some(share) => Told { ratio: share.ratio, text: format!("{text}. This concerns {share}") },
-        None => Told { ratio: 0.0, text: text.to_owned() },
+        None => Told { ratio: 0.0, text },
     })
 }
 
@@ -54,26 +73,39 @@ pub(crate) fn program_names(facts: &StackFacts<'_>) -> Option<Told> {
     })
 }
 
+/// What libraries lack as a whole.
+pub(crate) fn library_symbols(facts: &StackFacts<'_>) -> Option<Told> {
+    let share = facts.share(facts.evidence.in_lacking)?;
+    let text = libraries(&facts.evidence)?;
+    Some(Told { ratio: share.ratio, text: format!("{text}. This concerns {share}") })
+}
+
+/// Says what the worst library lacks as a whole, and which others lack something too.
+pub(crate) fn libraries(evidence: &Evidence) -> Option<String> {
+    /// So many others are named.
+    const NAMED: usize = 3;
+    let lacking = evidence.lacking();
+    let (worst, others) = lacking.split_first()?;
+    let mut text = worst.verdict.text()?;
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().take(NAMED).map(|lacking| &*lacking.verdict.file).collect();
+        text += &format!(". Others lack something too: {}", names.join(", "));
+    }
+    if others.len() > NAMED {
+        text += &format!(", and {} more", others.len() - NAMED);
+    }
+    Some(text)
+}
+
+/// Functions without a name in libraries that have names for others, and first rows in the system's files.
 pub(crate) fn library_names(facts: &StackFacts<'_>) -> Option<Told> {
     let share = facts.share(facts.evidence.unnamed)?;
-    let library = facts.worst_library(Lack::Name);
+    let library = facts.worst_library();
     Some(Told {
         ratio: share.ratio,
         text: format!(
             "functions without a name are on the stacks of {share}, most of them in {library}, and stand there as \
              file+0xaddress: install its debug symbols, or build it without stripping it"
-        ),
-    })
-}
-
-pub(crate) fn library_lines(facts: &StackFacts<'_>) -> Option<Told> {
-    let share = facts.share(facts.evidence.without_lines)?;
-    let library = facts.worst_library(Lack::Line);
-    Some(Told {
-        ratio: share.ratio,
-        text: format!(
-            "the first row has no line, and may miss inlined functions, for {share}, most of it in {library}: install its \
-             debug symbols, or build it with -g"
         ),
     })
 }

@@ -1,246 +1,297 @@
-//! The stacks that may leak, the surest first, from the recorded past and the ages of what is in use.
+//! The groups that may leak, the surest first, from the recorded past and the ages of what is in use.
 //!
 //! ```text
-//! History + snapshot with ages ─▶ series of each stack ─▶ method (judge) ─▶ report ─▶ text, JSON, pprof
+//! History + snapshot with ages ─▶ series of each group ─▶ windows ─▶ method ─▶ report ─▶ text, JSON, pprof
 //! ```
 //!
-//! `http::handler` calls this for `/debug/pprof/leaks`.
+//! A group is what a person takes for one: stacks that differ only in libraries are one. `http::handler` calls this for
+//! `/debug/pprof/leaks`, and `dump` before memory is full.
 //!
-//! Path: *read path*. Cost: that of a profile, and some 0.1 µs for each stack and record.
+//! Path: *read path*. Cost: that of a profile, and some 0.1 µs for each stack and moment, of which there are at most 90.
 
+mod json;
+mod kind;
 mod method;
 mod named_stacks;
+mod notes;
 #[doc(hidden)]
 pub mod phases;
-mod report;
 #[cfg(test)]
 mod scenarios;
+mod series;
+mod tasks;
+#[cfg(test)]
+mod testing;
+mod text;
+mod windows;
 
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant, SystemTime};
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, SystemTime};
 
+use alloc_profiler::internal::literal;
 use alloc_profiler::{Snapshot, Totals};
-use method::{Growth, Kind, MIN_RECORDS, Series, judge};
+use kind::Kind;
+use method::{Growth, MIN_MOMENTS};
+use named_stacks::Groups;
 pub(crate) use named_stacks::NamedStacks;
+pub(in crate::sources) use named_stacks::named_frame;
+use series::{Moments, Series};
+pub(crate) use tasks::Wait;
+use tasks::{Growths, Tasks};
+use windows::MIN_SPAN;
 
-use crate::history::{History, OVERFLOW, Record, StackSums, sums};
-use crate::profile::{Ages, Cohort, Frame, Time};
-use crate::sources::heap::cohort;
-use crate::writers::MAX_ROWS;
+use crate::history::History;
+use crate::process::Memory;
+use crate::profile::{Ages, Cohort, Frame};
+use crate::sources::heap::{self, cohort};
 
-/// Records looked at: more of them say little more.
-const MAX_RECORDS: usize = 30;
-/// Changes of the interval told one by one.
-const MAX_CHANGES_TOLD: usize = 3;
-/// Periods looked at: as far as every record is kept.
-const MAX_PERIODS: u32 = 60;
+/// The time that is looked at unless another one is asked for: what began earlier than that is seldom news.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
+/// So many of a group's stacks are shown, the heaviest first.
+const STACKS_SHOWN: usize = 5;
+/// The names in all stacks that are shown beside the first of each group take at most so many bytes.
+const MAX_TEXT_BYTES: usize = 16 << 20;
+/// While it is too early for a verdict, what grew is listed from so many times what chance would make of it.
+const EARLY_Z_MIN: f64 = 1.0;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The time to look at, if it is this one alone, instead of an hour and all shorter ones.
+    pub(crate) window: Option<Duration>,
+    /// Of so many suspects there are frames.
+    pub(crate) rows: usize,
+}
 
 /// What is suspected.
 #[derive(Debug)]
 pub(crate) struct Report {
     time: SystemTime,
-    /// The time from the first record that is looked at to now.
-    window: Duration,
-    /// How many moments are looked at. The present one is included.
-    records: usize,
+    /// How long before `time` each moment was that is looked at, in seconds, the oldest first; the last one is 0.
+    ages: Vec<f64>,
+    /// The time until there is a verdict, if it is too early for one. What grew is listed nevertheless.
+    too_early: Option<Duration>,
     suspects: Vec<Suspect>,
+    /// How many more tasks there are than at each moment, if anything grows.
+    task_growths: Growths,
+    /// False if nothing could be sampled, so that nobody knows what grows.
+    is_known: bool,
     /// What the reader has to know.
     notes: Vec<String>,
 }
 
-/// A stack that grew. It stands for all stacks that differ from it only in plumbing.
+/// A group that grew.
 #[derive(Debug)]
 struct Suspect {
     growth: Growth,
+    /// The time until it fills what memory is left, if it goes on like this.
+    full_in: Option<Duration>,
     /// What is in use now.
     totals: Totals,
     ages: Option<Ages>,
-    /// Bytes in use at each record.
+    /// How many bytes were in use at each moment.
     bytes: Vec<f64>,
-    /// Frames are kept of the first [`MAX_ROWS`] suspects, and none of the others.
-    frames: Vec<Frame>,
+    /// The heaviest stacks, as far as they are shown.
+    stacks: Vec<SuspectStack>,
+    /// How many stacks it has that differ in functions or lines.
+    stack_count: usize,
+    /// The numbers that its stacks have in the snapshot.
     stack_ids: Vec<u32>,
+    /// Its tasks, if they were looked at and it has any.
+    tasks: Option<Tasks>,
+    /// What holds its blocks, in words, if somebody asked for that and it is known.
+    held_by: Option<String>,
 }
 
-/// The stacks of `now`, which must have ages and is what `names` names, that grew in the last hour (or 60 periods).
-pub(crate) fn report(names: &NamedStacks, history: &History, now: &Snapshot, at: Instant) -> Report {
+/// One of the stacks of a suspect: one or several that are shown the same.
+#[derive(Debug)]
+struct SuspectStack {
+    /// What is in use of it now, in bytes.
+    inuse_bytes: f64,
+    /// Holds the frames. The leaf is the first, and there is always one.
+    frames: Vec<Frame>,
+}
+
+/// Reports the groups of `now`, which must have ages and is what `names` names, that grew. `memory` is that of now.
+pub(crate) fn report(
+    names: &NamedStacks,
+    history: &History,
+    now: &Snapshot,
+    memory: Memory,
+    wanted: Wanted,
+) -> Report {
     alloc_profiler::unsampled(|| {
-        let groups = Groups { of_stack: names.groups(now) };
-        let members = groups.members();
-        let (times, series) = series(history, now, at, &groups);
-        let mut suspects: Vec<(usize, Growth)> =
-            series.iter().filter_map(|(group, series)| Some((*group, judge(series)?))).collect();
-        suspects.sort_by(|(a_group, a), (b_group, b)| {
+        let at = now.taken_at_monotonic;
+        let groups = names.groups(now);
+        let records = series::looked_at(history, at, wanted.window.unwrap_or(LONGEST_WINDOW));
+        let moments = Moments::of(&records, now, at);
+        let series = series::series(&moments, &records, now, |stack| Some(groups.of_stack[stack]));
+        let windows = windows::windows(&moments, wanted.window.is_some());
+        let too_early = windows.is_empty().then(|| first_verdict_in(&moments, history));
+        let mut grown: Vec<(usize, Growth, &Series<'_>)> = series
+            .iter()
+            .filter_map(|(&group, series)| Some((group, verdict(series, &windows)?, series)))
+            .collect();
+        grown.sort_by(|(a_group, a, _), (b_group, b, _)| {
             b.kind.cmp(&a.kind).then(b.z.total_cmp(&a.z)).then(a_group.cmp(b_group))
         });
-        let suspects = suspects.into_iter().enumerate().map(|(rank, (group, growth))| {
-            let members = &members[&group];
-            let sizes = || members.iter().flat_map(|&index| &now.stacks[index].by_size);
-            let mut totals = Totals::default();
-            sizes().for_each(|size| totals += size.totals);
-            let ages: Vec<Cohort> = sizes().flat_map(|size| &size.ages).map(cohort).collect();
-            Suspect {
-                growth,
-                totals,
-                ages: Ages::of(&[&ages[..]]),
-                bytes: series[&group].bytes.clone(),
-                // Nobody can ask for more rows, and the names of ten thousand stacks are a hundred megabytes.
-                frames: if rank < MAX_ROWS { names.frames(members[0]) } else { Vec::new() },
-                stack_ids: members.iter().map(|&index| now.stacks[index].id).collect(),
-            }
+        let members = Members::of(now, &groups);
+        let mut room = MAX_TEXT_BYTES;
+        let suspects = grown.iter().enumerate().map(|(rank, &(group, growth, series))| {
+            let shown = if rank < wanted.rows { STACKS_SHOWN } else { 0 };
+            let mut suspect = members.suspect(group, growth, series, memory);
+            suspect.stacks = members.stacks(names, group, shown, &mut room);
+            suspect
         });
         let suspects: Vec<Suspect> = suspects.collect();
+        let task_growths = match suspects.is_empty() || wanted.rows == 0 {
+            true => Growths::default(),
+            false => Growths::of(names, &moments, &records, now),
+        };
+        let notes = notes::notes(history, now, &records, wanted);
         Report {
             time: now.taken_at,
-            window: Duration::try_from_secs_f64(-times.first().copied().unwrap_or(0.0)).unwrap_or_default(),
-            records: times.len(),
-            notes: notes(history, now, at, times.len(), &suspects)
-                .into_iter()
-                .chain(names.losses(now))
-                .collect(),
+            ages: moments.times.iter().map(|time| -time).collect(),
+            too_early,
+            notes: notes.into_iter().chain(names.losses(now)).collect(),
             suspects,
+            task_growths,
+            is_known: heap::is_known(now, alloc_profiler::is_installed()),
         }
     })
 }
 
-fn notes(
-    history: &History,
-    now: &Snapshot,
-    at: Instant,
-    records: usize,
-    suspects: &[Suspect],
-) -> Vec<String> {
-    let mut notes = interval_changes(history, now, at);
-    match history.period() {
-        None => notes.push(
-            "the recorder is off, so nothing is known of the past; PPROF_RECORD=60s in the environment turns it on"
-                .to_owned(),
-        ),
-        Some(period) if records < MIN_RECORDS => notes.push(format!(
-            "too early to tell: {records} of {MIN_RECORDS} snapshots are there, one is taken every {}",
-            humantime::format_duration(period)
-        )),
-        Some(_) => {}
+/// Returns what is to be said of a group. While it is too early, that is how much more is in use than at the first moment.
+fn verdict(series: &Series<'_>, windows: &[usize]) -> Option<Growth> {
+    if !windows.is_empty() {
+        return windows::verdict(series, windows);
     }
-    notes.extend(history.crowded_out());
-    if suspects.iter().any(|suspect| suspect.growth.kind == Kind::Leak) {
-        notes.push(
-            "what fills steadily looks like a leak until it is full: look again when the history is longer"
-                .to_owned(),
-        );
-    }
-    notes
+    let z = series.z(0, series.moments.len() - 1);
+    (z >= EARLY_Z_MIN).then(|| series.growth(Kind::Growing, z, 0, 0))
 }
 
-/// Returns a sentence for each change of the sampling interval in the window, the latest first. If there are more than
-/// a few, the earlier ones are left out.
-fn interval_changes(history: &History, now: &Snapshot, at: Instant) -> Vec<String> {
-    let mut intervals: Vec<(Duration, u64)> =
-        window(history, at).map(|record| (record.age(at), record.summary.sampling_interval)).collect();
-    intervals.push((Duration::ZERO, now.sampling_interval));
-    let changes = intervals.windows(2).rev().filter(|pair| pair[0].1 != pair[1].1);
-    let sentence = |pair: &[(Duration, u64)]| {
-        let [(before, from), (after, to)] = [pair[0], pair[1]];
-        format!(
-            "the sampling interval changed from {from} to {to} bytes, between {} and {} ago: errors are those of the \
-             samples, whatever interval each was taken at",
-            Time(before),
-            Time(after)
-        )
-    };
-    let mut notes: Vec<String> = changes.clone().take(MAX_CHANGES_TOLD).map(sentence).collect();
-    let untold = changes.count().saturating_sub(MAX_CHANGES_TOLD);
-    if untold > 0 {
-        notes.push(format!("the sampling interval changed {untold} times more before"));
-    }
-    notes
+/// Returns the time until there are enough moments for a verdict, by the pace of the recorder.
+fn first_verdict_in(moments: &Moments, history: &History) -> Duration {
+    let missing = MIN_MOMENTS.saturating_sub(moments.len()) as u32;
+    let of_moments = history.pause().unwrap_or_default() * missing;
+    of_moments.max(Duration::from_secs_f64((MIN_SPAN - moments.span()).max(1.0)))
 }
 
-/// Returns the records of the window: those that are looked at, and those between them that are passed over.
-fn window(history: &History, at: Instant) -> impl Iterator<Item = &Record> {
-    let period = history.period().unwrap_or_default();
-    let longest = period * MAX_PERIODS + period / 2;
-    history.records().filter(move |record| record.age(at) <= longest)
+/// Which stacks each group has.
+struct Members<'a> {
+    now: &'a Snapshot,
+    groups: &'a Groups,
+    /// For each group, where its stacks are in the snapshot.
+    of_group: BTreeMap<usize, Vec<usize>>,
 }
 
-/// Which stacks of the snapshot are one.
-struct Groups {
-    /// By index into the snapshot's stacks: the index of the first that is the same.
-    of_stack: Vec<usize>,
-}
-
-impl Groups {
-    /// Maps each group to the indices of its stacks.
-    fn members(&self) -> HashMap<usize, Vec<usize>> {
-        let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (index, &group) in self.of_stack.iter().enumerate() {
-            members.entry(group).or_default().push(index);
+impl<'a> Members<'a> {
+    fn of(now: &'a Snapshot, groups: &'a Groups) -> Members<'a> {
+        let mut of_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, &group) in groups.of_stack.iter().enumerate() {
+            of_group.entry(group).or_default().push(index);
         }
-        members
+        Members { now, groups, of_group }
     }
-}
 
-/// The times looked at, in seconds, now being 0, and the series of each group that may have grown.
-fn series(
-    history: &History,
-    now: &Snapshot,
-    at: Instant,
-    groups: &Groups,
-) -> (Vec<f64>, HashMap<usize, Series>) {
-    let records: Vec<_> = window(history, at).collect();
-    let step = records.len().div_ceil(MAX_RECORDS).max(1);
-    // Every `step`th, counted from the first, so that the window is as long as it can be.
-    let records: Vec<_> = records.into_iter().step_by(step).collect();
-    let mut times: Vec<f64> = records.iter().map(|record| -record.age(at).as_secs_f64()).collect();
-    times.push(0.0);
-    let mut numbers: Vec<u32> = records.iter().map(|record| record.number).collect();
-    numbers.push(now.number);
-
-    let group_of_id: HashMap<u32, usize> =
-        now.stacks.iter().zip(&groups.of_stack).map(|(stack, &group)| (stack.id, group)).collect();
-    let empty = || Series {
-        bytes: vec![0.0; times.len()],
-        objects: vec![0.0; times.len()],
-        variances: vec![0.0; times.len()],
-        births: vec![Vec::new(); times.len()],
-        live: Vec::new(),
-        times: times.clone(),
-        numbers: numbers.clone(),
-    };
-    let mut by_group: HashMap<usize, Series> = HashMap::new();
-    // What is not in use now has not grown.
-    for (stack, &group) in now.stacks.iter().zip(&groups.of_stack) {
-        let ages = stack.by_size.iter().flat_map(|size| &size.ages);
-        let live = ages.map(|age| method::Cohort {
-            born: -age.age.as_secs_f64(),
-            bytes: age.bytes,
-            objects: age.objects,
-        });
-        let mut live = live.peekable();
-        if live.peek().is_some() {
-            by_group.entry(group).or_insert_with(empty).live.extend(live);
+    /// A suspect whose stacks are not told yet.
+    fn suspect(&self, group: usize, growth: Growth, series: &Series<'_>, memory: Memory) -> Suspect {
+        let indices = &self.of_group[&group];
+        let sizes = || indices.iter().flat_map(|&index| &self.now.stacks[index].by_size);
+        let mut totals = Totals::default();
+        sizes().for_each(|size| totals += size.totals);
+        let ages: Vec<Cohort> = sizes().flat_map(|size| &size.ages).map(cohort).collect();
+        let shown: HashSet<usize> = indices.iter().map(|&index| self.groups.shown_as[index]).collect();
+        Suspect {
+            growth,
+            full_in: full_in(&growth, series.rate(&growth), memory),
+            totals,
+            ages: Ages::of(&[&ages[..]]),
+            bytes: series.bytes.clone(),
+            stacks: Vec::new(),
+            stack_count: shown.len(),
+            stack_ids: indices.iter().map(|&index| self.now.stacks[index].id).collect(),
+            tasks: None,
+            held_by: None,
         }
     }
-    let mut add = |index: usize, StackSums { id, totals, births }: StackSums| {
-        let group = group_of_id.get(&id).filter(|_| id != OVERFLOW);
-        if let Some(series) = group.and_then(|group| by_group.get_mut(group)) {
-            series.bytes[index] += totals.inuse_bytes;
-            series.objects[index] += totals.inuse_objects;
-            series.variances[index] += totals.inuse_bytes_variance;
-            series.births[index].extend(births);
+
+    /// Returns the heaviest stacks of a group. Beside the first one, there are as many as have `room` for their names.
+    fn stacks(&self, names: &NamedStacks, group: usize, most: usize, room: &mut usize) -> Vec<SuspectStack> {
+        if most == 0 {
+            return Vec::new();
         }
-    };
-    for (index, record) in records.iter().enumerate() {
-        record.sums().into_iter().for_each(|sums| add(index, sums));
+        let mut bytes: BTreeMap<usize, f64> = BTreeMap::new();
+        for &index in &self.of_group[&group] {
+            let sizes = self.now.stacks[index].by_size.iter();
+            *bytes.entry(self.groups.shown_as[index]).or_default() +=
+                sizes.map(|size| size.totals.inuse_bytes).sum::<f64>();
+        }
+        let mut heaviest: Vec<(usize, f64)> = bytes.into_iter().collect();
+        heaviest.sort_by(|(a_index, a), (b_index, b)| b.total_cmp(a).then(a_index.cmp(b_index)));
+        heaviest.truncate(most);
+        let frames = names.frames(heaviest.iter().map(|&(index, _)| index));
+        let stacks = heaviest.iter().zip(frames);
+        let stacks = stacks.map(|(&(_, inuse_bytes), frames)| SuspectStack { inuse_bytes, frames });
+        let has_room = |(rank, stack): &(usize, SuspectStack)| {
+            let text: usize = stack.frames.iter().map(|frame| frame.function.len() + frame.file.len()).sum();
+            let left = room.checked_sub(text);
+            *room = left.unwrap_or(0);
+            *rank == 0 || left.is_some()
+        };
+        stacks.enumerate().take_while(has_room).map(|(_, stack)| stack).collect()
     }
-    sums(now).into_iter().for_each(|sums| add(records.len(), sums));
-    (times, by_group)
+}
+
+/// Returns the time until what grows at `rate` bytes a second fills what the limit leaves; `None` if there is no limit, if it has
+/// stopped, or if the growth may be chance.
+fn full_in(growth: &Growth, rate: f64, memory: Memory) -> Option<Duration> {
+    let left_bytes = memory.group.limit_bytes?.saturating_sub(memory.resident_bytes?);
+    let is_sure = growth.kind != Kind::Burst && growth.z >= method::Z_MIN && rate > 0.0;
+    is_sure.then(|| Duration::try_from_secs_f64(left_bytes as f64 / rate).ok())?
+}
+
+impl Suspect {
+    /// Returns whether it grew before the first moment too, perhaps.
+    fn is_older(&self) -> bool {
+        self.growth.since == 0 && self.bytes[0] > 0.0
+    }
 }
 
 impl Report {
-    /// How many there are.
+    /// Returns how many there are.
     pub(crate) fn len(&self) -> usize {
         self.suspects.len()
+    }
+
+    /// Returns the time from the first moment that is looked at to now.
+    fn window(&self) -> Duration {
+        Duration::try_from_secs_f64(self.ages[0]).unwrap_or_default()
+    }
+
+    /// Returns the time of the moment with this index.
+    fn moment(&self, index: usize) -> SystemTime {
+        let age = Duration::try_from_secs_f64(self.ages[index]).unwrap_or_default();
+        self.time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Returns how long it took to grow.
+    fn growth_time(&self, growth: &Growth) -> Duration {
+        let seconds = self.ages[growth.since] - self.ages[growth.until];
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+
+    /// Notes what holds the blocks of each suspect, as `sentence` says for the frame that names it.
+    pub(crate) fn note_holders(&mut self, sentence: impl Fn(&Frame) -> Option<String>) {
+        for suspect in &mut self.suspects {
+            let frames = suspect.stacks.first().map_or(&[][..], |stack| &stack.frames);
+            suspect.held_by = frames.get(named_frame(frames)).and_then(&sentence);
+        }
+    }
+
+    /// Adds a sentence to the notes.
+    pub(crate) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// Returns `now` with the stacks of the suspects alone.
@@ -248,6 +299,6 @@ impl Report {
         let ids: HashSet<u32> =
             self.suspects.iter().flat_map(|suspect| suspect.stack_ids.iter().copied()).collect();
         let stacks = now.stacks.iter().filter(|stack| ids.contains(&stack.id)).cloned().collect();
-        Snapshot { stacks, overflow: Vec::new(), ..now.clone() }
+        literal!(Snapshot { stacks, overflow: Vec::new(), ..now.clone() })
     }
 }

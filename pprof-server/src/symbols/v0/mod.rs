@@ -1,4 +1,4 @@
-//! Names in Rust's present mangling, `_RNv…`, as people write them.
+//! This turns names in Rust's present mangling, `_RNv…`, into what people write.
 //!
 //! A mangled name spells a function with the types that it was compiled for. People mean the function: they write
 //! `demo::Reader::start` for `<demo::Reader<u8>>::start::<u16>`. So generic arguments are read and not shown. They are

@@ -1,4 +1,4 @@
-//! A mangled name, read from left to right: numbers, identifiers, and references to earlier parts.
+//! This reads a mangled name from left to right: numbers, identifiers, and references to earlier parts.
 //!
 //! `v0` calls this.
 //!

@@ -1,4 +1,4 @@
-//! Types, and what stands between the angle brackets of a path.
+//! This reads types, and what stands between the angle brackets of a path.
 //!
 //! `v0` calls this.
 //!

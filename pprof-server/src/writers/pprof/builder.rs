@@ -1,43 +1,42 @@
-//! The message of a pprof profile under construction. It gives out numbers, and keeps count of its length.
+//! The builder puts the message of a pprof profile together. It gives out numbers, and keeps count of its length.
 //!
 //! Path: *read path*.
 
 use super::samples::{SampleBytes, append, appended_bytes};
 use super::{Sample, proto};
 use crate::profile::{
-    AddressMap, Label, LabelValue, LabelsId, Location, Profile, Rows, ShownStack, SizeLimit, Stacks,
-    Symbolize, Unit,
+    AddressMap, Label, LabelValue, LabelsId, Location, LocationMap, Profile, Rows, ShownStack, SizeLimit,
+    Stacks, Symbolize, Unit,
 };
 use crate::symbols::{Function, SourceLine};
 use prost::Message;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::time::UNIX_EPOCH;
 
-/// The field number of `string_table` in `proto::Profile`, with the wire type "bytes of a given length".
+/// Holds the field number of `string_table` in `proto::Profile`, with the wire type "bytes of a given length".
 const STRING: u8 = 6 << 3 | 2;
 
 /// `[other]` and the comment about it take at most so many bytes.
 const OTHER_BYTES: usize = 512;
 
-/// The message under construction, and the numbers given out so far.
+/// Holds the message under construction, and the numbers given out so far.
 pub(super) struct Builder<'a> {
     samples: SampleBytes,
     /// The messages for each set of labels that samples have had. The strings of a set are looked up only once.
     labels: AddressMap<LabelsId, Vec<proto::Label>>,
-    /// Everything but the samples and the strings.
+    /// Holds everything but the samples and the strings.
     profile: proto::Profile,
     stacks: &'a Stacks,
     rows: &'a Rows,
     /// The numbers of the mappings, by index; 0 for a mapping that no address is in.
     mapping_ids: Vec<u64>,
-    /// The strings, in the order of their numbers.
+    /// Holds the strings, in the order of their numbers.
     strings: Vec<&'a str>,
     string_numbers: HashMap<&'a str, i64>,
     /// The number of each function, by its address: `names` keeps it there.
     functions: AddressMap<*const Function, u64>,
-    /// The number of each place that shows all of its lines; 0 if it has no number yet.
-    whole_locations: Vec<u32>,
-    cut_locations: AddressMap<Location, u64>,
+    locations: LocationMap<NonZeroU32>,
     /// How many bytes everything but the samples takes in the message.
     other_bytes: usize,
 }
@@ -63,8 +62,7 @@ impl<'a> Builder<'a> {
             strings: Vec::new(),
             string_numbers: HashMap::new(),
             functions: AddressMap::default(),
-            whole_locations: vec![0; profile.stacks.place_count()],
-            cut_locations: AddressMap::default(),
+            locations: LocationMap::new(profile.stacks.place_count()),
             other_bytes: 0,
         };
         builder.string("");
@@ -193,18 +191,16 @@ impl<'a> Builder<'a> {
         self.profile.location.truncate(mark.locations);
         self.profile.function.truncate(mark.functions);
         self.strings.truncate(mark.strings);
-        self.whole_locations.iter_mut().filter(|id| **id as usize > mark.locations).for_each(|id| *id = 0);
-        self.cut_locations.retain(|_, id| *id as usize <= mark.locations);
+        self.locations.retain(|id| id.get() as usize <= mark.locations);
         self.functions.retain(|_, id| *id as usize <= mark.functions);
         self.string_numbers.retain(|_, number| (*number as usize) < mark.strings);
     }
 
     fn location(&mut self, location: Location) -> u64 {
-        let known = match location.skipped_lines {
-            0 => self.whole_locations[location.place as usize].into(),
-            _ => self.cut_locations.get(&location).copied().unwrap_or(0),
-        };
-        if known != 0 { known } else { self.new_location(location) }
+        match self.locations.get(location) {
+            Some(&id) => id.get().into(),
+            None => self.new_location(location),
+        }
     }
 
     #[cold]
@@ -212,7 +208,8 @@ impl<'a> Builder<'a> {
         let stacks = self.stacks;
         let address = stacks.address(location.place);
         let line = stacks.lines(location).iter().map(|line| self.line(line)).collect();
-        let id = self.profile.location.len() as u64 + 1;
+        let number = NonZeroU32::MIN.saturating_add(self.profile.location.len() as u32);
+        let id = number.get().into();
         let mapping_id = match self.stacks.mappings().index_of(address) {
             Some(index) => self.mapping_ids[index],
             None => u64::from(self.stacks.mappings().as_slice().is_empty()),
@@ -220,10 +217,7 @@ impl<'a> Builder<'a> {
         let message = proto::Location { id, mapping_id, address, line, is_folded: false };
         self.other_bytes += appended_bytes(message.encoded_len());
         self.profile.location.push(message);
-        match location.skipped_lines {
-            0 => self.whole_locations[location.place as usize] = id as u32,
-            _ => drop(self.cut_locations.insert(location, id)),
-        }
+        self.locations.insert(location, number);
         id
     }
 

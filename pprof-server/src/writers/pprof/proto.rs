@@ -1,4 +1,4 @@
-//! The messages of pprof's `profile.proto`, written out by hand.
+//! These are the messages of pprof's `profile.proto`, written out by hand.
 //!
 //! Field numbers are the wire format and never change; names here are ours. Indices called `*_index` point into
 //! [`Profile::string_table`], whose entry 0 is the empty string: 0 therefore also means "not given". Ids start
@@ -24,19 +24,19 @@ pub struct Profile {
     /// Functions that locations refer to.
     #[prost(message, repeated, tag = "5")]
     pub function: Vec<Function>,
-    /// Every string of the profile, each once. Entry 0 is "".
+    /// Holds every string of the profile, each once. Entry 0 is "".
     #[prost(string, repeated, tag = "6")]
     pub string_table: Vec<String>,
     /// Regular expression of functions to hide with all they call. We do not use it, since we trim exactly instead.
     #[prost(int64, tag = "7")]
     pub drop_frames_index: i64,
-    /// Exceptions to `drop_frames_index`.
+    /// Names the exceptions to `drop_frames_index`.
     #[prost(int64, tag = "8")]
     pub keep_frames_index: i64,
     /// When the snapshot was taken, in nanoseconds since 1970 UTC.
     #[prost(int64, tag = "9")]
     pub time_nanos: i64,
-    /// Nanoseconds between the two snapshots of a difference. 0 says that this is no difference.
+    /// Counts the nanoseconds between the two snapshots of a difference. 0 says that this is no difference.
     #[prost(int64, tag = "10")]
     pub duration_nanos: i64,
     /// What is counted between two samples: `space` in `bytes`.
@@ -56,13 +56,13 @@ pub struct Profile {
     pub doc_url_index: i64,
 }
 
-/// A quantity and its unit, such as `inuse_space` in `bytes`.
+/// Names a quantity and its unit, such as `inuse_space` in `bytes`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct ValueType {
     /// Name of the quantity.
     #[prost(int64, tag = "1")]
     pub type_index: i64,
-    /// Its unit.
+    /// Names its unit.
     #[prost(int64, tag = "2")]
     pub unit_index: i64,
 }
@@ -70,10 +70,10 @@ pub struct ValueType {
 /// One stack and what it weighs.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Sample {
-    /// The stack, leaf first.
+    /// Lists the stack, leaf first.
     #[prost(uint64, repeated, tag = "1")]
     pub location_id: Vec<u64>,
-    /// One value for each of [`Profile::sample_type`], in its units.
+    /// Holds one value for each of [`Profile::sample_type`], in its units.
     #[prost(int64, repeated, tag = "2")]
     pub value: Vec<i64>,
     /// What sets it apart from other samples of the same stack.
@@ -81,7 +81,7 @@ pub struct Sample {
     pub label: Vec<Label>,
 }
 
-/// A key with either a string or a number.
+/// Labels a sample with a key, and with either a string or a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Label {
     /// The key; it is never 0.
@@ -93,7 +93,7 @@ pub struct Label {
     /// The value, if it is a number.
     #[prost(int64, tag = "3")]
     pub num: i64,
-    /// The unit of `num`.
+    /// Names the unit of `num`.
     #[prost(int64, tag = "4")]
     pub num_unit_index: i64,
 }
@@ -101,19 +101,19 @@ pub struct Label {
 /// One executable range of the process's address space and the file it was loaded from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Mapping {
-    /// The mapping's number, counted from 1.
+    /// Numbers the mapping, counted from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// The first address.
+    /// Tells the first address.
     #[prost(uint64, tag = "2")]
     pub memory_start: u64,
-    /// The first address after it.
+    /// Tells the first address after it.
     #[prost(uint64, tag = "3")]
     pub memory_limit: u64,
     /// Where in the file the range begins, in bytes.
     #[prost(uint64, tag = "4")]
     pub file_offset: u64,
-    /// Path of the file.
+    /// Names the path of the file.
     #[prost(int64, tag = "5")]
     pub filename_index: i64,
     /// What identifies this exact build of the file: the GNU build id in lower-case hexadecimal.
@@ -136,17 +136,17 @@ pub struct Mapping {
 /// A code address and the functions that it belongs to.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Location {
-    /// The location's number, counted from 1.
+    /// Numbers the location, counted from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// The [`Mapping`] that it lies in; 0 if it lies in none.
     #[prost(uint64, tag = "2")]
     pub mapping_id: u64,
-    /// An address within the call instruction: the return address minus one.
+    /// Tells an address within the call instruction, which is the return address minus one.
     #[prost(uint64, tag = "3")]
     pub address: u64,
-    /// One entry for each function. Inlined ones come first, the innermost before the others; the last is the one that
-    /// was called.
+    /// Holds one entry for each function. Inlined ones come first, the innermost before the others; the last is the one
+    /// that was called.
     #[prost(message, repeated, tag = "4")]
     pub line: Vec<Line>,
     /// True if several addresses were folded into this one. We do not use it.
@@ -154,24 +154,24 @@ pub struct Location {
     pub is_folded: bool,
 }
 
-/// A function at a location, and a place in its source.
+/// Names a function at a location, and a place in its source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Line {
-    /// The number of the [`Function`].
+    /// Refers to the [`Function`] by its number.
     #[prost(uint64, tag = "1")]
     pub function_id: u64,
-    /// The line in its file, counted from 1; 0 if unknown.
+    /// Holds the line in its file, counted from 1; it is 0 if unknown.
     #[prost(int64, tag = "2")]
     pub line: i64,
-    /// The column, counted from 1; 0 if unknown. We do not use it.
+    /// Holds the column, counted from 1; it is 0 if unknown. We do not use it.
     #[prost(int64, tag = "3")]
     pub column: i64,
 }
 
-/// A function. Viewers tell functions apart by name.
+/// Describes a function. Viewers tell functions apart by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Function {
-    /// The function's number, counted from 1.
+    /// Numbers the function, counted from 1.
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// The demangled name, which people read.
@@ -181,7 +181,7 @@ pub struct Function {
     /// would take that for C++ and cut the generics out.
     #[prost(int64, tag = "3")]
     pub system_name_index: i64,
-    /// The source file; 0 if unknown.
+    /// Names the source file; it is 0 if unknown.
     #[prost(int64, tag = "4")]
     pub filename_index: i64,
     /// The line on which the function begins; 0 if unknown.

@@ -1,5 +1,5 @@
-//! Samples as the bytes of the message. They are nearly all of a profile, so they are written without a struct in
-//! between.
+//! Samples are written as the bytes of the message. They are nearly all of a profile, so they are written without a
+//! struct in between.
 //!
 //! Each is field 2 of `proto::Profile`, a `proto::Sample`. Messages laid end to end are one message. `builder` calls
 //! this, and has `prost` encode the rest.
@@ -9,7 +9,7 @@
 use super::proto;
 use prost::Message;
 
-/// The field number, with the wire type "bytes of a given length".
+/// Holds the field number, with the wire type "bytes of a given length".
 const SAMPLE: u8 = 2 << 3 | 2;
 const LOCATION_IDS: u8 = 1 << 3 | 2;
 const VALUES: u8 = 2 << 3 | 2;
@@ -63,11 +63,16 @@ pub(super) fn appended_bytes(bytes: usize) -> usize {
 /// `prost`'s does, but is inlined.
 #[inline]
 fn varint(mut number: u64, message: &mut Vec<u8>) {
-    while number > 0x7f {
+    while number >= 1 << 14 {
         message.push(number as u8 | 0x80);
         number >>= 7;
     }
-    message.push(number as u8);
+    // Most numbers are those of locations, and have two bytes, which are added at once.
+    if number > 0x7f {
+        message.extend_from_slice(&[number as u8 | 0x80, (number >> 7) as u8]);
+    } else {
+        message.push(number as u8);
+    }
 }
 
 #[cfg(test)]
@@ -79,10 +84,13 @@ mod tests {
         let label = proto::Label { key_index: 1, num: 64, num_unit_index: 2, ..proto::Label::default() };
         let values = [0, 1, -1, i64::MAX];
         let mut samples = SampleBytes::default();
-        samples.push([1, 127, 128, u64::MAX].into_iter(), values.into_iter(), &[label]);
+        samples.push([1, 127, 128, 16_383, 16_384, u64::MAX].into_iter(), values.into_iter(), &[label]);
         samples.push([300; 200].into_iter(), values.into_iter(), &[]);
         let sample = |location_id, label| proto::Sample { location_id, value: values.into(), label };
-        let expected = vec![sample(vec![1, 127, 128, u64::MAX], vec![label]), sample(vec![300; 200], vec![])];
+        let expected = vec![
+            sample(vec![1, 127, 128, 16_383, 16_384, u64::MAX], vec![label]),
+            sample(vec![300; 200], vec![]),
+        ];
         assert_eq!(proto::Profile::decode(&samples.message[..]).unwrap().sample, expected);
     }
 }

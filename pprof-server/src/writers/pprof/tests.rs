@@ -4,21 +4,30 @@ use super::*;
 use crate::mappings::{Mapping, Mappings};
 use crate::profile::Symbolize;
 use crate::sources::heap::{self, Labels, ProfileKind, ProfileOptions, SampleType};
+use alloc_profiler::internal::literal;
 use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use prost::Message;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn size(size_class: u64, inuse_bytes: f64) -> SizeTotals {
-    let totals = Totals { alloc_bytes: inuse_bytes.abs(), inuse_bytes, ..Totals::default() };
-    SizeTotals { size_class, totals, ..SizeTotals::default() }
+    let totals = literal!(Totals { alloc_bytes: inuse_bytes.abs(), inuse_bytes, ..Totals::default() });
+    literal!(SizeTotals { size_class, totals, ..SizeTotals::default() })
 }
 
 fn stack(return_addresses: &[usize], by_size: Vec<SizeTotals>) -> StackTotals {
-    StackTotals { id: 0, trace: StackTrace::of_return_addresses(return_addresses.iter().copied()), by_size }
+    literal!(StackTotals {
+        trace: StackTrace::of_return_addresses(return_addresses.iter().copied()),
+        by_size,
+        ..StackTotals::default()
+    })
 }
 
 fn snapshot(stacks: Vec<StackTotals>) -> Snapshot {
-    Snapshot { stacks, taken_at: UNIX_EPOCH + Duration::from_nanos(7), ..alloc_profiler::snapshot() }
+    literal!(Snapshot {
+        stacks,
+        taken_at: UNIX_EPOCH + Duration::from_nanos(7),
+        ..alloc_profiler::snapshot()
+    })
 }
 
 fn profile(snapshot: &Snapshot, options: &ProfileOptions, mappings: &Mappings) -> Profile {
@@ -101,8 +110,8 @@ fn many_stacks(count: usize) -> Snapshot {
         let addresses: Vec<usize> = (0..40).map(|frame| 0x10_0000 + number * 64 + frame).collect();
         let alloc_bytes = (2 * count - number) as f64 * 1000.3;
         let inuse_bytes = if number + 1 == count { 77.7 } else { 0.0 };
-        let totals = Totals { alloc_objects: 1.4, alloc_bytes, inuse_bytes, ..Totals::default() };
-        stack(&addresses, vec![SizeTotals { size_class: 64, totals, ..SizeTotals::default() }])
+        let totals = literal!(Totals { alloc_objects: 1.4, alloc_bytes, inuse_bytes, ..Totals::default() });
+        stack(&addresses, vec![literal!(SizeTotals { size_class: 64, totals, ..SizeTotals::default() })])
     };
     snapshot((0..count).map(of).collect())
 }

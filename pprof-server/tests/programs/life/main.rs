@@ -1,6 +1,7 @@
 //! A program that starts and stops servers where, when and how its arguments say, and then goes on. `tests/life.rs`
 //! runs it.
 
+mod closes;
 mod failures;
 mod forks;
 mod places;
@@ -31,6 +32,7 @@ fn main() {
     match arguments[..] {
         ["start", place, failure] => places::start_at(place, failure),
         ["signals", how] => signals::take(how),
+        ["close"] => closes::close_all(),
         ["fork", how] => forks::go_on(how),
         ["wait"] => {
             println!("{:?}", install());

@@ -7,7 +7,9 @@
 //!
 //! Prints `name=value` pairs on one line.
 
+use std::fs;
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -23,6 +25,8 @@ static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
 /// How often each of the two, snapshot and encoding, is repeated; and how many trials of pauses there are.
 const REPEATS: usize = 9;
 const TRIAL: Duration = Duration::from_millis(300);
+/// How long the recorder is watched. It makes some records in that time, and a point of the time line each second.
+const WATCHED: Duration = Duration::from_secs(120);
 
 fn main() {
     let (live, stacks) = (option("--live", 100_000), option("--stacks", 10_000));
@@ -64,25 +68,52 @@ fn main() {
     let (recorder, records) = full_history();
     let (history_bytes, history_records) = recorder.held();
     let (ages, ages_ms) = timed(alloc_profiler::snapshot_with_ages);
-    let (suspects_time, _) = recorder.suspects(&ages);
+    let report = recorder.suspects(Duration::ZERO, &ages);
     let recorder = Mutex::new(recorder);
     let record = || recorder.lock().expect("no panic").record(&alloc_profiler::snapshot());
     let beside_recorder = longest_pause(|| for_a_while(record));
+    let totals: Vec<f64> = (0..1001).map(|_| timed(|| black_box(alloc_profiler::totals())).1 * 1e3).collect();
+    let recorder_share = recorder_share();
 
     println!(
         "live={} stacks={} live_bytes_each={bytes_per_live:.1} hold_ns={nanos:.1} pair_ns={pair_nanos:.1} \
          snapshot_ms={:.3} encode_ms={:.3} cold_ms={:.3} profile_bytes={profile_bytes} \
          pause_us={beside_snapshots:.1} pause_without_us={undisturbed:.1} record_ms={:.3} \
          history_bytes={history_bytes} history_records={history_records} ages_ms={ages_ms:.3} \
-         suspects_ms={:.3} pause_recorder_us={beside_recorder:.1}",
+         suspects_ms={:.3} pause_recorder_us={beside_recorder:.1} totals_us={:.1} \
+         recorder_percent={:.4}",
         own.live_samples,
         own.stacks,
         median(snapshots),
         median(encodings),
         cold_snapshot + cold_encoding,
         median(records),
-        suspects_time.as_secs_f64() * 1e3,
+        (report.names + report.report).as_secs_f64() * 1e3,
+        median(totals),
+        recorder_share * 100.0,
     );
+}
+
+/// The share of a core that a server's recorder takes by itself, records and time line together, while nobody asks for anything.
+fn recorder_share() -> f64 {
+    let server = pprof_server::Server::builder().serve("127.0.0.1:0").expect("a free port");
+    // The first record and the first point find nothing in the caches.
+    thread::sleep(Duration::from_secs(2));
+    let (before, start) = (worker_nanos(), Instant::now());
+    thread::sleep(WATCHED);
+    let share = (worker_nanos() - before) as f64 / start.elapsed().as_nanos() as f64;
+    drop(server);
+    share
+}
+
+/// The time for which the server's thread that records has run.
+fn worker_nanos() -> u64 {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux").map(|task| task.expect("a thread").path());
+    let is_worker =
+        |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "pprof-worker\n");
+    let worker = tasks.into_iter().find(is_worker).expect("it has started");
+    let times = fs::read_to_string(worker.join("schedstat")).expect("the kernel counts");
+    times.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("a number")
 }
 
 /// The time of a sampled allocation and its free, while all the samples are live.

@@ -111,7 +111,8 @@ fn checked(block: *mut u8, layout: Layout) -> *mut u8 {
     NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout)).as_ptr()
 }
 
-/// Knuth's linear congruential generator. It takes a few instructions, and gives the same numbers in every run.
+/// Draws from Knuth's linear congruential generator. It takes a few instructions, and gives the same numbers in every
+/// run.
 pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {

@@ -39,7 +39,7 @@ const ITEMS: &str = r#"
 /// What a customer owns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Account<'a, T: Clone + Send> {
-    /// Who.
+    /// Names who owns the account.
     pub owner: &'a str,
     entries: Vec<(u64, T)>,
     index: std::collections::HashMap<String, Option<Box<dyn Fn(&T) -> bool + 'a>>>,

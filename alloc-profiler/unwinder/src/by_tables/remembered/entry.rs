@@ -1,4 +1,4 @@
-//! How walks begin: nearly always by the same two steps.
+//! Nearly all walks begin by the same two steps.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
@@ -8,12 +8,12 @@ use crate::by_tables::registers::{FramePointer, Registers};
 /// Where a walk begins.
 #[derive(Clone, Copy)]
 pub(crate) struct Beginning {
-    /// The bytes above the first frame's stack pointer.
+    /// Tells how many bytes lie above the first frame's stack pointer.
     pub(super) bytes_above: u32,
-    /// The frame pointer within the first frame.
+    /// Tells where the frame pointer was saved within the first frame.
     pub(super) frame_pointer: FramePointer,
-    /// The return address of the second frame. It tells walks apart better than that of the first, which is in the allocator
-    /// and hardly ever another one.
+    /// Holds the return address of the second frame. It tells walks apart better than that of the first, which is in
+    /// the allocator and hardly ever another one.
     pub(super) return_address: usize,
 }
 
@@ -117,7 +117,7 @@ mod tests {
         };
         is_right(entry.beginning(registers, &memory, stack_pointer));
         is_right(entry.usual(registers, &memory, stack_pointer));
-        // Another function called the allocator, by another way.
+        // Another function has called the allocator, by another way.
         let other_words = [0, CALLER, 0, CALLER, 0, 0];
         let other_memory = StackMemory::of_words(&other_words);
         let other = Registers { stack_pointer: other_words.as_ptr().expose_provenance(), ..registers };

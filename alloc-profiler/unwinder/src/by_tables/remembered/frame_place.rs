@@ -1,4 +1,4 @@
-//! Where a frame was on the stack, and whether frames are still where they were.
+//! This remembers where a frame was on the stack, and tells whether frames are still where they were.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
@@ -51,7 +51,7 @@ impl FramePlace {
         self.0 & FramePlace::IS_FRAMED != 0
     }
 
-    /// The stack pointer of the frame.
+    /// Returns the stack pointer of the frame.
     pub(super) fn cfa(self, memory: &StackMemory) -> usize {
         memory.stack_pointer(self.bytes_above())
     }

@@ -1,4 +1,5 @@
-//! Whole walks that were made before, found by where they began: what is sampled often has been sampled from there before.
+//! Whole walks that were made before are found by where they began: what is sampled often has been sampled from there
+//! before.
 //!
 //! A walk that starts as an earlier one did, at the same place and return address, would come by the same places if the
 //! return addresses there are the same: each frame's place follows from the place and the return address of the one within
@@ -29,7 +30,7 @@ const MAX_CREDIT: u32 = 64;
 /// Without credit, one walk in this many is looked for.
 const TRIAL: u32 = 32;
 
-/// The walks of a thread.
+/// Remembers the walks of one thread.
 pub(in crate::by_tables) struct KnownWalks {
     sets: [[KnownWalk; WAYS]; SETS],
     /// Counts walks kept, to replace each of a set in turn.

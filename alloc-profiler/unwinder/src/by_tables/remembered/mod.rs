@@ -1,5 +1,5 @@
-//! Walks that are remembered, so that the next ones need not find their frames anew: one layer over the rest, which works
-//! without it.
+//! Walks are remembered, so that the next ones need not find their frames anew. This is one layer over the rest, which
+//! works without it.
 //!
 //! - `recent`: the last walk of each thread, from which the next one takes over what the two have in common;
 //! - `known`: whole walks, to each of which a caller has attached a cookie.

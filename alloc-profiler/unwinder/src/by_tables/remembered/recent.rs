@@ -1,4 +1,4 @@
-//! The last walk that each thread made, so that the next one need not find its outer frames again.
+//! The last walk that each thread made is kept, so that the next one need not find its outer frames again.
 //!
 //! Walks that a thread makes one after the other share most of their outer frames. A walk that comes upon a frame of the
 //! last one, which is the same return address at the same place, knows where the return addresses beyond it were. If they
@@ -42,11 +42,11 @@ pub(crate) struct Recent {
 /// How a run of frames that are found quickly ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::by_tables) enum RunEnd {
-    /// At the end of the stack: from some frame outwards all is as it was.
+    /// It ended at the end of the stack: from some frame outwards all is as it was.
     Whole,
-    /// Where this walk and the last one part, after some frames in common.
+    /// It ended where this walk and the last one part, after some frames in common.
     Parted,
-    /// At a frame that has no caller, or one that is not found quickly, or where there is no more room.
+    /// It ended at a frame that has no caller, or one that is not found quickly, or where there is no more room.
     Unknown,
 }
 

@@ -1,10 +1,12 @@
-//! The profiler's figures in the text that Prometheus reads.
+//! This tells the profiler's figures in the text that Prometheus reads.
 //!
 //! They answer one question first: is it a leak, or memory that the allocator keeps? They go from what the program has
 //! in use to what its allocator holds, to what is resident, and to what the control group allows.
 //!
 //! Path: *read path*. Everything is read when it is asked for; nothing is kept between.
 
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
@@ -16,19 +18,23 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::drops;
 use crate::cgroup::CgroupMemory;
-use crate::encode::{Loss, is_known, losses};
+use crate::encode::{FileLoss, Loss, is_known, losses_by_file};
+use crate::history::MEMORY_REMEDY;
 use crate::http::request::accept_header::MetricsFormat;
 use crate::process::{cgroup_memory, resident_bytes};
 use writer::Writer;
 
-/// The text of all figures. With `with_malloc` the system's allocator is asked too, which may hold up other threads.
+/// Returns the text of all figures; `missing_records` is how often memory was too short for a record of the past. With
+/// `with_malloc` the system's allocator is asked too, which may hold up other threads.
 pub(crate) fn text(
     snapshot: &Snapshot,
+    missing_records: u64,
     is_installed: bool,
     with_malloc: bool,
     format: MetricsFormat,
 ) -> String {
     let mut registry = Registry::default();
+    let (losses, files) = losses_by_file(snapshot);
     registry.register_collector(Box::new(Figures {
         is_installed,
         totals: estimates(snapshot, is_installed),
@@ -38,7 +44,9 @@ pub(crate) fn text(
         malloc: if with_malloc { alloc_profiler::malloc_stats() } else { None },
         resident_bytes: resident_bytes(),
         cgroup: cgroup_memory(),
-        losses: losses(snapshot, None),
+        losses,
+        files,
+        missing_records,
     }));
     let mut text = String::new();
     // Writing to a string does not fail.
@@ -70,6 +78,8 @@ struct Figures {
     resident_bytes: Option<u64>,
     cgroup: CgroupMemory,
     losses: Vec<Loss>,
+    files: Vec<FileLoss>,
+    missing_records: u64,
 }
 
 impl Collector for Figures {
@@ -225,7 +235,7 @@ impl Figures {
             None,
             cut_stacks,
         )?;
-        let OwnMemory { mapped_bytes, limit_bytes, stacks, live_samples: _ } = self.own_memory;
+        let OwnMemory { mapped_bytes, limit_bytes, stacks, .. } = self.own_memory;
         to.bytes(
             "alloc_profiler_own_memory",
             "Bytes that the profiler has mapped for itself. Exact; in no other alloc_profiler figure",
@@ -236,131 +246,33 @@ impl Figures {
     }
 
     fn lost(&self, to: &mut Writer<'_>) -> fmt::Result {
-        let values: Vec<(&str, f64)> = self.losses.iter().map(|loss| (loss.reason, loss.ratio)).collect();
+        let values: Vec<_> = self.losses.iter().map(|loss| ([("reason", loss.reason)], loss.ratio)).collect();
         to.gauges(
             "pprof_loss_ratio",
             "What profiles lack, each loss that there is, as the share of the profile that it concerns, from 0 to 1. \
              Profiles say it in a sentence, with what to do about it",
-            "reason",
             &values,
-        )
+        )?;
+        let values: Vec<_> = self
+            .files
+            .iter()
+            .map(|FileLoss { file, lacks, ratio }| ([("file", &**file), ("lacks", lacks)], *ratio))
+            .collect();
+        to.gauges(
+            "pprof_file_loss_ratio",
+            "The program, or a library on its stacks, whose file lacks something to name functions by, and the share of the \
+             profile on stacks through it, from 0 to 1. Lacks names: and all else. Lacks lines: and inlined functions. Lacks \
+             paths: those of the names of inlined functions",
+            &values,
+        )?;
+        let help = format!(
+            "Moments of the past that are missing, since memory was too short for a record; {MEMORY_REMEDY}"
+        );
+        to.counter("pprof_missing_records", &help, None, self.missing_records)
     }
 }
 
-/// The estimate as a whole number. `as` saturates, and nothing is negative.
+/// Returns the estimate as a whole number. `as` saturates, and nothing is negative.
 fn whole(estimate: f64) -> u64 {
     estimate.round() as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc_profiler::SizeTotals;
-
-    fn figures() -> Snapshot {
-        let totals = Totals {
-            alloc_objects: 20.6,
-            alloc_bytes: 2048.5,
-            alloc_samples: 9,
-            inuse_objects: 10.4,
-            inuse_bytes: 1024.4,
-            inuse_samples: 4,
-            alloc_bytes_variance: 50.0 * 50.0,
-            inuse_bytes_variance: 30.0 * 30.0,
-            ..Totals::default()
-        };
-        Snapshot {
-            sampling_interval: 512,
-            stacks: Vec::new(),
-            overflow: vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }],
-            dropped: Dropped {
-                stacks_full: 1,
-                live_full: 2,
-                live_busy: 3,
-                missed_removals: 4,
-                low_stack: 6,
-                truncated_stacks: 5,
-                cut_stacks: 9,
-                no_stack: 10,
-                replaced_records: 11,
-            },
-            own_memory: OwnMemory { mapped_bytes: 6, limit_bytes: 7, stacks: 8, live_samples: 4 },
-            ..alloc_profiler::snapshot()
-        }
-    }
-
-    #[test]
-    fn every_figure_has_its_line() {
-        let text = text(&figures(), true, false, MetricsFormat::OpenMetrics);
-        for line in [
-            "alloc_profiler_inuse_bytes 1024",
-            "alloc_profiler_inuse_objects 10",
-            "alloc_profiler_inuse_samples 4",
-            "alloc_profiler_inuse_standard_error_bytes 30",
-            "alloc_profiler_allocated_standard_error_bytes 50",
-            "alloc_profiler_allocated_bytes_total 2049",
-            "alloc_profiler_allocated_objects_total 21",
-            "alloc_profiler_samples_total 9",
-            "alloc_profiler_installed 1",
-            "alloc_profiler_sampling_interval_bytes 512",
-            "alloc_profiler_dropped_samples_total{reason=\"stacks_full\"} 1",
-            "alloc_profiler_dropped_samples_total{reason=\"missed_removals\"} 4",
-            "alloc_profiler_dropped_samples_total{reason=\"low_stack\"} 6",
-            "alloc_profiler_dropped_samples_total{reason=\"no_stack\"} 10",
-            "alloc_profiler_dropped_samples_total{reason=\"replaced_records\"} 11",
-            "alloc_profiler_truncated_stacks_total 5",
-            "alloc_profiler_cut_stacks_total 9",
-            "alloc_profiler_own_memory_bytes 6",
-            "alloc_profiler_own_memory_limit_bytes 7",
-            "alloc_profiler_stacks 8",
-            "# EOF",
-        ] {
-            assert!(text.lines().any(|have| have == line), "{line} in {text}");
-        }
-        assert!(!text.contains("glibc_malloc"), "{text}");
-        #[cfg(target_os = "linux")]
-        assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
-    }
-
-    #[test]
-    fn what_nobody_has_looked_at_is_left_out() {
-        let nothing = || Snapshot { overflow: Vec::new(), ..figures() };
-        let off = Snapshot { sampling_interval: 0, ..nothing() };
-        let freed = Totals { inuse_samples: -1, ..Totals::default() };
-        let freed = SizeTotals { totals: freed, ..SizeTotals::default() };
-        for (snapshot, is_installed, is_told) in [
-            (Snapshot { sampling_interval: 0, overflow: vec![freed], ..figures() }, true, true),
-            (nothing(), false, false),
-            (nothing(), true, true),
-            (off, true, false),
-            // What was sampled before it was turned off is known.
-            (Snapshot { sampling_interval: 0, ..figures() }, true, true),
-            (figures(), false, true),
-        ] {
-            let text = text(&snapshot, is_installed, false, MetricsFormat::Classic);
-            for name in ["alloc_profiler_inuse_bytes", "alloc_profiler_allocated_bytes_total"] {
-                assert_eq!(text.lines().any(|line| line.starts_with(name)), is_told, "{is_installed} {text}");
-            }
-            assert!(text.contains("\nalloc_profiler_own_memory_bytes 6\n"), "{text}");
-        }
-    }
-
-    /// What the format asks for: type, unit and help before the values, help without line ends, `# EOF` last.
-    #[test]
-    fn the_format_is_openmetrics() {
-        let text = text(&figures(), false, true, MetricsFormat::OpenMetrics);
-        let mut described = "";
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("# HELP ") {
-                described = rest.split(' ').next().unwrap();
-                assert!(rest.len() > described.len() + 5, "{line}");
-            } else if !line.starts_with('#') {
-                let (name, value) = line.rsplit_once(' ').unwrap();
-                let name = name.split('{').next().unwrap();
-                assert_eq!(name.strip_suffix("_total").unwrap_or(name), described, "{line}");
-                assert!(value.parse::<f64>().is_ok_and(|value| value >= 0.0), "{line}");
-            }
-        }
-        assert!(text.ends_with("\n# EOF\n"), "{text}");
-    }
 }

@@ -35,21 +35,21 @@ impl<'a> Writer<'a> {
         counter.encode(self.0.encode_descriptor(name, help, unit, counter.metric_type())?)
     }
 
-    pub(super) fn gauges(
+    /// Writes a value for each set of labels, which are names with values.
+    pub(super) fn gauges<const LABELS: usize>(
         &mut self,
         name: &str,
         help: &str,
-        label: &str,
-        values: &[(&str, f64)],
+        values: &[([(&str, &str); LABELS], f64)],
     ) -> fmt::Result {
         if values.is_empty() {
             return Ok(());
         }
         let metric_type = ConstGauge::new(0.0).metric_type();
         let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
-        values.iter().try_for_each(|&(reason, value)| {
-            ConstGauge::new(value).encode(family.encode_family(&[(label, reason)])?)
-        })
+        values
+            .iter()
+            .try_for_each(|(labels, value)| ConstGauge::new(*value).encode(family.encode_family(labels)?))
     }
 
     pub(super) fn counters(

@@ -1,14 +1,13 @@
-//! How sure a profile is, in a sentence: the first of its notes.
+//! The first note of a profile says in a sentence how sure it is.
 //!
 //! Path: *read path*.
 
 use crate::profile::Bytes;
-use alloc_profiler::Snapshot;
+use alloc_profiler::{Snapshot, Totals};
 
-/// Returns the error bar of the whole profile. A part of it rests on fewer samples and is less sure. Nothing is said if
+/// Returns the error bar of the whole of `snapshot`, which has these totals. A part of it rests on fewer samples and is less sure. Nothing is said if
 /// there are no samples: what is not known is not said to be 0.
-pub(super) fn confidence(snapshot: &Snapshot) -> Option<String> {
-    let totals = snapshot.totals();
+pub(super) fn confidence(snapshot: &Snapshot, totals: &Totals) -> Option<String> {
     let error = totals.inuse_bytes_standard_error()?;
     let inuse = Bytes(totals.inuse_bytes);
     if snapshot.duration.is_some() {
@@ -30,27 +29,28 @@ pub(super) fn confidence(snapshot: &Snapshot) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc_profiler::internal::literal;
     use alloc_profiler::{SizeTotals, Totals};
     use std::time::Duration;
 
     fn snapshot(sampling_interval: u64, totals: Totals) -> Snapshot {
-        Snapshot {
+        literal!(Snapshot {
             sampling_interval,
             stacks: Vec::new(),
-            overflow: vec![SizeTotals { totals, ..SizeTotals::default() }],
+            overflow: vec![literal!(SizeTotals { totals, ..SizeTotals::default() })],
             ..alloc_profiler::snapshot()
-        }
+        })
     }
 
     fn said(interval: u64, inuse_samples: i64, in_use_variance: f64, allocated_variance: f64) -> String {
-        let totals = Totals {
+        let totals = literal!(Totals {
             inuse_bytes: 2048.0,
             inuse_samples,
             inuse_bytes_variance: in_use_variance,
             alloc_bytes_variance: allocated_variance,
             ..Totals::default()
-        };
-        confidence(&snapshot(interval, totals)).unwrap()
+        });
+        confidence(&snapshot(interval, totals), &totals).unwrap()
     }
 
     /// The error follows from the samples, whatever the interval is by now.
@@ -67,18 +67,20 @@ mod tests {
 
     #[test]
     fn nothing_is_said_without_samples() {
-        assert_eq!(confidence(&snapshot(512, Totals::default())), None);
+        let nothing = Totals::default();
+        assert_eq!(confidence(&snapshot(512, nothing), &nothing), None);
     }
 
     #[test]
     fn a_difference_has_its_own_error() {
-        let totals = Totals {
+        let totals = literal!(Totals {
             inuse_bytes: -2048.0,
             inuse_samples: -3,
             inuse_bytes_variance: 205.0 * 205.0,
             ..Totals::default()
-        };
-        let change = Snapshot { duration: Some(Duration::from_secs(1)), ..snapshot(512, totals) };
-        assert_eq!(confidence(&change).unwrap(), "inuse_space: -2.00 KiB ± 205 B, one standard error");
+        });
+        let change = literal!(Snapshot { duration: Some(Duration::from_secs(1)), ..snapshot(512, totals) });
+        let said = confidence(&change, &totals).unwrap();
+        assert_eq!(said, "inuse_space: -2.00 KiB ± 205 B, one standard error");
     }
 }

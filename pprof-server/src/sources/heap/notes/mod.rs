@@ -1,25 +1,37 @@
-//! What a profile of the heap says about itself in words: how sure it is, what is missing and what to do about that,
-//! and what the profiler holds.
+//! A profile of the heap says about itself in words how sure it is, what is missing and what to do about that, and what
+//! the profiler holds.
 //!
 //! Path: *read path*.
 
 mod confidence;
+#[cfg(feature = "http")]
+mod files;
 mod losses;
 
 use super::{ALLOCATED, IN_USE};
+use crate::labels;
 use crate::profile::{Bytes, Stacks};
 use crate::sources::losses::{Evidence, Extent, Loss, StackFacts, Told, Weight, told};
-use crate::symbols;
-use alloc_profiler::{SizeTotals, Snapshot};
+use crate::symbols::{self, OfFrames};
+use alloc_profiler::{SizeTotals, Snapshot, Totals};
 use confidence::confidence;
+#[cfg(feature = "http")]
+pub(crate) use files::{FileLoss, losses_by_file, symbols_of};
 use losses::LOSSES;
 
-/// Returns all there is to say of `snapshot`, which has these stacks. Each note is a line. None begins with `#`, which
-/// would hide it from `go tool pprof`.
-pub(super) fn notes(snapshot: &Snapshot, stacks: &Stacks) -> Vec<String> {
-    let mut lines: Vec<String> = confidence(snapshot).into_iter().collect();
-    lines.extend(self::losses(snapshot, Some(stacks)).into_iter().map(|loss| loss.text));
-    let own = &snapshot.own_memory;
+/// Returns all there is to say of `snapshot`, which has these totals and stacks. Each note is a line. None begins with
+/// `#`, which would hide it from `go tool pprof`.
+pub(super) fn notes(snapshot: &Snapshot, totals: &Totals, stacks: &Stacks) -> Vec<String> {
+    notes_of(&Facts::of_process(snapshot, totals, Some(stacks)), totals)
+}
+
+fn notes_of(facts: &Facts<'_>, totals: &Totals) -> Vec<String> {
+    let mut lines: Vec<String> = confidence(facts.snapshot, totals).into_iter().collect();
+    lines.extend(told_of(facts).into_iter().map(|loss| loss.text));
+    if alloc_profiler::are_labels_kept() {
+        lines.extend(labels::notes());
+    }
+    let own = &facts.snapshot.own_memory;
     lines.push(format!(
         "profiler memory: {} of at most {}, {} stacks, {} live samples",
         Bytes(own.mapped_bytes as f64),
@@ -31,9 +43,13 @@ pub(super) fn notes(snapshot: &Snapshot, stacks: &Stacks) -> Vec<String> {
 }
 
 /// Returns what `snapshot` lacks. What names lack is told only if its stacks are given.
+#[cfg(feature = "http")]
 pub(crate) fn losses(snapshot: &Snapshot, stacks: Option<&Stacks>) -> Vec<Loss> {
-    let facts = Facts::of_process(snapshot, stacks);
-    told(LOSSES.iter().map(|(reason, tell)| (*reason, tell(&facts))))
+    told_of(&Facts::of_process(snapshot, &snapshot.totals(), stacks))
+}
+
+fn told_of(facts: &Facts<'_>) -> Vec<Loss> {
+    told(LOSSES.iter().map(|(reason, tell)| (*reason, tell(facts))))
 }
 
 /// The facts from which losses are told.
@@ -46,7 +62,7 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of_process(snapshot: &'a Snapshot, stacks: Option<&'a Stacks>) -> Facts<'a> {
+    fn of_process(snapshot: &'a Snapshot, totals: &Totals, stacks: Option<&'a Stacks>) -> Facts<'a> {
         Facts {
             snapshot,
             stacks: StackFacts {
@@ -55,7 +71,7 @@ impl<'a> Facts<'a> {
                 symbols: symbols::of_program(),
                 wholes: [IN_USE.whole, ALLOCATED.whole],
             },
-            samples: snapshot.totals().alloc_samples as f64,
+            samples: totals.alloc_samples as f64,
             is_installed: alloc_profiler::is_installed(),
         }
     }
@@ -69,13 +85,19 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Collects what the stacks of `snapshot` lack, in one pass, which takes some 2 ns for each address on each stack.
+/// Collects what the stacks of `snapshot` lack, in one pass, which takes some 2 ns for each address on each stack. Without
+/// `stacks`, nothing is named, and what is known of names is what the files say.
 fn evidence(snapshot: &Snapshot, stacks: Option<&Stacks>) -> Evidence {
     let named = stacks.and_then(|stacks| Some((stacks, stacks.gaps()?)));
     let mut evidence = Evidence::default();
     evidence.add_stackless(extent(&snapshot.overflow));
+    let mut of_frames = OfFrames::default();
     for (index, stack) in snapshot.stacks.iter().enumerate() {
-        evidence.add_stack(index, &stack.trace, extent(&stack.by_size), named);
+        let extent = extent(&stack.by_size);
+        evidence.add_stack(index, &stack.trace, extent, named);
+        if stacks.is_none() {
+            evidence.add_libraries(index, &stack.trace, extent, &mut of_frames);
+        }
     }
     evidence
 }
@@ -97,11 +119,12 @@ mod tests {
     use super::*;
     use crate::mappings::{Mapping, Mappings};
     use crate::profile::Symbolize;
-    use alloc_profiler::{Dropped, OwnMemory, SizeTotals, StackTotals, StackTrace, Totals};
+    use alloc_profiler::internal::literal;
+    use alloc_profiler::{Dropped, OwnMemory, StackTotals, StackTrace};
     use std::time::Duration;
 
     fn sizes(inuse_bytes: f64, samples: i64) -> Vec<SizeTotals> {
-        let totals = Totals {
+        let totals = literal!(Totals {
             inuse_bytes,
             inuse_samples: samples,
             alloc_bytes: 2.0 * inuse_bytes + 1.0,
@@ -110,29 +133,43 @@ mod tests {
             inuse_bytes_variance: inuse_bytes * inuse_bytes / samples as f64,
             alloc_bytes_variance: inuse_bytes * inuse_bytes / samples as f64,
             ..Totals::default()
-        };
-        vec![SizeTotals { size_class: 8, totals, ..SizeTotals::default() }]
+        });
+        vec![literal!(SizeTotals { size_class: 8, totals, ..SizeTotals::default() })]
     }
 
     fn snapshot() -> Snapshot {
-        Snapshot {
+        literal!(Snapshot {
             duration: None,
             sampling_interval: 512,
             stacks: Vec::new(),
             overflow: sizes(2048.0, 100),
             dropped: Dropped::default(),
-            own_memory: OwnMemory {
+            own_memory: literal!(OwnMemory {
                 mapped_bytes: 1 << 20,
                 limit_bytes: 64 << 20,
                 stacks: 3,
                 live_samples: 4,
-            },
+                ..OwnMemory::default()
+            }),
             ..alloc_profiler::snapshot()
-        }
+        })
     }
 
     fn told(snapshot: &Snapshot, mappings: &Mappings, symbolize: Symbolize) -> Vec<String> {
-        notes(snapshot, &stacks(snapshot, mappings.clone(), symbolize))
+        let stacks = stacks(snapshot, mappings.clone(), symbolize);
+        notes_of(&facts(snapshot, Some(&stacks)), &snapshot.totals())
+    }
+
+    fn losses(snapshot: &Snapshot, stacks: Option<&Stacks>) -> Vec<Loss> {
+        super::told_of(&facts(snapshot, stacks))
+    }
+
+    /// What this program of tests was built with is not what the tests are about: a sanitizer's runtime, say, has no debug
+    /// information.
+    fn facts<'a>(snapshot: &'a Snapshot, stacks: Option<&'a Stacks>) -> Facts<'a> {
+        let mut facts = Facts::of_process(snapshot, &snapshot.totals(), stacks);
+        facts.stacks.symbols = symbols::FULL.to_owned();
+        facts
     }
 
     fn told_of(snapshot: &Snapshot) -> Vec<String> {
@@ -141,7 +178,7 @@ mod tests {
 
     fn stack(addresses: &[usize], inuse_bytes: f64) -> StackTotals {
         let trace = StackTrace::of_return_addresses(addresses.iter().copied());
-        StackTotals { id: 0, trace, by_size: sizes(inuse_bytes, 1) }
+        literal!(StackTotals { trace, by_size: sizes(inuse_bytes, 1), ..StackTotals::default() })
     }
 
     #[test]
@@ -153,13 +190,13 @@ mod tests {
                 "profiler memory: 1.00 MiB of at most 64.0 MiB, 3 stacks, 4 live samples"
             ]
         );
-        let difference = Snapshot { duration: Some(Duration::from_secs(1)), ..snapshot() };
+        let difference = literal!(Snapshot { duration: Some(Duration::from_secs(1)), ..snapshot() });
         assert_eq!(told_of(&difference)[0], "inuse_space: 2.00 KiB ± 205 B, one standard error");
     }
 
     #[test]
     fn each_counted_loss_is_a_sentence_with_its_share() {
-        let dropped = Dropped {
+        let dropped = literal!(Dropped {
             stacks_full: 1,
             live_full: 2,
             live_busy: 3,
@@ -169,8 +206,9 @@ mod tests {
             cut_stacks: 8,
             no_stack: 0,
             replaced_records: 10,
-        };
-        let lost = Snapshot { dropped, ..snapshot() };
+            ..Dropped::default()
+        });
+        let lost = literal!(Snapshot { dropped, ..snapshot() });
         let lines = told_of(&lost);
         assert_eq!(lines.len(), 10, "{lines:?}");
         let start = "1 sample (0.5 % of those taken) stand under [profiler overflow] because the limit on ";
@@ -194,7 +232,7 @@ mod tests {
 
     #[test]
     fn stacks_that_could_not_be_taken_are_a_share_of_what_is_in_use() {
-        let mut lost = Snapshot { stacks: vec![stack(&[], 6144.0)], ..snapshot() };
+        let mut lost = literal!(Snapshot { stacks: vec![stack(&[], 6144.0)], ..snapshot() });
         let loss = &losses(&lost, None)[0];
         assert_eq!((loss.reason, loss.ratio), ("unknown_stack", 0.75));
         assert!(loss.text.starts_with("no stack could be taken for 75.0 % of what is in use (1 sample), "));
@@ -211,7 +249,7 @@ mod tests {
     #[test]
     fn a_difference_counts_what_shrank_as_well() {
         let stacks = vec![stack(&[], -2048.0)];
-        let lost = Snapshot { stacks, duration: Some(Duration::from_secs(1)), ..snapshot() };
+        let lost = literal!(Snapshot { stacks, duration: Some(Duration::from_secs(1)), ..snapshot() });
         assert_eq!(losses(&lost, None)[0].ratio, 0.5);
     }
 
@@ -234,11 +272,11 @@ mod tests {
             mapping(0x4000, "[unknown library]"),
         ]);
         let reasons = |addresses: &[usize]| {
-            let lost = Snapshot { stacks: vec![stack(addresses, 2048.0)], ..snapshot() };
+            let lost = literal!(Snapshot { stacks: vec![stack(addresses, 2048.0)], ..snapshot() });
             let stacks = stacks(&lost, mappings.clone(), Symbolize::Names);
             losses(&lost, Some(&stacks)).iter().map(|loss| (loss.reason, loss.ratio)).collect::<Vec<_>>()
         };
-        assert_eq!(reasons(&[0x3010, 0x1010, 0x2010]), [("program_names", 0.5), ("library_names", 0.5)]);
+        assert_eq!(reasons(&[0x3010, 0x1010, 0x2010]), [("program_names", 0.5), ("library_symbols", 0.5)]);
         assert_eq!(
             reasons(&[0x1010, 0x2010]),
             [("program_names", 0.5)],
@@ -247,10 +285,12 @@ mod tests {
         assert_eq!(reasons(&[0x2010]), [("library_names", 0.5)], "but this row is in it");
         assert_eq!(reasons(&[0x4010]), [("unknown_library", 0.5)]);
         assert_eq!(reasons(&[0x9010]), [("code_in_no_file", 0.5)]);
-        let lost = Snapshot { stacks: vec![stack(&[0x3010], 2048.0)], ..snapshot() };
+        let lost = literal!(Snapshot { stacks: vec![stack(&[0x3010], 2048.0)], ..snapshot() });
         let text = &told(&lost, &mappings, Symbolize::Full)[1];
         assert!(
-            text.contains("50.0 % of what is in use (1 sample), most of them in libplugin.so, and"),
+            text.starts_with(
+                "libplugin.so, none: its file, /nowhere/libplugin.so, is gone, so its functions stand as"
+            ) && text.ends_with(". This concerns 50.0 % of what is in use (1 sample)"),
             "{text}"
         );
         // Nothing was to be named, so nothing is missing.
@@ -259,7 +299,7 @@ mod tests {
 
     #[test]
     fn without_proc_that_is_told_and_nothing_that_follows_from_it() {
-        let lost = Snapshot { stacks: vec![stack(&[0x3010], 2048.0)], ..snapshot() };
+        let lost = literal!(Snapshot { stacks: vec![stack(&[0x3010], 2048.0)], ..snapshot() });
         let lines = told(&lost, &Mappings::default(), Symbolize::Full);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[1].starts_with("/proc/self/maps cannot be read"), "{lines:?}");

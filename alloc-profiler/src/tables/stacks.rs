@@ -1,0 +1,239 @@
+//! Stacks are interned here, each with what it has allocated so far.
+//!
+//! A stack is kept once and for ever, and so is each of its *sites*: the stack with one size class and one label, with running
+//! totals. Both are linked into lists that only ever grow at the head, by compare-and-swap, so there is no
+//! lock to wait for and none that a stopped thread could hold. When a limit is reached, samples go to the overflow sites,
+//! one for each size class, so that totals stay right.
+//!
+//! Only what was allocated is summed here. What is in use is the sum over the live table, so it cannot drift.
+//!
+//! Path: *allocation path*, sampled allocations only; `for_each` is on the read path.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crate::estimate::size_class;
+use crate::estimate::totals::Totals;
+use crate::memory::limits;
+use crate::memory::{self, AtomicRef, Purpose};
+use crate::process::alone::Alone;
+use crate::tables::allocated::Allocated;
+use crate::tables::drops;
+use unwinder::{CodeAddress, Cookie, Walk};
+
+/// How many lists of stacks there are. The lists stay short up to some hundred thousand stacks.
+const BUCKETS: usize = 1 << 16;
+
+static STACKS: [AtomicRef<Stack>; BUCKETS] = [const { AtomicRef::none() }; BUCKETS];
+static STACK_COUNT: AtomicUsize = AtomicUsize::new(0);
+static NEXT_STACK_ID: AtomicU32 = AtomicU32::new(0);
+
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
+/// Holds the overflow sites, by size class. Their ids are the first ones.
+static OVERFLOW: [Site; size_class::COUNT] = {
+    let mut sites = [const { Site::new(0, 0, 0) }; size_class::COUNT];
+    let mut index = 0;
+    while index < size_class::COUNT {
+        sites[index] = Site::new(index as u32, size_class::at(index), 0);
+        index += 1;
+    }
+    sites
+};
+static NEXT_SITE_ID: AtomicU32 = AtomicU32::new(size_class::COUNT as u32);
+
+pub(crate) struct Stack {
+    /// The number of the stack, which no other has as long as the process runs.
+    pub(crate) id: u32,
+    hash: u64,
+    /// The frames, of which the outermost is the first.
+    pub(crate) frames: &'static [CodeAddress],
+    pub(crate) is_truncated: bool,
+    next: AtomicRef<Stack>,
+    sites: AtomicRef<Site>,
+}
+
+/// A site is one stack with one size class and one label.
+pub(crate) struct Site {
+    /// Numbers the site. The numbers are dense from zero, so that snapshots can use them as indices. It is set once, before
+    /// others can find the site.
+    id: AtomicU32,
+    /// This says what the thread worked for, by `unwinder::label`. It is 0 where labels are not kept apart.
+    pub(crate) label: u32,
+    pub(crate) size_class: u64,
+    next: AtomicRef<Site>,
+    allocated: Allocated,
+}
+
+impl Site {
+    const fn new(id: u32, size_class: u64, label: u32) -> Self {
+        Site {
+            id: AtomicU32::new(id),
+            label,
+            size_class,
+            next: AtomicRef::none(),
+            allocated: Allocated::nothing(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.id.load(Relaxed)
+    }
+
+    /// Counts a sampled block of `size` bytes that stands for `weight` objects.
+    #[inline(always)]
+    pub(crate) fn add(&self, size: usize, weight: f64) {
+        self.allocated.add(size, weight);
+    }
+
+    /// Returns what the site ever allocated. It says nothing about what is in use.
+    pub(crate) fn allocated(&self) -> Totals {
+        self.allocated.totals()
+    }
+}
+
+/// Returns the site of blocks of `size` bytes whose stack could not be taken.
+pub(crate) fn site_without_stack(size: usize, label: u32) -> &'static Site {
+    site(intern(&[], false, unwinder::hash_of(&[])), size, label)
+}
+
+/// Returns the site of blocks of `size` bytes that are allocated on `stack` under `label`, or an overflow site if there is no
+/// room. Overflow sites have no labels.
+#[inline(always)]
+pub(crate) fn site(stack: Option<&'static Stack>, size: usize, label: u32) -> &'static Site {
+    let class = size_class::size_class(size);
+    let site = stack.and_then(|stack| site_of(stack, class, label));
+    site.unwrap_or_else(|| {
+        // mutant: B8 samples under the overflow stack are not told
+        drops::STACKS_FULL.raise();
+        overflow_site(class)
+    })
+}
+
+#[expect(clippy::indexing_slicing, reason = "the minimum keeps it in range, which the compiler sees")]
+fn overflow_site(class: u64) -> &'static Site {
+    &OVERFLOW[size_class::index(class).min(size_class::COUNT - 1)]
+}
+
+/// Finds or adds the stack that a walk found, and has the unwinder remember it. It returns `None` if there is no room.
+pub(crate) fn find_or_add(walk: Walk<'_>) -> Option<&'static Stack> {
+    let stack = intern(walk.frames(), walk.is_truncated(), walk.hash())?;
+    walk.remember(Cookie(memory::number_of(stack)));
+    Some(stack)
+}
+
+/// Returns the stack that the unwinder remembers.
+#[inline(always)]
+pub(crate) fn of_cookie(Cookie(number): Cookie) -> &'static Stack {
+    // SAFETY: the unwinder returns what `find_or_add` gave it.
+    unsafe { memory::of_number(number) }
+}
+
+fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
+    let bucket = STACKS.get(bucket(hash))?;
+    let bits = CodeAddress::slice_to_bits(frames);
+    let is_same = |stack: &Stack| {
+        stack.hash == hash
+            && stack.is_truncated == is_truncated
+            && CodeAddress::slice_to_bits(stack.frames) == bits
+    };
+
+    let mut head = bucket.load();
+    if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {
+        return Some(stack);
+    }
+    // mutant: C1 any number of stacks
+    let counted = STACK_COUNT
+        .fetch_update(Relaxed, Relaxed, |count| (count < limits::stacks()).then(|| count.wrapping_add(1)));
+    counted.ok()?;
+    let stack = memory::copy(frames, Purpose::Stacks).and_then(|frames| {
+        let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
+        let (next, sites) = (AtomicRef::none(), AtomicRef::none());
+        memory::allocate(Stack { id, hash, frames, is_truncated, next, sites }, Purpose::Stacks)
+    });
+    let Some(stack) = stack else {
+        STACK_COUNT.fetch_sub(1, Relaxed);
+        return None;
+    };
+    loop {
+        stack.next.store(head);
+        match bucket.replace(head, stack) {
+            Ok(()) => return Some(stack),
+            Err(newer) => {
+                // Another thread has added to the list. If it added this very stack, the memory of ours is wasted, once.
+                if let Some(theirs) = walk(newer, head, |stack| &stack.next).find(|stack| is_same(stack)) {
+                    STACK_COUNT.fetch_sub(1, Relaxed);
+                    return Some(theirs);
+                }
+                head = newer;
+            }
+        }
+    }
+}
+
+/// Finds or adds the site of a stack.
+fn site_of(stack: &'static Stack, class: u64, label: u32) -> Option<&'static Site> {
+    let mut head = stack.sites.load();
+    let is_same = |site: &Site| site.size_class == class && site.label == label;
+    if let Some(site) = walk(head, None, |site| &site.next).find(|site| is_same(site)) {
+        return Some(site);
+    }
+    let site = memory::allocate(Site::new(0, class, label), Purpose::Stacks)?;
+    site.id.store(NEXT_SITE_ID.fetch_add(1, Relaxed), Relaxed);
+    loop {
+        site.next.store(head);
+        match stack.sites.replace(head, site) {
+            Ok(()) => return Some(site),
+            Err(newer) => {
+                if let Some(theirs) = walk(newer, head, |site| &site.next).find(|site| is_same(site)) {
+                    return Some(theirs);
+                }
+                head = newer;
+            }
+        }
+    }
+}
+
+/// Returns the members of a list from `first` up to but not including `end`.
+fn walk<T: Sync>(
+    first: Option<&'static T>,
+    end: Option<&'static T>,
+    next: impl Fn(&'static T) -> &'static AtomicRef<T>,
+) -> impl Iterator<Item = &'static T> {
+    let is_end = move |item: &&'static T| !end.is_some_and(|end| std::ptr::eq(*item, end));
+    std::iter::successors(first, move |item| next(item).load()).take_while(is_end)
+}
+
+fn bucket(hash: u64) -> usize {
+    (hash >> 48) as usize & (BUCKETS - 1)
+}
+
+/// Calls `visit` with every stack and each of its sites, and with `None` and each overflow site in use.
+pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Site)) {
+    for stack in STACKS.iter().flat_map(|head| walk(head.load(), None, |stack| &stack.next)) {
+        for site in walk(stack.sites.load(), None, |site| &site.next) {
+            visit(Some(stack), site);
+        }
+    }
+    for site in OVERFLOW.iter().filter(|site| site.allocated.is_some()) {
+        visit(None, site);
+    }
+}
+
+/// Forgets the stacks of the parent of a fork, and what they allocated.
+pub(crate) fn begin_anew(alone: &Alone) {
+    // Only heads that are in use are written: the pages of the others need not be copied for the child.
+    STACKS.iter().filter(|head| head.load().is_some()).for_each(|head| head.store(None));
+    STACK_COUNT.store(0, Relaxed);
+    NEXT_STACK_ID.store(0, Relaxed);
+    NEXT_SITE_ID.store(size_class::COUNT as u32, Relaxed);
+    OVERFLOW.iter().filter(|site| site.allocated.is_some()).for_each(|site| site.allocated.begin_anew(alone));
+}
+
+/// Returns a bound that is higher than the id of every site.
+pub(crate) fn site_id_bound() -> usize {
+    NEXT_SITE_ID.load(Relaxed) as usize
+}
+
+/// Returns how many distinct stacks are kept.
+pub(crate) fn len() -> usize {
+    STACK_COUNT.load(Relaxed)
+}

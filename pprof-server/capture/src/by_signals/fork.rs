@@ -1,0 +1,60 @@
+//! What `fork` does to a capture.
+//!
+//! Older kernels begin a `fork` again whenever a signal arrives meanwhile; Linux 6.18 does not. Where the copy of the page tables takes longer than a
+//! period, it would never end. So the thread that forks takes no signal of ours until it has forked.
+//!
+//! The child has the parent's memory, but none of its threads and timers. It forgets the capture, and its own captures draw
+//! another key.
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::{forks, machine, own_threads, sender, signals, turn};
+
+thread_local! {
+    /// What the thread that forks had blocked before.
+    static BLOCKED: Cell<Option<libc::sigset_t>> = const { Cell::new(None) };
+}
+
+/// Has the functions below called at each `fork` from now on.
+pub(super) fn prepare() {
+    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !IS_REGISTERED.swap(true, Relaxed) {
+        // SAFETY: the functions exist as long as the program, and do nothing that is forbidden between `fork` and `exec`.
+        let refused = unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } != 0;
+        IS_REGISTERED.store(!refused, Relaxed);
+    }
+}
+
+unsafe extern "C" {
+    fn pthread_atfork(
+        prepare: Option<extern "C" fn()>,
+        parent: Option<extern "C" fn()>,
+        child: Option<extern "C" fn()>,
+    ) -> c_int;
+}
+
+extern "C" fn before() {
+    // mutant: E6 signals come while a process forks
+    let blocked = signals::block();
+    let _ = BLOCKED.try_with(|before| before.set(Some(blocked)));
+}
+
+extern "C" fn in_parent() {
+    if let Some(blocked) = BLOCKED.try_with(Cell::take).ok().flatten() {
+        signals::restore(&blocked);
+    }
+}
+
+extern "C" fn in_child() {
+    forks::add();
+    sender::begin_anew();
+    // SAFETY: the C library calls this in the child before `fork` returns there: no other thread exists yet. The thread was in
+    // `fork`, and so not in our handler, which does not fork.
+    unsafe { machine::begin_anew() };
+    own_threads::begin_anew();
+    // mutant: E6 a child has its parent's capture
+    turn::begin_anew();
+    in_parent();
+}

@@ -1,0 +1,339 @@
+//! Waits for locks, held against the time that was really waited.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, Once, PoisonError, RwLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use capture::{LockSamples, LockStack, lock_samples, sees_locks, set_block_rate};
+use common::is_of;
+
+capture::define_syscall!();
+
+const HELD: Duration = Duration::from_millis(20);
+
+/// What is measured is the process's, so tests take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(sees_locks());
+    turn
+}
+
+/// Runs `work` while every wait is sampled, and returns what there was before and after.
+fn measured(work: impl FnOnce()) -> [LockSamples; 2] {
+    set_block_rate(Some(Duration::from_nanos(1))).unwrap();
+    let before = lock_samples();
+    work();
+    set_block_rate(None).unwrap();
+    [before, lock_samples()]
+}
+
+/// The contentions and the time on stacks that have a frame in the function of this name.
+fn on_stacks_of(stacks: &[LockStack], function: &str, names: &mut HashMap<usize, bool>) -> (f64, Duration) {
+    let mut is_in = |address: usize| *names.entry(address).or_insert_with(|| is_of(address, function));
+    let of_function = stacks.iter().filter(|stack| stack.frames.iter().any(|frame| is_in(frame.lookup())));
+    of_function.fold((0.0, Duration::ZERO), |(count, time), stack| {
+        (count + stack.sums.contentions, time + Duration::from_nanos(stack.sums.nanoseconds as u64))
+    })
+}
+
+/// What came in between.
+fn change(
+    samples: &[LockSamples; 2],
+    which: fn(&LockSamples) -> &[LockStack],
+    function: &str,
+) -> (f64, Duration) {
+    let mut names = HashMap::new();
+    let [before, after] = [0, 1].map(|index| on_stacks_of(which(&samples[index]), function, &mut names));
+    (after.0 - before.0, after.1.saturating_sub(before.1))
+}
+
+fn block(samples: &LockSamples) -> &[LockStack] {
+    &samples.block
+}
+
+fn mutex(samples: &LockSamples) -> &[LockStack] {
+    &samples.mutex
+}
+
+/// How long something took, and for how much of that the thread ran or wanted to.
+struct Taken {
+    whole: Duration,
+    awake: Duration,
+}
+
+/// Measures how long `wait` takes, in a function of a name that a stack is found by.
+#[inline(never)]
+fn waits_here(wait: impl FnOnce()) -> Taken {
+    let (start, awake_before) = (Instant::now(), time_awake());
+    wait();
+    let taken = Taken { whole: start.elapsed(), awake: time_awake() - awake_before };
+    std::hint::black_box(taken)
+}
+
+/// Returns for how long the calling thread has run, or waited for a processor, since it began.
+fn time_awake() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let nanoseconds = text.split_whitespace().take(2).map(|field| field.parse::<u64>().unwrap());
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+fn thread_id() -> i32 {
+    // SAFETY: it asks for a number.
+    unsafe { libc::gettid() }
+}
+
+/// Returns once the thread sleeps whose number will be in `thread`.
+fn await_sleep(thread: &AtomicI32) {
+    common::within_reason(|| {
+        let id = thread.load(Relaxed);
+        let text = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).ok()?;
+        let (_, state) = text.rsplit_once(") ")?;
+        (id != 0 && state.starts_with('S')).then_some(())
+    });
+}
+
+#[inline(never)]
+fn wakes_here(wake: impl FnOnce()) {
+    wake();
+    std::hint::black_box(());
+}
+
+/// Has one thread wait for 20 ms for what this one does then. The time that was waited must be told within 5 %; and if that
+/// is a lock, the wake must be charged with it.
+fn is_told(name: &str, is_lock: bool, wait: impl FnOnce() + Send, wake: impl FnOnce()) {
+    let mut taken = None;
+    let waiting = AtomicI32::new(0);
+    let samples = measured(|| {
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                waiting.store(thread_id(), Relaxed);
+                waits_here(wait)
+            });
+            await_sleep(&waiting);
+            thread::sleep(HELD);
+            wakes_here(wake);
+            taken = Some(waiter.join().unwrap());
+        });
+    });
+    let Taken { whole, awake } = taken.unwrap();
+    let (_, told) = change(&samples, block, "waits_here");
+    // Of the time that the thread did not sleep, a part may belong to the wait: it was woken, and had no processor yet.
+    let asleep = whole.saturating_sub(awake);
+    assert!(
+        told <= whole && told >= asleep * 95 / 100 && told > HELD / 2,
+        "{name}: {told:?} of {whole:?}, {asleep:?} asleep"
+    );
+    if is_lock {
+        let (count, told) = change(&samples, mutex, "wakes_here");
+        // The waiter goes on later than it was woken, by the time that it takes to get a processor.
+        assert!(count >= 1.0 && told <= whole && told > HELD / 2, "{name}: {count}, {told:?} of {whole:?}");
+    }
+}
+
+#[test]
+fn locks_of_the_standard_library_are_told_and_charged() {
+    let _turn = turn();
+    let lock = Mutex::new(());
+    let guard = lock.lock().unwrap();
+    is_told("Mutex", true, || drop(lock.lock()), || drop(guard));
+    let lock = RwLock::new(());
+    let guard = lock.write().unwrap();
+    is_told("RwLock::read", true, || drop(lock.read()), || drop(guard));
+    let guard = lock.read().unwrap();
+    is_told("RwLock::write", true, || drop(lock.write()), || drop(guard));
+}
+
+#[test]
+fn other_waits_of_the_standard_library_are_told() {
+    let _turn = turn();
+    let (ready, condvar) = (Mutex::new(false), Condvar::new());
+    let wait = || drop(condvar.wait_while(ready.lock().unwrap(), |ready| !*ready));
+    is_told("Condvar", true, wait, || {
+        *ready.lock().unwrap() = true;
+        condvar.notify_all();
+    });
+    let barrier = Barrier::new(2);
+    let reach = || _ = barrier.wait();
+    is_told("Barrier", true, reach, reach);
+    let (sender, receiver) = mpsc::channel();
+    is_told("mpsc", true, move || receiver.recv().unwrap(), || sender.send(()).unwrap());
+    let (tell, told) = mpsc::channel();
+    let park = move || {
+        tell.send(thread::current()).unwrap();
+        thread::park();
+    };
+    is_told("park", true, park, || told.recv().unwrap().unpark());
+    // The one who makes the value takes its time, and wakes the other by itself.
+    let (once, begun) = (Once::new(), Barrier::new(2));
+    let makes = || {
+        once.call_once(|| {
+            begun.wait();
+            thread::sleep(HELD);
+        });
+    };
+    thread::scope(|scope| {
+        scope.spawn(makes);
+        begun.wait();
+        is_told("Once", false, || once.call_once(|| unreachable!()), || ());
+    });
+}
+
+#[test]
+fn locks_of_parking_lot_are_told() {
+    let _turn = turn();
+    let lock = parking_lot::Mutex::new(());
+    let guard = lock.lock();
+    is_told("parking_lot::Mutex", true, || drop(lock.lock()), || drop(guard));
+    let lock = parking_lot::RwLock::new(());
+    let guard = lock.write();
+    is_told("parking_lot::RwLock", true, || drop(lock.read()), || drop(guard));
+    let (ready, condvar) = (parking_lot::Mutex::new(false), parking_lot::Condvar::new());
+    let wait = || condvar.wait_while(&mut ready.lock(), |ready| !*ready);
+    is_told("parking_lot::Condvar", true, wait, || {
+        *ready.lock() = true;
+        condvar.notify_all();
+    });
+}
+
+/// A lock that is held for 10 ms makes 100 threads wait for a second together, and that is charged to the one who held it, and not
+/// to those who held it for a moment after that.
+#[test]
+fn who_held_a_lock_pays_for_all_who_waited() {
+    let _turn = turn();
+    const WAITERS: u32 = 100;
+    let lock = Mutex::new(());
+    let waiting = [const { AtomicI32::new(0) }; WAITERS as usize];
+    let mut held = [Duration::ZERO; 2];
+    let samples = measured(|| {
+        thread::scope(|scope| {
+            let guard = lock.lock().unwrap();
+            let begun = Instant::now();
+            for thread in &waiting {
+                scope.spawn(|| {
+                    thread.store(thread_id(), Relaxed);
+                    drop(lock.lock());
+                });
+            }
+            waiting.iter().for_each(await_sleep);
+            let start = Instant::now();
+            thread::sleep(10 * HELD);
+            held[0] = start.elapsed();
+            wakes_here(|| drop(guard));
+            held[1] = begun.elapsed();
+        });
+    });
+    let (count, told) = change(&samples, mutex, "wakes_here");
+    assert_eq!(count, 1.0);
+    assert!(told >= held[0] * WAITERS * 95 / 100, "{told:?} of {:?}", held[0] * WAITERS);
+    assert!(told <= held[1] * WAITERS, "{told:?} of {:?}", held[1] * WAITERS);
+}
+
+/// A wait that a signal ends, or a timeout, has the answer and the `errno` that it has without us, and others are untouched.
+#[test]
+fn calls_answer_as_without_a_profiler() {
+    let _turn = turn();
+    let futex = |word: &AtomicU32, operation: i32, value: u32, timeout: Option<Duration>| {
+        let timeout =
+            timeout.map(|timeout| libc::timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() });
+        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the word and the timeout are there as long as the call takes.
+        let answer =
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, timeout, 0, u32::MAX) };
+        (answer, std::io::Error::last_os_error().raw_os_error())
+    };
+    let word = AtomicU32::new(5);
+    let ask = || {
+        let short = Some(Duration::from_millis(1));
+        [
+            futex(&word, libc::FUTEX_WAIT, 6, None),
+            futex(&word, libc::FUTEX_WAIT, 5, short),
+            futex(&word, libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG, 5, Some(Duration::ZERO)),
+            futex(&word, 77, 5, None),
+        ]
+        .map(|(answer, errno)| (answer, if answer < 0 { errno } else { None }))
+    };
+    let off = ask();
+    let mut on = off;
+    measured(|| on = ask());
+    let expected =
+        [libc::EAGAIN, libc::ETIMEDOUT, libc::ETIMEDOUT, libc::ENOSYS].map(|errno| (-1, Some(errno)));
+    assert_eq!((off, on), (expected, expected));
+    // A system call of six arguments, the last of which is on the stack, and one that fails.
+    // SAFETY: a mapping of our own, at a place that the kernel chooses; and a descriptor that nobody has.
+    unsafe {
+        let (kind, length) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, 4096_usize);
+        let start = libc::syscall(libc::SYS_mmap, 0_usize, length, libc::PROT_READ, kind, -1_i64, 0_usize);
+        assert!(start > 0);
+        assert_eq!(libc::syscall(libc::SYS_munmap, start, length), 0);
+        assert_eq!(libc::syscall(libc::SYS_close, -1), -1);
+    }
+    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EBADF));
+}
+
+/// Threads of the profiler's own are in no profile, whatever they wait for.
+#[test]
+fn waits_of_the_profiler_are_left_out() {
+    let _turn = turn();
+    let lock = Mutex::new(());
+    let guard = lock.lock().unwrap();
+    let samples = measured(|| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _own = capture::leave_out();
+                waits_here(|| drop(lock.lock()))
+            });
+            thread::sleep(HELD);
+            drop(guard);
+        });
+    });
+    assert_eq!(change(&samples, block, "waits_here").0, 0.0);
+}
+
+#[test]
+fn nothing_is_noted_while_it_is_off() {
+    let _turn = turn();
+    let before = lock_samples();
+    let lock = Mutex::new(());
+    let guard = lock.lock().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| waits_here(|| drop(lock.lock())));
+        thread::sleep(HELD);
+        drop(guard);
+    });
+    let samples = [before, lock_samples()];
+    assert_eq!(change(&samples, block, "waits_here").0, 0.0);
+}
+
+/// A child of `fork` begins without waits, and may measure its own, also if its parent's other threads wait at that moment.
+#[test]
+fn children_of_fork_begin_anew() {
+    let _turn = turn();
+    let lock = Arc::new(Mutex::new(()));
+    let guard = lock.lock().unwrap();
+    let waits = lock.clone();
+    let waiter = thread::spawn(move || waits_here(|| drop(waits.lock())));
+    let samples = measured(|| {
+        thread::sleep(HELD);
+        // SAFETY: the child calls nothing that waits for another thread, and ends at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_new = lock_samples().block.is_empty() && capture::block_rate().is_none();
+            let can_begin = set_block_rate(Some(Duration::from_nanos(1))).is_ok();
+            // SAFETY: it ends the child.
+            unsafe { libc::_exit(if is_new && can_begin { 7 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: it waits for the child of this process.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(libc::WEXITSTATUS(status), 7);
+        drop(guard);
+        waiter.join().unwrap();
+    });
+    assert!(!samples[1].mutex.is_empty());
+}

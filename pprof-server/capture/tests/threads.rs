@@ -1,0 +1,242 @@
+//! Dumps of threads: where each one is, and that it does not notice.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+
+mod common;
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, Condvar, Mutex, RwLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use capture::internal::thread_dump_by_signals;
+use capture::{Found, Thread, ThreadState, thread_dump};
+use common::{is_of, named, within_reason};
+
+const LONG: Duration = Duration::from_secs(1000);
+
+/// Has a thread of that name wait for ever.
+fn wait_in(name: &str, wait: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().name(name.into());
+    thread.spawn(move || waits_for_the_test(wait)).unwrap();
+}
+
+#[inline(never)]
+fn waits_for_the_test(wait: impl FnOnce()) {
+    wait();
+    std::hint::black_box(());
+}
+
+type Wait = Box<dyn FnOnce() + Send>;
+
+/// Starts a thread in each kind of wait, and returns their names with what they wait in.
+fn start_waits() -> HashMap<&'static str, &'static str> {
+    let kinds: Vec<(&str, &str, Wait)> = vec![
+        ("park", "futex", Box::new(thread::park)),
+        ("park_timeout", "futex", Box::new(|| thread::park_timeout(LONG))),
+        ("sleep", "clock_nanosleep", Box::new(|| thread::sleep(LONG))),
+        (
+            "mutex",
+            "futex",
+            Box::new(|| {
+                static HELD: Mutex<()> = Mutex::new(());
+                let _held = HELD.lock();
+                thread::scope(|scope| drop(scope.spawn(|| drop(HELD.lock())).join()));
+            }),
+        ),
+        (
+            "condvar",
+            "futex",
+            Box::new(|| {
+                let mutex = Mutex::new(());
+                drop(Condvar::new().wait_while(mutex.lock().unwrap(), |()| true));
+            }),
+        ),
+        (
+            "wait_timeout",
+            "futex",
+            Box::new(|| {
+                let mutex = Mutex::new(());
+                drop(Condvar::new().wait_timeout_while(mutex.lock().unwrap(), LONG, |()| true));
+            }),
+        ),
+        (
+            "recv",
+            "futex",
+            Box::new(|| {
+                let (_sender, receiver) = mpsc::channel::<()>();
+                let _ = receiver.recv();
+            }),
+        ),
+        (
+            "recv_timeout",
+            "futex",
+            Box::new(|| {
+                let (_sender, receiver) = mpsc::channel::<()>();
+                let _ = receiver.recv_timeout(LONG);
+            }),
+        ),
+        ("barrier", "futex", Box::new(|| _ = Barrier::new(2).wait())),
+        (
+            "rwlock",
+            "futex",
+            Box::new(|| {
+                static LOCK: RwLock<()> = RwLock::new(());
+                let _held = LOCK.write();
+                thread::scope(|scope| drop(scope.spawn(|| drop(LOCK.read())).join()));
+            }),
+        ),
+        ("accept", "accept4", Box::new(|| drop(TcpListener::bind("127.0.0.1:0").unwrap().accept()))),
+        (
+            "read",
+            "recvfrom",
+            Box::new(|| {
+                let (mut one, _other) = UnixStream::pair().unwrap();
+                let _ = one.read(&mut [0; 8]);
+            }),
+        ),
+        (
+            "poll",
+            "poll",
+            Box::new(|| {
+                let (one, _other) = UnixStream::pair().unwrap();
+                let mut polled = libc::pollfd { fd: one.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: there is one.
+                unsafe { libc::poll(&raw mut polled, 1, -1) };
+            }),
+        ),
+        (
+            "epoll",
+            "epoll_wait",
+            Box::new(|| {
+                let mut events: [libc::epoll_event; 1] = [libc::epoll_event { events: 0, u64: 0 }];
+                // SAFETY: there is room for one.
+                unsafe { libc::epoll_wait(libc::epoll_create1(0), events.as_mut_ptr(), 1, -1) };
+            }),
+        ),
+    ];
+    let names = kinds.iter().map(|(name, call, _)| (*name, *call)).collect();
+    kinds.into_iter().for_each(|(name, _, wait)| wait_in(name, wait));
+    names
+}
+
+fn is_in(thread: &Thread, function: &str) -> bool {
+    thread.frames.iter().any(|frame| is_of(frame.lookup(), function))
+}
+
+/// Each wait is walked without a signal, and what is found is what the thread itself finds when it is asked after all. Where a frame
+/// pointer had to be guessed, it says so.
+#[test]
+fn a_walk_from_outside_is_that_of_the_thread_itself() {
+    let _turn = common::turn();
+    let waits = start_waits();
+    let dump = within_reason(|| {
+        let dump = thread_dump().unwrap();
+        let waits_in = |(name, call): (&&str, &&str)| {
+            named(&dump, name).is_some_and(|thread| thread.waits.as_deref() == Some(call))
+        };
+        waits.iter().all(waits_in).then_some(dump)
+    });
+    let mut exact = 0;
+    let by_signals = thread_dump_by_signals().unwrap();
+    for (name, call) in waits {
+        let (found, truth) = (named(&dump, name).unwrap(), named(&by_signals, name).unwrap());
+        assert_eq!((truth.found, truth.state), (Found::BySignal, ThreadState::Sleeping), "{name}");
+        assert!(is_in(found, "waits_for_the_test"), "{name}, {call}: {:?}", found.found);
+        let callers = |thread: &Thread| thread.frames[1..].to_vec();
+        match found.found {
+            Found::FromOutside | Found::BySignal => {
+                assert_eq!(callers(found), callers(truth), "{name}: {:?}", found.found);
+                // The kernel has set the thread back to the call, or has had it return.
+                let distance = truth.frames[0].lookup() - found.frames[0].lookup();
+                assert!(
+                    found.found == Found::BySignal || distance == 0 || distance == 2,
+                    "{name}: {distance}"
+                );
+                exact += usize::from(found.found == Found::FromOutside);
+            }
+            Found::Approximately => eprintln!("{name} is approximate"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    assert!(exact >= 9, "{exact} are exact");
+}
+
+#[test]
+fn threads_that_run_answer_to_a_signal() {
+    let _turn = common::turn();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let is_over = is_over.clone();
+            let thread = thread::Builder::new().name("runs".into());
+            thread.spawn(move || runs_for_the_test(&is_over)).unwrap()
+        })
+        .collect();
+    within_reason(|| {
+        let dump = thread_dump().unwrap();
+        let running = dump.threads.iter().filter(|thread| &*thread.name == "runs");
+        let answered = running.filter(|thread| {
+            thread.found == Found::BySignal
+                && thread.state == ThreadState::Running
+                && is_in(thread, "runs_for_the_test")
+        });
+        (answered.count() == 3 && dump.signalled_threads >= 3).then_some(())
+    });
+    is_over.store(true, Relaxed);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[inline(never)]
+fn runs_for_the_test(is_over: &AtomicBool) {
+    while !is_over.load(Relaxed) {
+        std::hint::spin_loop();
+    }
+}
+
+/// A label is the thread's own, whether the thread is asked by a signal or looked at from outside, and it is gone with its scope.
+#[test]
+fn threads_are_found_with_their_labels() {
+    use unwinder::label;
+
+    let (told, ends) = (Arc::new(Barrier::new(4)), Arc::new(AtomicBool::new(false)));
+    let threads: Vec<_> = [("labelled wait", 71), ("labelled run", 72), ("label is over", 0)]
+        .into_iter()
+        .map(|(name, number)| {
+            let (told, ends) = (told.clone(), ends.clone());
+            let thread = thread::Builder::new().name(name.into());
+            thread.spawn(move || {
+                let before = label::replace(if number == 0 { 73 } else { number });
+                if number == 0 {
+                    label::restore(before);
+                }
+                told.wait();
+                while !ends.load(Relaxed) {
+                    if number == 72 {
+                        std::hint::spin_loop();
+                    } else {
+                        thread::park();
+                    }
+                }
+            })
+        })
+        .collect::<Result<_, _>>()
+        .unwrap();
+    told.wait();
+    within_reason(|| {
+        let dump = thread_dump().unwrap();
+        let wait = named(&dump, "labelled wait").filter(|thread| thread.state == ThreadState::Sleeping)?;
+        let run = named(&dump, "labelled run").filter(|thread| thread.found == Found::BySignal)?;
+        assert_eq!((wait.label, run.label, named(&dump, "label is over")?.label), (71, 72, 0));
+        Some(())
+    });
+    ends.store(true, Relaxed);
+    for thread in threads {
+        thread.thread().unpark();
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,163 @@
+//! Blocks that were not sampled, by what glibc's allocator writes before each block: how long it is, and whether the one before
+//! it is in use. Whether the program uses that allocator is told by the blocks that are known.
+//!
+//! A block is found by walking from a known one to the next and the next, so nothing is guessed: where the lengths make no sense,
+//! the block is not known.
+
+use crate::block::Block;
+use crate::pages::PAGE_BYTES;
+use crate::pass::Passes;
+use crate::region::Region;
+
+/// So many known blocks are looked at to tell the allocator.
+const JUDGED: usize = 64;
+/// Fewer blocks do not tell.
+const MIN_JUDGED: usize = 4;
+/// The allocator's own words before a block, in bytes.
+const HEADER_BYTES: u64 = 16;
+/// The word that holds the length lies so many bytes before a block.
+const LENGTH_BELOW: u64 = 8;
+/// The block has so many bytes of the next header. What points there is the allocator's list, and not the program.
+pub(crate) const SHARED_BYTES: u64 = 8;
+/// A chunk is longer than what was asked for by at most so much, unless it is mapped for itself.
+const SLACK_BYTES: u64 = 64;
+/// The lowest bits of the length: the chunk before it is in use, it is mapped for itself, it belongs to another arena.
+const PREVIOUS_IN_USE: u64 = 1;
+const IS_MAPPED: u64 = 2;
+const FLAGS: u64 = 7;
+const MIN_CHUNK_BYTES: u64 = 32;
+const MAX_CHUNK_BYTES: u64 = 1 << 40;
+/// The chunk in which the allocator lists the free blocks of a thread. What it points to is free.
+const THREAD_CACHE_BYTES: u64 = 0x290;
+/// A walk is given up after so many chunks.
+const MAX_STEPS: usize = 1 << 22;
+
+/// What the allocator says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    /// It is in a block in use, or in one that was freed a short time ago.
+    InUse {
+        start: u64,
+        end: u64,
+    },
+    Free,
+    Unknown,
+}
+
+/// Whether the known blocks are glibc's: nearly all have a length before them that fits.
+pub(crate) fn are_chunks(passes: &Passes<'_>, blocks: &[Block]) -> bool {
+    let step = blocks.len().div_ceil(JUDGED).max(1);
+    let judged: Vec<bool> = blocks.iter().step_by(step).map(|block| is_chunk(passes, block)).collect();
+    let fitting = judged.iter().filter(|&&fits| fits).count();
+    judged.len() >= MIN_JUDGED && fitting * 10 >= judged.len() * 9
+}
+
+fn is_chunk(passes: &Passes<'_>, block: &Block) -> bool {
+    let Some(length) = passes.word(block.address.wrapping_sub(LENGTH_BELOW)) else { return false };
+    let slack = if length & IS_MAPPED == 0 { SLACK_BYTES } else { 3 * PAGE_BYTES };
+    let least = block.bytes + LENGTH_BELOW;
+    (least..=least + slack).contains(&(length & !FLAGS))
+}
+
+/// Finds the chunks of `places`, which are ascending.
+pub(crate) fn chunks(
+    passes: &mut Passes<'_>,
+    regions: &[Region],
+    blocks: &[Block],
+    places: &[u64],
+) -> Vec<Chunk> {
+    let mut walk = Walk { header: 0, limit: 0, window: Window::default(), steps: 0 };
+    places.iter().map(|&place| walk.to(passes, regions, blocks, place)).collect()
+}
+
+/// This walks from chunk to chunk.
+struct Walk {
+    /// Where the header of the current chunk is; 0 if none is known.
+    header: u64,
+    /// Where the region ends that the walk is in.
+    limit: u64,
+    window: Window,
+    steps: usize,
+}
+
+impl Walk {
+    fn to(&mut self, passes: &mut Passes<'_>, regions: &[Region], blocks: &[Block], place: u64) -> Chunk {
+        let after = regions.partition_point(|region| region.start <= place);
+        let Some(region) = after.checked_sub(1).map(|index| &regions[index]) else { return Chunk::Unknown };
+        if self.header == 0 || self.limit != region.limit || place < self.header + HEADER_BYTES {
+            (self.header, self.limit) = (region.start, region.limit);
+        }
+        let below = blocks.partition_point(|block| block.address <= place);
+        if let Some(block) = below.checked_sub(1).map(|index| &blocks[index])
+            && block.address - HEADER_BYTES.min(block.address) > self.header
+        {
+            self.header = block.address - HEADER_BYTES;
+        }
+        let found = self.search(passes, place);
+        if found.is_none() {
+            self.header = 0;
+        }
+        found.unwrap_or(Chunk::Unknown)
+    }
+
+    fn search(&mut self, passes: &mut Passes<'_>, place: u64) -> Option<Chunk> {
+        loop {
+            let length = self.window.word(passes, self.header + LENGTH_BELOW, self.limit)?;
+            let bytes = length & !FLAGS;
+            let is_chunk =
+                (MIN_CHUNK_BYTES..MAX_CHUNK_BYTES).contains(&bytes) && bytes.is_multiple_of(HEADER_BYTES);
+            self.steps += 1;
+            if !is_chunk || self.steps > MAX_STEPS {
+                return None;
+            }
+            let next = self.header + bytes;
+            // The first word of the next chunk belongs to this block as long as it is in use.
+            if place >= next + LENGTH_BELOW {
+                self.header = next;
+                continue;
+            }
+            if place < self.header + HEADER_BYTES {
+                return None;
+            }
+            let is_mapped = length & IS_MAPPED != 0;
+            let is_free = !is_mapped
+                && self.window.word(passes, next + LENGTH_BELOW, self.limit)? & PREVIOUS_IN_USE == 0;
+            return Some(match is_free {
+                // mutant: H3 words in free memory hold
+                true => Chunk::Free,
+                _ if bytes == THREAD_CACHE_BYTES => Chunk::Unknown,
+                _ => Chunk::InUse { start: self.header + HEADER_BYTES, end: next },
+            });
+        }
+    }
+}
+
+/// A piece of memory that was copied.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    words: Vec<u64>,
+}
+
+impl Window {
+    fn word(&mut self, passes: &mut Passes<'_>, address: u64, limit: u64) -> Option<u64> {
+        if address >= limit {
+            return None;
+        }
+        let offset = address.wrapping_sub(self.start) / 8;
+        if let Some(&word) = self.words.get(usize::try_from(offset).ok()?) {
+            return Some(word);
+        }
+        crate::block::wipe(&mut self.words, 0);
+        self.words.clear();
+        self.start = address / PAGE_BYTES * PAGE_BYTES;
+        passes.copy_from(self.start, limit, &mut self.words);
+        self.words.get(((address - self.start) / 8) as usize).copied()
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        crate::block::wipe(&mut self.words, 0);
+    }
+}

@@ -1,0 +1,48 @@
+//! The words that were found to point to blocks.
+//!
+//! There is room for a bounded number of them, and what there is no room for is known to be missing.
+
+use crate::block::Block;
+use crate::region::RegionKind;
+
+/// So many words are kept that point to blocks.
+pub(crate) const MAX_EDGES: usize = 128 << 10;
+/// So many of them point to one block.
+pub(crate) const MAX_EDGES_EACH: u32 = 64;
+
+/// A word that points to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edge {
+    pub(crate) node: u32,
+    pub(crate) address: u64,
+    pub(crate) word: u64,
+}
+
+/// Collects words that point to nodes.
+pub(crate) struct Edges<'a> {
+    pub(crate) edges: &'a mut Vec<Edge>,
+    pub(crate) counts: &'a mut [u32],
+    pub(crate) is_full: &'a mut bool,
+}
+
+impl Edges<'_> {
+    #[inline(never)]
+    pub(crate) fn add(&mut self, block: &Block, edge: Edge, kind: RegionKind) {
+        // What points to a block from within does not hold it.
+        if (block.address..block.end()).contains(&edge.address) {
+            return;
+        }
+        let count = &mut self.counts[edge.node as usize];
+        *count = count.saturating_add(1);
+        // The words of variables are few and tell most, so they have room of their own.
+        let most = if kind != RegionKind::Other { 2 * MAX_EDGES_EACH } else { MAX_EDGES_EACH };
+        if *count > most {
+            return;
+        }
+        if self.edges.len() == MAX_EDGES {
+            *self.is_full = true;
+            return;
+        }
+        self.edges.push(edge);
+    }
+}

@@ -1,0 +1,418 @@
+//! Who holds what, from the roots down: the best way to each node.
+//!
+//! Pure: no memory is read here.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use crate::block::wipe;
+use crate::region::Root;
+
+/// What a way from a root costs: first what makes it doubtful, then its length.
+const LENGTH_BITS: u32 = 32;
+/// A way through a block that was not sampled.
+const UNSAMPLED_LINK: u64 = 1 << LENGTH_BITS;
+/// A way from the stack of a thread that waits.
+const STACK: u64 = 10 << LENGTH_BITS;
+/// A way from a sampled block to one of few that were not sampled. The room of a buffer that is not used may have such a word.
+const FEW: u64 = 15 << LENGTH_BITS;
+/// So many blocks that have a holder of one site are no coincidence.
+const MANY: usize = 4;
+/// A way from a stack whose end is not known.
+const RUNNING_STACK: u64 = 20 << LENGTH_BITS;
+/// A way by a holder that hardly any other block of the site has.
+const RARE: u64 = 20_000 << LENGTH_BITS;
+/// A way from a block that was not sampled, whose own holder is not known.
+const UNSAMPLED: u64 = 10_000 << LENGTH_BITS;
+const NOT_JUDGED: u64 = 1_000_000 << LENGTH_BITS;
+const LOST: u64 = 2_000_000 << LENGTH_BITS;
+
+/// From here on a way may be due to a single word that was left behind.
+pub(crate) const DOUBTFUL: u64 = STACK;
+
+/// What holds a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Node(u32),
+    Root(Root),
+    RunningStack(u32),
+    /// A word in a block that was not sampled, or in free memory.
+    Unsampled,
+}
+
+/// One word that points to a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    pub(crate) node: u32,
+    pub(crate) holder: Holder,
+    /// This is the number of the word.
+    pub(crate) edge: u32,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    /// Its site; `None` if it was not sampled.
+    pub(crate) site: Option<u32>,
+    /// Not all words that point to it are known.
+    pub(crate) is_cut: bool,
+}
+
+/// This is the last step of the best way to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is held by this word, which is part of this holder.
+    By {
+        holder: Holder,
+        edge: u32,
+    },
+    /// No word points to it.
+    Lost,
+    /// Only blocks point to it that it holds itself.
+    Cycle,
+    NotJudged,
+}
+
+/// These are the best ways to all nodes.
+#[derive(Debug)]
+pub(crate) struct Ways {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) costs: Vec<u64>,
+}
+
+/// A variant that uses all of its room. The others leave in theirs what was in a register, and that may be a pointer.
+const WIPED: Holder = Holder::Root(Root::Static(0));
+
+impl Drop for Ways {
+    fn drop(&mut self) {
+        // Memory that is freed keeps what was in it, and the next pass would take that for pointers.
+        wipe(&mut self.steps, Step::By { holder: WIPED, edge: 0 });
+    }
+}
+
+/// These are all words, each with what it is part of.
+pub(crate) struct Holds(Vec<Hold>);
+
+impl Holds {
+    /// Collects at most `most` holds. The list has its size from the start: a list that grows leaves a copy behind.
+    pub(crate) fn collect(most: usize, holds: impl Iterator<Item = Hold>) -> Holds {
+        let mut list = Vec::with_capacity(most);
+        list.extend(holds.take(most));
+        Holds(list)
+    }
+}
+
+impl std::ops::Deref for Holds {
+    type Target = [Hold];
+
+    fn deref(&self) -> &[Hold] {
+        &self.0
+    }
+}
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        wipe(&mut self.0, Hold { node: 0, holder: WIPED, edge: 0 });
+    }
+}
+
+/// Finds the best way to each node.
+pub(crate) fn ways(nodes: &[Node], holds: &[Hold]) -> Ways {
+    let doubts = doubts(nodes, holds);
+    let mut held_by: Vec<(u32, u32)> = holds
+        .iter()
+        .zip(0..)
+        .filter_map(|(hold, index)| match hold.holder {
+            Holder::Node(by) => Some((by, index)),
+            _ => None,
+        })
+        .collect();
+    held_by.sort_unstable();
+    let mut search = Search {
+        nodes,
+        holds,
+        doubts: &doubts,
+        held_by: &held_by,
+        queue: BinaryHeap::new(),
+        ways: Ways { steps: vec![Step::NotJudged; nodes.len()], costs: vec![u64::MAX; nodes.len()] },
+    };
+    for (hold, doubt) in holds.iter().zip(&doubts) {
+        let cost = match hold.holder {
+            Holder::Node(_) => continue,
+            Holder::Root(Root::Static(_) | Root::ThreadLocal(..)) => 0,
+            Holder::Root(Root::Stack(_)) => STACK,
+            Holder::RunningStack(_) => RUNNING_STACK,
+            Holder::Unsampled => UNSAMPLED,
+        };
+        search.offer(hold.node, cost + doubt, Step::By { holder: hold.holder, edge: hold.edge });
+    }
+    search.run();
+    search.unreached();
+    search.ways
+}
+
+struct Search<'a> {
+    nodes: &'a [Node],
+    holds: &'a [Hold],
+    /// What each hold costs beyond its length.
+    doubts: &'a [u64],
+    /// This lists the holder and the index of each hold by a node, ascending.
+    held_by: &'a [(u32, u32)],
+    queue: BinaryHeap<Reverse<(u64, u32)>>,
+    ways: Ways,
+}
+
+impl Search<'_> {
+    fn offer(&mut self, node: u32, cost: u64, step: Step) {
+        let best = &mut self.ways.costs[node as usize];
+        if cost < *best {
+            *best = cost;
+            self.ways.steps[node as usize] = step;
+            self.queue.push(Reverse((cost, node)));
+        }
+    }
+
+    /// Goes on from what was offered (Dijkstra's algorithm).
+    fn run(&mut self) {
+        while let Some(Reverse((cost, node))) = self.queue.pop() {
+            if cost > self.ways.costs[node as usize] {
+                continue;
+            }
+            let first = self.held_by.partition_point(|&(by, _)| by < node);
+            let link = if self.nodes[node as usize].site.is_none() { UNSAMPLED_LINK } else { 0 };
+            for &(_, index) in self.held_by[first..].iter().take_while(|&&(by, _)| by == node) {
+                let hold = self.holds[index as usize];
+                let doubt = self.doubts[index as usize];
+                let step = Step::By { holder: hold.holder, edge: hold.edge };
+                self.offer(hold.node, cost.saturating_add(1 + link + doubt), step);
+            }
+        }
+    }
+
+    /// Decides about what no root reaches.
+    fn unreached(&mut self) {
+        let mut has_holder = vec![false; self.nodes.len()];
+        self.holds.iter().for_each(|hold| has_holder[hold.node as usize] = true);
+        for (node, has_holder) in (0..).zip(has_holder) {
+            if self.ways.costs[node as usize] != u64::MAX {
+                continue;
+            }
+            // mutant: H4 a block whose words are not all known is lost
+            if self.nodes[node as usize].is_cut {
+                self.offer(node, NOT_JUDGED, Step::NotJudged);
+            } else if !has_holder {
+                self.offer(node, LOST, Step::Lost);
+            }
+        }
+        self.run();
+        let mut a_holder = vec![None; self.nodes.len()];
+        for hold in self.holds {
+            if let Holder::Node(by) = hold.holder {
+                a_holder[hold.node as usize] = Some(by);
+            }
+        }
+        for node in 0..self.nodes.len() as u32 {
+            if self.ways.costs[node as usize] == u64::MAX {
+                let on_cycle = on_cycle(node, &a_holder);
+                self.offer(on_cycle, LOST, Step::Cycle);
+                self.run();
+            }
+        }
+    }
+}
+
+/// Goes up from a node that no root reaches until it comes back: every such node has a holder that no root reaches.
+fn on_cycle(node: u32, a_holder: &[Option<u32>]) -> u32 {
+    let up = |node: u32| a_holder[node as usize].unwrap_or(node);
+    // One goes up twice as fast as the other, so they meet on the cycle.
+    let (mut slow, mut fast) = (up(node), up(up(node)));
+    while slow != fast {
+        (slow, fast) = (up(slow), up(up(fast)));
+    }
+    slow
+}
+
+/// What blocks of one site have in common as holders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Site(u32),
+    Static,
+    ThreadLocal,
+    Stack,
+    Unsampled,
+}
+
+/// In the group of a block that was not sampled, beside the site of what it holds.
+const UNSAMPLED_GROUP: u32 = 1 << 31;
+/// Groups are handed on over so many blocks that were not sampled.
+const GROUP_HOPS: usize = 3;
+
+/// Returns a group of blocks for each node that are likely to have holders of one kind: those of one site, or those that were not
+/// sampled and hold blocks of one site. It is `None` if nothing is known of a node.
+fn groups(nodes: &[Node], holds: &[Hold]) -> Vec<Option<u32>> {
+    let mut groups: Vec<Option<u32>> = nodes.iter().map(|node| node.site).collect();
+    for _ in 0..GROUP_HOPS {
+        for hold in holds {
+            if let Holder::Node(by) = hold.holder
+                && groups[by as usize].is_none()
+            {
+                groups[by as usize] = groups[hold.node as usize].map(|group| group | UNSAMPLED_GROUP);
+            }
+        }
+    }
+    groups
+}
+
+/// Returns what each hold costs beyond its length, because it may be a word that was left behind in memory. Such a word holds few
+/// blocks of a group, while many have another holder.
+fn doubts(nodes: &[Node], holds: &[Hold]) -> Vec<u64> {
+    let kind = |hold: &Hold| match hold.holder {
+        Holder::Node(by) => nodes[by as usize].site.map_or(Kind::Unsampled, Kind::Site),
+        Holder::Root(Root::Static(_)) => Kind::Static,
+        Holder::Root(Root::ThreadLocal(..)) => Kind::ThreadLocal,
+        Holder::Root(Root::Stack(_)) | Holder::RunningStack(_) => Kind::Stack,
+        Holder::Unsampled => Kind::Unsampled,
+    };
+    let groups = groups(nodes, holds);
+    let mut last: HashMap<(u32, Kind), (u32, usize)> = HashMap::new();
+    let mut most: HashMap<u32, usize> = HashMap::new();
+    // The holds of one node follow one another.
+    for hold in holds {
+        let Some(group) = groups[hold.node as usize] else { continue };
+        let (node, count) = last.entry((group, kind(hold))).or_insert((u32::MAX, 0));
+        if *node != hold.node {
+            (*node, *count) = (hold.node, *count + 1);
+            let most = most.entry(group).or_default();
+            *most = (*most).max(*count);
+        }
+    }
+    let doubt = |hold: &Hold| {
+        let Some(group) = groups[hold.node as usize] else { return 0 };
+        let kind = kind(hold);
+        let count = last.get(&(group, kind)).map_or(0, |&(_, count)| count);
+        // mutant: H5 a word that was left behind is as good as all others
+        let is_rare = count * 4 < most.get(&group).copied().unwrap_or(0);
+        // mutant: H10 a word in a buffer to a block that was not sampled is as good as all others
+        let is_few = group & UNSAMPLED_GROUP != 0 && matches!(kind, Kind::Site(_)) && count < MANY;
+        match (is_rare, is_few) {
+            (true, _) => RARE,
+            (false, true) => FEW,
+            (false, false) => 0,
+        }
+    };
+    holds.iter().map(doubt).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(site: u32) -> Node {
+        Node { site: Some(site), is_cut: false }
+    }
+
+    fn holds(list: &[(u32, Holder)]) -> Vec<Hold> {
+        let mut list = list.to_vec();
+        list.sort_by_key(|&(node, _)| node);
+        list.iter().zip(0..).map(|(&(node, holder), edge)| Hold { node, holder, edge }).collect()
+    }
+
+    const STATIC: Holder = Holder::Root(Root::Static(0x10));
+    const ON_STACK: Holder = Holder::Root(Root::Stack(1));
+
+    fn holders(nodes: &[Node], list: &[(u32, Holder)]) -> Vec<Option<Holder>> {
+        let steps = ways(nodes, &holds(list)).steps.clone();
+        let holder = |step| match step {
+            Step::By { holder, .. } => Some(holder),
+            _ => None,
+        };
+        steps.into_iter().map(holder).collect()
+    }
+
+    #[test]
+    fn a_static_is_better_than_a_stack_and_a_stack_than_what_is_unknown() {
+        let nodes = [node(0), node(1), node(2)];
+        let found = holders(
+            &nodes,
+            &[(0, STATIC), (1, ON_STACK), (1, Holder::Node(0)), (2, ON_STACK), (2, Holder::Unsampled)],
+        );
+        assert_eq!(found, [Some(STATIC), Some(Holder::Node(0)), Some(ON_STACK)]);
+    }
+
+    #[test]
+    fn what_only_holds_itself_is_a_cycle_and_what_nothing_points_to_is_lost() {
+        let nodes = [node(0), node(0), node(1), node(2), node(3)];
+        let list = [(0, Holder::Node(1)), (1, Holder::Node(0)), (2, Holder::Node(0)), (4, Holder::Node(3))];
+        let found = ways(&nodes, &holds(&list));
+        assert_eq!(found.steps.iter().filter(|step| **step == Step::Cycle).count(), 1);
+        assert!(found.steps[..2].contains(&Step::Cycle));
+        assert!(matches!(found.steps[2], Step::By { holder: Holder::Node(0), .. }));
+        assert_eq!(found.steps[3], Step::Lost);
+        assert!(matches!(found.steps[4], Step::By { holder: Holder::Node(3), .. }));
+    }
+
+    #[test]
+    fn a_cycle_that_a_root_reaches_is_none() {
+        let nodes = [node(0), node(0)];
+        let found = holders(&nodes, &[(0, Holder::Node(1)), (1, Holder::Node(0)), (1, STATIC)]);
+        assert_eq!(found, [Some(Holder::Node(1)), Some(STATIC)]);
+    }
+
+    #[test]
+    fn nothing_is_lost_of_which_not_all_words_are_known() {
+        let nodes = [Node { is_cut: true, ..node(0) }, node(1)];
+        let found = ways(&nodes, &holds(&[(1, Holder::Node(0))]));
+        assert_eq!(found.steps[0], Step::NotJudged);
+        assert!(matches!(found.steps[1], Step::By { holder: Holder::Node(0), .. }));
+    }
+
+    /// One of ten blocks has a word in a container that holds none of the others.
+    #[test]
+    fn a_word_that_was_left_behind_is_the_last_choice() {
+        let mut nodes = vec![node(7); 10];
+        nodes.extend([node(8), node(9)]);
+        let mut list: Vec<(u32, Holder)> = (0..10).map(|block| (block, Holder::Node(10))).collect();
+        list.extend([(3, Holder::Node(11)), (10, ON_STACK), (11, STATIC)]);
+        let found = holders(&nodes, &list);
+        assert!(found[..10].iter().all(|holder| *holder == Some(Holder::Node(10))), "{found:?}");
+    }
+
+    /// A buffer has room that is not used, and words there were left behind. One of them points to a block that was not sampled.
+    #[test]
+    fn a_word_in_a_buffer_to_a_block_that_was_not_sampled_is_doubtful() {
+        let unsampled = Node { site: None, is_cut: false };
+        let buffer = 8;
+        let chain = |blocks: u32| -> Vec<u64> {
+            // Each target is held by a block of its own that was not sampled, and that by the buffer, which a static holds.
+            let mut nodes = vec![node(7); blocks as usize];
+            nodes.extend(vec![unsampled; blocks as usize]);
+            nodes.push(node(buffer));
+            let mut list: Vec<_> = (0..blocks).map(|block| (block, Holder::Node(blocks + block))).collect();
+            list.extend((blocks..2 * blocks).map(|block| (block, Holder::Node(2 * blocks))));
+            list.push((2 * blocks, STATIC));
+            ways(&nodes, &holds(&list)).costs[..blocks as usize].to_vec()
+        };
+        assert!(chain(1).iter().all(|cost| (DOUBTFUL..UNSAMPLED).contains(cost)), "{:?}", chain(1));
+        assert!(chain(4).iter().all(|cost| *cost < DOUBTFUL), "{:?}", chain(4));
+    }
+
+    /// Ten blocks in a list that were not sampled hold one another and the targets. A word was left behind that points to one of
+    /// them.
+    #[test]
+    fn one_of_many_blocks_that_were_not_sampled_says_nothing_for_all() {
+        let unsampled = Node { site: None, is_cut: false };
+        let mut nodes = vec![node(7); 10];
+        nodes.extend(vec![unsampled; 10]);
+        nodes.push(node(8));
+        let mut list: Vec<_> = (0..10).map(|block| (block, Holder::Node(10 + block))).collect();
+        list.extend((10..20).map(|block| (block, Holder::Unsampled)));
+        list.extend([(13, Holder::Node(20)), (20, STATIC)]);
+        let found = ways(&nodes, &holds(&list));
+        let ends = (10..20).map(|block| found.steps[block]);
+        assert!(
+            ends.clone().all(|step| matches!(step, Step::By { holder: Holder::Unsampled, .. })),
+            "{:?}",
+            ends.collect::<Vec<_>>()
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Answers what the process is doing: CPU time, threads, waits.
+//!
+//! Path: *read path*. What takes time is done by the workers.
+
+use std::time::{Duration, Instant};
+
+use alloc_profiler::StackTrace;
+use capture::{CpuCapture, LOOK_EVERY, LockWatch, StartError};
+use hyper::StatusCode;
+
+use super::Handler;
+use super::pages::lane_of;
+use crate::encode::Symbolize;
+use crate::http::refusal::Refusal;
+use crate::http::request::process_request::{CountsRequest, CpuRequest, GoroutineRequest, WallRequest};
+use crate::http::response::answer::Answer;
+use crate::http::response::process;
+use crate::http::workers::executor::{sleep, sleep_until};
+use crate::http::workers::{Lane, Workers};
+use crate::kept_files;
+use crate::sources::cpu;
+use crate::sources::goroutine::{self, IndexWatch, Kind};
+use crate::sources::locks::Measured;
+use crate::sources::wall::Recording;
+
+/// How long CPU time is sampled until names are looked up for the first time, so that they are known at the end. Then it is
+/// twice as long until the next time, and so on.
+const FIRST_LOOK_UP: Duration = Duration::from_millis(500);
+
+impl Handler {
+    pub(super) async fn cpu(&self, wanted: CpuRequest) -> Result<Answer, Refusal> {
+        // mutant: E15 threads are listed in a sandbox
+        refuse_in_a_sandbox()?;
+        let workers = &self.state().workers;
+        let lane = lane_of(wanted.form.symbolize);
+        let slot = workers.slot(lane)?;
+        let hz = wanted.hz;
+        let capture = async move { CpuCapture::start(hz).map_err(|error| refused(&error)) };
+        let mut capture = workers.run_in(&slot, Lane::Figures, capture).await??;
+        let start = Instant::now();
+        let (mut sampled, end) = (FIRST_LOOK_UP, start + wanted.time);
+        loop {
+            let until = end.min(start + sampled);
+            capture = workers.run_in(&slot, Lane::Figures, go_on(capture, until)).await?;
+            if until == end {
+                break;
+            }
+            sampled *= 2;
+            if wanted.form.symbolize != Symbolize::None {
+                let (traces, symbolize) = (traces(&capture), wanted.form.symbolize);
+                workers.spawn(lane, async move { cpu::name_addresses(&traces, symbolize) })?;
+            }
+        }
+        let samples = workers.run_in(&slot, Lane::Figures, async move { capture.finish() }).await?;
+        workers.run_in(&slot, lane, async move { process::cpu(samples, &wanted) }).await?
+    }
+
+    pub(super) async fn wall(&self, wanted: WallRequest) -> Result<Answer, Refusal> {
+        refuse_in_a_sandbox()?;
+        let workers = &self.state().workers;
+        let lane = lane_of(wanted.form.symbolize);
+        let slot = workers.slot(lane)?;
+        let time = wanted.time;
+        let record = async move {
+            let mut recording = Recording::start().ok_or_else(|| refused(&StartError::InUse))?;
+            let end = Instant::now() + time;
+            loop {
+                let next = recording.look().map_err(|error| refused(&error))?;
+                if next >= end {
+                    sleep_until(end).await;
+                    return Ok(recording);
+                }
+                sleep_until(next).await;
+            }
+        };
+        let recording = workers.run_in(&slot, Lane::Figures, record).await??;
+        workers.run_in(&slot, lane, async move { process::wall(recording, &wanted) }).await?
+    }
+
+    pub(super) async fn goroutine(&self, wanted: GoroutineRequest) -> Result<Answer, Refusal> {
+        let workers = &self.state().workers;
+        // Where threads began is told by names, whether these are wanted or not.
+        let lane =
+            if wanted.kind == Kind::ThreadCreate { Lane::Names } else { lane_of(wanted.form.symbolize) };
+        let (slot, kind) = (workers.slot(lane)?, wanted.kind);
+        if kind == Kind::Goroutine {
+            keep_index(workers)?;
+        }
+        let before = match wanted.next {
+            None => None,
+            Some(time) => {
+                let wait = async move {
+                    let (before, start) = (goroutine::parts(kind), Instant::now());
+                    sleep_until(start + time).await;
+                    (before, start.elapsed())
+                };
+                Some(workers.run_in(&slot, Lane::Figures, wait).await?)
+            }
+        };
+        let answer = async move { process::goroutine(&wanted, goroutine::parts(kind), before) };
+        workers.run_in(&slot, lane, answer).await?
+    }
+
+    pub(super) async fn counts(&self, wanted: CountsRequest) -> Result<Answer, Refusal> {
+        let workers = &self.state().workers;
+        // What is a lock is told by names, whether these are wanted or not.
+        let slot = workers.slot(Lane::Names)?;
+        let measure = async move {
+            let before = match wanted.next {
+                None => None,
+                Some(time) => {
+                    // Where no wait can be seen, the answer is as long in coming as Go's, and empty.
+                    let watch = capture::sees_locks().then(LockWatch::start).transpose();
+                    let _watch = watch.map_err(|error| not_measured(&error))?;
+                    let (before, start) = (capture::lock_samples(), Instant::now());
+                    sleep_until(start + time).await;
+                    Some((before, start.elapsed()))
+                }
+            };
+            Ok((Measured { now: capture::lock_samples(), before }, wanted))
+        };
+        let (measured, wanted) = workers.run_in(&slot, Lane::Figures, measure).await??;
+        workers.run_in(&slot, Lane::Names, async move { process::locks(&wanted, &measured) }).await?
+    }
+}
+
+/// Has the index of the tasks' types kept until nobody has used it for a while.
+fn keep_index(workers: &Workers) -> Result<(), Refusal> {
+    let Some(watch) = IndexWatch::begin() else { return Ok(()) };
+    let watch = async move {
+        loop {
+            sleep(IndexWatch::LOOKS_EVERY).await;
+            if watch.is_unused() {
+                break;
+            }
+        }
+    };
+    workers.spawn(Lane::Figures, watch)
+}
+
+/// Refuses where the program has entered a sandbox since it started the server: to list threads and to make timers may be the
+/// end of it.
+fn refuse_in_a_sandbox() -> Result<(), Refusal> {
+    if kept_files::is_sandboxed() {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Could not enable CPU profiling: the program has entered a sandbox since the profiler started, and the sandbox may kill \
+             whoever opens a file or makes a timer; set PPROF_OPEN_FILES=1 in the environment if it lets both be done",
+        ));
+    }
+    Ok(())
+}
+
+fn not_measured(error: &StartError) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("Could not measure waits for locks: {error}"))
+}
+
+/// Goes on with a capture until then.
+async fn go_on(mut capture: CpuCapture, until: Instant) -> CpuCapture {
+    loop {
+        let now = Instant::now();
+        if now >= until {
+            return capture;
+        }
+        sleep_until(until.min(now + LOOK_EVERY)).await;
+        capture.look();
+    }
+}
+
+/// The stacks that a capture has so far.
+fn traces(capture: &CpuCapture) -> Vec<StackTrace> {
+    let stacks = capture.stacks();
+    stacks.map(|(frames, is_truncated)| StackTrace::new(frames, is_truncated)).collect()
+}
+
+/// Go's text, and Go's status where Go has that error.
+fn refused(error: &StartError) -> Refusal {
+    let status = match error {
+        StartError::InUse => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::new(status, format!("Could not enable CPU profiling: {error}"))
+}

@@ -1,0 +1,303 @@
+//! What keeps blocks alive, as a profile: each stack is a chain of holders, with the root outermost and the block's own site at the
+//! leaf.
+//!
+//! The crate `holders` searches; here sites and roots get their names. `http::handler` calls this on a worker's thread.
+//!
+//! Path: *read path*. Cost: that of naming the stacks of all live samples, and that of the search.
+
+mod choice;
+mod notes;
+mod roots;
+mod sites;
+mod surroundings;
+
+use crate::kept_files;
+use crate::mappings::Mappings;
+use crate::process;
+use crate::profile::{
+    Estimate, Frame, Frames, Label, LabelValue, Period, Profile, Rows, Stacks, Symbolize, Unit, add,
+};
+use crate::sources::goroutine::{Lines, frame};
+use crate::sources::heap;
+use crate::sources::plain_text::PlainText;
+use crate::symbols::role::Role;
+use crate::symbols::synthetic_line;
+use alloc_profiler::internal::{LiveBlock, LiveBlocks, live_blocks};
+use alloc_profiler::{CodeAddress, StackTrace, sampling_interval, unsampled};
+pub(crate) use choice::Choice;
+use holders::{Block, Chain, End, Found, Link, Pace, PageMap, Scene};
+use roots::RootNames;
+use sites::{Site, Sites};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+use surroundings::Surroundings;
+
+/// The search takes so much memory at most, in bytes, with what names take.
+const WORK_BYTES: usize = 24 << 20;
+/// How fast memory is gone over: a slice takes some 2 ms, and others have the processor after it.
+const PACE: Pace =
+    Pace { slice_bytes: 8 << 20, pause: Duration::from_millis(1), most_time: Duration::from_secs(30) };
+/// The address of lines that have no code. Nothing is mapped there.
+const NO_CODE: u64 = 0x2_0000;
+
+/// What was found of the blocks that somebody asked about.
+pub(crate) struct Held {
+    rows: Vec<HeldRow>,
+    sites: Vec<Site>,
+    notes: Vec<String>,
+}
+
+/// Blocks of one site with one chain.
+struct HeldRow {
+    /// The site of the blocks, and those of the blocks that hold them, the nearest first; `None` stands for blocks that were
+    /// not sampled. Of several that follow one another and are alike there is one.
+    path: Vec<Option<u32>>,
+    end: String,
+    kind: &'static str,
+    may_be_stale: bool,
+    objects: Estimate,
+    bytes: Estimate,
+}
+
+/// Searches memory for what holds the blocks that are chosen.
+///
+/// # Errors
+///
+/// A sentence says why there is no result, and what to do.
+pub(crate) fn find(choice: &Choice) -> Result<Held, String> {
+    unsampled(|| {
+        if !alloc_profiler::is_installed() {
+            return Err("holders are not known: this program's allocator takes no samples; write \
+                        pprof_server::install!() in main"
+                .to_owned());
+        }
+        if kept_files::is_sandboxed() {
+            return Err("the program has entered a sandbox since the profiler started, and the sandbox may kill whoever lists \
+                        threads or opens files; set PPROF_OPEN_FILES=1 in the environment if it lets both be done"
+                .to_owned());
+        }
+        if !process::can_have(WORK_BYTES) {
+            return Err("there is no memory for the search; ask again when 24 MiB are free".to_owned());
+        }
+        let mut listed = live_blocks(|_, _| true);
+        let found = find_among(&listed, choice);
+        listed.wipe();
+        found
+    })
+}
+
+fn find_among(listed: &LiveBlocks, choice: &Choice) -> Result<Held, String> {
+    let mappings = Mappings::of_process();
+    let stacks = Stacks::of(listed.stacks.iter(), &[], mappings.clone(), Symbolize::Full);
+    let sites = Sites::of(listed, &stacks, choice.needs_functions());
+    drop(stacks);
+    let chosen = choice.stacks(listed, &sites);
+    let is_target = |block: &LiveBlock| {
+        let is_chosen = block.stack.is_some_and(|stack| chosen[stack]) || choice.is_everything();
+        is_chosen && choice.is_old_enough(block)
+    };
+    let blocks = listed.blocks.iter().zip(0..).map(|(block, number)| Block {
+        address: block.address as u64,
+        bytes: block.size as u64,
+        site: sites.of_stack(block.stack),
+        target: is_target(block).then_some(number),
+    });
+    let mut surroundings = Surroundings::of_process(&mappings)?;
+    let own = listed.blocks.as_ptr() as u64;
+    surroundings.left_out.push((own, own + size_of_val(&listed.blocks[..]) as u64));
+    let memory = tasks::OwnMemory::open().map_err(|error| {
+        format!("this process's memory cannot be copied ({error}); allow process_vm_readv, or reading /proc/self/mem")
+    })?;
+    let pages = PageMap::open().map_err(|error| {
+        format!("it is not known which pages are in memory ({error}); allow reading /proc/self/pagemap")
+    })?;
+    let scene = Scene {
+        regions: &surroundings.regions,
+        threads: &surroundings.threads,
+        thread_local_bytes: surroundings.thread_local_bytes,
+        left_out: &surroundings.left_out,
+        pace: PACE,
+    };
+    let blocks: Vec<Block> = blocks.collect();
+    let targets: Vec<u32> = blocks.iter().filter_map(|block| block.target).collect();
+    let found = holders::search(&memory, &pages, scene, blocks).map_err(|failure| failure.to_string())?;
+    let roots = RootNames::of(&found.chains, &surroundings, &mappings);
+    let (rows, gone) = rows(listed, &targets, &found, &sites, &roots);
+    let mut held = Held { rows, sites: sites.sites, notes: Vec::new() };
+    held.notes = notes::notes(&held, &found, gone, choice, surroundings.knows_own);
+    Ok(held)
+}
+
+/// What blocks of one row have in common: the fields of [`HeldRow`] but for the sums.
+type Alike<'a> = (Vec<Option<u32>>, &'a str, &'static str, bool);
+
+/// Sums up the targets that are still in use by site and chain. Returns also how many were freed meanwhile.
+fn rows(
+    listed: &LiveBlocks,
+    targets: &[u32],
+    found: &Found,
+    sites: &Sites,
+    roots: &RootNames,
+) -> (Vec<HeldRow>, usize) {
+    let chains: BTreeMap<u32, &Chain> = found.chains.iter().map(|chain| (chain.target, chain)).collect();
+    let mut sums: BTreeMap<Alike<'_>, [Estimate; 2]> = BTreeMap::new();
+    let mut gone = 0;
+    for &target in targets {
+        let block = &listed.blocks[target as usize];
+        // mutant: H8 what was freed during the search is in the profile of holders
+        if !block.is_in_use() {
+            gone += 1;
+            continue;
+        }
+        let chain = chains.get(&target);
+        let mut path = vec![Some(sites.of_stack(block.stack))];
+        path.extend(chain.iter().flat_map(|chain| &chain.links).map(|link| match link {
+            Link::Sampled { site, .. } => Some(*site),
+            Link::Unsampled { .. } => None,
+        }));
+        // A list of a thousand nodes is a list.
+        let own = path.remove(0);
+        path.dedup();
+        path.insert(0, own);
+        let end = chain.map_or(End::NotJudged, |chain| chain.end);
+        let may_be_stale = chain.is_some_and(|chain| chain.may_be_stale);
+        let sum = sums.entry((path, roots.end(end), kind(end), may_be_stale)).or_default();
+        let size = block.size as f64;
+        let objects = Estimate { value: block.weight, samples: 1, variance: block.objects_variance };
+        let bytes = Estimate {
+            value: block.weight * size,
+            samples: 1,
+            variance: block.objects_variance * size * size,
+        };
+        add(sum, &[objects, bytes]);
+    }
+    let rows = sums.into_iter().map(|((path, end, kind, may_be_stale), [objects, bytes])| HeldRow {
+        path,
+        end: end.to_owned(),
+        kind,
+        may_be_stale,
+        objects,
+        bytes,
+    });
+    (rows.collect(), gone)
+}
+
+/// Returns what the label says of the end of a chain.
+fn kind(end: End) -> &'static str {
+    match end {
+        End::Root(holders::Root::Static(_)) => "static",
+        End::Root(holders::Root::ThreadLocal(..)) => "thread-local",
+        End::Root(holders::Root::Stack(_)) => "stack",
+        End::Unsampled => "unsampled",
+        End::Lost => "lost",
+        End::Cycle => "cycle",
+        End::NotJudged => "not-judged",
+    }
+}
+
+impl Held {
+    /// Says in a sentence what holds most of the blocks that are named by this frame.
+    pub(crate) fn sentence(&self, named: &Frame) -> Option<String> {
+        let site = self.sites.iter().position(|site| site.is(named))?;
+        notes::holder_of(self, site as u32)
+    }
+
+    /// Returns what was found in sentences.
+    pub(crate) fn into_notes(self) -> Vec<String> {
+        self.notes
+    }
+
+    /// Makes the profile.
+    ///
+    /// Cost: it names nothing that is not named yet.
+    pub(crate) fn into_profile(self, symbolize: Symbolize, has_labels: bool) -> Profile {
+        let mut lines = Lines::new();
+        let mut by_stack: BTreeMap<Vec<CodeAddress>, Vec<&HeldRow>> = BTreeMap::new();
+        for row in &self.rows {
+            by_stack.entry(self.frames(row, &mut lines)).or_default().push(row);
+        }
+        let mut rows = Rows::new(heap::IN_USE_TYPES.len(), self.rows.len());
+        let mut totals = [Estimate::default(); 2];
+        let mut traces = Vec::with_capacity(by_stack.len());
+        for (frames, held) in by_stack {
+            let mut by_labels: BTreeMap<Vec<Label>, [Estimate; 2]> = BTreeMap::new();
+            for row in held {
+                let labels = if has_labels { row.labels() } else { Vec::new() };
+                add(by_labels.entry(labels).or_default(), &[row.objects, row.bytes]);
+            }
+            for (labels, values) in by_labels {
+                let labels = rows.labels_id(labels);
+                rows.push(traces.len(), labels, &values, []);
+                add(&mut totals, &values);
+            }
+            traces.push(StackTrace::new(frames, false));
+        }
+        Profile {
+            name: "holders",
+            types: &heap::IN_USE_TYPES,
+            shown_type: 1,
+            default_type: Some(1),
+            period: Period {
+                name: "space",
+                unit: Unit::Bytes,
+                value: sampling_interval() as u64,
+                field: "sampling_interval_bytes",
+            },
+            time: SystemTime::now(),
+            duration: None,
+            frames: Frames::All,
+            own_bytes: 0,
+            legacy: PlainText::of,
+            rows,
+            is_known: true,
+            totals: totals.to_vec(),
+            notes: self.notes,
+            stacks: Stacks::with_known(traces.iter(), &[], Mappings::of_process(), symbolize, &lines),
+        }
+    }
+
+    /// Returns the frames of a chain: the block's site is the leaf, and what holds all of it is the root.
+    fn frames(&self, row: &HeldRow, lines: &mut Lines) -> Vec<CodeAddress> {
+        let mut frame_of = |site: &Option<u32>| match site.map(|site| &self.sites[site as usize]) {
+            Some(Site { line: Some(line), near }) => frame(*near, [line.clone()].into(), lines),
+            Some(Site { line: None, .. }) => synthetic("[unknown stack]", lines),
+            None => synthetic("[block that was not sampled]", lines),
+        };
+        let mut frames: Vec<CodeAddress> = row.path.iter().map(&mut frame_of).collect();
+        frames.push(synthetic(&row.end, lines));
+        frames
+    }
+}
+
+fn synthetic(name: &str, lines: &mut Lines) -> CodeAddress {
+    frame(NO_CODE, [synthetic_line(name, Role::User)].into(), lines)
+}
+
+impl HeldRow {
+    fn labels(&self) -> Vec<Label> {
+        let label = |key, value: &str| Label { key, value: LabelValue::Text(value.into()) };
+        let mut labels = vec![label(Label::KIND, self.kind)];
+        labels.extend(self.may_be_stale.then(|| label("may_be_stale", "1")));
+        labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests have no allocator that takes samples. So no block that they name is in use, as if each had been freed.
+    #[test]
+    fn what_was_freed_during_the_search_is_left_out_and_counted() {
+        let mut listed = live_blocks(|_, _| true);
+        assert!(listed.blocks.is_empty());
+        listed.blocks.push(LiveBlock::of_test(0x1000, 64));
+        let found = Found::default();
+        let sites =
+            Sites::of(&listed, &Stacks::of([].iter(), &[], Mappings::default(), Symbolize::None), false);
+        let surroundings = Surroundings::of_process(&Mappings::default()).unwrap();
+        let roots = RootNames::of(&[], &surroundings, &Mappings::default());
+        let (rows, gone) = rows(&listed, &[0], &found, &sites, &roots);
+        assert_eq!((rows.len(), gone), (0, 1));
+    }
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Runs a fleet of demo processes with Parca and Prometheus on loopback: seven processes of two versions, one of which leaks.
+# It compares what Parca says with what the programs answered, finds the leak by the commands of
+# docs/continuous-profiling.md, restarts a program, and kills Parca in the middle of its scrapes. With --replay it plays
+# 200 pods to Parca instead, and measures what that costs. It prints a table, and fails if anything in it is not right.
+#
+# Parca is built from its Go module, once, into .tools: that takes some minutes of a core. `PARCA=/path/to/parca` takes
+# another one. The check itself takes about four minutes. It is not part of test.sh. Nobody could run Pyroscope, Alloy and
+# the Collector's pprof receiver here: no package registry has them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+fail() { echo "check-fleet.sh: $*" >&2; exit 1; }
+
+version=v0.28.0
+parca=${PARCA:-$PWD/.tools/parca-$version}
+source="$PWD/.tools/parca-source-$version"
+
+# Leaves out how Parca finds programs in clouds and stores profiles there, which nothing here uses: 700 of its 1800 packages.
+leave_clouds_out() {
+  sed -i 's#prometheus/discovery/install"#prometheus/discovery/file"#' pkg/config/config.go
+  local stores="$source/stores" provider
+  cp -r "$(go list -m -f '{{.Dir}}' github.com/thanos-io/objstore)" "$stores"
+  chmod -R u+w "$stores"
+  for provider in azure bos cos obs oci oss swift; do
+    sed -i -e "\#objstore/providers/$provider\"#d" -e "/^\tcase /{N; / = $provider\./d}" "$stores/client/factory.go"
+  done
+  cp "$root/scripts/fleet/store_without_sdk.go" "$stores/providers/s3/s3_aws_sdk_auth.go"
+  go mod edit -replace "github.com/thanos-io/objstore=$stores"
+}
+
+build_parca() {
+  local module
+  rm -rf "$source"
+  module=$(go mod download -json "github.com/parca-dev/parca@$version") || fail "no Parca: $module"
+  cp -r "$(jq -r .Dir <<<"$module")" "$source"
+  chmod -R u+w "$source"
+  # The module has no built user interface, which the program embeds. Nothing of it is used here.
+  mkdir -p "$source/ui/packages/app/web/build"
+  echo '<!doctype html><title>no user interface</title>' >"$source/ui/packages/app/web/build/index.html"
+  (cd "$source" && leave_clouds_out && GOFLAGS=-mod=mod nice -n 10 go build -p "${GO_BUILDS:-1}" -o "$parca" ./cmd/parca)
+  rm -rf "$source"
+}
+
+if ! [[ -x $parca ]]; then
+  PATH="$(scripts/install-go.sh):$PATH"
+  build_parca
+fi
+promtool=$(scripts/install-promtool.sh)
+PATH="$PATH${promtool:+:$promtool}"
+
+cargo build --quiet --release -p demo-leak
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+demo="${CARGO_TARGET_DIR:-target}/release/demo-leak"
+export PYTHONDONTWRITEBYTECODE=1
+if [[ ${1-} == --replay ]]; then
+  python3 scripts/fleet/replay.py "$parca" "$demo" "$folder"
+else
+  python3 scripts/fleet/check.py "$parca" "$version" "$demo" "$folder"
+fi
