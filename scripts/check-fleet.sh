@@ -49,10 +49,9 @@ fi
 promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
 
-cargo build --quiet --release -p demo-leak
+demo=$(scripts/build-demo.sh)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-demo="${CARGO_TARGET_DIR:-target}/release/demo-leak"
 export PYTHONDONTWRITEBYTECODE=1
 if [[ ${1-} == --replay ]]; then
   python3 scripts/fleet/replay.py "$parca" "$demo" "$folder"

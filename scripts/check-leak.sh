@@ -15,13 +15,13 @@ for tool in cargo curl go; do
   command -v "$tool" >/dev/null || fail "needs $tool on the PATH"
 done
 
-cargo build --quiet --release -p demo-leak
+demo_leak=$(scripts/build-demo.sh)
 work=$(mktemp -d); : >"$work/log"
 demo=
 trap '[[ -z $demo ]] || kill "$demo" 2>/dev/null || true; rm -rf "$work"' EXIT
 # Tasks are small: at the default interval there would be one sample of a thousand of them.
 export ALLOC_PROFILER_INTERVAL=${ALLOC_PROFILER_INTERVAL:-16384}
-PPROF_ADDR=${PPROF_ADDR:-127.0.0.1:0} "${CARGO_TARGET_DIR:-target}/release/demo-leak" $fixed \
+PPROF_ADDR=${PPROF_ADDR:-127.0.0.1:0} "$demo_leak" $fixed \
   --listen 127.0.0.1:0 --idle-seconds 3 --load-seconds "${LOAD_SECONDS:-10}" >"$work/log" &
 demo=$!
 

@@ -15,11 +15,11 @@ npm install --silent --no-save --prefix "$readers" speedscope@1.25.0 >/dev/null
 # Debian's packages are laid out as a GOPATH.
 GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode go build -o "$readers/pprof" github.com/google/pprof
 
-cargo build --quiet --release -p demo-leak
+demo_leak=$(scripts/build-demo.sh)
 work=$(mktemp -d) demo=
 trap '[[ -z $demo ]] || kill "$demo" 2>/dev/null || true; rm -rf "$work"' EXIT
 export PPROF_TMPDIR="$work/fetched"
-PPROF_ADDR=127.0.0.1:0 "${CARGO_TARGET_DIR:-target}/release/demo-leak" --listen 127.0.0.1:0 \
+PPROF_ADDR=127.0.0.1:0 "$demo_leak" --listen 127.0.0.1:0 \
   --idle-seconds 1 --load-seconds 8 >"$work/log" 2>/dev/null & demo=$!
 for _ in $(seq 100); do ! grep -q '| load  ' "$work/log" || break; sleep 0.1; done
 url=$(grep -m 1 '^pprof:' "$work/log") || fail "the demo does not say where it serves: $(cat "$work/log")"

@@ -7,7 +7,7 @@ fail() { echo "check-readme.sh: $*" >&2; exit 1; }
 
 [[ -f README.md ]] || fail "there is no README.md"
 PATH="$(scripts/install-go.sh):$PATH"
-cargo build --quiet --release -p demo-leak
+demo_leak=$(scripts/build-demo.sh)
 work=$(mktemp -d) children=()
 trap 'status=$?; ((status == 0)) || echo "check-readme.sh: failed" >&2; kill "${children[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 export PPROF_TMPDIR="$work/fetched"
@@ -24,7 +24,7 @@ await() {
 # Port 6060 as in the README, or any other if it is taken.
 address=127.0.0.1:6060
 ! (: <>/dev/tcp/127.0.0.1/6060) 2>/dev/null || address=127.0.0.1:0
-PPROF_ADDR=$address "${CARGO_TARGET_DIR:-target}/release/demo-leak" --listen 127.0.0.1:0 \
+PPROF_ADDR=$address "$demo_leak" --listen 127.0.0.1:0 \
   --idle-seconds 1 --load-seconds 5 >"$work/demo" & children+=($!)
 address=$(await '^pprof: *http' "$work/demo"); address=${address#*http://}; address=${address%%/*}
 # Files that the README speaks of before, or without, saying how they came about.
@@ -51,7 +51,7 @@ while IFS= read -r command; do
     scripts/check-leak.sh*) grep -qxE " *step (by_v0 )?$command" scripts/test.sh || fail "not run by test.sh: $command" ;;
     scripts/bench.sh) RUNS=2 MAX_RATIO=1000 "$command" ;; # That it works; what it says needs a quiet machine.
     'cargo run --release -p demo-leak') ;; # Runs already, as above.
-    'cargo run '*) $command ;;
+    'cargo run --release -p demo-leak -- '*) "$demo_leak" ${command#* -- } ;;
     'go tool pprof '*-http=*) view "$command" ;;
     curl\ * | 'go tool pprof '*) in_work "$command" ;;
     *) fail "provide for it in this script, or mark the block as something else than sh: $command" ;;

@@ -40,8 +40,8 @@ for made in dist src/answers.ts; do
     fail "pprof-server/ui/$made was not what its sources make; it is now: look at it and commit it"
 done
 
-cargo build --quiet --release -p demo-leak
-node pprof-server/ui/check/main.mjs "${CARGO_TARGET_DIR:-target}/release/demo-leak" $screenshots
+demo_leak=$(scripts/build-demo.sh)
+node pprof-server/ui/check/main.mjs "$demo_leak" $screenshots
 
 # Dozens of kilobytes each: they are in every clone.
 for image in docs/images/*.png; do

@@ -374,6 +374,8 @@ MUTANTS = [
     ("H5 a word that was left behind is as good as all others", replace(r"= count \* 4 < .+;", r"= false;"), [*HOLDERS, "left_behind_in_a_buffer"]),
     ("H10 a word in a buffer to a block that was not sampled is as good as all others",
      replace(r"= .+;", r"= false;"), ["-p", "holders", "--lib", "a_word_in_a_buffer"]),
+    ("H11 a block that was not sampled is as good a holder as any other",
+     replace(r"unsampled\(hold\)\.is_some\(\) && .+ < most", r"false"), ["-p", "holders", "--lib", "the_one_that_holds_many"]),
     ("H6 one look is enough to call a block lost", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
     ("H8 what was freed during the search is in the profile of holders", replace(r"if .+ \{", r"if false {"), [*SERVER_UNITS, "what_was_freed_during_the_search"]),
     ("H7 a word that has changed meanwhile holds", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),

@@ -24,6 +24,9 @@ promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
 # Nothing is built twice with a change in between.
 export PATH RUSTDOCFLAGS="-D warnings" CARGO_INCREMENTAL=0
+# The demo that is built with all tests. The scripts that need it take it from here.
+DEMO_LEAK=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/demo-leak
+export DEMO_LEAK
 
 by_v0() { RUSTFLAGS="${RUSTFLAGS-} -C symbol-mangling-version=v0" "$@"; }
 if [[ $(rustc --crate-type lib --crate-name mangled --emit asm -o - - <<<'pub fn f() {}') == *$'\n_R'* ]]; then
@@ -37,17 +40,16 @@ benchmarks_lock_has_all_crates() {
 release_builds() {
   step by_v0 cargo test --workspace --release --no-run
   # These programs are there now.
-  local released="${CARGO_TARGET_DIR:-target}/release"
-  step scripts/check-no-panic.py "$released/demo-leak"
-  step scripts/check-handler.py "$released/examples/sample"
-  # By itself the demo has fewer features of its dependencies, and most of them are built again. The checks below need it so.
-  step by_v0 cargo build --release -p demo-leak
+  step scripts/check-no-panic.py "$DEMO_LEAK"
+  step scripts/check-handler.py "${DEMO_LEAK%/*}/examples/sample"
   step by_v0 scripts/check-locks.sh release
 }
 
 # Nothing of it builds in release where the tests do, which would make them wait.
 checks() {
   step cargo clippy -p pprof-server --no-default-features -- -D warnings
+  # By itself it has fewer features of its dependencies than with the tests.
+  step cargo clippy -p demo-leak -- -D warnings
   step cargo fmt --manifest-path tests/benchmarks/Cargo.toml --check
   step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-targets -- -D warnings
   step cargo doc --workspace --no-deps

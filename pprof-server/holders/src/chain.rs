@@ -1,7 +1,8 @@
 //! The result is a chain for each target: the blocks between a root and it.
 
 use crate::block::Block;
-use crate::graph::{Hold, Holder, Step, Ways};
+use crate::graph::{Step, Ways};
+use crate::hold::{Hold, Holder};
 use crate::region::Root;
 
 /// Blocks of one site that follow one another in a chain, as in a linked list, are given as one beyond this number of blocks.

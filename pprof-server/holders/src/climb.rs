@@ -4,7 +4,8 @@ use crate::block::{Block, BlockTable, own_range, wipe};
 use crate::chunks::{self, Chunk};
 use crate::edges::{Edge, Edges};
 use crate::error::Failure;
-use crate::graph::{DOUBTFUL, Hold, Holder, Step, Ways};
+use crate::graph::{DOUBTFUL, Step, Ways};
+use crate::hold::{Hold, Holder};
 use crate::region::is_within;
 use crate::search::Search;
 

@@ -3,25 +3,19 @@
 //! Pure: no memory is read here.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use crate::block::wipe;
+use crate::doubt::doubts;
+use crate::hold::{Hold, Holder, LENGTH_BITS, Node, WIPED};
 use crate::region::Root;
 
-/// What a way from a root costs: first what makes it doubtful, then its length.
-const LENGTH_BITS: u32 = 32;
 /// A way through a block that was not sampled.
 const UNSAMPLED_LINK: u64 = 1 << LENGTH_BITS;
 /// A way from the stack of a thread that waits.
 const STACK: u64 = 10 << LENGTH_BITS;
-/// A way from a sampled block to one of few that were not sampled. The room of a buffer that is not used may have such a word.
-const FEW: u64 = 15 << LENGTH_BITS;
-/// So many blocks that have a holder of one site are no coincidence.
-const MANY: usize = 4;
 /// A way from a stack whose end is not known.
 const RUNNING_STACK: u64 = 20 << LENGTH_BITS;
-/// A way by a holder that hardly any other block of the site has.
-const RARE: u64 = 20_000 << LENGTH_BITS;
 /// A way from a block that was not sampled, whose own holder is not known.
 const UNSAMPLED: u64 = 10_000 << LENGTH_BITS;
 const NOT_JUDGED: u64 = 1_000_000 << LENGTH_BITS;
@@ -29,34 +23,6 @@ const LOST: u64 = 2_000_000 << LENGTH_BITS;
 
 /// From here on a way may be due to a single word that was left behind.
 pub(crate) const DOUBTFUL: u64 = STACK;
-
-/// What holds a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holder {
-    Node(u32),
-    Root(Root),
-    RunningStack(u32),
-    /// A word in a block that was not sampled, or in free memory.
-    Unsampled,
-}
-
-/// One word that points to a node.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hold {
-    pub(crate) node: u32,
-    pub(crate) holder: Holder,
-    /// This is the number of the word.
-    pub(crate) edge: u32,
-}
-
-/// What a node is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Node {
-    /// Its site; `None` if it was not sampled.
-    pub(crate) site: Option<u32>,
-    /// Not all words that point to it are known.
-    pub(crate) is_cut: bool,
-}
 
 /// This is the last step of the best way to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,39 +46,10 @@ pub(crate) struct Ways {
     pub(crate) costs: Vec<u64>,
 }
 
-/// A variant that uses all of its room. The others leave in theirs what was in a register, and that may be a pointer.
-const WIPED: Holder = Holder::Root(Root::Static(0));
-
 impl Drop for Ways {
     fn drop(&mut self) {
         // Memory that is freed keeps what was in it, and the next pass would take that for pointers.
         wipe(&mut self.steps, Step::By { holder: WIPED, edge: 0 });
-    }
-}
-
-/// These are all words, each with what it is part of.
-pub(crate) struct Holds(Vec<Hold>);
-
-impl Holds {
-    /// Collects at most `most` holds. The list has its size from the start: a list that grows leaves a copy behind.
-    pub(crate) fn collect(most: usize, holds: impl Iterator<Item = Hold>) -> Holds {
-        let mut list = Vec::with_capacity(most);
-        list.extend(holds.take(most));
-        Holds(list)
-    }
-}
-
-impl std::ops::Deref for Holds {
-    type Target = [Hold];
-
-    fn deref(&self) -> &[Hold] {
-        &self.0
-    }
-}
-
-impl Drop for Holds {
-    fn drop(&mut self) {
-        wipe(&mut self.0, Hold { node: 0, holder: WIPED, edge: 0 });
     }
 }
 
@@ -232,77 +169,6 @@ fn on_cycle(node: u32, a_holder: &[Option<u32>]) -> u32 {
     slow
 }
 
-/// What blocks of one site have in common as holders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
-    Site(u32),
-    Static,
-    ThreadLocal,
-    Stack,
-    Unsampled,
-}
-
-/// In the group of a block that was not sampled, beside the site of what it holds.
-const UNSAMPLED_GROUP: u32 = 1 << 31;
-/// Groups are handed on over so many blocks that were not sampled.
-const GROUP_HOPS: usize = 3;
-
-/// Returns a group of blocks for each node that are likely to have holders of one kind: those of one site, or those that were not
-/// sampled and hold blocks of one site. It is `None` if nothing is known of a node.
-fn groups(nodes: &[Node], holds: &[Hold]) -> Vec<Option<u32>> {
-    let mut groups: Vec<Option<u32>> = nodes.iter().map(|node| node.site).collect();
-    for _ in 0..GROUP_HOPS {
-        for hold in holds {
-            if let Holder::Node(by) = hold.holder
-                && groups[by as usize].is_none()
-            {
-                groups[by as usize] = groups[hold.node as usize].map(|group| group | UNSAMPLED_GROUP);
-            }
-        }
-    }
-    groups
-}
-
-/// Returns what each hold costs beyond its length, because it may be a word that was left behind in memory. Such a word holds few
-/// blocks of a group, while many have another holder.
-fn doubts(nodes: &[Node], holds: &[Hold]) -> Vec<u64> {
-    let kind = |hold: &Hold| match hold.holder {
-        Holder::Node(by) => nodes[by as usize].site.map_or(Kind::Unsampled, Kind::Site),
-        Holder::Root(Root::Static(_)) => Kind::Static,
-        Holder::Root(Root::ThreadLocal(..)) => Kind::ThreadLocal,
-        Holder::Root(Root::Stack(_)) | Holder::RunningStack(_) => Kind::Stack,
-        Holder::Unsampled => Kind::Unsampled,
-    };
-    let groups = groups(nodes, holds);
-    let mut last: HashMap<(u32, Kind), (u32, usize)> = HashMap::new();
-    let mut most: HashMap<u32, usize> = HashMap::new();
-    // The holds of one node follow one another.
-    for hold in holds {
-        let Some(group) = groups[hold.node as usize] else { continue };
-        let (node, count) = last.entry((group, kind(hold))).or_insert((u32::MAX, 0));
-        if *node != hold.node {
-            (*node, *count) = (hold.node, *count + 1);
-            let most = most.entry(group).or_default();
-            *most = (*most).max(*count);
-        }
-    }
-    let doubt = |hold: &Hold| {
-        let Some(group) = groups[hold.node as usize] else { return 0 };
-        let kind = kind(hold);
-        let count = last.get(&(group, kind)).map_or(0, |&(_, count)| count);
-        // mutant: H5 a word that was left behind is as good as all others
-        let is_rare = count * 4 < most.get(&group).copied().unwrap_or(0);
-        // mutant: H10 a word in a buffer to a block that was not sampled is as good as all others
-        let is_few = group & UNSAMPLED_GROUP != 0 && matches!(kind, Kind::Site(_)) && count < MANY;
-        match (is_rare, is_few) {
-            (true, _) => RARE,
-            (false, true) => FEW,
-            (false, false) => 0,
-        }
-    };
-    holds.iter().map(doubt).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,6 +241,19 @@ mod tests {
         list.extend([(3, Holder::Node(11)), (10, ON_STACK), (11, STATIC)]);
         let found = holders(&nodes, &list);
         assert!(found[..10].iter().all(|holder| *holder == Some(Holder::Node(10))), "{found:?}");
+    }
+
+    /// The buffer of a container was not sampled and holds ten blocks. Another block that was not sampled has one word of them.
+    #[test]
+    fn of_blocks_that_were_not_sampled_the_one_that_holds_many_is_the_holder() {
+        let unsampled = Node { site: None, is_cut: false };
+        let mut nodes = vec![node(7); 10];
+        let (leftover, buffer) = (10, 11);
+        nodes.extend([unsampled, unsampled]);
+        let mut list: Vec<(u32, Holder)> = (0..10).map(|block| (block, Holder::Node(buffer))).collect();
+        list.extend([(3, Holder::Node(leftover)), (leftover, STATIC), (buffer, STATIC)]);
+        let found = holders(&nodes, &list);
+        assert!(found[..10].iter().all(|holder| *holder == Some(Holder::Node(buffer))), "{found:?}");
     }
 
     /// A buffer has room that is not used, and words there were left behind. One of them points to a block that was not sampled.

@@ -1,0 +1,131 @@
+//! Which words may have been left behind in memory: what a holder has in common with those of other blocks of the site.
+//!
+//! Pure: no memory is read here.
+
+use std::collections::HashMap;
+
+use crate::hold::{Hold, Holder, LENGTH_BITS, Node};
+use crate::region::Root;
+
+/// A way from a sampled block to one of few that were not sampled. The room of a buffer that is not used may have such a word.
+const FEW: u64 = 15 << LENGTH_BITS;
+/// So many blocks that have a holder of one site are no coincidence.
+const MANY: usize = 4;
+/// A way by a holder that hardly any other block of the site has.
+const RARE: u64 = 20_000 << LENGTH_BITS;
+
+/// What blocks of one site have in common as holders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Site(u32),
+    Static,
+    ThreadLocal,
+    Stack,
+    Unsampled,
+}
+
+fn kind(nodes: &[Node], hold: &Hold) -> Kind {
+    match hold.holder {
+        Holder::Node(by) => nodes[by as usize].site.map_or(Kind::Unsampled, Kind::Site),
+        Holder::Root(Root::Static(_)) => Kind::Static,
+        Holder::Root(Root::ThreadLocal(..)) => Kind::ThreadLocal,
+        Holder::Root(Root::Stack(_)) | Holder::RunningStack(_) => Kind::Stack,
+        Holder::Unsampled => Kind::Unsampled,
+    }
+}
+
+/// In the group of a block that was not sampled, beside the site of what it holds.
+const UNSAMPLED_GROUP: u32 = 1 << 31;
+/// Groups are handed on over so many blocks that were not sampled.
+const GROUP_HOPS: usize = 3;
+
+/// Returns a group of blocks for each node that are likely to have holders of one kind: those of one site, or those that were not
+/// sampled and hold blocks of one site. It is `None` if nothing is known of a node.
+fn groups(nodes: &[Node], holds: &[Hold]) -> Vec<Option<u32>> {
+    let mut groups: Vec<Option<u32>> = nodes.iter().map(|node| node.site).collect();
+    for _ in 0..GROUP_HOPS {
+        for hold in holds {
+            if let Holder::Node(by) = hold.holder
+                && groups[by as usize].is_none()
+            {
+                groups[by as usize] = groups[hold.node as usize].map(|group| group | UNSAMPLED_GROUP);
+            }
+        }
+    }
+    groups
+}
+
+/// Returns what each hold costs beyond its length, because it may be a word that was left behind in memory. Such a word holds few
+/// blocks of a group, while many have another holder.
+pub(crate) fn doubts(nodes: &[Node], holds: &[Hold]) -> Vec<u64> {
+    let kinds = Kinds::count(nodes, holds);
+    let larger = larger_holders(&kinds.groups, nodes, holds);
+    let doubt = |(hold, has_larger): (&Hold, bool)| {
+        let Some(group) = kinds.groups[hold.node as usize] else { return 0 };
+        let kind = kind(nodes, hold);
+        let count = kinds.nodes_of.get(&(group, kind)).map_or(0, |&(_, count)| count);
+        // mutant: H5 a word that was left behind is as good as all others
+        let is_rare = count * 4 < kinds.most.get(&group).copied().unwrap_or(0);
+        // mutant: H10 a word in a buffer to a block that was not sampled is as good as all others
+        let is_few = group & UNSAMPLED_GROUP != 0 && matches!(kind, Kind::Site(_)) && count < MANY;
+        match (is_rare || has_larger, is_few) {
+            (true, _) => RARE,
+            (false, true) => FEW,
+            (false, false) => 0,
+        }
+    };
+    holds.iter().zip(larger).map(doubt).collect()
+}
+
+/// How many nodes of each group have holders of each kind.
+struct Kinds {
+    groups: Vec<Option<u32>>,
+    /// Holds the node that was counted last, and the number.
+    nodes_of: HashMap<(u32, Kind), (u32, usize)>,
+    /// Holds the number of the most common kind.
+    most: HashMap<u32, usize>,
+}
+
+impl Kinds {
+    /// Counts. The holds of one node follow one another.
+    fn count(nodes: &[Node], holds: &[Hold]) -> Kinds {
+        let mut kinds =
+            Kinds { groups: groups(nodes, holds), nodes_of: HashMap::new(), most: HashMap::new() };
+        for hold in holds {
+            let Some(group) = kinds.groups[hold.node as usize] else { continue };
+            let (node, count) = kinds.nodes_of.entry((group, kind(nodes, hold))).or_insert((u32::MAX, 0));
+            if *node != hold.node {
+                (*node, *count) = (hold.node, *count + 1);
+                let most = kinds.most.entry(group).or_default();
+                *most = (*most).max(*count);
+            }
+        }
+        kinds
+    }
+}
+
+/// Tells of each hold by a block that was not sampled whether another such block holds the same node, and four times as many of
+/// its group. Such blocks are of one kind for all that is known, although one is the buffer of the container, and another one has
+/// a single word that was left behind.
+fn larger_holders(groups: &[Option<u32>], nodes: &[Node], holds: &[Hold]) -> Vec<bool> {
+    let unsampled = |hold: &Hold| match hold.holder {
+        Holder::Node(by) if nodes[by as usize].site.is_none() => Some((groups[hold.node as usize]?, by)),
+        _ => None,
+    };
+    let mut held: HashMap<(u32, u32), (u32, usize)> = HashMap::new();
+    for hold in holds {
+        let Some(key) = unsampled(hold) else { continue };
+        let (node, count) = held.entry(key).or_insert((u32::MAX, 0));
+        if *node != hold.node {
+            (*node, *count) = (hold.node, *count + 1);
+        }
+    }
+    let count = |hold: &Hold| unsampled(hold).map_or(0, |key| held[&key].1);
+    let mut larger = Vec::with_capacity(holds.len());
+    for of_node in holds.chunk_by(|a, b| a.node == b.node) {
+        let most = of_node.iter().map(count).max().unwrap_or(0);
+        // mutant: H11 a block that was not sampled is as good a holder as any other
+        larger.extend(of_node.iter().map(|hold| unsampled(hold).is_some() && count(hold) * 4 < most));
+    }
+    larger
+}
