@@ -2,15 +2,14 @@
 # Asks builds of the corpus of tasks (tests/tasks-corpus) where their tasks wait, and compares with what the source marks. It prints
 # for each build how many are right, marked unknown and wrong, and fails if any is wrong. A build with the types of its tasks must
 # also have some right.
-#   scripts/check-tasks.sh [--bounded | BUILD...]
-# With --bounded it does so for the debug and the release build alone, and with names of builds for those. Without, it does so for all:
-# what services are released with, LTO of both kinds, one codegen unit, less debug information or none, debug information in files
-# of its own, and the old mangling. The corpus alone is built anew where that is enough.
+#   scripts/check-tasks.sh [BUILD...]
+# With names of builds it does so for those. Without, it does so for all: what services are released with, LTO of both kinds, one
+# codegen unit, less debug information or none, debug information in files of its own, and the old mangling. The corpus alone is built
+# anew where that is enough.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted=("$@")
-[[ ${1-} != --bounded ]] || wanted=(debug release)
 target=${CARGO_TARGET_DIR:-target}
 builds=$target/tasks-corpus
 mkdir -p "$builds"

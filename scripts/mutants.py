@@ -376,6 +376,7 @@ MUTANTS = [
      replace(r"= .+;", r"= false;"), ["-p", "holders", "--lib", "a_word_in_a_buffer"]),
     ("H11 a block that was not sampled is as good a holder as any other",
      replace(r"unsampled\(hold\)\.is_some\(\) && .+ < most", r"false"), ["-p", "holders", "--lib", "the_one_that_holds_many"]),
+    ("H12 the first chunk of an arena is not known", replace(r"self\.first_of_arena\(.+\) \{", r"None::<u64> {"), ["-p", "holders", "--test", "own_process", "at_the_beginning"]),
     ("H6 one look is enough to call a block lost", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
     ("H8 what was freed during the search is in the profile of holders", replace(r"if .+ \{", r"if false {"), [*SERVER_UNITS, "what_was_freed_during_the_search"]),
     ("H7 a word that has changed meanwhile holds", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),

@@ -6,18 +6,30 @@
 # Rust mangles names in two ways, `v0` by default since 1.97 and the old one before. What is built in debug is mangled as the
 # toolchain does by itself, and what is built in release by `v0`; so a toolchain before 1.97 tries both at no further cost.
 #
-# Tests wait more than they work, for deadlines and for Go. So what only builds goes on beside them, at a priority at
-# which it takes no time from them; what it says is shown when it is done.
+# Tests wait more than they work, for deadlines and for Go. So other checks go on beside them, and what only builds does so at a
+# priority at which it takes no time from them. What these say is shown when the tests are done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; "$@"; printf '== %s s since the start\n' "$SECONDS"; }
 
-log=$(mktemp) beside=
-# A process group of its own, so that nothing of it outlives a step that fails.
-beside() { set -m; (renice -n 19 "$BASHPID" >/dev/null; "$@") >"$log" 2>&1 & beside=$!; set +m; }
-join() { local status=0; wait "$beside" || status=$?; beside=; cat "$log"; return "$status"; }
-trap '[[ -z $beside ]] || kill -- "-$beside" 2>/dev/null || true; rm -f "$log"' EXIT
+logs=$(mktemp -d)
+declare -A beside=()
+# Starts a command with this niceness. It has a process group of its own, so that nothing of it outlives a step that fails.
+beside() {
+  local log; log=$(mktemp "$logs/XXXXXX")
+  set -m; (renice -n "$1" "$BASHPID" >/dev/null; "${@:2}") >"$log" 2>&1 & beside[$!]=$log; set +m
+}
+join() {
+  local pid status=0
+  for pid in "${!beside[@]}"; do
+    wait "$pid" || status=$?
+    cat "${beside[$pid]}"
+    unset "beside[$pid]"
+  done
+  return "$status"
+}
+trap 'for pid in "${!beside[@]}"; do kill -- "-$pid" 2>/dev/null || true; done; rm -rf "$logs"' EXIT
 
 PATH="$(scripts/install-go.sh):$PATH"
 promtool=$(scripts/install-promtool.sh)
@@ -48,8 +60,6 @@ release_builds() {
 # Nothing of it builds in release where the tests do, which would make them wait.
 checks() {
   step cargo clippy -p pprof-server --no-default-features -- -D warnings
-  # By itself it has fewer features of its dependencies than with the tests.
-  step cargo clippy -p demo-leak -- -D warnings
   step cargo fmt --manifest-path tests/benchmarks/Cargo.toml --check
   step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-targets -- -D warnings
   step cargo doc --workspace --no-deps
@@ -68,15 +78,13 @@ step scripts/check-sentences.py
 step benchmarks_lock_has_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
-beside release_builds
+beside 19 release_builds
 # One run tells all that fails.
 step cargo test --workspace --no-fail-fast
 join
-beside checks
+beside 19 checks
+beside 0 step by_v0 scripts/check-ui.sh
 step by_v0 cargo test --workspace --release --no-fail-fast
 join
-beside step scripts/check-first-five-minutes.sh
-step by_v0 scripts/check-ui.sh
-join
-step scripts/check-tasks.sh --bounded
+step scripts/check-first-five-minutes.sh
 step by_v0 scripts/check-readme.sh

@@ -29,6 +29,15 @@ const MIN_CHUNK_BYTES: u64 = 32;
 const MAX_CHUNK_BYTES: u64 = 1 << 40;
 /// The chunk in which the allocator lists the free blocks of a thread. What it points to is free.
 const THREAD_CACHE_BYTES: u64 = 0x290;
+/// Memory of an arena other than the main one begins at a multiple of this.
+const HEAP_BYTES: u64 = 64 << 20;
+/// Such memory begins with so many bytes of the allocator's words, the first number before glibc 2.35 and the second one since. The
+/// arena itself follows in the first memory that it has.
+const HEAP_INFO_BYTES: [u64; 2] = [0x20, 0x30];
+/// An arena (`struct malloc_state`) has so many bytes from glibc 2.27 on.
+const ARENA_BYTES: u64 = 0x898;
+/// The address of its last chunk is at this offset in an arena.
+const TOP_OFFSET: u64 = 96;
 /// A walk is given up after so many chunks.
 const MAX_STEPS: usize = 1 << 22;
 
@@ -87,6 +96,10 @@ impl Walk {
         if self.header == 0 || self.limit != region.limit || place < self.header + HEADER_BYTES {
             (self.header, self.limit) = (region.start, region.limit);
         }
+        // mutant: H12 the first chunk of an arena is not known
+        if let Some(first) = self.first_of_arena(passes, place, region.limit) {
+            self.header = self.header.max(first);
+        }
         let below = blocks.partition_point(|block| block.address <= place);
         if let Some(block) = below.checked_sub(1).map(|index| &blocks[index])
             && block.address - HEADER_BYTES.min(block.address) > self.header
@@ -98,6 +111,22 @@ impl Walk {
             self.header = 0;
         }
         found.unwrap_or(Chunk::Unknown)
+    }
+
+    /// Finds the header of the first chunk of the arena that `place` lies in, unless it is the main one, whose memory begins with
+    /// it. Where the arena is not laid out as expected, no walk begins.
+    fn first_of_arena(&mut self, passes: &mut Passes<'_>, place: u64, limit: u64) -> Option<u64> {
+        let heap = place / HEAP_BYTES * HEAP_BYTES;
+        if self.header > heap || heap == 0 {
+            return None;
+        }
+        let arena = self.window.word(passes, heap, limit)?;
+        let first = arena.checked_add(ARENA_BYTES)?.next_multiple_of(HEADER_BYTES);
+        if !HEAP_INFO_BYTES.iter().any(|bytes| heap + bytes == arena) || place < first {
+            return None;
+        }
+        let top = self.window.word(passes, arena + TOP_OFFSET, limit)?;
+        ((first..heap + HEAP_BYTES).contains(&top) && top.is_multiple_of(HEADER_BYTES)).then_some(first)
     }
 
     fn search(&mut self, passes: &mut Passes<'_>, place: u64) -> Option<Chunk> {

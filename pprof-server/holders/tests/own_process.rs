@@ -102,3 +102,24 @@ fn the_owners_of_boxes_are_found() {
         }
     }
 }
+
+/// A new thread has an arena of its own, in which the buffer comes before all blocks that the search knows.
+#[test]
+fn a_buffer_at_the_beginning_of_an_arena_is_found() {
+    let in_a_thread = || {
+        CACHE.with_borrow_mut(|cache| cache.reserve_exact(64));
+        let mut targets = Vec::new();
+        for number in 0..50 {
+            let boxed = Box::new([number; 16]);
+            targets.push(masked(block(&*boxed, 2)));
+            CACHE.with_borrow_mut(|cache| cache.push(boxed));
+        }
+        let found = search(unmasked(&targets));
+        assert_eq!(found.len(), 50);
+        for chain in found {
+            assert!(matches!(chain.links[..], [Link::Unsampled { bytes }] if bytes >= 50 * 8), "{chain:?}");
+            assert!(matches!(chain.end, End::Root(Root::ThreadLocal(..))), "{chain:?}");
+        }
+    };
+    std::thread::spawn(in_a_thread).join().unwrap();
+}

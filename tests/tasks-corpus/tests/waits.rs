@@ -1,0 +1,15 @@
+//! The corpus, built as this test is, says of all its tasks where they wait. `check.py` compares that with what the source marks;
+//! `scripts/check-tasks.sh` does so for other builds.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+
+use std::process::Command;
+
+#[test]
+fn all_tasks_wait_where_the_source_says() {
+    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/check.py");
+    let output = Command::new("python3").args([check, env!("CARGO_BIN_EXE_tasks-corpus")]).output().unwrap();
+    let [told, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{told}\n{errors}");
+    println!("{told}");
+}
