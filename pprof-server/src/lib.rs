@@ -50,7 +50,9 @@
 //! | `/debug/pprof/heap` | the profile as gzipped pprof, with names inside; viewers open it on what is in use |
 //! | `/debug/pprof/allocs` | the same; viewers open it on what was ever allocated |
 //! | `/debug/pprof/leaks` | the stacks that leak, as distinct from caches, bursts and queues |
+//! | `/debug/pprof/trace` | what happens in some time, event by event, for Firefox Profiler and Perfetto |
 //! | `/debug/pprof/delta_heap` | what was allocated since this client's last call, and what is in use |
+//! | `/debug/pprof/delta_block`, `delta_mutex` | what was waited for locks since this client's last call |
 //! | `/debug/pprof/history`, `mark` | what the server recorded by itself, and moments with names |
 //! | `/debug/pprof/profile` | CPU time by stack, of the next `seconds=30`: what `go tool pprof http://localhost:6060` asks for |
 //! | `/debug/pprof/goroutine`, `threadcreate` | where each thread is, and where it began |
@@ -184,6 +186,8 @@ mod sources;
 #[cfg(feature = "http")]
 mod standard_error;
 mod symbols;
+#[cfg(feature = "http")]
+mod trace;
 mod writers;
 
 // Each item of it has this path alone here.

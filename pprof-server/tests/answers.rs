@@ -102,7 +102,7 @@ fn errors_are_text_that_pprof_prints() {
         assert_eq!(reply.header("x-go-pprof"), Some("1"), "{target}");
         assert_eq!(reply.header("content-disposition"), None, "{target}");
     }
-    for name in ["trace", "goroutineleak", "cmdline"] {
+    for name in ["goroutineleak", "cmdline"] {
         let reply = get(server.local_addr(), &format!("/debug/pprof/{name}?seconds=5"));
         assert_eq!((reply.status, reply.header("x-go-pprof")), (404, Some("1")), "{name}");
         assert!(reply.text().contains("/debug/pprof/heap"), "{name}");
@@ -173,6 +173,8 @@ fn the_index_lists_what_there_is() {
         "<a href=\"heap?format=text&amp;top=50\">",
         "Profile Descriptions:",
         "<div class=profile-name>delta_heap: </div>",
+        "<div class=profile-name>delta_block: </div>",
+        "<div class=profile-name>delta_mutex: </div>",
         "<div class=profile-name>metrics: </div>",
         "Live samples: ",
     ] {

@@ -1,15 +1,17 @@
 //! `/debug/pprof/block` and `mutex` as a developer asks for them: who waits, who made whom wait, and for whom.
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pprof_server::alloc_profiler::SamplingAllocator;
+use pprof_server::internal::proto::Sample;
 use pprof_server::{Server, labels, serve};
-use workspace_tests::client::get;
-use workspace_tests::{check_valid, decode, go_tool_pprof, go_tool_pprof_at};
+use workspace_tests::client::{get, request};
+use workspace_tests::{check_schema, check_valid, decode, go_tool_pprof, go_tool_pprof_at};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -54,12 +56,19 @@ impl Drop for Rivals {
     }
 }
 
+/// What is measured is the process's, so tests take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn server() -> Server {
     serve("127.0.0.1:0").unwrap()
 }
 
 #[test]
 fn go_tool_pprof_shows_who_waits_and_who_makes_wait() {
+    let _turn = turn();
     let (server, _rivals) = (server(), Rivals::start());
     let address = server.local_addr();
     for page in ["block", "mutex"] {
@@ -96,9 +105,186 @@ fn go_tool_pprof_shows_who_waits_and_who_makes_wait() {
     }
 }
 
+static OTHER_LOCK: Mutex<()> = Mutex::new(());
+
+#[inline(never)]
+fn wants_the_other_lock() {
+    drop(black_box(OTHER_LOCK.lock()));
+}
+
+/// Has a thread wait once, until it is seen to sleep and for a while after that.
+fn wait_once() {
+    let held = OTHER_LOCK.lock();
+    let waiter = thread::Builder::new().name("waits-once".into()).spawn(wants_the_other_lock).unwrap();
+    let sleeps = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let stats =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        stats.into_iter().any(|stat| stat.contains("(waits-once) S"))
+    };
+    while !sleeps() {
+        thread::yield_now();
+    }
+    thread::sleep(Duration::from_millis(20));
+    drop(held);
+    waiter.join().unwrap();
+}
+
+/// How often somebody has waited for that lock, by this profile.
+fn other_contentions(address: SocketAddr, page: &str, function: &str) -> i64 {
+    let reply = get(address, &format!("/debug/pprof/{page}"));
+    assert_eq!(reply.status, 200, "{page}: {}", reply.text());
+    check_valid(&reply.body);
+    let profile = decode(&reply.body);
+    let name = |id: &u64| {
+        let location = &profile.location[*id as usize - 1];
+        let functions = location.line.iter().map(|line| &profile.function[line.function_id as usize - 1]);
+        functions.map(|function| &*profile.string_table[function.name_index as usize]).collect::<Vec<_>>()
+    };
+    let is_it =
+        |sample: &&Sample| sample.location_id.iter().flat_map(name).any(|name| name.contains(function));
+    profile.sample.iter().filter(is_it).map(|sample| sample.value[0]).sum()
+}
+
+/// Each client of a delta profile gets each wait once, whoever else asks, and a question for the headers takes nothing away.
+#[test]
+fn each_client_gets_what_was_waited_since_its_last_call() {
+    let _turn = turn();
+    pprof_server::set_block_rate(Some(Duration::from_millis(1))).unwrap();
+    let server = server();
+    let address = server.local_addr();
+    for (page, function) in [("delta_block", "wants_the_other_lock"), ("delta_mutex", "wait_once")] {
+        let call = |query: &str| other_contentions(address, &format!("{page}{query}"), function);
+        let before = call("?client=a");
+        wait_once();
+        for query in ["?client=a", "?client=a"] {
+            let head = request(address, "HEAD", &format!("/debug/pprof/{page}{query}"), "");
+            assert_eq!((head.status, head.body.len()), (200, 0));
+        }
+        assert_eq!(call("?client=a"), 1, "{page}, after {before}");
+        assert_eq!(call("?client=a"), 0, "{page}");
+        assert_eq!(call("?client=b"), before + 1, "{page}: another client has had nothing");
+        for format in ["format=json", "format=text", "format=folded", "debug=1"] {
+            wait_once();
+            let text = get(address, &format!("/debug/pprof/{page}?client=a&{format}")).text().to_owned();
+            assert!(text.contains(function), "{page} {format}: {text}");
+        }
+        let refused = get(address, &format!("/debug/pprof/{page}?seconds=1"));
+        assert_eq!(refused.status, 400);
+    }
+}
+
 /// A program in which another definition of `syscall` comes first is told so. This one has none.
 #[test]
 fn a_program_says_what_it_sees() {
     let text = get(server().local_addr(), "/debug/pprof/block?format=text").text().to_owned();
     assert!(!text.contains("are not measured, whatever"), "{text}");
+}
+
+/// Has as many threads as names wait for one another for ever: each has a lock, and wants that of the next.
+fn begin_deadlock(names: &'static [&'static str]) {
+    let locks: Arc<[Mutex<u64>]> = names.iter().map(|_| Mutex::new(0)).collect();
+    let all_have_theirs = Arc::new(Barrier::new(names.len()));
+    for (index, name) in names.iter().enumerate() {
+        let (locks, all_have_theirs) = (locks.clone(), all_have_theirs.clone());
+        let wait = move || {
+            let own = locks[index].lock();
+            all_have_theirs.wait();
+            wants_the_next_lock(&locks[(index + 1) % locks.len()]);
+            drop(black_box(own));
+        };
+        thread::Builder::new().name((*name).into()).spawn(wait).unwrap();
+    }
+}
+
+#[inline(never)]
+fn wants_the_next_lock(lock: &Mutex<u64>) {
+    drop(black_box(lock.lock()));
+}
+
+/// Returns the sentences about deadlocks.
+fn deadlocks(address: SocketAddr) -> Vec<String> {
+    let reply = get(address, "/debug/pprof/block?current=1&format=json");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let json: serde_json::Value = serde_json::from_str(reply.text()).unwrap();
+    check_schema("Profile", &json);
+    let notes = json["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap().to_owned());
+    notes.filter(|note| note.starts_with("deadlock: ")).collect()
+}
+
+/// Asks until there are so many, since threads need some time to come to their waits.
+fn await_deadlocks(address: SocketAddr, count: usize) -> Vec<String> {
+    let start = Instant::now();
+    loop {
+        let found = deadlocks(address);
+        if found.len() >= count {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(100), "{found:?}");
+    }
+}
+
+/// Threads that wait for each other's locks are a deadlock, and threads that wait for locks and get them are none, however often.
+#[test]
+fn a_deadlock_is_said_and_a_busy_program_has_none() {
+    let _turn = turn();
+    let server = server();
+    let address = server.local_addr();
+    let busy = busy_with_two_locks();
+    for _ in 0..5 {
+        assert_eq!(deadlocks(address), Vec::<String>::new());
+    }
+    begin_deadlock(&["two-a", "two-b"]);
+    let said = await_deadlocks(address, 1).remove(0);
+    for (one, other) in [("two-a", "two-b"), ("two-b", "two-a")] {
+        let mut parts = said.trim_start_matches("deadlock: ").split(", ");
+        let is_it = |part: &str| {
+            let waits = format!(") waits for a lock that \"{other}\" (thread ");
+            part.starts_with(&format!("\"{one}\" (thread ")) && part.contains(&waits)
+        };
+        assert!(parts.any(is_it), "{said}");
+    }
+    assert!(said.ends_with("None of them can go on"), "{said}");
+
+    begin_deadlock(&["three-a", "three-b", "three-c"]);
+    let all = await_deadlocks(address, 2);
+    assert_eq!(all.len(), 2, "{all:?}");
+    let three = all.iter().find(|said| said.contains("three-a")).unwrap();
+    assert!(three.contains("three-b") && three.contains("three-c") && !three.contains("two-a"), "{three}");
+
+    // It is on the rows too, and in Go's text.
+    let reply = get(address, "/debug/pprof/block?current=1");
+    check_valid(&reply.body);
+    let tags = go_tool_pprof(&["-tags"], &reply.body);
+    assert!(tags.contains("deadlock") && tags.contains("three-c"), "{tags}");
+    let top = go_tool_pprof(&["-top", "-cum", "-contentions", "-tagfocus=deadlock"], &reply.body);
+    assert!(top.contains("wants_the_next_lock") && top.contains("deadlock: "), "{top}");
+    for query in ["debug=1", "format=text"] {
+        let text = get(address, &format!("/debug/pprof/block?current=1&{query}")).text().to_owned();
+        assert!(text.contains("wants_the_next_lock") && text.contains("deadlock: "), "{query}: {text}");
+    }
+    // Each of the five counts once.
+    let of_them = other_contentions(address, "block?current=1", "wants_the_next_lock");
+    assert_eq!(of_them, 5);
+    drop(busy);
+}
+
+/// Threads that take two locks in turn, one of them while they have the other, and are often made to wait.
+fn busy_with_two_locks() -> Rivals {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let locks = Arc::new([Mutex::new(0_u64), Mutex::new(0)]);
+    let threads = (0..6).map(|_| {
+        let (is_over, locks) = (is_over.clone(), locks.clone());
+        thread::spawn(move || {
+            while !is_over.load(Relaxed) {
+                let first = locks[0].lock().unwrap();
+                thread::sleep(Duration::from_millis(1));
+                let second = locks[1].lock().unwrap();
+                drop(black_box(first));
+                thread::sleep(Duration::from_millis(1));
+                drop(black_box(second));
+            }
+        })
+    });
+    Rivals(is_over.clone(), threads.collect())
 }

@@ -17,6 +17,7 @@ use crate::process::c_library;
 use crate::tables::live::{self, LiveSample};
 use crate::tables::stacks;
 use crate::{control, unsampled};
+use unwinder::hash;
 
 /// A sampled block that was in use when it was listed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,6 +72,18 @@ impl LiveBlock {
             stack: None,
             sample,
         }
+    }
+
+    /// Returns a number by which the block is known again in a later list. It is no address, so whoever keeps it does not seem to
+    /// hold the block.
+    ///
+    /// Another block has the same number in one of 2^64 cases, or if it was sampled at the same address, with the same size, by the
+    /// same stack, and within the same sixteenth of a second.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let LiveSample { address, size, site_id, born, .. } = self.sample;
+        let words = [size as u64, u64::from(site_id) << 32 | u64::from(born)];
+        words.into_iter().fold(hash::multiply(address as u64), hash::add)
     }
 
     /// Tells whether the block that was listed is still in use. It takes no lock.

@@ -19,6 +19,15 @@ impl CpuCapture {
         Err(StartError::NotOnThisPlatform)
     }
 
+    /// Begins a capture.
+    ///
+    /// # Errors
+    ///
+    /// The error is always [`StartError::NotOnThisPlatform`].
+    pub fn start_timed(_hz: u32) -> Result<CpuCapture, StartError> {
+        Err(StartError::NotOnThisPlatform)
+    }
+
     /// Takes over what was sampled.
     pub fn look(&mut self) {
         match *self {}
@@ -45,6 +54,22 @@ pub fn thread_dump() -> Result<ThreadDump, StartError> {
     Err(StartError::NotOnThisPlatform)
 }
 
+/// Looks which threads wait.
+///
+/// # Errors
+///
+/// The error is always [`StartError::NotOnThisPlatform`].
+pub fn current_waits() -> Result<crate::CurrentWaits, StartError> {
+    Err(StartError::NotOnThisPlatform)
+}
+
+impl crate::CurrentWaits {
+    /// Leaves out the threads that have gone on since the look.
+    pub fn keep_lasting(&mut self) {
+        self.waits.clear();
+    }
+}
+
 /// Tells where the stack pointers of all threads are.
 ///
 /// # Errors
@@ -52,6 +77,22 @@ pub fn thread_dump() -> Result<ThreadDump, StartError> {
 /// The error is always that this is not known here.
 pub fn stack_pointers() -> std::io::Result<Vec<crate::StackPointer>> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Tells what each thread of this process does.
+///
+/// # Errors
+///
+/// The error is always that this is not known here.
+pub fn thread_looks() -> std::io::Result<Vec<crate::ThreadLook>> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Returns how long it is since this was called for the first time.
+#[must_use]
+pub fn monotonic_time() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
 }
 
 /// Returns the name of each thread of this process. They are not known here.
@@ -100,6 +141,27 @@ impl LockWatch {
     /// The error is always [`StartError::NotOnThisPlatform`].
     pub fn start() -> Result<LockWatch, StartError> {
         Err(StartError::NotOnThisPlatform)
+    }
+}
+
+/// While it exists, waits are kept one by one. There is none on this platform.
+#[derive(Debug)]
+pub enum LockTrace {}
+
+impl LockTrace {
+    /// Begins to measure waits.
+    ///
+    /// # Errors
+    ///
+    /// The error is always [`StartError::NotOnThisPlatform`].
+    pub fn start() -> Result<LockTrace, StartError> {
+        Err(StartError::NotOnThisPlatform)
+    }
+
+    /// Ends it.
+    #[must_use]
+    pub fn finish(self) -> crate::LockEvents {
+        match self {}
     }
 }
 

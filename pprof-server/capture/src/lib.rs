@@ -64,6 +64,7 @@
 
 #[cfg(by_signals)]
 mod by_signals;
+mod current_waits;
 #[cfg(not(by_signals))]
 mod elsewhere;
 mod error;
@@ -75,18 +76,25 @@ mod samples;
 mod thread_dump;
 
 #[cfg(by_signals)]
-pub use by_signals::{CpuCapture, OwnThread, leave_out, stack_pointers, thread_dump, thread_names};
+pub use by_signals::{
+    CpuCapture, OwnThread, current_waits, leave_out, monotonic_time, stack_pointers, thread_dump,
+    thread_looks, thread_names,
+};
+pub use current_waits::{CurrentWait, CurrentWaits, Deadlock};
 #[cfg(not(by_signals))]
 pub use elsewhere::{
-    CpuCapture, LockWatch, OwnThread, USUAL_BLOCK_RATE, block_rate, leave_out, lock_samples, sees_locks,
-    set_block_rate, stack_pointers, thread_dump, thread_names,
+    CpuCapture, LockTrace, LockWatch, OwnThread, USUAL_BLOCK_RATE, block_rate, current_waits, leave_out,
+    lock_samples, monotonic_time, sees_locks, set_block_rate, stack_pointers, thread_dump, thread_looks,
+    thread_names,
 };
 pub use error::StartError;
-pub use lock_samples::{LockSamples, LockStack, LockSums, LockWord};
+pub use lock_samples::{LockEvent, LockEventKind, LockEvents, LockSamples, LockStack, LockSums, LockWord};
 #[cfg(by_signals)]
-pub use locks::{LockWatch, USUAL_BLOCK_RATE, block_rate, lock_samples, sees_locks, set_block_rate};
-pub use samples::{CpuSamples, Stack};
-pub use thread_dump::{Found, StackPointer, Thread, ThreadDump, ThreadState};
+pub use locks::{
+    LockTrace, LockWatch, USUAL_BLOCK_RATE, block_rate, lock_samples, sees_locks, set_block_rate,
+};
+pub use samples::{CpuSamples, Stack, TimedSample};
+pub use thread_dump::{Found, StackPointer, Thread, ThreadDump, ThreadLook, ThreadState};
 
 /// What the benchmark needs. It is not part of the interface, and may change in any version.
 #[cfg(by_signals)]

@@ -1,5 +1,7 @@
 //! These types hold what is known of waits for locks, as plain, owned data.
 
+use std::time::Duration;
+
 use unwinder::CodeAddress;
 
 /// Who waited, and who made others wait, since the process began and as far as it was measured.
@@ -45,6 +47,52 @@ impl LockStack {
     }
 }
 
+/// What was sampled of waits in some time, one by one.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LockEvents {
+    /// Lists them, roughly in the order of their times.
+    pub events: Vec<LockEvent>,
+    /// The stacks on which they were, with their sums since the process began.
+    pub stacks: Vec<LockStack>,
+    /// How many are missing, because there were more than 65 536.
+    pub lost: u64,
+}
+
+/// A wait, or a wake that others have waited for, which was sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockEvent {
+    /// What it was.
+    pub kind: LockEventKind,
+    /// When it was over, by [`monotonic_time`](crate::monotonic_time).
+    pub at: Duration,
+    /// How long the thread has waited until then; of a wake, how long all who waited for it have waited together.
+    pub waited: Duration,
+    /// The kernel's number of the thread.
+    pub thread_id: u32,
+    /// This is the index of its stack in [`LockEvents::stacks`], or `None` if that was not kept.
+    pub stack: Option<usize>,
+}
+
+/// Tells waits from wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockEventKind {
+    /// The thread has waited.
+    Waited,
+    /// The thread has woken others.
+    Woke,
+}
+
+impl LockEvent {
+    /// Makes one.
+    #[must_use]
+    pub fn new(kind: LockEventKind, at: Duration, waited: Duration, thread_id: u32) -> LockEvent {
+        LockEvent { kind, at, waited, thread_id, stack: None }
+    }
+}
+
 /// Estimates of how often and how long threads waited, with their variances.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -59,6 +107,34 @@ pub struct LockSums {
     pub contentions_variance: f64,
     /// Tells the variance of `nanoseconds`, in square nanoseconds.
     pub nanoseconds_variance: f64,
+}
+
+impl LockSums {
+    /// Returns the sums of both, which count different events.
+    #[must_use]
+    pub fn plus(&self, other: &LockSums) -> LockSums {
+        LockSums {
+            samples: self.samples + other.samples,
+            contentions: self.contentions + other.contentions,
+            nanoseconds: self.nanoseconds + other.nanoseconds,
+            contentions_variance: self.contentions_variance + other.contentions_variance,
+            nanoseconds_variance: self.nanoseconds_variance + other.nanoseconds_variance,
+        }
+    }
+
+    /// Returns the sums of what came after `before`. Sums never fall, so their difference is that of the events in between.
+    #[must_use]
+    pub fn since(&self, before: &LockSums) -> LockSums {
+        // What is left of sums may be a rounding below zero.
+        let less = |now: f64, before: f64| (now - before).max(0.0);
+        LockSums {
+            samples: self.samples.saturating_sub(before.samples),
+            contentions: less(self.contentions, before.contentions),
+            nanoseconds: less(self.nanoseconds, before.nanoseconds),
+            contentions_variance: less(self.contentions_variance, before.contentions_variance),
+            nanoseconds_variance: less(self.nanoseconds_variance, before.nanoseconds_variance),
+        }
+    }
 }
 
 /// This tells what a word that is waited on may be. It is judged by the value that whoever waits expects there. Values of counters may look like

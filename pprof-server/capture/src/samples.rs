@@ -15,8 +15,13 @@ pub struct CpuSamples {
     pub duration: Duration,
     /// The CPU time that lies between two samples of a thread.
     pub period: Duration,
-    /// What was sampled, in no particular order. A stack of one thread is there once for each label.
+    /// What was sampled, in the order in which it was first seen. A stack of one thread is there once for each label.
     pub stacks: Vec<Stack>,
+    /// When samples were taken, in no particular order, if the capture was to tell that: see
+    /// [`CpuCapture::start_timed`](crate::CpuCapture::start_timed).
+    pub timed: Vec<TimedSample>,
+    /// Periods of samples that are in `stacks`, but not in `timed`, because there were more than 262 144.
+    pub untold_periods: u64,
     /// Periods whose stacks are lost, because the ring was full.
     pub lost_periods: u64,
     /// Periods whose stacks are not kept apart, because there were too many different ones.
@@ -32,6 +37,26 @@ pub struct CpuSamples {
     pub own_time: Duration,
 }
 
+/// Tells when a sample was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimedSample {
+    /// When it was taken, by [`monotonic_time`](crate::monotonic_time).
+    pub at: Duration,
+    /// This is the index of its stack in [`CpuSamples::stacks`].
+    pub stack: usize,
+    /// How many periods of CPU time it stands for, up to that time.
+    pub periods: u64,
+}
+
+impl TimedSample {
+    /// Makes one.
+    #[must_use]
+    pub fn new(at: Duration, stack: usize, periods: u64) -> TimedSample {
+        TimedSample { at, stack, periods }
+    }
+}
+
 /// A stack that was sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,6 +67,8 @@ pub struct Stack {
     pub is_truncated: bool,
     /// The name of the thread; empty if it is not known.
     pub thread: Arc<str>,
+    /// The kernel's number of the thread; 0 if the stack was made up.
+    pub thread_id: u32,
     /// Tells what the thread worked for (`unwinder::label`). It is 0 if the thread had no label.
     pub label: u32,
     /// How many periods of CPU time the samples stand for.
@@ -58,6 +85,8 @@ impl Default for CpuSamples {
             duration: Duration::ZERO,
             period: Duration::from_millis(10),
             stacks: Vec::new(),
+            timed: Vec::new(),
+            untold_periods: 0,
             lost_periods: 0,
             overflow_periods: 0,
             leaf_only: 0,
@@ -72,6 +101,14 @@ impl Stack {
     /// A stack of one thread, leaf first, each period of which was a sample.
     #[must_use]
     pub fn new(frames: Box<[CodeAddress]>, thread: &str, periods: u64) -> Stack {
-        Stack { frames, is_truncated: false, thread: thread.into(), label: 0, periods, signals: periods }
+        Stack {
+            frames,
+            is_truncated: false,
+            thread: thread.into(),
+            thread_id: 0,
+            label: 0,
+            periods,
+            signals: periods,
+        }
     }
 }

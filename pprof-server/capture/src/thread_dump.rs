@@ -33,6 +33,26 @@ pub struct StackPointer {
     pub address: Option<u64>,
 }
 
+/// What the kernel says of a thread at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadLook {
+    /// The kernel's number of the thread.
+    pub id: u32,
+    /// Its name, which has up to 15 bytes.
+    pub name: Arc<str>,
+    /// What it was doing.
+    pub state: ThreadState,
+}
+
+impl ThreadLook {
+    /// Makes one.
+    #[must_use]
+    pub fn new(id: u32, name: &str, state: ThreadState) -> ThreadLook {
+        ThreadLook { id, name: name.into(), state }
+    }
+}
+
 /// Tells of a thread that was there.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

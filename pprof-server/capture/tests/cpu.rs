@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::thread;
 use std::time::Duration;
 
+use capture::Stack;
 use common::{Looking, burn, periods_in, stacks_in, used_by_process};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -79,6 +80,39 @@ fn shares_are_right_on(threads: u32) {
 #[test]
 fn shares_and_totals_are_those_of_the_kernel() {
     [1, 2, 4].into_iter().for_each(shares_are_right_on);
+}
+
+/// What was busy before a moment has samples before it, and what was busy after it, after it.
+#[test]
+fn samples_tell_when_they_were_taken() {
+    let looking = Looking::start_timed(HZ);
+    let start = capture::monotonic_time();
+    black_box(burn_three_parts(Duration::from_millis(100)));
+    let middle = capture::monotonic_time();
+    black_box(burn_one_part(Duration::from_millis(300)));
+    let end = capture::monotonic_time();
+    let samples = looking.finish();
+    let periods: u64 = samples.stacks.iter().map(|stack| stack.periods).sum();
+    let told: u64 = samples.timed.iter().map(|sample| sample.periods).sum();
+    assert_eq!((told, samples.untold_periods), (periods, 0));
+    for (function, from, to) in [("burn_three_parts", start, middle), ("burn_one_part", middle, end)] {
+        let stacks = stacks_in(&samples, function);
+        // Other tests use the same functions, on other threads.
+        let is_here = |stack: &&&Stack| stack.thread_id == thread_id();
+        let stacks: Vec<&Stack> = stacks.into_iter().filter(|stack| is_here(&stack)).collect();
+        let is_of_function = |stack: usize| stacks.contains(&&samples.stacks[stack]);
+        let times: Vec<_> = samples.timed.iter().filter(|sample| is_of_function(sample.stack)).collect();
+        assert!(times.len() > 10, "{function}: {}", times.len());
+        assert!(
+            times.iter().all(|sample| (from..=to).contains(&sample.at)),
+            "{function}: {from:?}..{to:?} {times:?}"
+        );
+    }
+}
+
+fn thread_id() -> u32 {
+    // SAFETY: it asks for a number.
+    unsafe { libc::gettid() as u32 }
 }
 
 /// Threads that live 5 ms each have no timer of their own most of the time, and are sampled all the same.

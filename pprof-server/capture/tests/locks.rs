@@ -9,7 +9,10 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, Once, PoisonError, RwL
 use std::thread;
 use std::time::{Duration, Instant};
 
-use capture::{LockSamples, LockStack, lock_samples, sees_locks, set_block_rate};
+use capture::{
+    LockEvent, LockEventKind, LockEvents, LockSamples, LockStack, LockTrace, lock_samples, monotonic_time,
+    sees_locks, set_block_rate,
+};
 use common::is_of;
 
 capture::define_syscall!();
@@ -199,6 +202,53 @@ fn locks_of_parking_lot_are_told() {
         *ready.lock() = true;
         condvar.notify_all();
     });
+}
+
+/// A trace has each wait and each wake with its time, its thread and its stack.
+#[test]
+fn a_trace_tells_when_somebody_waited() {
+    let _turn = turn();
+    let lock = Mutex::new(());
+    let guard = lock.lock().unwrap();
+    let trace = LockTrace::start().unwrap();
+    let waiting = AtomicI32::new(0);
+    let (mut taken, mut woken) = (None, Duration::ZERO);
+    let start = monotonic_time();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            waiting.store(thread_id(), Relaxed);
+            waits_here(|| drop(lock.lock()))
+        });
+        await_sleep(&waiting);
+        thread::sleep(HELD);
+        woken = monotonic_time();
+        wakes_here(|| drop(guard));
+        taken = Some(waiter.join().unwrap());
+    });
+    let end = monotonic_time();
+    let LockEvents { events, stacks, lost, .. } = trace.finish();
+    assert_eq!(lost, 0);
+    let mut names = HashMap::new();
+    let mut event = |kind, thread: i32, function| {
+        let is_on_it =
+            |stack: usize, names: &mut _| on_stacks_of(&stacks[stack..=stack], function, names).0 > 0.0;
+        let found: Vec<&LockEvent> = events
+            .iter()
+            .filter(|event| event.kind == kind && event.thread_id == thread as u32)
+            .filter(|event| event.stack.is_some_and(|stack| is_on_it(stack, &mut names)))
+            .collect();
+        assert_eq!(found.len(), 1, "{kind:?}: {events:?}");
+        *found[0]
+    };
+    let waited = event(LockEventKind::Waited, waiting.load(Relaxed), "waits_here");
+    let whole = taken.unwrap().whole;
+    assert!(waited.waited > HELD / 2 && waited.waited <= whole, "{waited:?} of {whole:?}");
+    assert!(waited.at >= woken && waited.at <= end && waited.at - waited.waited >= start, "{waited:?}");
+    let woke = event(LockEventKind::Woke, thread_id(), "wakes_here");
+    assert!(woke.at >= woken && woke.at <= end, "{woke:?}");
+    assert!(woke.waited > HELD / 2 && woke.waited <= whole, "{woke:?}");
+    // Nothing is kept when it is over, and the next one begins anew.
+    assert!(LockTrace::start().unwrap().finish().events.is_empty());
 }
 
 /// A lock that is held for 10 ms makes 100 threads wait for a second together, and that is charged to the one who held it, and not

@@ -28,10 +28,11 @@ const OTHER: &str = "[other]";
 const UNNAMED: &str = "[unnamed]";
 
 /// Keys that profiles have themselves, with what the program's own are called instead.
-const TAKEN_KEYS: [(&str, &str); 12] = [
+const TAKEN_KEYS: [(&str, &str); 13] = [
     ("age", "user_age"),
     ("approximate", "user_approximate"),
     ("bytes", "user_bytes"),
+    ("deadlock", "user_deadlock"),
     ("id", "user_id"),
     ("idle", "user_idle"),
     ("kind", "user_kind"),

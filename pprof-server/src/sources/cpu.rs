@@ -141,7 +141,6 @@ fn notes(
     found: &[(usize, &Stack)],
     stacks: &Stacks,
 ) -> Vec<String> {
-    let time = |time: Duration| Amount(nanoseconds(time) as f64, Unit::Nanoseconds).to_string();
     let mut notes = vec![format!(
         "cpu: {} of CPU time in {}, from {} signals, one for each {} of a thread's CPU time",
         Amount(totals[1].value, Unit::Nanoseconds),
@@ -149,6 +148,16 @@ fn notes(
         totals[0].samples,
         time(samples.period)
     )];
+    notes.extend(losses_of_capture(samples));
+    notes.extend(labels::notes());
+    notes.push(format!("threads of the profiler's own used {}, and are left out", time(samples.own_time)));
+    notes.extend(losses_of_names(traces, found, stacks));
+    notes
+}
+
+/// What a capture lacks, a line each.
+pub(super) fn losses_of_capture(samples: &CpuSamples) -> Vec<String> {
+    let mut notes = Vec::new();
     let periods = |count: u64| time(samples.period.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX)));
     if samples.lost_periods > 0 {
         notes.push(format!(
@@ -177,14 +186,24 @@ fn notes(
             samples.untimed_threads
         ));
     }
-    notes.extend(labels::notes());
-    notes.push(format!("threads of the profiler's own used {}, and are left out", time(samples.own_time)));
-    notes.extend(losses_of_names(traces, found, stacks));
     notes
 }
 
+fn time(time: Duration) -> String {
+    Amount(nanoseconds(time) as f64, Unit::Nanoseconds).to_string()
+}
+
+/// Returns each stack with its index.
+pub(super) fn with_indices(stacks: &[Stack]) -> Vec<(usize, &Stack)> {
+    stacks.iter().enumerate().collect()
+}
+
 /// What stacks and names lack.
-fn losses_of_names(traces: &[StackTrace], found: &[(usize, &Stack)], stacks: &Stacks) -> Vec<String> {
+pub(super) fn losses_of_names(
+    traces: &[StackTrace],
+    found: &[(usize, &Stack)],
+    stacks: &Stacks,
+) -> Vec<String> {
     let mut evidence = Evidence::default();
     let named = stacks.gaps().map(|gaps| (stacks, gaps));
     for &(index, stack) in found {

@@ -17,4 +17,6 @@ mod plain_text;
 #[cfg(feature = "http")]
 pub(crate) mod suspects;
 #[cfg(feature = "http")]
+pub(crate) mod trace;
+#[cfg(feature = "http")]
 pub(crate) mod wall;

@@ -4,6 +4,8 @@
 //! Path: *read path*.
 
 mod bounded;
+#[cfg(feature = "http")]
+pub(crate) mod firefox;
 pub(crate) mod folded;
 #[cfg(feature = "http")]
 pub(crate) mod format;

@@ -4,6 +4,7 @@
 //! nothing of the C library is called that would set it.
 
 use std::ffi::c_void;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::context::{Context, ValueSignal};
 use super::earlier_handlers::forward;
@@ -46,6 +47,9 @@ fn take_sample(machine: &Machine, ours: ValueSignal, registers: Registers) {
     }
     // mutant: E40 samples have no labels
     let mut header = Header { periods: ours.periods, label: unwinder::label::current(), ..Header::default() };
+    if machine.is_timed.load(Relaxed) {
+        header.at = system_call::monotonic_nanoseconds();
+    }
     let mut stack_end = None;
     match sender.thread_id() {
         // Dumps are made too seldom for a list of where stacks end. Pages are tried out.

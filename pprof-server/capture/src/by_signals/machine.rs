@@ -5,7 +5,7 @@
 
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub(super) struct Machine {
     pub(super) ring: Ring,
     pub(super) known_threads: KnownThreads,
     pub(super) stack_ends: StackEnds,
+    /// Whether samples tell when they were taken, which takes a system call.
+    pub(super) is_timed: AtomicBool,
 }
 
 /// Where handlers find the machine of one purpose.

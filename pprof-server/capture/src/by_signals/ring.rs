@@ -26,6 +26,8 @@ pub(super) struct Header {
     /// Tells what the thread worked for: it is the number of `unwinder::label`.
     pub(super) label: u32,
     pub(super) periods: u64,
+    /// When the sample was taken, by `monotonic_nanoseconds`; 0 where nobody wants to know.
+    pub(super) at: u64,
     /// Up to a zero; nothing where the controller knows the thread.
     pub(super) thread_name: [u8; 16],
 }

@@ -3,6 +3,7 @@
 //! Path: *signal handlers*.
 
 use std::arch::asm;
+use std::time::Duration;
 
 /// A system call with up to four arguments. Returns what the kernel does: an error is a small negative number.
 ///
@@ -46,6 +47,22 @@ pub(super) fn thread_name() -> [u8; 16] {
         )
     };
     name
+}
+
+/// The time by a clock that nobody sets, in nanoseconds. The C library's function for that may be replaced by one that allocates.
+pub(super) fn monotonic_nanoseconds() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let address = (&raw mut time).expose_provenance();
+    // SAFETY: the kernel fills in the time.
+    unsafe { system_call(libc::SYS_clock_gettime, [libc::CLOCK_MONOTONIC as usize, address, 0, 0]) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// The time by a clock that nobody sets, which [`Instant`](std::time::Instant) has and does not tell: since the system was
+/// started, as a rule.
+#[must_use]
+pub fn monotonic_time() -> Duration {
+    Duration::from_nanos(monotonic_nanoseconds())
 }
 
 /// The signals that wait for the calling thread to unblock them, signal 1 in the lowest bit.

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
 use unwinder::{CodeAddress, MAX_STACK_DEPTH, Remember, hash};
 
+use super::kind::Kind;
+use super::log;
+use super::mapping::{map_zeroed, unmap};
 use super::sums::{AtomicSums, weigh};
 use crate::{LockSamples, LockStack, LockSums, LockWord};
 
@@ -20,16 +23,6 @@ const TRIES: usize = 64;
 
 const FREE: u64 = 0;
 const TAKEN: u64 = 1;
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Kind {
-    /// It is a thread that waited.
-    Block,
-    /// It is a thread that woke others.
-    Mutex,
-}
 
 /// What sets an event apart, beside its stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,16 +61,10 @@ pub(super) fn map() -> io::Result<()> {
     if !TABLE.load(Acquire).is_null() {
         return Ok(());
     }
-    let (protection, kind) =
-        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
-    // SAFETY: it is a mapping of our own, at a place that the kernel chooses.
-    let start = unsafe { libc::mmap(ptr::null_mut(), size_of::<Table>(), protection, kind, -1, 0) };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    if TABLE.compare_exchange(ptr::null_mut(), start.cast(), AcqRel, Acquire).is_err() {
+    let table = map_zeroed::<Table>()?;
+    if TABLE.compare_exchange(ptr::null_mut(), table, AcqRel, Acquire).is_err() {
         // SAFETY: nobody knows of this mapping; another thread was quicker.
-        unsafe { libc::munmap(start, size_of::<Table>()) };
+        unsafe { unmap(table) };
     }
     Ok(())
 }
@@ -91,7 +78,7 @@ fn table() -> Option<&'static Table> {
 #[inline(always)]
 pub(super) fn note(kind: Kind, word: LockWord, nanoseconds: u64, rate: u64) {
     if let Some(sums) = weigh(nanoseconds, rate, uniform()) {
-        record(kind, word, sums);
+        record(kind, word, nanoseconds, sums);
     }
 }
 
@@ -109,7 +96,7 @@ fn uniform() -> f64 {
 /// Takes the stack of the calling thread, and adds to its sums.
 #[cold]
 #[inline(never)]
-fn record(kind: Kind, word: LockWord, sums: LockSums) {
+fn record(kind: Kind, word: LockWord, nanoseconds: u64, sums: LockSums) {
     let Some(table) = table() else { return };
     if unwinder::has_room().is_none() {
         unwinder::keeping_errno(unwinder::prepare_thread);
@@ -118,20 +105,23 @@ fn record(kind: Kind, word: LockWord, sums: LockSums) {
     let label = unwinder::label::current();
     if unwinder::has_room() == Some(false) {
         let key = Key { kind, word, label, is_truncated: false };
-        return table.add(key, &[], unwinder::hash_of(&[]), sums);
+        let place = table.add(key, &[], unwinder::hash_of(&[]), sums);
+        return log::note(kind, nanoseconds, place);
     }
     let walk = unwinder::capture(&mut room, Remember::Nothing);
     let key = Key { kind, word, label, is_truncated: walk.is_truncated() };
-    table.add(key, walk.frames(), walk.hash(), sums);
+    let place = table.add(key, walk.frames(), walk.hash(), sums);
+    log::note(kind, nanoseconds, place);
 }
 
 impl Table {
-    /// Adds to the sums of a stack, whose frames come outermost first.
-    fn add(&self, key: Key, frames: &[CodeAddress], frames_hash: u64, sums: LockSums) {
+    /// Adds to the sums of a stack, whose frames come outermost first. Returns the number of its place, if it has one.
+    fn add(&self, key: Key, frames: &[CodeAddress], frames_hash: u64, sums: LockSums) -> Option<usize> {
         let of_key = u64::from(key.label) << 16 | (key.word as u64) << 8 | key.kind as u64;
         let hash = hash::add(frames_hash, of_key).max(TAKEN + 1);
         let first = (hash >> 32) as usize;
-        for place in (0..TRIES).filter_map(|next| self.places.get(first.wrapping_add(next) % STACKS)) {
+        for number in (0..TRIES).map(|next| first.wrapping_add(next) % STACKS) {
+            let place = self.places.get(number)?;
             let mut found = place.hash.load(Acquire);
             if found == FREE {
                 match place.hash.compare_exchange(FREE, TAKEN, Acquire, Acquire) {
@@ -146,10 +136,12 @@ impl Table {
             }
             // SAFETY: the hash is neither `FREE` nor `TAKEN`, so the place was written.
             if found == hash && unsafe { place.read() } == (key, frames) {
-                return place.sums.add(sums);
+                place.sums.add(sums);
+                return Some(number);
             }
         }
         self.overflow[key.kind as usize].add(sums);
+        None
     }
 }
 
@@ -166,6 +158,17 @@ impl Place {
         }
     }
 
+    /// The stack that is here, if there is one, with what was noted of it.
+    fn stack(&self) -> Option<(Kind, LockStack)> {
+        if matches!(self.hash.load(Acquire), FREE | TAKEN) {
+            return None;
+        }
+        // SAFETY: the hash says that the place was written.
+        let (Key { kind, word, label, is_truncated }, frames) = unsafe { self.read() };
+        let frames = frames.iter().rev().copied().collect();
+        Some((kind, LockStack { frames, is_truncated, label, word, sums: self.sums.get() }))
+    }
+
     /// # Safety
     ///
     /// The place was written, and its hash says so.
@@ -179,18 +182,16 @@ impl Place {
     }
 }
 
+/// Returns the stack at the place of this number.
+pub(super) fn stack(number: usize) -> Option<LockStack> {
+    Some(table()?.places.get(number)?.stack()?.1)
+}
+
 /// Returns all that was noted.
 pub(super) fn all() -> LockSamples {
     let mut samples = LockSamples::default();
     let Some(table) = table() else { return samples };
-    for place in &table.places {
-        if matches!(place.hash.load(Acquire), FREE | TAKEN) {
-            continue;
-        }
-        // SAFETY: the hash says that the place was written.
-        let (Key { kind, word, label, is_truncated }, frames) = unsafe { place.read() };
-        let frames = frames.iter().rev().copied().collect();
-        let stack = LockStack { frames, is_truncated, label, word, sums: place.sums.get() };
+    for (kind, stack) in table.places.iter().filter_map(Place::stack) {
         match kind {
             Kind::Block => samples.block.push(stack),
             Kind::Mutex => samples.mutex.push(stack),

@@ -3,8 +3,9 @@
 use std::arch::asm;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::events::{self, Kind};
-use super::waiters;
+use super::clock::now;
+use super::kind::Kind;
+use super::{events, waiters};
 use crate::{LockWord, OWN_LABEL};
 
 /// The nanoseconds of waiting that lie between two samples; 0 while nothing is measured. The program's `syscall` reads it.
@@ -172,14 +173,6 @@ unsafe fn futex(arguments: &Arguments) -> isize {
 pub extern "C" fn errno_place() -> *mut i32 {
     // SAFETY: it takes nothing, and returns the address of this thread's own `errno`.
     unsafe { libc::__errno_location() }
-}
-
-/// The time, in nanoseconds, by a clock that nobody sets.
-fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it fills in the time, and does not fail for this clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
 /// Whether the program's `syscall` has come here.

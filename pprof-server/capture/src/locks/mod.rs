@@ -7,14 +7,20 @@
 //! ```text
 //! syscall ─▶ a wait or a wake? is it on? ─▶ hook: waiters ─▶ kernel ─▶ a wait: its own stack   ─▶ events ─▶ samples
 //!                                             └─────────────────────▶ a wake: the waker's stack ─┘
+//!                                                                                    and one by one ─▶ log, while somebody traces
 //! ```
 //!
 //! Path: *the program's waits for locks*. Nothing here allocates or waits for a lock without a bound.
 
+mod clock;
 mod events;
 mod fork;
 mod hook;
+mod kind;
+mod log;
+mod mapping;
 mod sums;
+mod trace;
 mod waiters;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
@@ -23,6 +29,7 @@ use std::time::Duration;
 use crate::{LockSamples, StartError};
 #[doc(hidden)]
 pub use hook::{RATE, errno_place, on_futex};
+pub use trace::LockTrace;
 
 /// The rate while somebody watches, unless another one was set: 1 ms. It makes a thousand samples in each second of one thread's
 /// waiting at most.
@@ -111,6 +118,11 @@ fn apply() {
     }
 }
 
+/// Who waits on a word at present, as far as waits are measured.
+pub(crate) fn waiting_on(address: usize) -> Option<waiters::WaitingOn> {
+    waiters::waiting_on(address, clock::now)
+}
+
 /// Returns what was found since the process began.
 #[must_use]
 pub fn lock_samples() -> LockSamples {
@@ -149,5 +161,6 @@ fn begin_anew() {
     WAS_ON.store(false, Relaxed);
     waiters::begin_anew();
     events::begin_anew();
+    log::begin_anew();
     apply();
 }

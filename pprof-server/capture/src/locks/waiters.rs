@@ -9,6 +9,8 @@ use std::cell::UnsafeCell;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
+use std::time::Duration;
+
 use crate::LockWord;
 
 /// Words are spread over so many buckets, each of which has a lock and a few entries.
@@ -26,6 +28,8 @@ struct Entry {
     since: u64,
     /// When a wake was charged last.
     charged: u64,
+    /// The sum of the moments at which they began to wait. It may wrap.
+    began: u64,
     awaited: LockWord,
 }
 
@@ -39,7 +43,8 @@ struct Bucket {
 // SAFETY: the entries are used by who has the lock.
 unsafe impl Sync for Bucket {}
 
-const NOBODY: Entry = Entry { address: 0, waiters: 0, since: 0, charged: 0, awaited: LockWord::Other };
+const NOBODY: Entry =
+    Entry { address: 0, waiters: 0, since: 0, charged: 0, began: 0, awaited: LockWord::Other };
 static WAITERS: [Bucket; BUCKETS] = [const {
     Bucket {
         is_locked: AtomicBool::new(false),
@@ -92,6 +97,7 @@ pub(super) fn enter(address: usize, awaited: LockWord, now: u64) -> Option<Waite
         }
         entry.waiters += 1;
         entry.since = entry.since.wrapping_add(now);
+        entry.began = entry.began.wrapping_add(now);
         entry.awaited = awaited;
         bucket.waiters.fetch_add(1, Relaxed);
         Some(())
@@ -112,6 +118,7 @@ impl Waiter {
             // mutant: E43 who has left is charged still
             entry.waiters -= 1;
             entry.since = entry.since.wrapping_sub(self.start.max(entry.charged));
+            entry.began = entry.began.wrapping_sub(self.start);
             self.bucket.waiters.fetch_sub(1, Relaxed);
         });
         if left.is_none() {
@@ -136,6 +143,26 @@ pub(super) fn charge(address: usize, now: impl FnOnce() -> u64) -> Option<(u64, 
             (entry.since, entry.charged) = (now.wrapping_mul(entry.waiters), now);
             // A clock may differ between processors by less than a wait takes.
             Some((if waited > u64::MAX / 2 { 0 } else { waited }, entry.awaited))
+        })
+        .flatten()
+}
+
+/// Those who wait on a word at present, as far as they were noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitingOn {
+    pub(crate) waiters: u64,
+    /// How long they have waited, on average.
+    pub(crate) mean_time: Duration,
+}
+
+/// Returns who waits on a word. `None`: nobody, as far as is known.
+pub(crate) fn waiting_on(address: usize, now: impl FnOnce() -> u64) -> Option<WaitingOn> {
+    bucket(address)
+        .with(|entries| {
+            let entry = entries.iter().find(|entry| entry.address == address && entry.waiters > 0)?;
+            let waited = now().wrapping_mul(entry.waiters).wrapping_sub(entry.began);
+            let mean_time = Duration::from_nanos(waited.checked_div(entry.waiters)?);
+            Some(WaitingOn { waiters: entry.waiters, mean_time })
         })
         .flatten()
 }
@@ -173,13 +200,17 @@ mod tests {
         let [one, two] = [10, 30].map(|start| enter(address, LockWord::Mutex, start).unwrap());
         assert_eq!(charge(address, || 40), Some((30 + 10, LockWord::Mutex)));
         // The first is woken, and a third comes.
+        // A wake does not change since when they wait.
+        let told = waiting_on(address, || 50).unwrap();
+        assert_eq!((told.waiters, told.mean_time), (2, Duration::from_nanos(30)));
         one.leave();
+        assert_eq!(waiting_on(address, || 50).unwrap().mean_time, Duration::from_nanos(20));
         let three = enter(address, LockWord::Mutex, 45).unwrap();
         assert_eq!(charged(address, 50), Some(10 + 5));
         two.leave();
         assert_eq!(charged(address, 51), Some(1));
         three.leave();
-        assert_eq!(charged(address, 60), None);
+        assert_eq!((charged(address, 60), waiting_on(address, || 60)), (None, None));
     }
 
     /// The same address may be another lock later, whose waiters have nothing to do with those of the first.

@@ -28,14 +28,26 @@ impl Looking {
         Looking::start_in(turn(), hz).unwrap()
     }
 
+    /// Begins a capture that tells when samples were taken.
+    pub fn start_timed(hz: u32) -> Looking {
+        Looking::start_by(turn(), move || CpuCapture::start_timed(hz)).unwrap()
+    }
+
     /// Begins a capture in a turn that was taken.
     pub fn start_in(turn: MutexGuard<'static, ()>, hz: u32) -> Result<Looking, StartError> {
+        Looking::start_by(turn, move || CpuCapture::start(hz))
+    }
+
+    fn start_by(
+        turn: MutexGuard<'static, ()>,
+        start: impl FnOnce() -> Result<CpuCapture, StartError> + Send + 'static,
+    ) -> Result<Looking, StartError> {
         let is_over = Arc::new(AtomicBool::new(false));
         let over = is_over.clone();
         let (started, has_started) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let _own = leave_out();
-            let mut capture = match CpuCapture::start(hz) {
+            let mut capture = match start() {
                 Ok(capture) => capture,
                 Err(error) => {
                     started.send(Err(error)).unwrap();

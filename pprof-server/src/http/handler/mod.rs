@@ -28,6 +28,7 @@ use hyper::{Request, Response, StatusCode};
 
 use super::options::Options;
 use super::refusal::Refusal;
+use super::request::accept_encoding::takes_gzip;
 use super::request::accept_header::MetricsFormat;
 use super::request::guard::Guard;
 use super::request::path::Mount;
@@ -212,10 +213,12 @@ impl Handler {
             Decision::DeltaHeap(wanted) => self.delta_heap(wanted).await,
             Decision::Suspects(asked) => self.suspects(asked).await,
             Decision::Cpu(wanted) => self.cpu(wanted).await,
+            Decision::Trace(wanted) => self.trace(wanted, takes_gzip(request.headers())).await,
             Decision::Wall(wanted) => self.wall(wanted).await,
             Decision::Goroutine(wanted) => self.goroutine(wanted).await,
             Decision::Holders(wanted) => self.holders(wanted).await,
             Decision::Counts(wanted) => self.counts(wanted).await,
+            Decision::Current(wanted) => self.current(wanted).await,
             Decision::History => self.timeline().await,
             Decision::Marks => self.marks().await,
             Decision::SetMark { name, replaces } => self.set_mark(name, replaces).await,

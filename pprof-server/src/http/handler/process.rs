@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 use alloc_profiler::StackTrace;
 use capture::{CpuCapture, LOOK_EVERY, LockWatch, StartError};
 use hyper::StatusCode;
+use tokio::sync::SemaphorePermit;
 
 use super::Handler;
 use super::pages::lane_of;
+use super::state::State;
 use crate::encode::Symbolize;
 use crate::http::refusal::Refusal;
-use crate::http::request::process_request::{CountsRequest, CpuRequest, GoroutineRequest, WallRequest};
+use crate::http::request::lock_request::{CountsRequest, CurrentRequest, Span};
+use crate::http::request::process_request::{CpuRequest, GoroutineRequest, WallRequest};
+use crate::http::request::trace_request::TraceRequest;
 use crate::http::response::answer::Answer;
 use crate::http::response::process;
 use crate::http::workers::executor::{sleep, sleep_until};
@@ -21,7 +25,9 @@ use crate::kept_files;
 use crate::sources::cpu;
 use crate::sources::goroutine::{self, IndexWatch, Kind};
 use crate::sources::locks::Measured;
-use crate::sources::wall::Recording;
+use crate::sources::locks::current::Waiting;
+use crate::sources::trace::{NotStarted, Recording};
+use crate::sources::wall;
 
 /// How long CPU time is sampled until names are looked up for the first time, so that they are known at the end. Then it is
 /// twice as long until the next time, and so on.
@@ -36,23 +42,26 @@ impl Handler {
         let slot = workers.slot(lane)?;
         let hz = wanted.hz;
         let capture = async move { CpuCapture::start(hz).map_err(|error| refused(&error)) };
-        let mut capture = workers.run_in(&slot, Lane::Figures, capture).await??;
-        let start = Instant::now();
-        let (mut sampled, end) = (FIRST_LOOK_UP, start + wanted.time);
-        loop {
-            let until = end.min(start + sampled);
-            capture = workers.run_in(&slot, Lane::Figures, go_on(capture, until)).await?;
-            if until == end {
-                break;
-            }
-            sampled *= 2;
-            if wanted.form.symbolize != Symbolize::None {
-                let (traces, symbolize) = (traces(&capture), wanted.form.symbolize);
-                workers.spawn(lane, async move { cpu::name_addresses(&traces, symbolize) })?;
-            }
-        }
+        let capture = workers.run_in(&slot, Lane::Figures, capture).await??;
+        let looks = Looks { look: CpuCapture::look, stacks: traces };
+        let capture = looks.go_on(workers, &slot, capture, (wanted.time, wanted.form.symbolize)).await?;
         let samples = workers.run_in(&slot, Lane::Figures, async move { capture.finish() }).await?;
         workers.run_in(&slot, lane, async move { process::cpu(samples, &wanted) }).await?
+    }
+
+    pub(super) async fn trace(&self, wanted: TraceRequest, takes_gzip: bool) -> Result<Answer, Refusal> {
+        refuse_in_a_sandbox()?;
+        let workers = &self.state().workers;
+        let lane = lane_of(wanted.symbolize);
+        let slot = workers.slot(lane)?;
+        let hz = wanted.hz;
+        let recording = async move { Recording::start(hz).map_err(|error| not_traced(&error)) };
+        let recording = workers.run_in(&slot, Lane::Figures, recording).await??;
+        let looks = Looks { look: Recording::look, stacks: Recording::stacks };
+        let recording = looks.go_on(workers, &slot, recording, (wanted.time, wanted.symbolize)).await?;
+        let recorded = workers.run_in(&slot, Lane::Figures, async move { recording.finish() }).await?;
+        let answer = async move { process::trace(recorded, &wanted, takes_gzip) };
+        workers.run_in(&slot, lane, answer).await?
     }
 
     pub(super) async fn wall(&self, wanted: WallRequest) -> Result<Answer, Refusal> {
@@ -62,7 +71,7 @@ impl Handler {
         let slot = workers.slot(lane)?;
         let time = wanted.time;
         let record = async move {
-            let mut recording = Recording::start().ok_or_else(|| refused(&StartError::InUse))?;
+            let mut recording = wall::Recording::start().ok_or_else(|| refused(&StartError::InUse))?;
             let end = Instant::now() + time;
             loop {
                 let next = recording.look().map_err(|error| refused(&error))?;
@@ -102,26 +111,53 @@ impl Handler {
     }
 
     pub(super) async fn counts(&self, wanted: CountsRequest) -> Result<Answer, Refusal> {
-        let workers = &self.state().workers;
+        let State { workers, snapshots, .. } = self.state();
+        let snapshots = snapshots.clone();
         // What is a lock is told by names, whether these are wanted or not.
         let slot = workers.slot(Lane::Names)?;
         let measure = async move {
-            let before = match wanted.next {
-                None => None,
-                Some(time) => {
-                    // Where no wait can be seen, the answer is as long in coming as Go's, and empty.
-                    let watch = capture::sees_locks().then(LockWatch::start).transpose();
-                    let _watch = watch.map_err(|error| not_measured(&error))?;
-                    let (before, start) = (capture::lock_samples(), Instant::now());
-                    sleep_until(start + time).await;
-                    Some((before, start.elapsed()))
+            let measured = match &wanted.span {
+                Span::SinceStart => Measured { now: capture::lock_samples(), before: None },
+                Span::Next(time) => waited_in(*time).await?,
+                Span::SinceLastCall { client, is_peek } => {
+                    snapshots.waited_since_last_call(wanted.counted, client, *is_peek)
                 }
             };
-            Ok((Measured { now: capture::lock_samples(), before }, wanted))
+            Ok((measured, wanted))
         };
         let (measured, wanted) = workers.run_in(&slot, Lane::Figures, measure).await??;
         workers.run_in(&slot, Lane::Names, async move { process::locks(&wanted, &measured) }).await?
     }
+
+    pub(super) async fn current(&self, wanted: CurrentRequest) -> Result<Answer, Refusal> {
+        refuse_in_a_sandbox()?;
+        let workers = &self.state().workers;
+        // What is a lock is told by names, whether these are wanted or not.
+        let slot = workers.slot(Lane::Names)?;
+        let waiting = workers.run_in(&slot, Lane::Figures, waiting_now()).await??;
+        workers.run_in(&slot, Lane::Names, async move { process::current(&wanted, &waiting) }).await?
+    }
+}
+
+/// Looks who waits, and whether they go on waiting.
+async fn waiting_now() -> Result<Waiting, Refusal> {
+    let waits = capture::current_waits().map_err(|error| {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("Could not look which threads wait: {error}"))
+    })?;
+    let start = Instant::now();
+    sleep_until(start + Waiting::watch(&waits)).await;
+    Ok(Waiting::after(waits, start.elapsed()))
+}
+
+/// Measures what is waited in this time.
+async fn waited_in(time: Duration) -> Result<Measured, Refusal> {
+    // Where no wait can be seen, the answer is as long in coming as Go's, and empty.
+    let watch = capture::sees_locks().then(LockWatch::start).transpose();
+    let _watch = watch.map_err(|error| not_measured(&error))?;
+    let (before, start) = (capture::lock_samples(), Instant::now());
+    sleep_until(start + time).await;
+    let time = start.elapsed();
+    Ok(Measured { now: capture::lock_samples(), before: Some((before, time)) })
 }
 
 /// Has the index of the tasks' types kept until nobody has used it for a while.
@@ -155,15 +191,48 @@ fn not_measured(error: &StartError) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("Could not measure waits for locks: {error}"))
 }
 
-/// Goes on with a capture until then.
-async fn go_on(mut capture: CpuCapture, until: Instant) -> CpuCapture {
+/// How something is taken that takes some time.
+struct Looks<T> {
+    /// Takes over what happened.
+    look: fn(&mut T),
+    /// Lists the stacks that there are so far.
+    stacks: fn(&T) -> Vec<StackTrace>,
+}
+
+impl<T: Send + 'static> Looks<T> {
+    /// Goes on with it for this time. Meanwhile names are looked up, if they are wanted.
+    async fn go_on(
+        &self,
+        workers: &Workers,
+        slot: &SemaphorePermit<'_>,
+        mut taken: T,
+        (time, symbolize): (Duration, Symbolize),
+    ) -> Result<T, Refusal> {
+        let start = Instant::now();
+        let (mut passed, end) = (FIRST_LOOK_UP, start + time);
+        loop {
+            let until = end.min(start + passed);
+            taken = workers.run_in(slot, Lane::Figures, look_until(taken, self.look, until)).await?;
+            if until == end {
+                return Ok(taken);
+            }
+            passed *= 2;
+            if symbolize != Symbolize::None {
+                let traces = (self.stacks)(&taken);
+                workers.spawn(lane_of(symbolize), async move { cpu::name_addresses(&traces, symbolize) })?;
+            }
+        }
+    }
+}
+
+async fn look_until<T>(mut taken: T, look: fn(&mut T), until: Instant) -> T {
     loop {
         let now = Instant::now();
         if now >= until {
-            return capture;
+            return taken;
         }
         sleep_until(until.min(now + LOOK_EVERY)).await;
-        capture.look();
+        look(&mut taken);
     }
 }
 
@@ -171,6 +240,18 @@ async fn go_on(mut capture: CpuCapture, until: Instant) -> CpuCapture {
 fn traces(capture: &CpuCapture) -> Vec<StackTrace> {
     let stacks = capture.stacks();
     stacks.map(|(frames, is_truncated)| StackTrace::new(frames, is_truncated)).collect()
+}
+
+/// Go's text and status where another trace is being taken; where a CPU profile is, those for that.
+fn not_traced(error: &NotStarted) -> Refusal {
+    let why = match error {
+        NotStarted::Traced => "execution tracer already enabled",
+        NotStarted::Capture(error) => {
+            let Refusal { status, .. } = refused(error);
+            return Refusal::new(status, format!("Could not enable tracing: {error}"));
+        }
+    };
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("Could not enable tracing: {why}"))
 }
 
 /// Go's text, and Go's status where Go has that error.

@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Uri, Version};
 
 use super::guard::Guard;
+use super::lock_request::Span;
 use super::path::{Mount, with_query};
 use super::period::Period;
 use super::routes::{Decision, Rules, decide};
@@ -122,7 +123,17 @@ fn check(decision: &Decision) {
             assert!((Duration::from_secs(1)..=MAX_DELTA).contains(&wanted.time), "{:?}", wanted.time);
             assert!((1..=1000).contains(&wanted.hz), "{}", wanted.hz);
         }
-        Decision::Counts(wanted) => check_notes(&wanted.form.notes),
+        Decision::Current(wanted) => check_notes(&wanted.form.notes),
+        Decision::Counts(wanted) => {
+            check_notes(&wanted.form.notes);
+            if let Span::SinceLastCall { client, .. } = &wanted.span {
+                check_name(client);
+            }
+        }
+        Decision::Trace(wanted) => {
+            check_notes(&wanted.notes);
+            assert!(wanted.time <= MAX_DELTA, "{:?}", wanted.time);
+        }
         Decision::Wall(wanted) => check_notes(&wanted.form.notes),
         Decision::Goroutine(wanted) => check_notes(&wanted.form.notes),
         Decision::Holders(wanted) => check_notes(&wanted.form.notes),

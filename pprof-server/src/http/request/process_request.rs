@@ -1,4 +1,4 @@
-//! This decides from the query what a request for CPU time, threads or waits wants.
+//! This decides from the query what a request for CPU time or threads wants.
 //!
 //! Order and texts are Go's, as for the heap.
 //!
@@ -14,7 +14,6 @@ use super::unknown;
 use crate::encode::{SizeLimit, Symbolize};
 use crate::http::refusal::Refusal;
 use crate::sources::goroutine::Kind;
-use crate::sources::locks::Counted;
 
 /// How long CPU time is sampled unless a request says otherwise, as in Go.
 const USUAL_TIME: Duration = Duration::from_secs(30);
@@ -72,17 +71,6 @@ pub(crate) struct HoldersRequest {
     pub(crate) form: Form,
 }
 
-/// What a request for `block` or `mutex` wants.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct CountsRequest {
-    pub(crate) counted: Counted,
-    /// Threads of runtimes that wait for work are wanted too.
-    pub(crate) has_idle: bool,
-    /// What changes in this time, and not what is now.
-    pub(crate) next: Option<Duration>,
-    pub(crate) form: Form,
-}
-
 impl CpuRequest {
     /// Reads the query of a request for `profile`. Like Go, it takes a `seconds` that is no positive number for 30, and does
     /// not look at `debug`.
@@ -99,16 +87,18 @@ impl CpuRequest {
         if time > max_time {
             return Err(too_long(max_time));
         }
-        let hz = match given(query, "hz").as_deref().map(str::parse) {
-            None => USUAL_HZ,
-            Some(Ok(hz @ 1..=capture::MAX_HZ)) => hz,
-            Some(_) => {
-                return Err(Refusal::bad_request(
-                    r#"invalid value for "hz" - must be 1 to 1000 samples in a second of CPU time"#,
-                ));
-            }
-        };
-        Ok(CpuRequest { time, hz, form: Form::read(query, unknown::OF_CPU, false)? })
+        Ok(CpuRequest { time, hz: hz(query)?, form: Form::read(query, unknown::OF_CPU, false)? })
+    }
+}
+
+/// The samples that are wanted in a second of a thread's CPU time.
+pub(super) fn hz(query: &str) -> Result<u32, Refusal> {
+    match given(query, "hz").as_deref().map(str::parse) {
+        None => Ok(USUAL_HZ),
+        Some(Ok(hz @ 1..=capture::MAX_HZ)) => Ok(hz),
+        Some(_) => Err(Refusal::bad_request(
+            r#"invalid value for "hz" - must be 1 to 1000 samples in a second of CPU time"#,
+        )),
     }
 }
 
@@ -132,23 +122,6 @@ impl HoldersRequest {
             min_age: parameters::min_age(query)?,
             form: Form::read(query, unknown::OF_HOLDERS, is_legacy(query))?,
         })
-    }
-}
-
-impl CountsRequest {
-    /// Reads the query of a request for what is `counted`.
-    ///
-    /// # Errors
-    ///
-    /// 400, with a text that names the parameter and the values it may have.
-    pub(crate) fn read(counted: Counted, query: &str, max_time: Duration) -> Result<CountsRequest, Refusal> {
-        let (next, form) = next_and_form(query, unknown::OF_LOCKS, max_time)?;
-        let has_idle = match given(query, "idle").as_deref() {
-            None | Some("0") => false,
-            Some("1") => true,
-            Some(_) => return Err(Refusal::bad_request(r#"invalid value for "idle" - must be "0" or "1""#)),
-        };
-        Ok(CountsRequest { counted, has_idle, next, form })
     }
 }
 
@@ -180,7 +153,7 @@ impl GoroutineRequest {
 }
 
 /// The time in which a change is wanted, and how the profile is to be written.
-fn next_and_form(
+pub(super) fn next_and_form(
     query: &str,
     known: &[&str],
     max_time: Duration,
@@ -194,7 +167,7 @@ fn next_and_form(
 
 impl Form {
     /// Reads the parameters that say how a profile is written. Beside Go's, there are those in `known`.
-    fn read(query: &str, known: &[&str], is_legacy: bool) -> Result<Form, Refusal> {
+    pub(super) fn read(query: &str, known: &[&str], is_legacy: bool) -> Result<Form, Refusal> {
         let format = match parameters::format(query)? {
             Some(_) if is_legacy => {
                 return Err(Refusal::bad_request("format and debug params are incompatible"));
@@ -230,10 +203,6 @@ mod tests {
 
     fn cpu(query: &str) -> Result<CpuRequest, Refusal> {
         CpuRequest::read(query, MAX_TIME)
-    }
-
-    fn counts(query: &str) -> Result<CountsRequest, Refusal> {
-        CountsRequest::read(Counted::Block, query, MAX_TIME)
     }
 
     #[test]
@@ -306,24 +275,6 @@ mod tests {
         ] {
             let text = HoldersRequest::read(query).unwrap_err().text;
             assert!(text.contains(part), "{query}: {text}");
-        }
-    }
-
-    #[test]
-    fn what_is_counted_has_go_s_forms() {
-        assert_eq!(counts("").unwrap().form.format, ProfileFormat::PPROF);
-        assert_eq!(counts("debug=1").unwrap().form.format.format, &LEGACY);
-        assert_eq!(counts("format=json&labels=none").unwrap().form.format.format, &JSON);
-        assert!(!counts("labels=none").unwrap().form.has_labels);
-        assert_eq!(counts("seconds=2").unwrap().next, Some(Duration::from_secs(2)));
-        assert!(counts("idle=1").unwrap().has_idle && !counts("idle=0").unwrap().has_idle);
-        for (query, text) in [
-            ("idle=yes", r#"invalid value for "idle" - must be "0" or "1""#),
-            ("seconds=0", r#"invalid value for "seconds" - must be a positive integer"#),
-            ("seconds=1&debug=1", "seconds and debug params are incompatible"),
-            ("format=json&debug=1", "format and debug params are incompatible"),
-        ] {
-            assert_eq!(counts(query).unwrap_err(), Refusal::bad_request(text), "{query}");
         }
     }
 }

@@ -98,6 +98,11 @@ impl ProfileRequest {
     }
 }
 
+/// Refuses `seconds`, since what a client has not had yet is there at once.
+pub(super) fn no_seconds_of_delta() -> Refusal {
+    Refusal::bad_request(r#""seconds" parameter is not supported for this profile type"#)
+}
+
 impl DeltaHeapRequest {
     /// Reads the query of a request for `delta_heap`, as the package godeltaprof serves it to Go programs.
     ///
@@ -106,9 +111,7 @@ impl DeltaHeapRequest {
     /// 400, with a text that names the parameter and the values it may have.
     pub(crate) fn read(query: &str, is_peek: bool) -> Result<DeltaHeapRequest, Refusal> {
         if seconds(query, Duration::MAX)?.is_some() {
-            return Err(Refusal::bad_request(
-                r#""seconds" parameter is not supported for this profile type"#,
-            ));
+            return Err(no_seconds_of_delta());
         }
         if is_legacy(query) {
             return Err(Refusal::bad_request(r#""debug" parameter is not supported for this profile type"#));

@@ -13,10 +13,12 @@ use hyper::{Method, StatusCode};
 
 use super::format::SuspectsRequest;
 use super::kind::Kind;
+use super::lock_request::{CountsRequest, CurrentRequest};
 use super::parameters;
 use super::path::{Destination, Mount, destination};
-use super::process_request::{CountsRequest, CpuRequest, GoroutineRequest, HoldersRequest, WallRequest};
+use super::process_request::{CpuRequest, GoroutineRequest, HoldersRequest, WallRequest};
 use super::profile_request::{DeltaHeapRequest, ProfileRequest};
+use super::trace_request::TraceRequest;
 use super::unknown;
 use crate::encode::ProfileKind;
 use crate::http::refusal::Refusal;
@@ -44,6 +46,8 @@ pub(crate) enum Decision {
     DeltaHeap(DeltaHeapRequest),
     /// Sample CPU time.
     Cpu(CpuRequest),
+    /// Trace what happens as time goes by.
+    Trace(TraceRequest),
     /// Record what threads do as time goes by.
     Wall(WallRequest),
     /// Tell where threads are, or where they began.
@@ -52,6 +56,8 @@ pub(crate) enum Decision {
     Holders(HoldersRequest),
     /// Count waits.
     Counts(CountsRequest),
+    /// Tell who waits at this moment.
+    Current(CurrentRequest),
     /// Name the addresses in the query or the body.
     Symbol,
     /// Tell the program's arguments, if they may be told.
@@ -137,6 +143,12 @@ const ROUTES: &[Route] = &[
         "What was allocated since this client's last call, and what is in use. Set client=NAME to keep several readers \
          apart.",
     ),
+    Route::get("delta_block", |asked| delta_counts(Counted::Block, asked)).described(
+        "What threads have waited since this client's last call, as block counts it. Set client=NAME to keep several readers apart.",
+    ),
+    Route::get("delta_mutex", |asked| delta_counts(Counted::Mutex, asked)).described(
+        "Who has made others wait since this client's last call, as mutex counts it. Set client=NAME to keep several readers apart.",
+    ),
     Route::get("metrics", metrics).described(
         "The profiler's figures and the process's, for Prometheus; also at /metrics. Set malloc=1 to tell a leak from \
          what the allocator keeps.",
@@ -165,14 +177,18 @@ const ROUTES: &[Route] = &[
         "What threads do and where they wait as time goes by; also at /debug/fgprof. You can specify the duration in the seconds \
          GET parameter (30 unless it says otherwise).",
     ),
-    Route::get("block", |asked| counts(Counted::Block, asked))
+    Route::get("block", block)
         .described("Where threads wait for locks and for each other, if the program has install!(locks = true). You can specify the duration in the seconds \
-         GET parameter."),
+         GET parameter. Set current=1 to see who waits at this moment, and whether that is a deadlock; this needs nothing in the program."),
     Route::get("mutex", |asked| counts(Counted::Mutex, asked))
         .described("Who gives back locks that others have waited for, if the program has install!(locks = true). You can specify the duration in the \
          seconds GET parameter."),
+    Route::get("trace", |asked| TraceRequest::read(asked.query, asked.max_delta).map(Decision::Trace)).described(
+        "A trace of the current program, for Firefox Profiler (profiler.firefox.com) or Perfetto: CPU samples, waits for locks, \
+         allocations, threads and memory as time goes by. You can specify the duration in the seconds GET parameter. Save it, and \
+         drag the file onto the viewer's page, which reads it in the browser and sends it nowhere.",
+    ),
     // What Go serves and we do not.
-    Route::get("trace", not_served),
     Route::get("goroutineleak", not_served),
 ];
 
@@ -235,6 +251,18 @@ fn counts(counted: Counted, asked: &Asked<'_>) -> Result<Decision, Refusal> {
 fn delta_heap(asked: &Asked<'_>) -> Result<Decision, Refusal> {
     let is_peek = *asked.method == Method::HEAD;
     DeltaHeapRequest::read(asked.query, is_peek).map(Decision::DeltaHeap)
+}
+
+fn block(asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    match CurrentRequest::read(asked.query, asked.max_delta)? {
+        Some(request) => Ok(Decision::Current(request)),
+        None => counts(Counted::Block, asked),
+    }
+}
+
+fn delta_counts(counted: Counted, asked: &Asked<'_>) -> Result<Decision, Refusal> {
+    let is_peek = *asked.method == Method::HEAD;
+    CountsRequest::read_delta(counted, asked.query, is_peek).map(Decision::Counts)
 }
 
 fn suspects(asked: &Asked<'_>) -> Result<Decision, Refusal> {

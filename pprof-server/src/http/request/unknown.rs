@@ -29,10 +29,17 @@ pub(crate) const OF_PROFILES: &[&str] = &[
 ];
 /// Lists our own parameters of `profile`.
 pub(crate) const OF_CPU: &[&str] = &["hz", "format", "top", "symbolize", "labels", "limit"];
+/// Lists our own parameters of `trace`.
+pub(crate) const OF_TRACE: &[&str] = &["hz", "symbolize"];
 /// Lists our own parameters of `goroutine`, `threadcreate`, `fgprof`, `block` and `mutex`.
 pub(crate) const OF_COUNTS: &[&str] = &["format", "top", "symbolize", "labels", "limit"];
-/// Lists our own parameters of `block` and `mutex`.
-pub(crate) const OF_LOCKS: &[&str] = &["format", "top", "symbolize", "labels", "limit", "idle"];
+/// Lists our own parameters of `mutex`.
+pub(crate) const OF_MUTEX: &[&str] = &["format", "top", "symbolize", "labels", "limit", "idle"];
+/// Lists our own parameters of `block`.
+pub(crate) const OF_BLOCK: &[&str] = &["format", "top", "symbolize", "labels", "limit", "idle", "current"];
+/// Lists our own parameters of `delta_block` and `delta_mutex`.
+pub(crate) const OF_DELTA_LOCKS: &[&str] =
+    &["client", "format", "top", "symbolize", "labels", "limit", "idle"];
 /// Lists our own parameters of `holders`, and those that it shares with Go's pages.
 pub(crate) const OF_HOLDERS: &[&str] =
     &["stack", "top", "min_age", "format", "debug", "symbolize", "labels", "limit"];

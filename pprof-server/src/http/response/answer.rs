@@ -13,8 +13,8 @@ use std::task::{Context, Poll};
 use http_body_util::Full;
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
@@ -22,6 +22,7 @@ use hyper::{Response, StatusCode};
 use crate::http::refusal::Refusal;
 use crate::http::request::accept_header::MetricsFormat;
 use crate::http::request::routes::Asset;
+use crate::writers::pprof::compressed;
 
 /// Holds the body of every answer, which is bytes in memory.
 ///
@@ -141,6 +142,19 @@ pub(crate) fn written(body: Vec<u8>, content_type: &'static str, name: Option<&s
     let disposition =
         name.and_then(|name| HeaderValue::from_str(&format!(r#"attachment; filename="{name}""#)).ok());
     headers.extend(disposition.map(|value| (CONTENT_DISPOSITION, value)));
+    answer
+}
+
+/// A trace, which a client that saves it calls `trace.json`. It is sent in less than a third of its length to whoever takes gzip.
+pub(crate) fn trace(body: Vec<u8>, takes_gzip: bool) -> Answer {
+    let packed = takes_gzip.then(|| compressed(&body)).flatten();
+    let is_packed = packed.is_some();
+    let mut answer = written(packed.unwrap_or(body), "application/json", Some("trace.json"));
+    let headers = answer.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if is_packed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     answer
 }
 

@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use capture::CpuSamples;
 
-use super::answer::Answer;
-use super::profile::written;
+use super::answer::{self, Answer};
+use super::profile::{MAX_ANSWER_BYTES, too_large, written};
 use crate::http::refusal::Refusal;
 use crate::http::request::format::ProfileFormat;
-use crate::http::request::process_request::{CountsRequest, CpuRequest, GoroutineRequest, WallRequest};
+use crate::http::request::lock_request::{CountsRequest, CurrentRequest, Span};
+use crate::http::request::process_request::{CpuRequest, Form, GoroutineRequest, WallRequest};
+use crate::http::request::trace_request::TraceRequest;
 use crate::sources::cpu;
 use crate::sources::goroutine::{self, Part};
+use crate::sources::locks::current::{self, Waiting};
 use crate::sources::locks::{self, Measured};
+use crate::sources::trace::Recorded;
 use crate::sources::wall::{self, Recording};
+use crate::writers::firefox;
 
 /// The CPU time that was sampled.
 ///
@@ -29,6 +34,18 @@ pub(crate) fn cpu(samples: CpuSamples, wanted: &CpuRequest) -> Result<Answer, Re
     let options = cpu::Options { symbolize: form.symbolize, has_labels };
     let make = || cpu::profile(samples, options);
     written(form.format, form.limit, &form.notes, "profile", make)
+}
+
+/// What happened in some time, as a file for viewers.
+///
+/// # Errors
+///
+/// 503 if the trace would be larger than 64 MiB.
+pub(crate) fn trace(recorded: Recorded, wanted: &TraceRequest, takes_gzip: bool) -> Result<Answer, Refusal> {
+    let mut trace = recorded.named(wanted.symbolize);
+    trace.notes.extend(wanted.notes.iter().cloned());
+    let body = firefox::json(&trace, MAX_ANSWER_BYTES).ok_or_else(too_large)?;
+    Ok(answer::trace(body, takes_gzip))
 }
 
 /// What threads did while it was recorded.
@@ -65,6 +82,23 @@ pub(crate) fn goroutine(
     written(form.format, form.limit, &form.notes, &name, make)
 }
 
+/// Where threads wait at this moment.
+///
+/// # Errors
+///
+/// 503 if the profile would be larger than 64 MiB.
+pub(crate) fn current(wanted: &CurrentRequest, waiting: &Waiting) -> Result<Answer, Refusal> {
+    let form = &wanted.form;
+    let options = locks_options(form, wanted.has_idle);
+    written(form.format, form.limit, &form.notes, "block", || current::profile(waiting, options))
+}
+
+fn locks_options(form: &Form, has_idle: bool) -> locks::Options {
+    let has_labels =
+        form.has_labels && (form.format == ProfileFormat::LEGACY || form.format.format.has_labels);
+    locks::Options { symbolize: form.symbolize, has_labels, has_idle }
+}
+
 /// How long threads waited, or made others wait.
 ///
 /// # Errors
@@ -73,10 +107,8 @@ pub(crate) fn goroutine(
 pub(crate) fn locks(wanted: &CountsRequest, measured: &Measured) -> Result<Answer, Refusal> {
     let form = &wanted.form;
     let name = wanted.counted.name();
-    let name = if measured.before.is_some() { format!("{name}-delta") } else { name.to_owned() };
-    let has_labels =
-        form.has_labels && (form.format == ProfileFormat::LEGACY || form.format.format.has_labels);
-    let options = locks::Options { symbolize: form.symbolize, has_labels, has_idle: wanted.has_idle };
+    let name = if matches!(wanted.span, Span::Next(_)) { format!("{name}-delta") } else { name.to_owned() };
+    let options = locks_options(form, wanted.has_idle);
     let make = || locks::waits(wanted.counted, measured, options);
     written(form.format, form.limit, &form.notes, &name, make)
 }

@@ -18,7 +18,7 @@ use crate::profile::Profile;
 use crate::sources::heap;
 
 /// Largest answer. The profiler's own memory is capped, so only a cap raised far beyond its default leads here.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The profile of `snapshot`, as it is wanted.
 ///
@@ -82,7 +82,7 @@ pub(super) fn bounded(bytes: usize) -> Result<(), Refusal> {
     if bytes <= MAX_ANSWER_BYTES { Ok(()) } else { Err(too_large()) }
 }
 
-fn too_large() -> Refusal {
+pub(super) fn too_large() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "the profile is larger than 64 MiB, or than the memory there is; lower the profiler's limits, or raise its \

@@ -5,9 +5,11 @@
 //!
 //! Path: *read path*. A snapshot costs milliseconds.
 
+mod allocations;
 mod clients;
 mod release;
 mod task_look;
+mod waits;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,20 +24,32 @@ use super::workers::executor::sleep;
 use crate::dump;
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, Point, TimeLine, collapsed};
 use crate::process;
+use crate::sources::locks::{Counted, Measured};
+use allocations::HadAllocations;
 use clients::Clients;
 use release::release_free_memory;
 pub(crate) use task_look::Found as FoundTasks;
 use task_look::TaskLook;
+use waits::HadWaits;
 
 /// Takes the snapshots of one process. Clones share the history, the time line and the clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshots {
     source: Source,
     /// Knows the readers of `delta_heap`.
-    clients: Arc<Mutex<Clients>>,
+    clients: Arc<Mutex<Clients<HadAllocations>>>,
+    /// Knows the readers of `delta_block`, and those of `delta_mutex`.
+    lock_clients: Arc<Mutex<LockClients>>,
     history: Arc<Mutex<History>>,
     time_line: Arc<Mutex<TimeLine>>,
     task_look: Arc<TaskLook>,
+}
+
+/// Knows the readers of the two profiles of waits.
+#[derive(Debug, Default)]
+struct LockClients {
+    block: Clients<HadWaits>,
+    mutex: Clients<HadWaits>,
 }
 
 /// Where snapshots come from.
@@ -63,6 +77,7 @@ impl Snapshots {
         Snapshots {
             source,
             clients: Arc::default(),
+            lock_clients: Arc::default(),
             history: Arc::new(Mutex::new(History::new(record_period, DEFAULT_LIMIT_BYTES))),
             time_line: Arc::default(),
             task_look: Arc::default(),
@@ -188,6 +203,17 @@ impl Snapshots {
         let now = self.now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.since_last_call(client, now, process::age().unwrap_or_default(), is_peek)
+    }
+
+    /// What was waited since `client` last called, as far as it was measured. With `is_peek` this call does not count.
+    pub(crate) fn waited_since_last_call(&self, counted: Counted, client: &str, is_peek: bool) -> Measured {
+        let mut clients = self.lock_clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = match counted {
+            Counted::Block => &mut clients.block,
+            Counted::Mutex => &mut clients.mutex,
+        };
+        let age = process::age().unwrap_or_default();
+        clients.since_last_call(counted, client, capture::lock_samples(), age, is_peek)
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Path: *read path*.
 
+pub(crate) mod current;
 mod wait_kind;
 
 use super::plain_text::PlainText;
@@ -56,6 +57,14 @@ impl Counted {
         match self {
             Counted::Mutex => &samples.mutex,
             Counted::Block => &samples.block,
+        }
+    }
+
+    /// The stacks, and what has no stack.
+    pub(crate) fn parts(self, samples: &mut LockSamples) -> (&mut Vec<LockStack>, &mut LockSums) {
+        match self {
+            Counted::Mutex => (&mut samples.mutex, &mut samples.mutex_overflow),
+            Counted::Block => (&mut samples.block, &mut samples.block_overflow),
         }
     }
 
@@ -154,37 +163,23 @@ fn changes(counted: Counted, measured: &Measured) -> Vec<(Key, LockSums)> {
     let mut found = BTreeMap::<Key, LockSums>::new();
     for stack in counted.stacks(&measured.now) {
         let sums = found.entry(key(stack)).or_default();
-        *sums = sum(sums, &stack.sums, 1.0);
+        *sums = sums.plus(&stack.sums);
     }
     for stack in measured.before.iter().flat_map(|(before, _)| counted.stacks(before)) {
         let sums = found.entry(key(stack)).or_default();
-        *sums = sum(sums, &stack.sums, -1.0);
+        *sums = sums.since(&stack.sums);
     }
     found.into_iter().filter(|(_, sums)| sums.samples > 0).collect()
 }
 
 fn overflow(counted: Counted, measured: &Measured) -> LockSums {
     let now = counted.overflow(&measured.now);
-    measured.before.as_ref().map_or(now, |(before, _)| sum(&now, &counted.overflow(before), -1.0))
-}
-
-/// Adds `other` times `sign`, which is 1 or -1.
-fn sum(sums: &LockSums, other: &LockSums, sign: f64) -> LockSums {
-    let mut sum = *sums;
-    sum.samples =
-        if sign > 0.0 { sums.samples + other.samples } else { sums.samples.saturating_sub(other.samples) };
-    sum.contentions += sign * other.contentions;
-    sum.nanoseconds += sign * other.nanoseconds;
-    sum.contentions_variance += sign * other.contentions_variance;
-    sum.nanoseconds_variance += sign * other.nanoseconds_variance;
-    sum
+    measured.before.as_ref().map_or(now, |(before, _)| now.since(&counted.overflow(before)))
 }
 
 fn estimates(sums: &LockSums) -> [Estimate; 2] {
     let samples = i64::try_from(sums.samples).unwrap_or(i64::MAX);
-    // What is left of a difference of sums may be a rounding below zero.
-    let of =
-        |value: f64, variance: f64| Estimate { value: value.max(0.0), samples, variance: variance.max(0.0) };
+    let of = |value: f64, variance: f64| Estimate { value, samples, variance };
     [of(sums.contentions, sums.contentions_variance), of(sums.nanoseconds, sums.nanoseconds_variance)]
 }
 

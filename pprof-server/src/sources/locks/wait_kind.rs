@@ -38,6 +38,28 @@ const OTHER_WAKES: [&str; 7] = [
     "parking_lot::once::",
 ];
 
+/// Functions that wait for a lock of the standard library.
+const LOCKS: [&str; 2] = ["std::sys::sync::mutex::futex::Mutex::", "std::sys::sync::rwlock::futex::RwLock::"];
+
+/// Functions that wait for something else, with values that may look like those of a lock.
+const OTHER_WAITS: [&str; 6] = [
+    "std::sys::sync::condvar::",
+    "std::sys::sync::once::",
+    "std::sys::sync::thread_parking::",
+    "std::thread::park",
+    "parking_lot",
+    "std::sync::barrier::",
+];
+
+/// Whether a thread waits there for a lock of the standard library. The innermost function that is known says so; where none is
+/// known, what was waited on must do.
+pub(super) fn is_lock(stacks: &Stacks, stack: usize) -> bool {
+    let by_name = first_of(stacks, stack, |name| {
+        if is_any(name, &LOCKS) { Some(true) } else { is_any(name, &OTHER_WAITS).then_some(false) }
+    });
+    by_name.unwrap_or(true)
+}
+
 /// Whether a thread of a runtime waits there for work.
 pub(super) fn is_idle(stacks: &Stacks, stack: usize) -> bool {
     first_of(stacks, stack, |name| is_any(name, &IDLE).then_some(())).is_some()
@@ -83,6 +105,7 @@ mod tests {
         let stacks = Stacks::fixed(traces.iter(), line);
         assert!(is_unlock(&stacks, 0, LockWord::Other) && !is_unlock(&stacks, 1, LockWord::Mutex));
         assert!(is_unlock(&stacks, 3, LockWord::Mutex) && !is_unlock(&stacks, 3, LockWord::Parker));
+        assert_eq!([0, 1, 2, 3].map(|stack| is_lock(&stacks, stack)), [true, false, true, true]);
         assert_eq!([0, 1, 2, 3].map(|stack| is_idle(&stacks, stack)), [false, false, true, false]);
     }
 }

@@ -19,7 +19,8 @@ pub(crate) fn gzip(bytes: Vec<u8>) -> Vec<u8> {
     compressed(&bytes).unwrap_or(bytes)
 }
 
-fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Compresses; `None` where memory is too short for that.
+pub(crate) fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
     // mutant: D13 the compressor is given memory that is not there
     if !process::can_work() {
         return None;

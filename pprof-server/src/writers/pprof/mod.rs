@@ -15,6 +15,8 @@ mod samples;
 
 use crate::profile::{AddressMap, Importance, LabelsId, Profile, ShownStack, SizeLimit};
 use builder::Builder;
+#[cfg(feature = "http")]
+pub(crate) use gzip::compressed;
 pub(crate) use gzip::gzip;
 use std::cmp::{Ordering, Reverse};
 

@@ -11,7 +11,7 @@
 
 mod calls;
 mod requests;
-mod sleeper;
+pub(super) mod sleeper;
 pub(super) mod task;
 
 use std::collections::HashSet;

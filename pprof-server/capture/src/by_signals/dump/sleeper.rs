@@ -41,7 +41,7 @@ pub(super) enum NotWalked {
 
 /// Copies stacks, into memory that it keeps.
 #[derive(Default)]
-pub(super) struct Copier {
+pub(in crate::by_signals) struct Copier {
     words: Vec<usize>,
 }
 
@@ -77,6 +77,12 @@ impl Copier {
         let word = unwinder::label::word_of(thread_id).filter(|&address| self.copy(address, 1).is_some());
         let label = word.and_then(|_| unwinder::label::of_word(*self.words.first()? as u64, thread_id));
         label.unwrap_or(0)
+    }
+
+    /// A copy of so many words of memory, or of as many as can be read.
+    pub(in crate::by_signals) fn words(&mut self, start: usize, words: usize) -> &[usize] {
+        let copied = self.copy(start, words).unwrap_or(0);
+        &self.words[..copied]
     }
 
     /// Copies so many words of memory, or as many as can be read, to `self.words`. Returns how many there are. `None`: there

@@ -10,10 +10,10 @@ use crate::ThreadState;
 
 /// What `/proc/self/task/N/stat` says of a thread.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Task {
-    pub(super) name: Arc<str>,
+pub(in crate::by_signals) struct Task {
+    pub(in crate::by_signals) name: Arc<str>,
     /// `None`: it has ended.
-    pub(super) state: Option<ThreadState>,
+    pub(in crate::by_signals) state: Option<ThreadState>,
     /// The signals that it blocks, signal 1 in the lowest bit.
     blocked_signals: u64,
 }
@@ -40,7 +40,7 @@ pub(in crate::by_signals) struct Asleep {
 /// What the kernel tells of a thread. `None`: it has ended.
 ///
 /// Cost: it takes some 10 µs.
-pub(super) fn task(thread_id: u32) -> Option<Task> {
+pub(in crate::by_signals) fn task(thread_id: u32) -> Option<Task> {
     parse_stat(&fs::read(format!("/proc/self/task/{thread_id}/stat")).ok()?)
 }
 
@@ -61,6 +61,29 @@ pub(super) fn kernel_function(thread_id: u32) -> Option<Cow<'static, str>> {
 impl Task {
     pub(super) fn blocks(&self, signal: libc::c_int) -> bool {
         self.blocked_signals & 1 << (signal - 1) != 0
+    }
+}
+
+/// Tells what word of memory a thread waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::by_signals) struct FutexWait {
+    pub(in crate::by_signals) address: usize,
+    /// What the thread saw there when it began to wait.
+    pub(in crate::by_signals) value: u32,
+    pub(in crate::by_signals) has_end: bool,
+}
+
+impl Asleep {
+    /// What the thread waits on, if that is a word of memory.
+    pub(in crate::by_signals) fn futex_wait(&self) -> Option<FutexWait> {
+        let SystemCall { number: libc::SYS_futex, arguments: [address, operation, value, limit, ..] } =
+            self.call?
+        else {
+            return None;
+        };
+        let operation = operation as libc::c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
+        let is_wait = matches!(operation, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
+        is_wait.then_some(FutexWait { address, value: value as u32, has_end: limit != 0 })
     }
 }
 

@@ -82,7 +82,7 @@ fn names_are_exact() {
         let refusal = refusal(&format!("/debug/pprof/{name}"));
         assert_eq!(refusal, Refusal::new(StatusCode::NOT_FOUND, "Unknown profile"), "{name}");
     }
-    for name in ["trace", "trace?seconds=1", "goroutineleak"] {
+    for name in ["goroutineleak", "goroutineleak?seconds=1"] {
         let refusal = refusal(&format!("/debug/pprof/{name}"));
         assert_eq!(refusal.status, StatusCode::NOT_FOUND, "{name}");
         assert!(refusal.is_for_pprof && refusal.text.starts_with("Unknown profile: "), "{name}");
