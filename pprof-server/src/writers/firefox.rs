@@ -17,7 +17,7 @@ use fxprof_processed_profile::{
     Timestamp,
 };
 
-use crate::profile::Location;
+use crate::profile::Frames;
 use crate::symbols::role::Role;
 use crate::trace::{BlockEvent, MemoryPoint, Sample, Thread, Trace, Wait};
 
@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
 
     fn add_sample(&mut self, sample: &Sample) {
         let Some(&thread) = self.threads.get(&sample.thread_id) else { return };
-        let stack = self.stack(thread, sample.stack);
+        let stack = self.stack(thread, sample.stack, Frames::All);
         let periods = u32::try_from(sample.periods).unwrap_or(u32::MAX);
         let used = self.trace.period.saturating_mul(periods);
         let used = CpuDelta::from_nanos(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX));
@@ -171,7 +171,7 @@ impl<'a> Writer<'a> {
             }
             _ => ("ended a wait", MarkerTiming::Instant(at(wait.at))),
         };
-        let stack = wait.stack.and_then(|stack| self.stack(thread, stack));
+        let stack = wait.stack.and_then(|stack| self.stack(thread, stack, Frames::All));
         let name = self.profile.intern_string(name);
         let marker = LockMarker { name, category: self.locks, waited: wait.waited };
         let marker = self.profile.add_marker(thread, timing, marker);
@@ -179,7 +179,8 @@ impl<'a> Writer<'a> {
     }
 
     fn add_block(&mut self, thread: ThreadHandle, event: &BlockEvent) {
-        let stack = event.stack.and_then(|stack| self.stack(thread, stack));
+        // As in a heap profile, the allocator and what called it for the user's function are left out.
+        let stack = event.stack.and_then(|stack| self.stack(thread, stack, Frames::UserFirst));
         let bytes = event.bytes.round() as i64;
         self.profile.add_allocation_sample(thread, at(event.at), stack, event.block, bytes);
     }
@@ -206,25 +207,24 @@ impl<'a> Writer<'a> {
     }
 
     /// The stack of that index, as a thread has it.
-    fn stack(&mut self, thread: ThreadHandle, index: usize) -> Option<StackHandle> {
+    fn stack(&mut self, thread: ThreadHandle, index: usize, shown: Frames) -> Option<StackHandle> {
         if let Some(known) = self.stacks.get(&(thread, index)) {
             return *known;
         }
         let stacks = &self.trace.stacks;
-        let mut frames = Vec::new();
-        for &place in stacks.places(index).iter().rev() {
-            let lines = stacks.lines(Location { place, skipped_lines: 0 });
+        let mut functions = Vec::new();
+        for location in stacks.shown(index, shown).locations() {
+            let lines = stacks.lines(location);
+            functions.extend(lines.iter().map(|line| (line.function.name.to_string(), line.function.role)));
             if lines.is_empty() {
-                frames.push((format!("{:#x}", stacks.address(place)), Role::User));
+                functions.push((format!("{:#x}", stacks.address(location.place)), Role::User));
             }
-            frames
-                .extend(lines.iter().rev().map(|line| (line.function.name.to_string(), line.function.role)));
         }
         let mut stack = None;
-        for (name, role) in frames {
-            let name = Frame::Label(self.profile.intern_string(&name));
+        for (name, role) in functions.into_iter().rev() {
+            let frame = Frame::Label(self.profile.intern_string(&name));
             let category_pair = if role == Role::User { self.code } else { self.plumbing };
-            let frame = FrameInfo { frame: name, category_pair, flags: FrameFlags::empty() };
+            let frame = FrameInfo { frame, category_pair, flags: FrameFlags::empty() };
             let frame = self.profile.intern_frame(thread, frame);
             stack = Some(self.profile.intern_stack(thread, stack, frame));
         }

@@ -1,6 +1,7 @@
 // These steps capture CPU time, and look at what was busy by all means that the heap has.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { accessibility, close, open } from './browser.mjs';
 import { agreesWithPprof, boxes, downloaded, picture, rows, said, settled, step, tab } from './page.mjs';
@@ -51,6 +52,18 @@ export async function captureCpu({ browser, address, complaints }) {
     complaints.splice(0, complaints.length, ...complaints.filter((complaint) => !/500.*profile\?seconds=1|status of 500/.test(complaint)));
     const told = await capture(page);
     assert.match(told, /^\d[\d.]* m?s of CPU time in the 4\.0 s until \d\d:\d\d:\d\d, \d\.\d\d cores\. \d+ samples, none lost, of threads with \d+ names?\./);
+  });
+
+  await step('a trace is offered as a file, with how to open it', async () => {
+    await page.locator('input[name=trace-seconds]').fill('1');
+    await page.getByText('drag the file onto the page of Firefox Profiler').waitFor();
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Download a trace', exact: true }).click(),
+    ]);
+    assert.equal(file.suggestedFilename(), 'trace.json');
+    const trace = JSON.parse(await readFile(await file.path(), 'utf8'));
+    assert.ok(trace.meta.preprocessedProfileVersion > 0 && trace.threads.length > 0);
   });
 
   await step('what was busy agrees with go tool pprof to the nanosecond, whatever is left out', async () => {

@@ -11,6 +11,7 @@ import { droppedInWords, ProfileTabs, useLeft } from './profile_tabs';
 import { format } from './sample_type';
 import type { Shown } from './shown';
 import { Tabs } from './tabs';
+import { Trace } from './trace';
 import { clock, count, duration, things } from './units';
 import { TABS_OF } from './view';
 
@@ -37,6 +38,7 @@ export function Cpu({ view, tab, cpu, owners, searchBox, savedAt, onChange }: Pr
       ) : (
         <p class="note">Saved at {clock(savedAt)}: another capture needs the program.</p>
       )}
+      {savedAt === null && <Trace />}
       <Filters {...{ view, searchBox, onChange }}>
         <Threads shown={current} {...{ view, onChange }} />
       </Filters>
