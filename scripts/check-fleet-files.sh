@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the files of docs/fleet by what knows them: the manifests by the schemas of Kubernetes, the dashboard by Grafana's
-# own library, which refuses fields that it does not know, and its expressions by promtool; the proxy's configuration by nginx
-# itself, where Debian's package can be had. All come into .tools. `cargo test -p pprof-server --test fleet_files` tests the alert rules.
+# own library, which refuses fields that it does not know, and its expressions by promtool; the configurations of Alloy by its own
+# parser; the rules for finding pods by promtool, which has Parca's; the proxy's configuration by nginx itself, where Debian's package can
+# be had. All come into .tools. `cargo test -p pprof-server --test fleet_files` tests the alert rules.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "check-fleet-files.sh: $*" >&2; exit 1; }
@@ -20,9 +21,17 @@ PATH="$(scripts/install-go.sh):$PATH"
 (cd scripts/fleet/dashboard && nice go build -p 1 -o "$PWD/../../../.tools/check-dashboard" .)
 .tools/check-dashboard docs/fleet/grafana-dashboard.json || fail "the dashboard"
 
-nginx=.tools/nginx/usr/sbin/nginx
+(cd scripts/fleet/alloy && nice go build -p 1 -o "$PWD/../../../.tools/check-alloy" .)
+alloy_of_values() { sed -n '/^    content: |/,/^  mounts:/{//!s/^      //p}' docs/fleet/values-alloy.yaml; }
+alloy_of_page() { sed -n '/^```alloy/,/^```/{//!p}' docs/continuous-profiling.md; }
+for configuration in alloy_of_values alloy_of_page; do
+  [[ -n $("$configuration") ]] || fail "no $configuration"
+  "$configuration" | .tools/check-alloy || fail "$configuration"
+done
+
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+nginx=.tools/nginx/usr/sbin/nginx
 if ! [[ -x $nginx ]] && (cd "$folder" && apt-get download --quiet nginx >/dev/null 2>&1); then
   dpkg-deb --extract "$folder"/nginx_*.deb .tools/nginx
 fi
@@ -38,6 +47,14 @@ fi
 
 promtool=$(scripts/install-promtool.sh)
 [[ -n $promtool ]] || exit 0
+# Prometheus finds pods as Parca does. What Parca asks them for is none of its business.
+scrapes="$folder/scrapes.yaml"
+{
+  echo "scrape_configs:"
+  sed -n '/^  scrapeConfigs:/,/^      profiling_config:/{//!s/^    /  /p}' docs/fleet/values-parca.yaml
+} >"$scrapes"
+"$promtool/promtool" check config "$scrapes" || fail "the rules of values-parca.yaml"
+
 rules="$folder/rules.json"
 jq '{groups: [[.panels[].targets[].expr] | to_entries[] | {name: "panel \(.key)",
   rules: [{record: "panel:\(.key)", expr: (.value | gsub("\\$(job|instance)"; ".*"))}]}]}' \

@@ -32,6 +32,7 @@ TASKS_SERVED = ["-p", "pprof-server", "--test", "tasks"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
 LABEL_LIMITS = ["-p", "pprof-server", "--test", "label_limits"]
 UNWINDER_UNITS = ["-p", "unwinder", "--lib"]
+PUSH = ["-p", "pprof-server", "--test", "push"]
 CAPTURE_UNITS = ["-p", "capture", "--lib"]
 CAPTURE_HAZARDS = ["-p", "capture", "--test", "hazards"]
 HOLDERS = ["-p", "holders", "--test", "made_up"]
@@ -363,6 +364,13 @@ MUTANTS = [
     ("D13 a job begins without memory", replace(r"if .+ \{", r"if false {"), "refusals::a_profile_is_packed"),
     ("D13 free pages are given back without pause",
      replace(r">= \d+ \*", r">= 0 *"), [*SERVER_UNITS, "in_a_tenth_of_the_time"]),
+    ("E70 what may have arrived is sent again",
+     replace(r"Outcome::Unknown\(", r"Outcome::Unsent("), [*PUSH, "what_an_engine_has"]),
+    ("E71 what was refused counts as told",
+     replace(r"if .+ \{", r"if true {"), [*PUSH, "nothing_is_lost"]),
+    ("E72 a connection is made in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),
+    ("E73 a request does not wait for the thread that pushes",
+     replace(r"if must_wait &&", r"if false && must_wait &&"), [*PUSH, "cpu_time_is_pushed"]),
     ("D16 a dump is written in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),
     ("D17 a look at memory has glibc's malloc keep more of it, and open a file", replace(r"if .+ \{", r"if false {"), SANDBOXES),
     ("D13 the recorder takes what it takes", replace(r" = .+;", r" = Duration::ZERO;"), [*SERVER_UNITS, "what_takes_long"]),

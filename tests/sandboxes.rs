@@ -106,6 +106,7 @@ mod on_linux {
         (NOTHING_CALLED, &[FILES], &[]),
         (PORT_IN_USE, ALL, &[]),
         (DUMPS, ALL, &[]),
+        (PUSHES, ALL, &[("PPROF_ADDR", "off")]),
     ];
 
     /// The program enters the sandbox first of all.
@@ -118,6 +119,12 @@ mod on_linux {
     const DUMPS: &str = "all, and dumps are due";
     /// Says that they were not.
     const NO_DUMP: &str = "so no profile was written";
+
+    /// Profiles are to be pushed when the program ends. (CPU time is not sampled: a look at the threads that is under way when
+    /// the program enters the sandbox would be the end of it.)
+    const PUSHES: &str = "all, and a profile is due to be pushed";
+    /// Says that it was not.
+    const NO_PUSH: &str = "so no profiles are pushed";
 
     /// Enters the sandbox, with all threads: from here on, a forbidden call is the end of the process.
     fn enter(forbidden: impl Iterator<Item = Forbidden>) {
@@ -214,6 +221,10 @@ mod on_linux {
             return drop(kept);
         }
         let address: Option<SocketAddr> = pprof_server::install!("127.0.0.1:0");
+        let push = (name == PUSHES).then(|| {
+            let builder = pprof_server::Push::builder("http://127.0.0.1:9").without_cpu();
+            builder.every(Duration::from_secs(3600)).start().expect("it starts")
+        });
         // Threads of before: one has allocated, the other has not.
         let (enter_all, leave_all) = (Barrier::new(3), channel());
         let enter_all: &'static Barrier = Box::leak(Box::new(enter_all));
@@ -266,6 +277,8 @@ mod on_linux {
             if name == PORT_IN_USE {
                 // The port would be tried again after a second.
                 thread::sleep(Duration::from_millis(1500));
+            } else if name == PUSHES {
+                drop(push);
             } else {
                 assert_eq!(env::var("PPROF_ADDR").as_deref(), Ok("off"), "it serves");
             }
@@ -343,6 +356,18 @@ mod on_linux {
         status
     }
 
+    /// The program lives, nothing is sent, and one line says so.
+    fn pushes_are_due(name: &str, variables: &[(&str, &str)]) -> ExitStatus {
+        let folder = tempfile::tempdir().expect("a folder");
+        let errors = folder.path().join("errors");
+        let mut command = command(name, variables);
+        command.stderr(fs::File::create(&errors).expect("a file"));
+        let status = wait(command);
+        let said = fs::read_to_string(&errors).expect("it is there");
+        assert!(!status.success() || said.matches(NO_PUSH).count() == 1, "{said}");
+        status
+    }
+
     pub(super) fn main() {
         if let Ok(chosen) = env::var(CHOSEN) {
             if chosen == "the sandbox itself" {
@@ -363,6 +388,7 @@ mod on_linux {
                     child(name, &[("PPROF_ADDR", &other.local_addr().expect("bound").to_string())])
                 }
                 DUMPS => dumps_are_due(name),
+                PUSHES => pushes_are_due(name, variables),
                 _ => child(name, variables),
             };
             println!("{name}: {status}");

@@ -55,6 +55,13 @@ pub enum Error {
         /// The time as it was given.
         time: Duration,
     },
+    /// A setting of [`push`](https://docs.rs/pprof-server/latest/pprof_server/fn.push.html) will not do.
+    Push {
+        /// What is set, such as "the URL". Of a secret, the value is not shown.
+        setting: String,
+        /// What it may be.
+        remedy: &'static str,
+    },
     /// The operating system refused to make a Unix socket, or one is there and in use.
     Socket {
         /// The path as it was given.
@@ -137,6 +144,9 @@ impl fmt::Display for Error {
                     "cannot listen on {address}: {source}; choose another port, or port 0 for any free one"
                 )
             }
+            Error::Push { setting, remedy } => {
+                write!(f, "cannot push profiles: {setting} will not do: {remedy}")
+            }
             Error::Start { source } => write!(f, "cannot start the server's thread: {source}"),
             Error::Write { path, source } => {
                 write!(
@@ -172,7 +182,8 @@ impl std::error::Error for Error {
             | Error::Token { .. }
             | Error::Host { .. }
             | Error::MaxDelta { .. }
-            | Error::RecordPeriod { .. } => None,
+            | Error::RecordPeriod { .. }
+            | Error::Push { .. } => None,
             Error::Resolve { source, .. }
             | Error::Socket { source, .. }
             | Error::Bind { source, .. }

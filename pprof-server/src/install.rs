@@ -137,6 +137,9 @@ struct Installed {
     server: Option<Server>,
     /// What writes dumps where there is no server.
     dumps: Option<Handler>,
+    /// What pushes profiles, if the environment names an engine.
+    #[cfg(feature = "push")]
+    push: Option<crate::Push>,
 }
 
 /// A child of `fork` has none of its parent's threads, so there `install!` counts anew.
@@ -174,7 +177,8 @@ pub fn start(
         let mut installed = installed();
         if installed.server.as_ref().is_some_and(Server::is_lost) {
             // The program has become a daemon since, or something of that kind.
-            *installed = Installed::default();
+            installed.server = None;
+            installed.is_decided = false;
         }
         if !installed.is_decided {
             installed.is_decided = true;
@@ -185,6 +189,10 @@ pub fn start(
             installed.server = start_from_env(address.into());
             if installed.server.is_none() {
                 installed.dumps = Server::builder().for_dumps();
+            }
+            #[cfg(feature = "push")]
+            if installed.push.is_none() {
+                installed.push = crate::push::start_from_env();
             }
         }
         match installed.server.as_ref()?.endpoint() {

@@ -39,6 +39,7 @@
 //! | the profiles inside a server of your own | [`Handler`], which mounts in axum, hyper, actix-web and others |
 //! | to see who waits for locks | `install!(locks = true)`, or [`define_syscall!`] beside your own server |
 //! | to tell samples apart by whom they were for | [`labels!`], [`LabelFuture::labelled`], and `install!(labels = true)` for heap profiles |
+//! | profiles in Pyroscope, without a scraper | `push`, of the feature of that name |
 //! | a file and no server | [`write_heap_profile`] |
 //! | bytes of a profile, or a table of it | [`heap_profile`], [`heap_text`], [`top_table`], [`heap_folded`] |
 //!
@@ -93,13 +94,15 @@
 //! | `PPROF_DUMP_SIGNAL` | `USR1`, `USR2`, `HUP` or `QUIT`: a profile is written there on this signal too |
 //! | `PPROF_DUMP_AT_EXIT` | `1`: a profile is written there when the program exits too |
 //! | `PPROF_DUMP_LIMIT` | resident memory that counts as full, such as `512MiB`, beside the limits of control groups |
+//! | `PPROF_PUSH` | with the feature `push` and `install!`: the URL of a Pyroscope that profiles are pushed to; the page `docs/continuous-profiling.md` has the variables beside it |
 //! | `PPROF_OPEN_FILES` | `1`: files are opened to find names also after the program has entered a sandbox |
 //! | `ALLOC_PROFILER_INTERVAL` | mean bytes between samples, default 524288; `1`: every allocation; `0`: off |
 //!
 //! # Features
 //!
 //! `tracing` adds [`LabelLayer`](https://docs.rs/pprof-server/latest/pprof_server/struct.LabelLayer.html), which takes labels from
-//! the fields of spans. `http` is on by default. It has the server, the handler, the history and [`install!`]. Without it, the crate encodes profiles
+//! the fields of spans. `push` adds [`push`](https://docs.rs/pprof-server/latest/pprof_server/fn.push.html), which sends profiles to
+//! Pyroscope, and `push-tls` has it speak TLS. `http` is on by default. It has the server, the handler, the history and [`install!`]. Without it, the crate encodes profiles
 //! and writes files ([`heap_profile`], [`write_heap_profile`]), and needs no HTTP library and no runtime.
 //!
 //! # Cost
@@ -154,8 +157,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "http")]
+mod allocated;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server keeps files"))]
 mod cgroup;
+#[cfg(feature = "http")]
+mod cpu_turn;
 #[cfg(feature = "http")]
 mod dump;
 mod encode;
@@ -182,6 +189,8 @@ mod per_process;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
 mod process;
 mod profile;
+#[cfg(feature = "push")]
+mod push;
 mod sources;
 #[cfg(feature = "http")]
 mod standard_error;
@@ -206,6 +215,8 @@ pub use http::{Address, Body, Builder, Endpoint, Handler, Peer, Server, serve};
 #[cfg(feature = "tracing")]
 pub use labels::LabelLayer;
 pub use labels::{LabelFuture, LabelScope, LabelSet, Labelled, keep_heap_labels};
+#[cfg(feature = "push")]
+pub use push::{Push, PushBuilder, PushCounts, push};
 
 /// What the tests, benchmarks and fuzz targets of this workspace need. It is not part of the interface, and may change in any
 /// version.

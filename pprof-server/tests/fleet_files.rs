@@ -77,14 +77,22 @@ fn alert_rules_tell_a_leak_from_what_is_none() {
 fn manifests_ask_for_paths_that_are_served() {
     let server = serve("127.0.0.1:0").unwrap();
     let mut paths = 0;
-    for (file, count) in
-        [("kubernetes-token.yaml", 2), ("kubernetes-socket.yaml", 2), ("kubernetes-parca.yaml", 5)]
-    {
+    for (file, count) in [
+        ("kubernetes-token.yaml", 2),
+        ("kubernetes-socket.yaml", 2),
+        ("kubernetes-parca.yaml", 5),
+        ("kubernetes-collector.yaml", 2),
+        ("values-parca.yaml", 1),
+        ("values-alloy.yaml", 1),
+    ] {
         let text = text(file);
         let documents = Yaml::load_from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(documents.len(), count, "{file}");
         for line in text.lines() {
-            let Some((key, path)) = line.split_once("path: ") else { continue };
+            let Some((key, path)) = line.split_once("path: ").or(line.split_once("path    = ")) else {
+                continue;
+            };
+            let path = path.trim_matches('"');
             // The CPU profile would take its 30 s.
             if path.starts_with('/') && !path.ends_with("/profile") {
                 assert_eq!(get(server.local_addr(), path).status, 200, "{file}: {key}: {path}");
@@ -92,5 +100,5 @@ fn manifests_ask_for_paths_that_are_served() {
             }
         }
     }
-    assert!(paths >= 6, "{paths}");
+    assert!(paths >= 10, "{paths}");
 }

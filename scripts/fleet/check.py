@@ -155,18 +155,18 @@ def check_engine_killed(parca, pods):
         failed("a pod that does not leak grew by more than 16 MiB")
 
 
-def check_kubernetes(binary, pod, folder):
-    """Parca takes the manifest's rules, and finds the pod that has the annotations."""
-    folder = pathlib.Path(folder, "kubernetes")
+def check_kubernetes(binary, pod, folder, name, source):
+    """Parca takes the rules of `source`, which is in the file `name`, and finds the pod that has the annotations."""
+    folder = pathlib.Path(folder, name)
     folder.mkdir()
-    parca = Parca(binary, folder, free_port(), kubernetes.configuration(pod.port, folder))
+    parca = Parca(binary, folder, free_port(), kubernetes.configuration(source(folder), pod.port))
     try:
         deadline = time.monotonic() + 100
         while wrong := kubernetes.wrong_targets(parca, pod.port):
             if time.monotonic() > deadline:
-                failed(f"the rules of kubernetes-parca.yaml: {wrong}")
+                failed(f"the rules of {name}: {wrong}")
             time.sleep(1)
-        print("kubernetes-parca.yaml: Parca takes the one pod of three that its rules choose, with its labels")
+        print(f"{name}: Parca takes the one pod of three that its rules choose, with its labels")
     finally:
         parca.kill()
 
@@ -192,7 +192,8 @@ def run(binary, version, demo, folder):
         check_limited(parca, fleet["limited"][0], started)
         check_metrics(pods, folder)
         # Of this one nobody asks for CPU profiles, and of one program a client has one at a time.
-        check_kubernetes(binary, fleet["limited"][0], folder)
+        for name, source in (("kubernetes-parca.yaml", kubernetes.of_manifest), ("values-parca.yaml", kubernetes.of_values)):
+            check_kubernetes(binary, fleet["limited"][0], folder, name, source)
         check_engine_killed(parca, fleet["your-program"][:2] + fleet["defaults"])
         return well
     finally:

@@ -1,4 +1,4 @@
-"""This has Parca find pods by the rules of docs/fleet/kubernetes-parca.yaml. In the place of the cluster's list of pods is a list
+"""This has Parca find pods by the rules of docs/fleet, of the manifest and of the chart's values. In the place of the cluster's list of pods is a list
 of targets with the labels that Parca's discovery of pods gives them."""
 
 import re
@@ -27,19 +27,36 @@ def target(port, scrape, port_name):
     return f"      - targets: ['10.0.0.1:80']\n        labels:\n{listed}"
 
 
-def configuration(port, folder):
-    """Returns the configuration in the manifest, with that list and a file with the token."""
+def of_manifest(folder):
+    """Returns the configuration in the manifest, with a file that has the token."""
     manifest = (ROOT / "docs/fleet/kubernetes-parca.yaml").read_text()
     config = textwrap.dedent(re.search(r"  parca.yaml: \|\n(.*?)^---", manifest, re.S | re.M)[1])
     (folder / "token").write_text(TOKEN)
+    return replaced(config, ("/var/lib/parca", f"{folder}/store"), ("/run/secrets/pprof/token", f"{folder}/token"))
+
+
+def of_values(folder):
+    """Returns the configuration that the chart makes of its values."""
+    values = (ROOT / "docs/fleet/values-parca.yaml").read_text()
+    head, scrapes = re.search(r"  config:\n(.*?)^  scrapeConfigs:\n(.*)", values, re.S | re.M).groups()
+    config = textwrap.dedent(head) + "scrape_configs:\n" + textwrap.indent(textwrap.dedent(scrapes), "  ")
+    return replaced(config, ("./parca", f"{folder}/store"), ("replace-this-with-the-token", TOKEN))
+
+
+def replaced(config, *pairs):
+    for old, new in pairs:
+        assert old in config, f"the configuration has no {old!r}"
+        config = config.replace(old, new)
+    return config
+
+
+def configuration(config, port):
+    """Returns this configuration with that list, and with little time between scrapes."""
     pods = target(port, "true", "pprof") + target(port, "true", "http") + target(port, "false", "pprof")
     discovery = r"    kubernetes_sd_configs:\n.*?(?=    relabel_configs:)"
     config, changed = re.subn(discovery, "    static_configs:\n" + pods, config, flags=re.S)
-    assert changed == 1, "the manifest has one discovery of pods"
-    for old, new in (("/var/lib/parca", f"{folder}/store"), ("/run/secrets/pprof/token", f"{folder}/token"), ("60s", "5s")):
-        assert old in config, f"the manifest has no {old!r}"
-        config = config.replace(old, new)
-    return config
+    assert changed == 1, "there is one discovery of pods"
+    return replaced(config, ("60s", "5s"))
 
 
 def wrong_targets(parca, port):

@@ -1,4 +1,5 @@
-"""This stands between a scraper and a program, passes all on unchanged, and keeps what the program answered."""
+"""This stands between a scraper and a program, or a program and an engine, and passes all on unchanged. It keeps what was answered,
+and what was pushed."""
 
 import http.client
 import threading
@@ -6,21 +7,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Answer:
-    def __init__(self, path, status, body):
-        self.path, self.status, self.body = path, status, body
+    """The answer to a request, and what that had for a body."""
+
+    def __init__(self, path, status, body, sent):
+        self.path, self.status, self.body, self.sent = path, status, body, sent
 
 
 class Recorder:
-    """Listens at a port of its own, and passes requests to `program`, a port of this machine."""
+    """Listens at a port of its own, and passes requests to `program`, a port of this machine. Where nobody listens there, it answers
+    with `away`."""
 
-    def __init__(self, program):
+    def __init__(self, program, away=502):
         recorder = self
-        self.answers, self.lock = [], threading.Lock()
+        self.answers, self.lock, self.away = [], threading.Lock(), away
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                recorder.pass_on(self, program)
+
+            def do_POST(self):
                 recorder.pass_on(self, program)
 
             def log_message(self, *_):
@@ -32,17 +39,18 @@ class Recorder:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def pass_on(self, request, program):
+        sent = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         connection = http.client.HTTPConnection("127.0.0.1", program, timeout=60)
         try:
             headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
-            connection.request("GET", request.path, headers=headers)
+            connection.request(request.command, request.path, sent, headers)
             reply = connection.getresponse()
             body = reply.read()
             kept = [(name, value) for name, value in reply.getheaders() if name.lower() != "connection"]
             status = reply.status
         except OSError:
             # The program is being restarted. The scraper is told what a proxy would tell it.
-            status, body, kept = 502, b"", [("Content-Length", "0")]
+            status, body, kept = self.away, b"", [("Content-Length", "0")]
         finally:
             connection.close()
         try:
@@ -54,7 +62,7 @@ class Recorder:
         except OSError:
             return  # The scraper left.
         with self.lock:
-            self.answers.append(Answer(request.path, status, body))
+            self.answers.append(Answer(request.path, status, body, sent))
 
     def taken(self):
         """Returns the answers until now."""

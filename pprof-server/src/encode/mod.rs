@@ -27,6 +27,8 @@ use crate::Error;
 pub(crate) use crate::profile::Bytes;
 use crate::profile::Profile;
 pub use crate::profile::{Ages, Frame, Frames, SizeLimit, Symbolize};
+#[cfg(feature = "push")]
+use crate::sources::cpu;
 use crate::sources::heap::profile;
 #[cfg(feature = "http")]
 pub(crate) use crate::sources::heap::{FileLoss, Loss, are_known, is_known, losses_by_file, symbols_of};
@@ -60,6 +62,13 @@ pub use top_table::{TopRow, TopTable};
 #[must_use]
 pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
     unsampled(|| gzip(message(&profile(snapshot, options), options.limit)))
+}
+
+/// The pprof profile of CPU time, gzipped, with the names of threads and the program's labels.
+#[cfg(feature = "push")]
+pub(crate) fn cpu_profile(samples: capture::CpuSamples, symbolize: Symbolize, limit: SizeLimit) -> Vec<u8> {
+    let options = cpu::Options { symbolize, has_labels: true };
+    unsampled(|| gzip(message(&cpu::profile(samples, options), limit)))
 }
 
 /// The profile for formats that tell size classes and ages in their own way, or not at all.

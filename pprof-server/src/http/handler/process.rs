@@ -12,6 +12,7 @@ use tokio::sync::SemaphorePermit;
 use super::Handler;
 use super::pages::lane_of;
 use super::state::State;
+use crate::cpu_turn::OfRequest;
 use crate::encode::Symbolize;
 use crate::http::refusal::Refusal;
 use crate::http::request::lock_request::{CountsRequest, CurrentRequest, Span};
@@ -41,8 +42,13 @@ impl Handler {
         let lane = lane_of(wanted.form.symbolize);
         let slot = workers.slot(lane)?;
         let hz = wanted.hz;
-        let capture = async move { CpuCapture::start(hz).map_err(|error| refused(&error)) };
-        let capture = workers.run_in(&slot, Lane::Figures, capture).await??;
+        let turn = OfRequest::begin();
+        let capture = async move {
+            let started =
+                started(&turn, || CpuCapture::start(hz), |error| matches!(error, StartError::InUse));
+            started.await.map(|capture| (capture, turn)).map_err(|error| refused(&error))
+        };
+        let (capture, _turn) = workers.run_in(&slot, Lane::Figures, capture).await??;
         let looks = Looks { look: CpuCapture::look, stacks: traces };
         let capture = looks.go_on(workers, &slot, capture, (wanted.time, wanted.form.symbolize)).await?;
         let samples = workers.run_in(&slot, Lane::Figures, async move { capture.finish() }).await?;
@@ -55,8 +61,13 @@ impl Handler {
         let lane = lane_of(wanted.symbolize);
         let slot = workers.slot(lane)?;
         let hz = wanted.hz;
-        let recording = async move { Recording::start(hz).map_err(|error| not_traced(&error)) };
-        let recording = workers.run_in(&slot, Lane::Figures, recording).await??;
+        let turn = OfRequest::begin();
+        let recording = async move {
+            let is_in_use = |error: &NotStarted| matches!(error, NotStarted::Capture(StartError::InUse));
+            let started = started(&turn, || Recording::start(hz), is_in_use);
+            started.await.map(|recording| (recording, turn)).map_err(|error| not_traced(&error))
+        };
+        let (recording, _turn) = workers.run_in(&slot, Lane::Figures, recording).await??;
         let looks = Looks { look: Recording::look, stacks: Recording::stacks };
         let recording = looks.go_on(workers, &slot, recording, (wanted.time, wanted.symbolize)).await?;
         let recorded = workers.run_in(&slot, Lane::Figures, async move { recording.finish() }).await?;
@@ -189,6 +200,22 @@ fn refuse_in_a_sandbox() -> Result<(), Refusal> {
 
 fn not_measured(error: &StartError) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("Could not measure waits for locks: {error}"))
+}
+
+/// Starts what samples CPU time, when the thread that pushes profiles has given way.
+async fn started<T, E>(
+    turn: &OfRequest,
+    start: impl Fn() -> Result<T, E>,
+    is_in_use: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    loop {
+        let must_wait = turn.must_wait();
+        match start() {
+            // mutant: E73 a request does not wait for the thread that pushes
+            Err(error) if must_wait && is_in_use(&error) => sleep(LOOK_EVERY / 10).await,
+            started => return started,
+        }
+    }
 }
 
 /// How something is taken that takes some time.

@@ -1,52 +1,15 @@
 //! What each reader of `delta_heap` has had already, so that the next call tells what was allocated since.
 //!
-//! Of a snapshot only the sums are kept, 48 bytes for each stack and size class.
-//!
 //! Path: *read path*.
 
-use std::hash::BuildHasher;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use alloc_profiler::internal::literal;
-use alloc_profiler::{SizeTotals, Snapshot, StackTrace, Totals};
+use alloc_profiler::Snapshot;
 
 use super::clients::Clients;
+use crate::allocated::Allocated;
 
-/// What one reader has had.
-#[derive(Debug)]
-pub(crate) struct HadAllocations {
-    at: Instant,
-    /// The sums that were allocated, by ascending site.
-    allocated: Box<[Allocated]>,
-}
-
-/// Sums up one site: a stack and a size class, or for what overflowed a size class alone.
-#[derive(Clone, Copy, Debug)]
-struct Allocated {
-    /// Identifies the site by a hash of 64 bits. With 100 000 sites, two of them are the same in one of four thousand
-    /// million cases.
-    site: u64,
-    objects: f64,
-    bytes: f64,
-    samples: i64,
-    objects_variance: f64,
-    bytes_variance: f64,
-}
-
-impl Allocated {
-    fn totals(&self) -> Totals {
-        literal!(Totals {
-            alloc_objects: self.objects,
-            alloc_bytes: self.bytes,
-            alloc_samples: self.samples,
-            alloc_objects_variance: self.objects_variance,
-            alloc_bytes_variance: self.bytes_variance,
-            ..Totals::default()
-        })
-    }
-}
-
-impl Clients<HadAllocations> {
+impl Clients<Allocated> {
     /// `now`, with `alloc_*` counted since `client` last called, and `inuse_*` as it is. At the first call of `client`
     /// it is counted since the start of the process, `age` ago. With `is_peek` the call does not count.
     pub(crate) fn since_last_call(
@@ -57,32 +20,8 @@ impl Clients<HadAllocations> {
         is_peek: bool,
     ) -> Snapshot {
         self.call(client, is_peek, |had, hasher| {
-            let before = had.map_or(&[][..], |had| &had.allocated);
-            let mut allocated = Vec::new();
-            let mut since = |trace: Option<&StackTrace>, sizes: &mut Vec<SizeTotals>| {
-                for size in sizes {
-                    let mine = Allocated {
-                        site: hasher.hash_one((trace, size.size_class, size.label)),
-                        objects: size.totals.alloc_objects,
-                        bytes: size.totals.alloc_bytes,
-                        samples: size.totals.alloc_samples,
-                        objects_variance: size.totals.alloc_objects_variance,
-                        bytes_variance: size.totals.alloc_bytes_variance,
-                    };
-                    if let Ok(index) = before.binary_search_by_key(&mine.site, |before| before.site) {
-                        size.totals = size.totals.without(before[index].totals());
-                    }
-                    allocated.push(mine);
-                }
-            };
-            for stack in &mut now.stacks {
-                since(Some(&stack.trace), &mut stack.by_size);
-            }
-            since(None, &mut now.overflow);
-            let at = now.taken_at_monotonic;
-            now.duration = Some(had.map_or(age, |had| at.saturating_duration_since(had.at)));
-            allocated.sort_unstable_by_key(|allocated| allocated.site);
-            (now, HadAllocations { at, allocated: allocated.into() })
+            let allocated = Allocated::leave_new(&mut now, had, hasher, age);
+            (now, allocated)
         })
     }
 }
@@ -90,9 +29,10 @@ impl Clients<HadAllocations> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc_profiler::StackTotals;
+    use alloc_profiler::internal::literal;
+    use alloc_profiler::{SizeTotals, StackTotals, StackTrace, Totals};
     use std::sync::LazyLock;
-    use std::time::SystemTime;
+    use std::time::{Instant, SystemTime};
 
     const AGE: Duration = Duration::from_secs(60);
     /// By the clock that nobody sets, second 0.
@@ -136,7 +76,7 @@ mod tests {
 
     #[test]
     fn each_client_gets_what_it_has_not_had() {
-        let mut clients = Clients::<HadAllocations>::default();
+        let mut clients = Clients::<Allocated>::default();
         let first = clients.since_last_call("a", snapshot(100, [1.0, 2.0, 3.0]), AGE, false);
         assert_eq!((values(&first), first.duration), ([1.0, 2.0, 3.0], Some(AGE)));
         let second = clients.since_last_call("a", snapshot(110, [1.0, 7.0, 4.0]), AGE, false);
@@ -150,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_peek_takes_nothing() {
-        let mut clients = Clients::<HadAllocations>::default();
+        let mut clients = Clients::<Allocated>::default();
         for is_peek in [true, true, false] {
             let first = clients.since_last_call("a", snapshot(100, [1.0, 2.0, 3.0]), AGE, is_peek);
             assert_eq!(values(&first), [1.0, 2.0, 3.0]);

@@ -21,11 +21,11 @@ use hyper::StatusCode;
 use super::refusal::Refusal;
 use super::request::period::Period;
 use super::workers::executor::sleep;
+use crate::allocated::Allocated;
 use crate::dump;
 use crate::history::{DEFAULT_LIMIT_BYTES, History, MarkError, Moment, Now, Point, TimeLine, collapsed};
 use crate::process;
 use crate::sources::locks::{Counted, Measured};
-use allocations::HadAllocations;
 use clients::Clients;
 use release::release_free_memory;
 pub(crate) use task_look::Found as FoundTasks;
@@ -37,7 +37,7 @@ use waits::HadWaits;
 pub(crate) struct Snapshots {
     source: Source,
     /// Knows the readers of `delta_heap`.
-    clients: Arc<Mutex<Clients<HadAllocations>>>,
+    clients: Arc<Mutex<Clients<Allocated>>>,
     /// Knows the readers of `delta_block`, and those of `delta_mutex`.
     lock_clients: Arc<Mutex<LockClients>>,
     history: Arc<Mutex<History>>,

@@ -1,0 +1,203 @@
+//! The engine is reached over HTTP, by a request for each profile.
+//!
+//! Each request has a connection of its own, so that no descriptor stays open between two of them, which the program might
+//! close. Nothing is sent twice: where a request has been handed over whole and no answer says what became of it, its outcome
+//! is unknown, and it counts as taken.
+//!
+//! Path: *read path*.
+
+use std::io::{self, Read};
+use std::time::{Duration, SystemTime};
+
+use ureq::http::{HeaderValue, StatusCode, header};
+use ureq::{Agent, SendBody};
+
+/// Where Pyroscope takes profiles: the method of its API, over the protocol of connectrpc.com.
+const METHOD: &str = "push.v1.PusherService/Push";
+/// How much of a refusal is read.
+const MAX_REASON_BYTES: usize = 512;
+
+/// Tells what became of a profile.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Accepted,
+    /// The engine has said that it did not take it.
+    Refused(Refusal),
+    /// It did not get there.
+    Unsent(String),
+    /// It was sent whole, and nothing says whether it was taken.
+    Unknown(String),
+}
+
+impl Outcome {
+    /// Whether the engine may have the profile.
+    pub(super) fn may_have_arrived(&self) -> bool {
+        matches!(self, Outcome::Accepted | Outcome::Unknown(_))
+    }
+}
+
+/// The engine's answer where it did not take a profile.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// What it says about that.
+    pub(super) reason: String,
+    /// When it wishes to be asked again.
+    pub(super) wish: Option<Duration>,
+}
+
+impl Refusal {
+    /// Whether the same profile would be refused again, whoever sends it whenever.
+    pub(super) fn is_final(&self) -> bool {
+        use StatusCode as S;
+        matches!(self.status, S::BAD_REQUEST | S::PAYLOAD_TOO_LARGE | S::UNPROCESSABLE_ENTITY)
+    }
+}
+
+/// An engine, and what it wants to be told beside the profiles.
+#[derive(Debug)]
+pub(super) struct Engine {
+    agent: Agent,
+    uri: String,
+    headers: Vec<(&'static str, HeaderValue)>,
+}
+
+/// How long each part of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Patience(pub(super) Duration);
+
+impl Engine {
+    /// Knows the engine at `url`. The headers may hold secrets, and are marked so.
+    pub(super) fn new(url: &str, headers: Vec<(&'static str, HeaderValue)>) -> Engine {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // Another host would be told the secrets.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .user_agent(concat!("pprof-server/", env!("CARGO_PKG_VERSION")));
+        #[cfg(feature = "push-tls")]
+        let config = config.tls_config(
+            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
+        );
+        Engine {
+            agent: config.build().into(),
+            uri: format!("{}/{METHOD}", url.trim_end_matches('/')),
+            headers,
+        }
+    }
+
+    pub(super) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Sends a request, and waits for the answer.
+    pub(super) fn send(&self, request: &[u8], Patience(time): Patience) -> Outcome {
+        let mut body = Sent { rest: request };
+        // There is no limit for finding the address of a name: for that, a thread would be started.
+        let mut sending = (self.agent.post(&self.uri))
+            .config()
+            .timeout_connect(Some(time))
+            .timeout_send_request(Some(time))
+            .timeout_send_body(Some(time))
+            .timeout_recv_response(Some(time))
+            .timeout_recv_body(Some(time))
+            .build()
+            .header(header::CONTENT_TYPE, "application/proto")
+            .header(header::CONTENT_LENGTH, request.len())
+            .header(header::CONNECTION, "close")
+            .header("Connect-Protocol-Version", "1");
+        for (name, value) in &self.headers {
+            sending = sending.header(*name, value);
+        }
+        match sending.send(SendBody::from_reader(&mut body)) {
+            Ok(response) => outcome(response),
+            // mutant: E70 what may have arrived is sent again
+            Err(error) if body.rest.is_empty() => Outcome::Unknown(error.to_string()),
+            Err(error) => Outcome::Unsent(error.to_string()),
+        }
+    }
+}
+
+/// What an answer means.
+fn outcome(mut response: ureq::http::Response<ureq::Body>) -> Outcome {
+    let status = response.status();
+    let wish = response.headers().get(header::RETRY_AFTER).and_then(|value| wish(value, SystemTime::now()));
+    if status.is_success() {
+        return Outcome::Accepted;
+    }
+    let mut reason = Vec::new();
+    let reader = response.body_mut().as_reader();
+    // Without the rest, the status says enough.
+    let _ = reader.take(MAX_REASON_BYTES as u64).read_to_end(&mut reason);
+    let reason = reason_of(&reason);
+    match status {
+        // A proxy had no answer from the engine, which may have taken the profile.
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Unknown(told(status, &reason)),
+        _ => Outcome::Refused(Refusal { status, reason, wish }),
+    }
+}
+
+/// A status with what came with it, in a line.
+pub(super) fn told(status: StatusCode, reason: &str) -> String {
+    match reason {
+        "" => status.to_string(),
+        _ => format!("{status}: {reason}"),
+    }
+}
+
+/// Returns the sentence in a refusal: that of the protocol's JSON, or the whole text, in one line.
+fn reason_of(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        message: String,
+    }
+    let text = match serde_json::from_slice::<Error>(body) {
+        Ok(error) => error.message,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The time that `Retry-After` asks for: in seconds, or until a date.
+fn wish(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).ok(),
+    }
+}
+
+/// A request, as far as it has not been handed over.
+struct Sent<'a> {
+    rest: &'a [u8],
+}
+
+impl Read for Sent<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.rest.read(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_a_number_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let wish = |text: &str| wish(&HeaderValue::from_str(text).unwrap(), now).map(|time| time.as_secs());
+        assert_eq!(wish("120"), Some(120));
+        assert_eq!(wish("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(wish("Sun, 06 Nov 1994 08:49:36 GMT"), None, "it has passed");
+        assert_eq!(wish("soon"), None);
+        assert_eq!(wish("-1"), None);
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        assert_eq!(reason_of(br#"{"code":"resource_exhausted","message":"too\nmuch"}"#), "too much");
+        assert_eq!(reason_of(b"<html>\n no \n"), "<html> no");
+        assert_eq!(reason_of(b""), "");
+    }
+}
