@@ -28,7 +28,8 @@ AT_RUN_TIME = {
     r"unwinder::by_tables::": 2,
 }
 # The label lies in room that the loader sets aside when it starts a thread, so no call is made for it. A function reads it once.
-LABEL = re.compile(r"\bmov +%fs:0x0\(%r\w+\),%r\w+")
+# Some registers need a distance of 0 to be written.
+LABEL = re.compile(r"\bmov +%fs:(0x0)?\(%r\w+\),%r\w+")
 READS_LABEL = re.compile(r"capture::by_signals::handler::")
 # Where the assertions of gimli are. To leave a function by a panic is also how `_Unwind_Resume` is reached.
 ASSERTS = re.compile(r"^<?gimli::")
