@@ -387,6 +387,14 @@ MUTANTS = [
     ("H12 the first chunk of an arena is not known", replace(r"self\.first_of_arena\(.+\) \{", r"None::<u64> {"), ["-p", "holders", "--test", "own_process", "at_the_beginning"]),
     ("H6 one look is enough to call a block lost", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
     ("H8 what was freed during the search is in the profile of holders", replace(r"if .+ \{", r"if false {"), [*SERVER_UNITS, "what_was_freed_during_the_search"]),
+    ("H20 what points to a task that waits leads on", replace(r"= .+;", r"= false;"), [*HOLDERS, "all_ways_are_followed"]),
+    ("H21 what is in free memory leads to a block", replace(r"Nothing", r"Unknown"), [*HOLDERS, "words_in_free_memory_lead"]),
+    ("H22 what a thread has left behind is never in use", replace(r"ran\.contains\(&thread\)", r"false"), [*HOLDERS, "what_a_thread_has_left_behind"]),
+    ("H23 a block whose words are not all known is", replace(r"&= .+;", r"&= true;"), [*HOLDERS, "of_which_not_all_words"]),
+    ("E80 a future that nobody knows waits for nothing",
+     replace(r"Unknown", r"Never"), [*TASKS_AWAITS, "what_comes_from_outside"]),
+    ("E81 a task that is not judged wakes nobody", replace(r"if matches!\(.+\) =>", r"if false =>"), [*SERVER_UNITS, "a_doubt_makes_all"]),
+    ("E83 pointers that were not found wake nobody", replace(r"true =>", r"true if false =>"), [*SERVER_UNITS, "counts_more_pointers"]),
     ("H7 a word that has changed meanwhile holds", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
 ]
 

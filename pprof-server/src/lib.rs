@@ -57,6 +57,7 @@
 //! | `/debug/pprof/history`, `mark` | what the server recorded by itself, and moments with names |
 //! | `/debug/pprof/profile` | CPU time by stack, of the next `seconds=30`: what `go tool pprof http://localhost:6060` asks for |
 //! | `/debug/pprof/goroutine`, `threadcreate` | where each thread is, and where it began |
+//! | `/debug/pprof/goroutineleak` | the tasks that nobody can wake |
 //! | `/debug/fgprof` | what all threads do as time goes by |
 //! | `/debug/pprof/block`, `mutex` | where threads wait for locks, and who makes them wait, with `install!(locks = true)` |
 //! | `/debug/pprof/symbol` | names for addresses, by GET and by POST |

@@ -88,6 +88,12 @@ const KINDS: &[Kind] = &[
         first_of_change: 2,
     },
     Kind {
+        types: &[("goroutineleak", "count")],
+        period: ("goroutineleak", "count"),
+        label: (&["kind", "state", "waits", "source"], None),
+        first_of_change: 0,
+    },
+    Kind {
         types: &[("threadcreate", "count")],
         period: ("threadcreate", "count"),
         label: (&["thread"], None),

@@ -27,7 +27,8 @@ const IS_MAPPED: u64 = 2;
 const FLAGS: u64 = 7;
 const MIN_CHUNK_BYTES: u64 = 32;
 const MAX_CHUNK_BYTES: u64 = 1 << 40;
-/// The chunk in which the allocator lists the free blocks of a thread. What it points to is free.
+/// The chunk in which the allocator lists the free blocks of a thread. What it points to is free. It has a count and an address for each
+/// size.
 const THREAD_CACHE_BYTES: u64 = 0x290;
 /// Memory of an arena other than the main one begins at a multiple of this.
 const HEAP_BYTES: u64 = 64 << 20;
@@ -38,6 +39,13 @@ const HEAP_INFO_BYTES: [u64; 2] = [0x20, 0x30];
 const ARENA_BYTES: u64 = 0x898;
 /// The address of its last chunk is at this offset in an arena.
 const TOP_OFFSET: u64 = 96;
+const THREAD_CACHE_SIZES: u64 = 64;
+/// The allocator keeps so many blocks of one size for a thread at most, whatever it is told.
+const MAX_CACHED: u64 = 127;
+/// Each block in that list has a key at this offset, which is random and the same for all.
+const KEY_OFFSET: u64 = 8;
+/// A key is hardly ever smaller. What a block in use has there, such as a count, mostly is.
+const MIN_KEY: u64 = 1 << 32;
 /// A walk is given up after so many chunks.
 const MAX_STEPS: usize = 1 << 22;
 
@@ -75,7 +83,8 @@ pub(crate) fn chunks(
     blocks: &[Block],
     places: &[u64],
 ) -> Vec<Chunk> {
-    let mut walk = Walk { header: 0, limit: 0, window: Window::default(), steps: 0 };
+    let mut walk = Walk { header: 0, limit: 0, window: Window::default(), steps: 0, key: None };
+    walk.key = regions.iter().find_map(|region| walk.key_in(passes, region));
     places.iter().map(|&place| walk.to(passes, regions, blocks, place)).collect()
 }
 
@@ -87,6 +96,8 @@ struct Walk {
     limit: u64,
     window: Window,
     steps: usize,
+    /// What blocks have in them that were freed last, if that is known.
+    key: Option<u64>,
 }
 
 impl Walk {
@@ -106,6 +117,10 @@ impl Walk {
         {
             self.header = block.address - HEADER_BYTES;
         }
+        // The allocator's own record points to what is free.
+        if place < self.header {
+            return Chunk::Free;
+        }
         let found = self.search(passes, place);
         if found.is_none() {
             self.header = 0;
@@ -122,11 +137,24 @@ impl Walk {
         }
         let arena = self.window.word(passes, heap, limit)?;
         let first = arena.checked_add(ARENA_BYTES)?.next_multiple_of(HEADER_BYTES);
-        if !HEAP_INFO_BYTES.iter().any(|bytes| heap + bytes == arena) || place < first {
+        if !HEAP_INFO_BYTES.iter().any(|bytes| heap + bytes == arena) {
             return None;
         }
         let top = self.window.word(passes, arena + TOP_OFFSET, limit)?;
         ((first..heap + HEAP_BYTES).contains(&top) && top.is_multiple_of(HEADER_BYTES)).then_some(first)
+    }
+
+    /// Returns what blocks have in them that were freed last. Where memory of the allocator's begins, there often is the list of a thread's
+    /// free blocks.
+    fn key_in(&mut self, passes: &mut Passes<'_>, region: &Region) -> Option<u64> {
+        (self.header, self.limit) = (region.start, region.limit);
+        if let Some(first) = self.first_of_arena(passes, region.start, region.limit) {
+            self.header = first;
+        }
+        let length = self.window.word(passes, self.header + LENGTH_BELOW, self.limit)?;
+        let key = if length & !FLAGS == THREAD_CACHE_BYTES { self.key_of_thread(passes) } else { None };
+        self.header = 0;
+        key
     }
 
     fn search(&mut self, passes: &mut Passes<'_>, place: u64) -> Option<Chunk> {
@@ -149,15 +177,49 @@ impl Walk {
                 return None;
             }
             let is_mapped = length & IS_MAPPED != 0;
+            // What the allocator has not handed out yet is the last chunk of its memory.
             let is_free = !is_mapped
-                && self.window.word(passes, next + LENGTH_BELOW, self.limit)? & PREVIOUS_IN_USE == 0;
+                && (next == self.limit
+                    || self.window.word(passes, next + LENGTH_BELOW, self.limit)? & PREVIOUS_IN_USE == 0);
             return Some(match is_free {
                 // mutant: H3 words in free memory hold
                 true => Chunk::Free,
+                _ if bytes == THREAD_CACHE_BYTES && self.key_of_thread(passes).is_some() => Chunk::Free,
                 _ if bytes == THREAD_CACHE_BYTES => Chunk::Unknown,
+                _ if self.is_cached(passes)? => Chunk::Free,
                 _ => Chunk::InUse { start: self.header + HEADER_BYTES, end: next },
             });
         }
+    }
+
+    /// Whether the current chunk is one that was freed last.
+    fn is_cached(&mut self, passes: &mut Passes<'_>) -> Option<bool> {
+        let Some(key) = self.key else { return Some(false) };
+        let found = self.window.word(passes, self.header + HEADER_BYTES + KEY_OFFSET, self.limit)?;
+        Some(found == key)
+    }
+
+    /// Returns the key of the blocks that the current chunk lists, if it is the list of a thread's free blocks: each size has an address
+    /// if and only if it has a count, and all blocks there have the same key.
+    fn key_of_thread(&mut self, passes: &mut Passes<'_>) -> Option<u64> {
+        let start = self.header + HEADER_BYTES;
+        let mut key = None;
+        for size in 0..THREAD_CACHE_SIZES {
+            let counts = self.window.word(passes, start + size / 4 * 8, self.limit)?;
+            let count = counts >> (size % 4 * 16) & 0xffff;
+            let at = start + 2 * THREAD_CACHE_SIZES + 8 * size;
+            let block = self.window.word(passes, at, self.limit)?;
+            if count > MAX_CACHED || (count == 0) != (block == 0) {
+                return None;
+            }
+            if block != 0 {
+                let found = passes.word(block.checked_add(KEY_OFFSET)?)?;
+                if found < MIN_KEY || *key.get_or_insert(found) != found {
+                    return None;
+                }
+            }
+        }
+        key
     }
 }
 

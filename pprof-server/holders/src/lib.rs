@@ -31,14 +31,17 @@ mod edges;
 mod error;
 mod graph;
 mod hold;
+mod origins;
 mod pages;
 mod pass;
 mod region;
 mod search;
+mod thread_pointers;
 
 pub use block::Block;
 pub use chain::{Chain, End, Link};
 pub use error::Failure;
+pub use origins::{Finder, Origin, Origins, Reached, origins};
 #[cfg(target_os = "linux")]
 pub use pages::PageMap;
 pub use pages::{PAGE_BYTES, Pages};

@@ -51,8 +51,12 @@ pub(crate) enum Place {
     Root(Root),
     /// A stack whose stack pointer is not known, so that the word may have been left behind.
     RunningStack(u32),
+    /// What the thread with this number has left behind below its stack pointer.
+    BelowStack(u32),
     /// A block that was not sampled, or free memory.
     Unsampled,
+    /// It is a variable of the C library or the loader.
+    Allocator,
     /// Nothing that holds anything.
     Nothing,
 }
@@ -67,7 +71,7 @@ pub(crate) struct Places<'a> {
     pub(crate) regions: &'a [Region],
     pub(crate) threads: &'a [Thread],
     /// The thread pointers that were found, ascending, each with the index of its thread.
-    pub(crate) thread_pointers: Vec<(u64, usize)>,
+    pub(crate) thread_pointers: &'a [(u64, usize)],
     /// How many bytes below the thread pointer the program's own variables have.
     pub(crate) thread_local_bytes: u64,
     /// Ranges that belong to the search itself.
@@ -83,7 +87,7 @@ impl Places<'_> {
         }
         match region.kind {
             RegionKind::Statics => Place::Root(Root::Static(address)),
-            RegionKind::Allocator => Place::Nothing,
+            RegionKind::Allocator => Place::Allocator,
             RegionKind::MainStack => match self.threads.first() {
                 Some(main) => on_stack(main, address),
                 None => Place::Nothing,
@@ -120,7 +124,7 @@ impl Places<'_> {
 fn on_stack(thread: &Thread, address: u64) -> Place {
     match thread.stack_pointer {
         // mutant: H1 what a thread has left behind below its stack pointer holds
-        Some(pointer) if address < pointer.saturating_sub(RED_ZONE_BYTES) => Place::Nothing,
+        Some(pointer) if address < pointer.saturating_sub(RED_ZONE_BYTES) => Place::BelowStack(thread.id),
         Some(_) => Place::Root(Root::Stack(thread.id)),
         None => Place::RunningStack(thread.id),
     }
@@ -155,7 +159,7 @@ mod tests {
         let places = Places {
             regions: &regions,
             threads: &threads,
-            thread_pointers: vec![(0x1f_0000, 1), (0x30_8000, 0)],
+            thread_pointers: &[(0x1f_0000, 1), (0x30_8000, 0)],
             thread_local_bytes: 0x100,
             left_out: &[(0x1800, 0x1900)],
         };
@@ -163,10 +167,10 @@ mod tests {
             (0x0, Place::Nothing),
             (0x1010, Place::Root(Root::Static(0x1010))),
             (0x1810, Place::Nothing),
-            (0x2010, Place::Nothing),
+            (0x2010, Place::Allocator),
             (0x3010, Place::Nothing),
-            (0x10_0000, Place::Nothing),
-            (0x17_ff78, Place::Nothing),
+            (0x10_0000, Place::BelowStack(2)),
+            (0x17_ff78, Place::BelowStack(2)),
             (0x17_ff80, Place::Root(Root::Stack(2))),
             (0x18_0010, Place::Root(Root::Stack(2))),
             (0x1e_ff00, Place::Root(Root::ThreadLocal(2, 0x100))),
@@ -174,7 +178,7 @@ mod tests {
             (0x1f_1008, Place::Unsampled),
             (0x30_0008, Place::Unsampled),
             (0x30_7ff8, Place::Root(Root::ThreadLocal(1, 8))),
-            (0x40_0008, Place::Nothing),
+            (0x40_0008, Place::BelowStack(1)),
             (0x42_0000, Place::Root(Root::Stack(1))),
         ] {
             assert_eq!(places.place(address), expected, "{address:#x}");

@@ -12,19 +12,15 @@ use crate::hold::{Hold, Holder, Holds, Node};
 use crate::pages::Pages;
 use crate::pass::{Pace, Passes};
 use crate::region::{Place, Places, Region, Thread, is_within};
+use crate::thread_pointers::Candidates;
 use tasks::Memory;
 
 /// So many blocks are looked for at most.
 const MAX_BLOCKS: usize = 64 << 10;
 /// So many times the search climbs over blocks that were not sampled.
 const MAX_HOPS: usize = 3;
-/// So many words may be thread pointers.
-const MAX_POINTERS: usize = 64 << 10;
 /// The time between two looks.
 const SECOND_LOOK_AFTER: Duration = Duration::from_millis(10);
-/// Where glibc's record of a thread has its own address once more, and the number of the thread.
-const SELF_OFFSET: u64 = 16;
-const THREAD_ID_OFFSET: u64 = 0x2d0;
 
 /// What is searched, and how.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +80,7 @@ pub fn search(
     let start = Instant::now();
     let mut search = Search::new(memory, pages, scene, blocks)?;
     search.look_for_blocks(None)?;
-    search.find_thread_pointers();
+    search.thread_pointers = search.pointers.thread_pointers(&search.passes, scene.threads);
     let mut ways = search.judged();
     for _ in 0..MAX_HOPS {
         if !search.climb(&ways)? {
@@ -122,8 +118,7 @@ pub(crate) struct Search<'a> {
     pub(crate) edges: Vec<Edge>,
     /// How many words point to each node.
     pub(crate) counts: Vec<u32>,
-    /// Words that hold their own address twice, as the records of threads do.
-    pub(crate) pointers: Vec<u64>,
+    pub(crate) pointers: Candidates,
     pub(crate) thread_pointers: Vec<(u64, usize)>,
     /// Words that are in free memory, masked, since this list is searched too.
     pub(crate) free: Vec<u64>,
@@ -152,7 +147,7 @@ impl<'a> Search<'a> {
             climbed: Vec::new(),
             edges,
             counts,
-            pointers: Vec::new(),
+            pointers: Candidates::default(),
             thread_pointers: Vec::new(),
             free: Vec::new(),
             is_full: false,
@@ -185,10 +180,7 @@ impl<'a> Search<'a> {
         self.passes.each_run(|kind, start, words| {
             for (index, &word) in words.iter().enumerate() {
                 let address = start + 8 * index as u64;
-                if word == address && words.get(index + 2) == Some(&address) && pointers.len() < MAX_POINTERS
-                {
-                    pointers.push(address);
-                }
+                pointers.look(words, index, address);
                 if let Some(node) = table.containing(word)
                     && is_wanted[node]
                     && !is_within(&left_out, address)
@@ -208,18 +200,6 @@ impl<'a> Search<'a> {
         self.edges.retain(|edge| self.free.binary_search(&!edge.address).is_err());
     }
 
-    /// Tells which of the words that hold their own address begin the record of a thread.
-    fn find_thread_pointers(&mut self) {
-        let thread = |&pointer: &u64| {
-            let id = self.passes.word(pointer + THREAD_ID_OFFSET)? as u32;
-            let thread = self.scene.threads.iter().position(|thread| thread.id == id)?;
-            (self.passes.word(pointer + SELF_OFFSET) == Some(pointer)).then_some((pointer, thread))
-        };
-        self.thread_pointers = self.pointers.iter().filter_map(thread).collect();
-        self.thread_pointers.sort_unstable();
-        self.thread_pointers.dedup();
-    }
-
     fn nodes(&self) -> Vec<Node> {
         let is_cut = |index: usize| self.is_full || self.counts[index] > MAX_EDGES_EACH;
         let sampled = self.table.blocks().iter().enumerate();
@@ -234,7 +214,7 @@ impl<'a> Search<'a> {
         let places = Places {
             regions: self.scene.regions,
             threads: self.scene.threads,
-            thread_pointers: self.thread_pointers.clone(),
+            thread_pointers: &self.thread_pointers,
             thread_local_bytes: self.scene.thread_local_bytes,
             left_out: &left_out,
         };
@@ -245,7 +225,7 @@ impl<'a> Search<'a> {
                     Place::Root(root) => Holder::Root(root),
                     Place::RunningStack(thread) => Holder::RunningStack(thread),
                     Place::Unsampled => Holder::Unsampled,
-                    Place::Nothing => return None,
+                    Place::BelowStack(_) | Place::Allocator | Place::Nothing => return None,
                 },
             };
             (holder != Holder::Node(edge.node)).then_some(Hold { node: edge.node, holder, edge: number })

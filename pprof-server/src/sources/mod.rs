@@ -10,6 +10,8 @@ pub(crate) mod heap;
 #[cfg(feature = "http")]
 pub(crate) mod holders;
 #[cfg(feature = "http")]
+pub(crate) mod leaked_tasks;
+#[cfg(feature = "http")]
 pub(crate) mod locks;
 mod losses;
 #[cfg(feature = "http")]

@@ -52,9 +52,11 @@ mod read;
 mod scan;
 mod task;
 mod types;
+mod wait;
 
 pub use debug_file::ReadAt;
 pub use error::{IndexError, Unread};
 pub use index::{Grade, Image, RestingIndex, TypeIndex};
-pub use memory::{Memory, OwnMemory, Unreadable};
+pub use memory::{Masked, Memory, OwnMemory, Unreadable};
 pub use task::{AwaitFrame, Block, End, Kind, Place, State, Task};
+pub use wait::{Part, Wait, Waiting};

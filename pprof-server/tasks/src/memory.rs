@@ -7,6 +7,24 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 
+/// An address that is kept with all its bits inverted, so that whoever searches memory for pointers does not find it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Masked(u64);
+
+impl Masked {
+    /// Returns the address in its masked form.
+    #[must_use]
+    pub const fn of(address: u64) -> Masked {
+        Masked(!address)
+    }
+
+    /// Returns the address.
+    #[must_use]
+    pub const fn address(self) -> u64 {
+        !self.0
+    }
+}
+
 /// Memory that tasks are read from.
 pub trait Memory {
     /// Fills `bytes` with what is at `address`.

@@ -1,5 +1,6 @@
 //! What is found out about a task.
 
+use crate::memory::Masked;
 use std::sync::Arc;
 
 /// The block of memory of a task, as its allocator knows it.
@@ -54,6 +55,16 @@ pub struct AwaitFrame {
     pub children: Vec<AwaitFrame>,
     /// Why `children` may be wanting.
     pub end: Option<End>,
+    /// The type and the address of the value, if it is a future that is written by hand.
+    pub(crate) value: Option<Value>,
+}
+
+/// Tells where a value is in memory, and of which type it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    /// This is the image that has the type, and the offset of the type's entry there.
+    pub(crate) type_: (u16, u64),
+    pub(crate) address: Masked,
 }
 
 /// What kind of future it is.

@@ -3,6 +3,8 @@
 //! A mark is a comment: `waits:` with a name, at the end of the line.
 
 mod program;
+#[path = "program/waits.rs"]
+mod waits;
 
 use program::{Program, line_of};
 use std::future::Future;

@@ -188,20 +188,20 @@ export interface ProfileRow {
   stack: Frame[];
 }
 /**
- * Values by their names, such as `samples` and `cpu`, in counts and nanoseconds, and the number of samples on which they rest: `signals` in `profile`, `samples` in `goroutine`, `threads` in `threadcreate`, `dumps` in `fgprof`, `wait_samples` in `block` and `mutex`.
+ * Values by their names, such as `samples` and `cpu`, in counts and nanoseconds, and the number of samples on which they rest: `signals` in `profile`, `samples` in `goroutine` and `goroutineleak`, `threads` in `threadcreate`, `dumps` in `fgprof`, `wait_samples` in `block` and `mutex`.
  */
 export interface NamedValues {
   [k: string]: number;
 }
 /**
- * The answer of profile?format=json, and of goroutine, threadcreate, fgprof, block and mutex: the stacks with the largest values. `other` is the sum of all stacks that have no row, so the rows and it make `total`.
+ * The answer of profile?format=json, and of goroutine, goroutineleak, threadcreate, fgprof, block and mutex: the stacks with the largest values. `other` is the sum of all stacks that have no row, so the rows and it make `total`.
  */
 export interface Profile {
-  profile: 'profile' | 'goroutine' | 'threadcreate' | 'fgprof' | 'block' | 'mutex';
+  profile: 'profile' | 'goroutine' | 'goroutineleak' | 'threadcreate' | 'fgprof' | 'block' | 'mutex';
   /**
    * The value by which rows are ordered, the largest first.
    */
-  ordered_by: 'cpu' | 'goroutine' | 'threadcreate' | 'time' | 'delay';
+  ordered_by: 'cpu' | 'goroutine' | 'goroutineleak' | 'threadcreate' | 'time' | 'delay';
   /**
    * A time since 1970 UTC.
    */

@@ -24,7 +24,7 @@ use crate::http::workers::executor::{sleep, sleep_until};
 use crate::http::workers::{Lane, Workers};
 use crate::kept_files;
 use crate::sources::cpu;
-use crate::sources::goroutine::{self, IndexWatch, Kind};
+use crate::sources::goroutine::{IndexWatch, Kind};
 use crate::sources::locks::Measured;
 use crate::sources::locks::current::Waiting;
 use crate::sources::trace::{NotStarted, Recording};
@@ -99,25 +99,27 @@ impl Handler {
 
     pub(super) async fn goroutine(&self, wanted: GoroutineRequest) -> Result<Answer, Refusal> {
         let workers = &self.state().workers;
-        // Where threads began is told by names, whether these are wanted or not.
-        let lane =
-            if wanted.kind == Kind::ThreadCreate { Lane::Names } else { lane_of(wanted.form.symbolize) };
+        // Where threads began is told by names, whether these are wanted or not. A search takes as long as names.
+        let lane = if wanted.kind == Kind::Goroutine { lane_of(wanted.form.symbolize) } else { Lane::Names };
         let (slot, kind) = (workers.slot(lane)?, wanted.kind);
-        if kind == Kind::Goroutine {
+        if kind != Kind::ThreadCreate {
             keep_index(workers)?;
         }
         let before = match wanted.next {
             None => None,
             Some(time) => {
+                let first_lane = if kind == Kind::GoroutineLeak { lane } else { Lane::Figures };
+                let first = async move { (process::parts(kind), Instant::now()) };
+                let (before, start) = workers.run_in(&slot, first_lane, first).await?;
                 let wait = async move {
-                    let (before, start) = (goroutine::parts(kind), Instant::now());
                     sleep_until(start + time).await;
-                    (before, start.elapsed())
+                    start.elapsed()
                 };
-                Some(workers.run_in(&slot, Lane::Figures, wait).await?)
+                let elapsed = workers.run_in(&slot, Lane::Figures, wait).await?;
+                Some((before, elapsed))
             }
         };
-        let answer = async move { process::goroutine(&wanted, goroutine::parts(kind), before) };
+        let answer = async move { process::goroutine(&wanted, process::parts(kind), before) };
         workers.run_in(&slot, lane, answer).await?
     }
 

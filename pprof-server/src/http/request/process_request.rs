@@ -50,7 +50,7 @@ pub(crate) struct WallRequest {
     pub(crate) form: Form,
 }
 
-/// What a request for `goroutine` or `threadcreate` wants.
+/// What a request for `goroutine`, `goroutineleak` or `threadcreate` wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct GoroutineRequest {
     pub(crate) kind: Kind,
@@ -138,14 +138,15 @@ impl WallRequest {
 }
 
 impl GoroutineRequest {
-    /// Reads the query of a request for one of the two. As in Go, a `debug` of 2 or more wants each stack of `goroutine` by itself.
+    /// Reads the query of a request for one of the three. As in Go, a `debug` of 2 or more wants each stack by itself, but for
+    /// `threadcreate`.
     ///
     /// # Errors
     ///
     /// 400, with a text that names the parameter and the values it may have.
     pub(crate) fn read(kind: Kind, query: &str, max_time: Duration) -> Result<GoroutineRequest, Refusal> {
         let (next, mut form) = next_and_form(query, unknown::OF_COUNTS, max_time)?;
-        if kind == Kind::Goroutine && given(query, "debug").is_some_and(|value| atoi(&value) >= 2) {
+        if kind != Kind::ThreadCreate && given(query, "debug").is_some_and(|value| atoi(&value) >= 2) {
             form.format = ProfileFormat::STACKS;
         }
         Ok(GoroutineRequest { kind, next, form })
@@ -245,6 +246,10 @@ mod tests {
         assert_eq!([format("debug=2"), format("debug=99")], [&STACKS, &STACKS]);
         assert_eq!([format("debug=1"), format("debug=-2")], [&LEGACY, &LEGACY]);
         assert_eq!([format("debug=x"), format("format=json")], [ProfileFormat::PPROF.format, &JSON]);
+        let leaked = GoroutineRequest::read(Kind::GoroutineLeak, "debug=2", MAX_TIME).unwrap();
+        assert_eq!(leaked.form.format.format, &STACKS);
+        let created = GoroutineRequest::read(Kind::ThreadCreate, "debug=2", MAX_TIME).unwrap();
+        assert_eq!(created.form.format.format, &LEGACY);
         assert!(GoroutineRequest::read(Kind::Goroutine, "debug=2&format=json", MAX_TIME).is_err());
         assert!(GoroutineRequest::read(Kind::Goroutine, "debug=2&seconds=1", MAX_TIME).is_err());
     }

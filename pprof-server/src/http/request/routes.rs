@@ -171,6 +171,11 @@ const ROUTES: &[Route] = &[
         "Stack traces of all current threads: what they run, or where they wait. Use debug=2 as a query parameter to export in the \
          same format as an unrecovered panic.",
     ),
+    Route::get("goroutineleak", |asked| goroutine(goroutine::Kind::GoroutineLeak, asked)).described(
+        "Tasks that nobody can wake: what they wait for is known by no variable, by no stack, and by no task but such as wait \
+         likewise. Memory is searched for pointers, twice. Use debug=2 as a query parameter to export in the same format as an \
+         unrecovered panic.",
+    ),
     Route::get("threadcreate", |asked| goroutine(goroutine::Kind::ThreadCreate, asked))
         .described("Where the threads began that there are"),
     Route::get("fgprof", |asked| WallRequest::read(asked.query, asked.max_delta).map(Decision::Wall)).described(
@@ -188,8 +193,6 @@ const ROUTES: &[Route] = &[
          allocations, threads and memory as time goes by. You can specify the duration in the seconds GET parameter. Save it, and \
          drag the file onto the viewer's page, which reads it in the browser and sends it nowhere.",
     ),
-    // What Go serves and we do not.
-    Route::get("goroutineleak", not_served),
 ];
 
 const GET_AND_HEAD: &str = "GET, HEAD";
@@ -292,13 +295,6 @@ fn metrics(asked: &Asked<'_>) -> Result<Decision, Refusal> {
     let with_malloc = parameters::with_malloc(asked.query)?;
     unknown::refuse(asked.query, &["malloc"])?;
     Ok(Decision::Metrics { with_malloc })
-}
-
-fn not_served(_: &Asked<'_>) -> Result<Decision, Refusal> {
-    Err(Refusal::new(
-        StatusCode::NOT_FOUND,
-        "Unknown profile: this program serves no such profile; /debug/pprof/heap and /debug/pprof/profile have memory and CPU time",
-    ))
 }
 
 #[cfg(test)]

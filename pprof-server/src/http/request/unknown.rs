@@ -31,7 +31,7 @@ pub(crate) const OF_PROFILES: &[&str] = &[
 pub(crate) const OF_CPU: &[&str] = &["hz", "format", "top", "symbolize", "labels", "limit"];
 /// Lists our own parameters of `trace`.
 pub(crate) const OF_TRACE: &[&str] = &["hz", "symbolize"];
-/// Lists our own parameters of `goroutine`, `threadcreate`, `fgprof`, `block` and `mutex`.
+/// Lists our own parameters of `goroutine`, `goroutineleak`, `threadcreate`, `fgprof`, `block` and `mutex`.
 pub(crate) const OF_COUNTS: &[&str] = &["format", "top", "symbolize", "labels", "limit"];
 /// Lists our own parameters of `mutex`.
 pub(crate) const OF_MUTEX: &[&str] = &["format", "top", "symbolize", "labels", "limit", "idle"];

@@ -16,7 +16,8 @@ use crate::http::request::lock_request::{CountsRequest, CurrentRequest, Span};
 use crate::http::request::process_request::{CpuRequest, Form, GoroutineRequest, WallRequest};
 use crate::http::request::trace_request::TraceRequest;
 use crate::sources::cpu;
-use crate::sources::goroutine::{self, Part};
+use crate::sources::goroutine::{self, Kind, Part};
+use crate::sources::leaked_tasks;
 use crate::sources::locks::current::{self, Waiting};
 use crate::sources::locks::{self, Measured};
 use crate::sources::trace::Recorded;
@@ -58,6 +59,17 @@ pub(crate) fn wall(recording: Recording, wanted: &WallRequest) -> Result<Answer,
     let has_labels = form.has_labels && form.format.format.has_labels;
     let options = wall::Options { symbolize: form.symbolize, has_labels };
     written(form.format, form.limit, &form.notes, "fgprof", || recording.finish(options))
+}
+
+/// Finds what a profile of this kind shows.
+///
+/// Cost: it takes as long as a dump of all threads, or as a search of memory.
+pub(crate) fn parts(kind: Kind) -> Vec<Part> {
+    match kind {
+        Kind::Goroutine => goroutine::alive(),
+        Kind::GoroutineLeak => vec![leaked_tasks::part()],
+        Kind::ThreadCreate => goroutine::created(),
+    }
 }
 
 /// Where threads are; of a `difference`, how that has changed since then.

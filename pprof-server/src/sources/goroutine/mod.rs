@@ -1,12 +1,12 @@
 //! Everything that runs or waits, as a profile: what Go's `goroutine` is for a program that has threads.
 //!
 //! Each kind of it is a [`Part`] that finds its rows in its own way: threads by a dump (`threads`), tasks by what is in sampled
-//! blocks of the heap (`tasks`). Another kind is one more function in [`parts`].
+//! blocks of the heap (`tasks`). Another kind is one more function in [`alive`].
 //!
 //! Path: *read path*.
 
 mod entries;
-mod tasks;
+pub(super) mod tasks;
 mod threads;
 
 pub(crate) use self::tasks::IndexWatch;
@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 static TYPES: [ValueType; 1] = [ValueType { name: "goroutine", unit: Unit::Count, family: &ALIVE }];
+static LEAKED: [ValueType; 1] = [ValueType { name: "goroutineleak", unit: Unit::Count, family: &WAITING }];
 static CREATED: [ValueType; 1] = [ValueType { name: "threadcreate", unit: Unit::Count, family: &BEGAN }];
 
 static ALIVE: Family = Family {
@@ -32,6 +33,17 @@ static ALIVE: Family = Family {
     state: "there",
     no_change: "as many as before",
     events: "threads and tasks",
+    samples: "samples",
+    comes_and_goes: true,
+};
+
+static WAITING: Family = Family {
+    total: "Tasks that nobody can wake",
+    change: "Change of the number of tasks that nobody can wake",
+    whole: "the tasks that nobody can wake",
+    state: "there",
+    no_change: "as many as before",
+    events: "tasks",
     samples: "samples",
     comes_and_goes: true,
 };
@@ -52,6 +64,8 @@ static BEGAN: Family = Family {
 pub(crate) enum Kind {
     /// It tells where everything is.
     Goroutine,
+    /// It tells which tasks nobody can wake.
+    GoroutineLeak,
     /// It tells where the threads that there are began.
     ThreadCreate,
 }
@@ -60,6 +74,7 @@ impl Kind {
     fn types(self) -> &'static [ValueType; 1] {
         match self {
             Kind::Goroutine => &TYPES,
+            Kind::GoroutineLeak => &LEAKED,
             Kind::ThreadCreate => &CREATED,
         }
     }
@@ -74,26 +89,26 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     /// What runs or waits, in no particular order.
-    waiters: Vec<Waiter>,
+    pub(super) waiters: Vec<Waiter>,
     /// What is missing, and how sure the rest is, a line each.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     /// False if nothing could be found out, so that no rows do not mean that there is nothing.
-    is_known: bool,
+    pub(super) is_known: bool,
     /// The lines at addresses that are not looked up.
-    lines: Lines,
+    pub(super) lines: Lines,
 }
 
 /// Something that runs or waits: a thread, for example.
 #[derive(Clone, Debug)]
-struct Waiter {
+pub(super) struct Waiter {
     /// Where it is.
     trace: StackTrace,
     /// The same at more length, for where each stands by itself.
     alone: Option<StackTrace>,
     /// What sets it apart, in the order of all rows: `kind`, `thread`, `state`, `waits`, `source`.
-    labels: Vec<Label>,
+    pub(super) labels: Vec<Label>,
     /// How many of them there are.
-    count: Estimate,
+    pub(super) count: Estimate,
     /// Its number, if it is one: that of a thread, the address of a task.
     id: Option<u64>,
     /// How long ago it began, if that is known.
@@ -113,11 +128,15 @@ pub(crate) struct Options {
 /// Finds all that runs or waits now.
 ///
 /// Cost: it takes as long as [`capture::thread_dump`].
-pub(crate) fn parts(kind: Kind) -> Vec<Part> {
-    match kind {
-        Kind::Goroutine => vec![threads::part(), tasks::part()],
-        Kind::ThreadCreate => vec![threads::created()],
-    }
+pub(crate) fn alive() -> Vec<Part> {
+    vec![threads::part(), tasks::part()]
+}
+
+/// Finds where the threads began that there are now.
+///
+/// Cost: it takes as long as [`capture::thread_dump`].
+pub(crate) fn created() -> Vec<Part> {
+    vec![threads::created()]
 }
 
 /// Finds the live tasks alone.

@@ -26,16 +26,16 @@ use alloc_profiler::internal::{LiveBlock, LiveBlocks, live_blocks};
 use alloc_profiler::{CodeAddress, StackTrace, sampling_interval, unsampled};
 pub(crate) use choice::Choice;
 use holders::{Block, Chain, End, Found, Link, Pace, PageMap, Scene};
-use roots::RootNames;
+pub(super) use roots::RootNames;
 use sites::{Site, Sites};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-use surroundings::Surroundings;
+pub(super) use surroundings::Surroundings;
 
 /// The search takes so much memory at most, in bytes, with what names take.
-const WORK_BYTES: usize = 24 << 20;
+pub(super) const WORK_BYTES: usize = 24 << 20;
 /// How fast memory is gone over: a slice takes some 2 ms, and others have the processor after it.
-const PACE: Pace =
+pub(super) const PACE: Pace =
     Pace { slice_bytes: 8 << 20, pause: Duration::from_millis(1), most_time: Duration::from_secs(30) };
 /// The address of lines that have no code. Nothing is mapped there.
 const NO_CODE: u64 = 0x2_0000;
@@ -121,7 +121,11 @@ fn find_among(listed: &LiveBlocks, choice: &Choice) -> Result<Held, String> {
     let blocks: Vec<Block> = blocks.collect();
     let targets: Vec<u32> = blocks.iter().filter_map(|block| block.target).collect();
     let found = holders::search(&memory, &pages, scene, blocks).map_err(|failure| failure.to_string())?;
-    let roots = RootNames::of(&found.chains, &surroundings, &mappings);
+    let roots = found.chains.iter().filter_map(|chain| match chain.end {
+        End::Root(root) => Some(root),
+        _ => None,
+    });
+    let roots = RootNames::of(&roots.collect(), &surroundings, &mappings);
     let (rows, gone) = rows(listed, &targets, &found, &sites, &roots);
     let mut held = Held { rows, sites: sites.sites, notes: Vec::new() };
     held.notes = notes::notes(&held, &found, gone, choice, surroundings.knows_own);
@@ -296,7 +300,7 @@ mod tests {
         let sites =
             Sites::of(&listed, &Stacks::of([].iter(), &[], Mappings::default(), Symbolize::None), false);
         let surroundings = Surroundings::of_process(&Mappings::default()).unwrap();
-        let roots = RootNames::of(&[], &surroundings, &Mappings::default());
+        let roots = RootNames::of(&std::collections::BTreeSet::new(), &surroundings, &Mappings::default());
         let (rows, gone) = rows(&listed, &[0], &found, &sites, &roots);
         assert_eq!((rows.len(), gone), (0, 1));
     }

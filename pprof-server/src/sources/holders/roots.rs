@@ -5,30 +5,27 @@
 use super::surroundings::Surroundings;
 use crate::mappings::Mappings;
 use crate::symbols::{SymbolKind, variables};
-use holders::{Chain, End, Root};
+use holders::{End, Root};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names roots.
-pub(super) struct RootNames {
+pub(in crate::sources) struct RootNames {
     names: BTreeMap<Root, String>,
 }
 
 impl RootNames {
-    /// Finds the names of all roots of `chains`.
+    /// Finds the names of all `roots`.
     ///
     /// Cost: it takes some 20 ns for each symbol of the files that have them.
-    pub(super) fn of(chains: &[Chain], surroundings: &Surroundings, mappings: &Mappings) -> RootNames {
-        let roots: BTreeSet<Root> = chains
-            .iter()
-            .filter_map(|chain| match chain.end {
-                End::Root(root) => Some(root),
-                _ => None,
-            })
-            .collect();
+    pub(in crate::sources) fn of(
+        roots: &BTreeSet<Root>,
+        surroundings: &Surroundings,
+        mappings: &Mappings,
+    ) -> RootNames {
         let mut names = BTreeMap::new();
         let mut statics: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
         let mut locals: BTreeMap<u64, Vec<Root>> = BTreeMap::new();
-        for &root in &roots {
+        for &root in roots {
             match root {
                 Root::Static(address) => {
                     let image = surroundings.image(mappings, address);
@@ -94,10 +91,15 @@ impl RootNames {
         }
     }
 
+    /// Returns the name of a root.
+    pub(in crate::sources) fn root(&self, root: Root) -> &str {
+        self.names.get(&root).map_or("a variable", String::as_str)
+    }
+
     /// Returns what stands at the root of a chain.
     pub(super) fn end(&self, end: End) -> &str {
         match end {
-            End::Root(root) => self.names.get(&root).map_or("a variable", String::as_str),
+            End::Root(root) => self.root(root),
             End::Unsampled => "[memory that was not sampled]",
             End::Lost => "[lost: no pointer leads here]",
             End::Cycle => "[cycle: only its own blocks point here]",

@@ -13,16 +13,16 @@ use holders::{Region, RegionKind, Thread};
 const OWN_THREADS: &str = "pprof-";
 
 /// What the search needs to know of the process.
-pub(super) struct Surroundings {
-    pub(super) regions: Vec<Region>,
-    pub(super) threads: Vec<Thread>,
+pub(in crate::sources) struct Surroundings {
+    pub(in crate::sources) regions: Vec<Region>,
+    pub(in crate::sources) threads: Vec<Thread>,
     /// The names of the threads are in the order of their numbers.
-    pub(super) stack_pointers: Vec<StackPointer>,
-    pub(super) thread_local_bytes: u64,
+    pub(in crate::sources) stack_pointers: Vec<StackPointer>,
+    pub(in crate::sources) thread_local_bytes: u64,
     /// These ranges have addresses of blocks and hold none.
-    pub(super) left_out: Vec<(u64, u64)>,
+    pub(in crate::sources) left_out: Vec<(u64, u64)>,
     /// Whether all memory of the profiler's own is known.
-    pub(super) knows_own: bool,
+    pub(in crate::sources) knows_own: bool,
     pub(super) ranges: Vec<DataRange>,
 }
 
@@ -32,7 +32,7 @@ impl Surroundings {
     /// # Errors
     ///
     /// A sentence says that threads cannot be listed.
-    pub(super) fn of_process(mappings: &Mappings) -> Result<Surroundings, String> {
+    pub(in crate::sources) fn of_process(mappings: &Mappings) -> Result<Surroundings, String> {
         let ranges = data_ranges();
         let all = capture::stack_pointers().map_err(|error| {
             format!("the threads of the program cannot be listed ({error}); allow reading /proc/self/task")
@@ -71,7 +71,7 @@ impl Surroundings {
     }
 
     /// Returns the name of a thread.
-    pub(super) fn thread_name(&self, id: u32) -> &str {
+    pub(in crate::sources) fn thread_name(&self, id: u32) -> &str {
         self.stack_pointers.iter().find(|thread| thread.id == id).map_or("", |thread| &thread.name)
     }
 

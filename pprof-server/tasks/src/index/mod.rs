@@ -14,6 +14,7 @@ use crate::scan::{Found, scan};
 use crate::task::{Block, Task};
 use crate::types::Types;
 use crate::types::store::ImageTypes;
+use crate::wait::Waiting;
 use std::time::{Duration, Instant};
 
 /// So long all files together may take to be looked through, as a rule.
@@ -150,6 +151,19 @@ impl TypeIndex {
     /// Some 10 µs for a type that was seen before, and some milliseconds for another.
     pub fn read(&mut self, memory: &dyn Memory, block: Block) -> Result<Task, Unread> {
         read::task(&mut self.types, memory, block)
+    }
+
+    /// Reads the task in `block` as [`read`](Self::read) does, and what it waits for.
+    ///
+    /// # Errors
+    ///
+    /// They are those of [`read`](Self::read).
+    ///
+    /// # Cost
+    ///
+    /// It is that of [`read`](Self::read), and that of some more words for each future that is the last of its branch.
+    pub fn read_waiting(&mut self, memory: &dyn Memory, block: Block) -> Result<Waiting, Unread> {
+        read::waiting(&mut self.types, memory, block)
     }
 
     /// Gives back most of the memory. What was found out about types that were seen stays.

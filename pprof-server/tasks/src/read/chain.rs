@@ -1,7 +1,8 @@
 //! Follows a future to those that it waits for.
 
 use super::trail::Trail;
-use crate::task::{AwaitFrame, End, Kind, Place};
+use crate::memory::Masked;
+use crate::task::{AwaitFrame, End, Kind, Place, Value};
 use crate::types::{Function, Shape, Type, TypeId, Types, Variant};
 use std::sync::Arc;
 
@@ -53,7 +54,8 @@ impl<'a, 'm> Follower<'a, 'm> {
             }
             Ok(None) => {
                 let function = self.types.name(&type_);
-                let mut frame = AwaitFrame { function, ..AwaitFrame::bare(Kind::Other) };
+                let value = Some(Value { type_: (id.image, id.offset), address: Masked::of(address) });
+                let mut frame = AwaitFrame { function, value, ..AwaitFrame::bare(Kind::Other) };
                 match self.children(&type_, address, depth + 1) {
                     Ok(children) => frame.children = children,
                     Err(end) => frame.end = Some(end),
@@ -142,6 +144,7 @@ impl AwaitFrame {
             code: None,
             children: Vec::new(),
             end: None,
+            value: None,
         }
     }
 }

@@ -270,7 +270,7 @@ impl Follower<'_, '_> {
     }
 
     /// Finds the first pointer in a type: its offset, and the type that it points to.
-    fn first_pointer(&mut self, id: TypeId, depth: usize) -> Option<(u64, TypeId)> {
+    pub(super) fn first_pointer(&mut self, id: TypeId, depth: usize) -> Option<(u64, TypeId)> {
         let type_ = self.types.get(id).filter(|_| depth < 8)?;
         if let Shape::Pointer(target) = type_.shape {
             return Some((0, target));

@@ -3,12 +3,14 @@
 mod chain;
 mod children;
 mod trail;
+mod waits;
 
 use crate::error::Unread;
 use crate::memory::Memory;
 use crate::scan::Poll;
 use crate::task::{AwaitFrame, Block, End, Kind, State, Task};
 use crate::types::{HeaderLayout, Shape, Type, TypeId, Types};
+use crate::wait::Waiting;
 use chain::Follower;
 use std::sync::Arc;
 use trail::Trail;
@@ -17,6 +19,7 @@ use trail::Trail;
 const RUNNING: u64 = 1 << 0;
 const COMPLETE: u64 = 1 << 1;
 const NOTIFIED: u64 = 1 << 2;
+const HAS_HANDLE: u64 = 1 << 3;
 const CANCELLED: u64 = 1 << 5;
 const ONE_REFERENCE: u64 = 1 << 6;
 
@@ -29,6 +32,23 @@ const MAX_CANDIDATES: usize = 4;
 
 /// Reads the task in `block`.
 pub(crate) fn task(types: &mut Types, memory: &dyn Memory, block: Block) -> Result<Task, Unread> {
+    task_with(types, memory, block, |_, _, _| ()).map(|(task, _, ())| task)
+}
+
+/// Reads the task in `block`, and what it waits for.
+pub(crate) fn waiting(types: &mut Types, memory: &dyn Memory, block: Block) -> Result<Waiting, Unread> {
+    let (task, state, waits) = task_with(types, memory, block, waits::waits)?;
+    let (references, has_handle) = (state / ONE_REFERENCE, state & HAS_HANDLE != 0);
+    Ok(Waiting { task, waits, references, has_handle })
+}
+
+/// Reads the task in `block`, its state, and what `more` reads of it, all at one moment.
+fn task_with<'m, T>(
+    types: &mut Types,
+    memory: &'m dyn Memory,
+    block: Block,
+    more: impl FnOnce(&mut Types, &mut Trail<'m>, &AwaitFrame) -> T,
+) -> Result<(Task, u64, T), Unread> {
     let mut trail = Trail::new(memory);
     let header = header_layouts(types)
         .into_iter()
@@ -44,6 +64,7 @@ pub(crate) fn task(types: &mut Types, memory: &dyn Memory, block: Block) -> Resu
         0 => future(types, &mut trail, block, &polls)?,
         _ => AwaitFrame { end: None, ..name_alone(types, &polls)? },
     };
+    let more = more(types, &mut trail, &future);
     let after = state(&trail).ok_or(Unread::Busy)?;
     is_idle(after)?;
     // mutant: E9 what was read is not looked at again
@@ -55,7 +76,7 @@ pub(crate) fn task(types: &mut Types, memory: &dyn Memory, block: Block) -> Resu
         after if after & NOTIFIED != 0 => State::Scheduled,
         _ => State::Suspended,
     };
-    Ok(Task { state, is_cancelled: after & CANCELLED != 0, future })
+    Ok((Task { state, is_cancelled: after & CANCELLED != 0, future }, after, more))
 }
 
 fn is_idle(state: u64) -> Result<(), Unread> {

@@ -1,6 +1,6 @@
 //! What was read of a task, so that it can be seen afterwards whether it is still so.
 
-use crate::memory::Memory;
+use crate::memory::{Masked, Memory};
 
 /// A longer trail is not believed.
 const MAX_STEPS: usize = 4096;
@@ -15,9 +15,10 @@ pub(super) struct Trail<'m> {
 }
 
 struct Step {
-    address: u64,
+    address: Masked,
     bytes: u64,
-    value: u64,
+    /// It may be an address too.
+    value: Masked,
 }
 
 /// A part of memory that was copied as a whole.
@@ -51,7 +52,7 @@ impl<'m> Trail<'m> {
         }
         let copied = self.copies.iter().find_map(|copy| copy.number(address, bytes));
         let value = copied.or_else(|| self.look(address, bytes))?;
-        self.steps.push(Step { address, bytes, value });
+        self.steps.push(Step { address: Masked::of(address), bytes, value: Masked::of(value) });
         Some(value)
     }
 
@@ -72,9 +73,19 @@ impl<'m> Trail<'m> {
             }
         }
         self.steps.iter().all(|step| {
-            let copied = self.copies.iter().find_map(|copy| copy.number(step.address, step.bytes));
-            copied.or_else(|| self.look(step.address, step.bytes)) == Some(step.value)
+            let address = step.address.address();
+            let copied = self.copies.iter().find_map(|copy| copy.number(address, step.bytes));
+            copied.or_else(|| self.look(address, step.bytes)) == Some(step.value.address())
         })
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // Memory that is freed keeps what was in it, and whoever searches memory for pointers would find those of the task.
+        self.bytes.fill(0);
+        // The compiler would leave out a write that nobody reads.
+        std::hint::black_box(&self.bytes);
     }
 }
 

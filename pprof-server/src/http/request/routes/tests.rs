@@ -82,11 +82,6 @@ fn names_are_exact() {
         let refusal = refusal(&format!("/debug/pprof/{name}"));
         assert_eq!(refusal, Refusal::new(StatusCode::NOT_FOUND, "Unknown profile"), "{name}");
     }
-    for name in ["goroutineleak", "goroutineleak?seconds=1"] {
-        let refusal = refusal(&format!("/debug/pprof/{name}"));
-        assert_eq!(refusal.status, StatusCode::NOT_FOUND, "{name}");
-        assert!(refusal.is_for_pprof && refusal.text.starts_with("Unknown profile: "), "{name}");
-    }
     for path in ["/", "/heap", "/debug/", "/debug", "/Debug/pprof/", "/debug%2fpprof/heap", "/debug/pprof2/"]
     {
         let refusal = refusal(path);

@@ -35,9 +35,9 @@ const TABLE_WORDS: usize = 10;
 
 /// The sampled blocks that are tasks.
 #[derive(Default)]
-pub(super) struct Cells {
+pub(in crate::sources) struct Cells {
     /// Holds the tasks. The `stack` of each is the index of its site in `sites`.
-    pub(super) blocks: Vec<LiveBlock>,
+    pub(in crate::sources) blocks: Vec<LiveBlock>,
     /// The sites that may have spawned them.
     pub(super) sites: Vec<Site>,
     /// Lists the addresses of all code on the stacks of `sites`.
@@ -47,7 +47,7 @@ pub(super) struct Cells {
 }
 
 /// A site that spawns tasks.
-pub(super) struct Site {
+pub(in crate::sources) struct Site {
     /// The stack, without what tokio and the allocator have on it: it begins with the line that spawned.
     pub(super) trace: StackTrace,
     /// A frame that names the function that spawned.
@@ -66,8 +66,12 @@ impl Cells {
     /// Finds the tasks among the samples of the heap. `memory` is this process's, if it can be read.
     ///
     /// Cost: that of listing the live samples, and of naming the stacks of one in eight of them.
-    pub(super) fn find(mappings: &Mappings, memory: Option<&dyn Memory>, written: &mut Lines) -> Cells {
-        let listed = live_blocks(|address, bytes| address % ALIGNMENT == 0 && bytes >= MIN_BYTES);
+    pub(in crate::sources) fn find(
+        mappings: &Mappings,
+        memory: Option<&dyn Memory>,
+        written: &mut Lines,
+    ) -> Cells {
+        let mut listed = live_blocks(|address, bytes| address % ALIGNMENT == 0 && bytes >= MIN_BYTES);
         let stacks = Stacks::of(listed.stacks.iter(), &[], mappings.clone(), Symbolize::Full);
         let told: Vec<Told> = (0..listed.stacks.len()).map(|stack| told(&stacks, stack)).collect();
         let mut told_by_content = 0;
@@ -81,14 +85,16 @@ impl Cells {
                 looks_so
             }
         };
-        let blocks: Vec<LiveBlock> = listed.blocks.into_iter().filter(|block| is_task(block)).collect();
+        let blocks: Vec<LiveBlock> = listed.blocks.iter().filter(|block| is_task(block)).cloned().collect();
+        // Who searches memory for pointers would find those to channels, which are aligned as tasks are.
+        listed.wipe();
         let sites = listed.stacks.iter().enumerate();
         let sites = sites.map(|(stack, trace)| Site::of(&stacks, stack, trace, written)).collect();
         Cells { blocks, sites, addresses: stacks.addresses().to_vec(), told_by_content }
     }
 
     /// Returns the site that spawned the task in `block`.
-    pub(super) fn site(&self, block: &LiveBlock) -> Option<&Site> {
+    pub(in crate::sources) fn site(&self, block: &LiveBlock) -> Option<&Site> {
         self.sites.get(block.stack?)
     }
 }

@@ -12,10 +12,10 @@ use alloc_profiler::CodeAddress;
 use alloc_profiler::internal::{LiveBlock, cpu_time};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use tasks::{Block, Grade, Memory, OwnMemory, State, TypeIndex, Unread};
+use tasks::{Block, Grade, Memory, OwnMemory, State, Task, TypeIndex, Unread};
 
 /// So many tasks are read at most for one request.
-pub(super) const MAX_READ: usize = 10_000;
+pub(in crate::sources) const MAX_READ: usize = 10_000;
 /// So much processor time the reading of tasks may take for one request.
 const TIME_BUDGET: Duration = Duration::from_secs(2);
 /// So long it may take on a machine that has much else to do.
@@ -36,6 +36,21 @@ pub(super) enum Outcome {
     },
     /// It was not read, for this reason; `None` where the debug information has nothing to read any task by.
     Unread(Option<&'static str>),
+}
+
+impl Outcome {
+    /// Writes where a task waits.
+    pub(super) fn of(task: &Task, written: &mut Lines) -> Outcome {
+        Outcome::Read {
+            state: match task.state {
+                State::Complete => "complete",
+                State::Scheduled => "scheduled",
+                _ => "suspended",
+            },
+            trunk: frames::trunk(&task.future, task.state == State::Complete, written),
+            branches: frames::branches(&task.future, written),
+        }
+    }
 }
 
 /// What was found out about all tasks.
@@ -131,15 +146,7 @@ fn outcome(index: &mut TypeIndex, memory: &dyn Memory, block: &LiveBlock, writte
         }
     }
     match last {
-        Ok(task) => Outcome::Read {
-            state: match task.state {
-                State::Complete => "complete",
-                State::Scheduled => "scheduled",
-                _ => "suspended",
-            },
-            trunk: frames::trunk(&task.future, task.state == State::Complete, written),
-            branches: frames::branches(&task.future, written),
-        },
+        Ok(task) => Outcome::of(&task, written),
         Err(Unread::Busy) => Outcome::Unread(Some("busy")),
         Err(Unread::NotATask) => Outcome::Unread(Some("not-a-task")),
         Err(_) => Outcome::Unread(Some("no-types")),
@@ -147,7 +154,7 @@ fn outcome(index: &mut TypeIndex, memory: &dyn Memory, block: &LiveBlock, writte
 }
 
 /// Returns a way to copy this process's memory.
-pub(super) fn own_memory() -> Result<Box<dyn Memory>, String> {
+pub(in crate::sources) fn own_memory() -> Result<Box<dyn Memory>, String> {
     if kept_files::is_sandboxed() {
         let kept = files::memory()
             .ok_or("the program has entered a sandbox, and its memory cannot be read there")?;

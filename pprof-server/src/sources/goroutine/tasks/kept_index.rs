@@ -48,14 +48,14 @@ struct Kept {
 }
 
 /// An index that one request uses. Another request meanwhile has one of its own.
-pub(super) struct IndexInUse {
-    pub(super) index: TypeIndex,
+pub(in crate::sources) struct IndexInUse {
+    pub(in crate::sources) index: TypeIndex,
     files: Vec<Known>,
 }
 
 impl IndexInUse {
     /// Takes the index that was kept, if all files are the same as then, or makes one.
-    pub(super) fn take(cells: &Cells, mappings: &Mappings) -> Result<IndexInUse, IndexError> {
+    pub(in crate::sources) fn take(cells: &Cells, mappings: &Mappings) -> Result<IndexInUse, IndexError> {
         let kept = keeper().state().kept.take();
         let before = kept.as_ref().map_or(&[][..], |kept| &kept.files);
         let (images, files) = debug_files::images(cells, mappings, before);
@@ -74,7 +74,7 @@ impl IndexInUse {
     }
 
     /// Keeps the index for the next request, if a server watches over it.
-    pub(super) fn put_back(self) {
+    pub(in crate::sources) fn put_back(self) {
         keeper().put_back(self);
     }
 }

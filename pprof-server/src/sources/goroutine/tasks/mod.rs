@@ -17,13 +17,17 @@ mod notes;
 use super::{Part, Waiter};
 use crate::mappings::Mappings;
 use crate::profile::{Estimate, Label, LabelValue};
+use ::tasks::Task;
 use alloc_profiler::StackTrace;
 use alloc_profiler::internal::LiveBlock;
 pub(crate) use cells::makes_tasks;
-use cells::{Cells, Site};
+pub(in crate::sources) use cells::{Cells, Site};
 use chains::{Chains, Outcome};
+pub(in crate::sources) use chains::{MAX_READ, own_memory};
 pub(in crate::sources) use frames::{Lines, frame};
+pub(in crate::sources) use kept_index::IndexInUse;
 pub(crate) use kept_index::IndexWatch;
+pub(in crate::sources) use notes::{package, types};
 
 /// Finds the live tasks of this process.
 pub(super) fn part() -> Part {
@@ -41,6 +45,16 @@ pub(super) fn part() -> Part {
     let waiters = found.map(|(block, outcome)| waiter(cells.site(block), block, outcome)).collect();
     let notes = notes::notes(&cells, &chains, &mappings);
     Part { waiters, notes, is_known: true, lines }
+}
+
+/// Makes what stands for one sampled task that was read.
+pub(in crate::sources) fn waiter_of(
+    site: Option<&Site>,
+    block: &LiveBlock,
+    task: &Task,
+    written: &mut Lines,
+) -> Waiter {
+    waiter(site, block, &Outcome::of(task, written))
 }
 
 /// Makes what stands for one sampled task.

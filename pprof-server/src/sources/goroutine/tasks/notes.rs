@@ -104,7 +104,7 @@ fn denser(interval: u64) -> String {
 }
 
 /// Says how much the build tells of tasks, and what to do for more.
-fn types(grade: Grade, package: &str) -> Option<String> {
+pub(in crate::sources) fn types(grade: Grade, package: &str) -> Option<String> {
     // On one line, since it is a note; Cargo.toml wants a new line behind the bracket.
     let remedy = grade.remedy(package)?.replace('\n', " ");
     let has = match grade {
@@ -117,7 +117,7 @@ fn types(grade: Grade, package: &str) -> Option<String> {
 }
 
 /// Guesses the name of the program's package: most programs have it.
-fn package(mappings: &Mappings) -> String {
+pub(in crate::sources) fn package(mappings: &Mappings) -> String {
     let program = mappings.as_slice().first().filter(|mapping| mapping.is_main);
     program.map_or("my-service", |mapping| mapping.file_name()).to_owned()
 }
