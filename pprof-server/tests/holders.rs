@@ -275,6 +275,9 @@ fn plant() {
     thread::spawn(plants).join().unwrap();
 }
 
+/// What one sample of a target stands for at the default interval, and a little more.
+const ONE_SAMPLE_BYTES: f64 = 530_000.0;
+
 /// Tells of each chain whether it is right, has no owner, or has a wrong one.
 #[derive(Default)]
 struct Verdicts {
@@ -325,7 +328,9 @@ fn judge(is_exact: bool) {
             100.0 * found.wrong / total
         );
         wrong += found.wrong;
-        let is_right = found.right >= 0.95 * total;
+        // Any word that was left behind hides that a block is lost. That may befall one of the few samples.
+        let is_hidden = !is_exact && expected == ["[lost"] && found.none <= ONE_SAMPLE_BYTES;
+        let is_right = found.right >= 0.95 * total || is_hidden;
         right_shapes += usize::from(is_right);
         // The notes of a second search say what the first one may have lacked.
         let again = || get(server.local_addr(), "/debug/pprof/holders?stack=holders::&format=text&top=40");
