@@ -44,6 +44,7 @@ MODEL = "scripts/check-model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
 FAST_PATH = "scripts/check-fast-path.sh"
 HANDLER = "scripts/check-handler.py"
+MEASUREMENTS = ["-p", "workspace-tests", "--test", "measurements_are_exact"]
 # What a script must say for a mutant to count as caught, because these scripts also fail when a tool is missing.
 COMPLAINTS = {NO_PANIC: " <- ", HANDLER: "gettid <- ", FAST_PATH: "has a locked instruction"}
 
@@ -132,6 +133,12 @@ MUTANTS = [
     ("A14 no memory is a crash", MAP_FAILED_IS_TAKEN, "call_outs::what_is_called_may_fail"),
     ("A15 allocations share a counter",
      before(r"THREAD\.", r"static ALL: AtomicU64 = AtomicU64::new(0); ALL.fetch_add(1, Relaxed);"), FAST_PATH),
+    ("E90 without the allocator there are zeros", replace(r"if .+ == 0 \{", r"if proof.end().is_err() {"),
+     ["-p", "alloc-profiler", "--lib", "without_the_allocator"]),
+    ("E90 a measured thread measures one allocation", replace(r"go_on\(0\)", r"go_on(NEVER)"), [*MEASUREMENTS, "eight_threads"]),
+    ("E90 memory that was freed counts for the peak", remove(r"fetch_sub"), [*MEASUREMENTS, "eight_threads"]),
+    ("E90 frees are not counted", replace(r"\|(\w+)\| \w+\.freed\(.+\)\)", r"|\1| { let _ = (\1, size); })"), [*MEASUREMENTS, "eight_threads"]),
+    ("E90 what was there before is counted", replace(r" && number <= .+ \{", r" {"), [*MEASUREMENTS, "what_was_there_before"]),
     ("B1 removals that wait are few",
      replace(r"if .+ \{", r"if true {"), ["-p", "alloc-profiler", "--lib", "the_table_agrees"]),
     ("B1 what was removed is still in use", replace(r"= .+;", "= (0, 1.0);"),

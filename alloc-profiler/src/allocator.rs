@@ -12,7 +12,8 @@ use std::any::type_name;
 
 use crate::process::malloc_stats;
 use crate::recorder;
-use crate::sampling::{sampler, stack_room};
+use crate::sampling::sampler::{self, Due};
+use crate::sampling::stack_room;
 use crate::tables::filter;
 
 /// A global allocator that samples what passes through it to the allocator within.
@@ -131,9 +132,9 @@ mod slow {
     #[inline(never)]
     pub(super) unsafe fn alloc<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
         malloc_stats::note_inner::<A>();
-        let weight = decide::<A>(layout.size());
+        let due = decide::<A>(layout.size());
         // SAFETY: the caller's promise, passed on.
-        observed(unsafe { inner.alloc(layout) }, layout.size(), weight)
+        observed(unsafe { inner.alloc(layout) }, layout.size(), due)
     }
 
     /// # Safety
@@ -142,10 +143,10 @@ mod slow {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn alloc_zeroed<A: GlobalAlloc>(inner: &A, layout: Layout) -> *mut u8 {
-        let weight = decide::<A>(layout.size());
+        let due = decide::<A>(layout.size());
         // mutant: A12 zeroed memory is not
         // SAFETY: the caller's promise, passed on.
-        observed(unsafe { inner.alloc_zeroed(layout) }, layout.size(), weight)
+        observed(unsafe { inner.alloc_zeroed(layout) }, layout.size(), due)
     }
 
     /// # Safety
@@ -175,7 +176,7 @@ mod slow {
         new_size: usize,
         is_due: bool,
     ) -> *mut u8 {
-        let weight = if is_due { decide::<A>(new_size) } else { None };
+        let due = if is_due { decide::<A>(new_size) } else { None };
         let forgotten = if filter::may_contain(ptr.addr()) { recorder::take(ptr.addr()) } else { None };
         // SAFETY: the caller's promise, passed on.
         let new_ptr = unsafe { inner.realloc(ptr, layout, new_size) };
@@ -186,11 +187,11 @@ mod slow {
             }
             return new_ptr;
         }
-        observed(new_ptr, new_size, weight)
+        observed(new_ptr, new_size, due)
     }
 
     /// Decides as [`sampler::decide`] does, unless the inner allocator is a `SamplingAllocator` that decides by itself.
-    fn decide<A>(size: usize) -> Option<f64> {
+    fn decide<A>(size: usize) -> Option<Due> {
         // mutant: D15 allocators around one another count twice
         match sampling_levels::<A>() {
             0 => sampler::decide(size),
@@ -201,14 +202,18 @@ mod slow {
         }
     }
 
-    /// Records the block at `ptr` if it was sampled and the allocation did not fail.
-    fn observed(ptr: *mut u8, size: usize, weight: Option<f64>) -> *mut u8 {
-        if let Some(weight) = weight
+    /// Records the block at `ptr` if it is due and the allocation did not fail.
+    fn observed(ptr: *mut u8, size: usize, due: Option<Due>) -> *mut u8 {
+        if let Some(due) = due
             && !ptr.is_null()
         {
-            let record =
-                if stack_room::has_room() { recorder::record } else { recorder::record_without_stack };
-            record(ptr.addr(), size, weight);
+            let (address, has_room) = (ptr.addr(), stack_room::has_room());
+            match (due, has_room) {
+                (Due::Sampled(weight), true) => recorder::record(address, size, weight),
+                (Due::Sampled(weight), false) => recorder::record_without_stack(address, size, weight),
+                (Due::Measured, true) => recorder::record_measured(address, size),
+                (Due::Measured, false) => recorder::record_measured_without_stack(address, size),
+            }
         }
         ptr
     }

@@ -68,8 +68,8 @@ fn begin_anew(alone: &Alone) {
     crate::process::descriptors::begin_anew(alone);
 
     use crate::memory;
-    use crate::sampling::sampler;
-    use crate::tables::{allocated, drops, filter, live, stacks};
+    use crate::sampling::{interval, sampler};
+    use crate::tables::{allocated, drops, filter, live, measured, stacks};
 
     // The filter is the first: from then on, no record of the parent's is looked for.
     filter::begin_anew(alone);
@@ -81,6 +81,8 @@ fn begin_anew(alone: &Alone) {
     // SAFETY: `Alone` is the proof that no other thread is in this process.
     unsafe { unwinder::begin_anew() };
     drops::begin_anew(alone);
+    measured::begin_anew(alone);
+    interval::measure_all(false);
     // mutant: A4 children keep the seed
     sampler::begin_anew(alone);
 }

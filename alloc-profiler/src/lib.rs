@@ -35,6 +35,7 @@
 //! | the interval from the environment (`ALLOC_PROFILER_INTERVAL`) | [`init_from_env`] |
 //! | what changed between two moments | [`Snapshot::since`] |
 //! | what is in use and at least so old | [`snapshot_with_ages`] and [`Snapshot::older_than`] |
+//! | to know in a test what some code allocates, exactly | [`measure`] |
 //! | samples apart by what their threads work for | [`keep_labels`] |
 //! | a cap on the profiler's own memory | [`set_limits`] |
 //! | the figures of the whole program alone, at no cost to speak of | [`totals`] |
@@ -101,6 +102,9 @@ mod tables;
 #[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
 mod snapshot;
 
+#[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, reason = "read path")]
+mod measure;
+
 // What these stand on.
 mod estimate;
 mod memory;
@@ -117,6 +121,7 @@ pub use allocator::SamplingAllocator;
 pub use control::{INTERVAL_VARIABLE, are_labels_kept, init_from_env, keep_labels, set_sampling_interval};
 pub use estimate::size_class::size_class;
 pub use estimate::totals::{Births, Totals};
+pub use measure::{CannotMeasure, Measured, MeasuredStack, Measurement, measure, measure_process};
 pub use memory::limits::{Limits, limits, set_limits};
 pub use process::copies::{ProfilerCopy, other_copies};
 pub use process::malloc_stats::{MallocStats, malloc_stats};

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::process::c_library;
 use crate::sampling::interval;
 use crate::sampling::labels;
-use crate::sampling::sampler::Pause;
+use crate::sampling::sampler::{self, Pause};
 use crate::snapshot;
 use crate::tables::live::{self, HomeSlot, LiveSample, Lost, Taken};
-use crate::tables::stacks::{self, Site};
+use crate::tables::measured::{self, Tag};
+use crate::tables::stacks::{self, Site, Stack};
 use crate::tables::{allocated, drops, filter};
 use unwinder::{Remember, Walk};
 
@@ -32,19 +33,33 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     let _pause = Pause::begin();
     let home = HomeSlot::of(address);
     home.prefetch();
-    let is_frequent = interval::sampling_interval() <= FREQUENT_BYTES;
+    let is_frequent = interval::in_force() <= FREQUENT_BYTES;
     let remember = if is_frequent { Remember::WholeWalks } else { Remember::LastWalk };
+    let site = stacks::site(stack(remember), size, labels::present());
+    count(home, address, size, weight, site, snapshot::begun());
+}
+
+/// Records the block as [`record`] does, with certainty, and has the measurements of the calling thread count it.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn record_measured(address: usize, size: usize) {
+    let _pause = Pause::begin();
+    count_measured(address, size, stack(Remember::WholeWalks));
+}
+
+/// Returns the stack of the calling thread as it is kept, or `None` if there is no room for it.
+#[inline(always)]
+fn stack(remember: Remember) -> Option<&'static Stack> {
     let mut room = unwinder::room();
     // mutant: A1 the loader is asked under a lock
     let walk = unwinder::capture(&mut room, remember);
-    let stack = match walk.met() {
+    match walk.met() {
         Some(cookie) => Some(stacks::of_cookie(cookie)),
         None => {
             count_losses(&walk);
             stacks::find_or_add(walk)
         }
-    };
-    count(home, address, size, weight, stacks::site(stack, size, labels::present()));
+    }
 }
 
 /// Counts what is missing of a stack.
@@ -70,11 +85,34 @@ pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weigh
     let _pause = Pause::begin();
     // mutant: B8 samples without a stack are not told
     drops::LOW_STACK.raise();
-    count(HomeSlot::of(address), address, size, weight, stacks::site_without_stack(size, labels::present()));
+    let site = stacks::site(stacks::no_stack(), size, labels::present());
+    count(HomeSlot::of(address), address, size, weight, site, snapshot::begun());
+}
+
+/// Records as [`record_measured`] does, where too little of the stack is left.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn record_measured_without_stack(address: usize, size: usize) {
+    let _pause = Pause::begin();
+    drops::LOW_STACK.raise();
+    count_measured(address, size, stacks::no_stack());
 }
 
 #[inline(always)]
-fn count(home: HomeSlot, address: usize, size: usize, weight: f64, site: &Site) {
+fn count_measured(address: usize, size: usize, stack: Option<&'static Stack>) {
+    let tag = measured::allocated(sampler::measured_slot(), size, stack.map(Stack::for_measurements));
+    let site = stacks::site(stack, size, labels::present());
+    let bits = tag.map_or_else(snapshot::begun, Tag::bits);
+    let is_inserted = count(HomeSlot::of(address), address, size, 1.0, site, bits);
+    if let (false, Some(tag)) = (is_inserted, tag) {
+        measured::untracked(tag);
+    }
+}
+
+/// Counts a sampled block at its site, and keeps its record. Returns whether there was room for the record. `after_snapshot` is
+/// what the record has of that name.
+#[inline(always)]
+fn count(home: HomeSlot, address: usize, size: usize, weight: f64, site: &Site, after_snapshot: u32) -> bool {
     static IS_PREPARED: AtomicBool = AtomicBool::new(false);
     if !IS_PREPARED.load(Relaxed) && !IS_PREPARED.swap(true, Relaxed) {
         filter::prepare();
@@ -83,19 +121,24 @@ fn count(home: HomeSlot, address: usize, size: usize, weight: f64, site: &Site) 
     // what was allocated. This changes an estimate by some 10^-8 of itself.
     let weight = f64::from(weight as f32);
     site.add(size, weight);
-    let (born, after_snapshot) = (c_library::ticks(), snapshot::begun());
-    let sample = LiveSample { address, size, weight, site_id: site.id(), born, after_snapshot };
+    let sample =
+        LiveSample { address, size, weight, site_id: site.id(), born: c_library::ticks(), after_snapshot };
     let inserted = home.insert(&sample);
     if inserted == Err(Lost::Busy) {
         allocated::UNSEEN.add(size, weight);
     }
     count_lost(inserted);
+    inserted.is_ok()
 }
 
 /// Removes the record of the block at `address`, if it has one. It must be called while the block is still the caller's.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn forget(address: usize) {
+    if measured::is_any() {
+        let _ = take(address);
+        return;
+    }
     // mutant: A5 a panic can be reached
     // mutant: A3 frees are not noticed
     live::remove(address);
@@ -106,14 +149,37 @@ pub(crate) extern "C" fn forget(address: usize) {
 #[inline(never)]
 #[expect(improper_ctypes_definitions, reason = "extern \"C\" for its abort on panic; called from Rust alone")]
 pub(crate) extern "C" fn take(address: usize) -> Option<Taken> {
-    live::take(address)
+    let taken = live::take(address);
+    if measured::is_any()
+        && let Some(taken) = &taken
+    {
+        match taken.sample {
+            Some(sample) => for_measurements(&sample, measured::freed),
+            None => measured::unknown_freed(),
+        }
+    }
+    taken
+}
+
+/// Calls `count` if measurements count the block.
+fn for_measurements(sample: &LiveSample, count: impl Fn(Tag, usize)) {
+    if let Some(tag) = Tag::of(sample) {
+        count(tag, sample.size);
+    }
 }
 
 /// Puts back what [`take`] returned, because the block was not freed after all.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn remember(taken: &Taken) {
-    count_lost(live::put_back(taken));
+    let put_back = live::put_back(taken);
+    count_lost(put_back);
+    if let Some(sample) = taken.sample.filter(|_| measured::is_any()) {
+        for_measurements(&sample, measured::kept);
+        if put_back.is_err() {
+            for_measurements(&sample, |tag, _| measured::untracked(tag));
+        }
+    }
 }
 
 #[inline(always)]

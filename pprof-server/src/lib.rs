@@ -40,6 +40,7 @@
 //! | to see who waits for locks | `install!(locks = true)`, or [`define_syscall!`] beside your own server |
 //! | to tell samples apart by whom they were for | [`labels!`], [`LabelFuture::labelled`], and `install!(labels = true)` for heap profiles |
 //! | profiles in Pyroscope, without a scraper | `push`, of the feature of that name |
+//! | to know in a test what some code allocates, and where | [`measure`] |
 //! | a file and no server | [`write_heap_profile`] |
 //! | bytes of a profile, or a table of it | [`heap_profile`], [`heap_text`], [`top_table`], [`heap_folded`] |
 //!
@@ -183,6 +184,7 @@ mod kept_file;
 mod kept_files;
 mod labels;
 mod mappings;
+mod measured;
 #[cfg(feature = "http")]
 mod own_thread;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a server tells of all of it"))]
@@ -216,6 +218,7 @@ pub use http::{Address, Body, Builder, Endpoint, Handler, Peer, Server, serve};
 #[cfg(feature = "tracing")]
 pub use labels::LabelLayer;
 pub use labels::{LabelFuture, LabelScope, LabelSet, Labelled, keep_heap_labels};
+pub use measured::{Expected, Measured, MeasuredLine, measure, measure_process};
 #[cfg(feature = "push")]
 pub use push::{Push, PushBuilder, PushCounts, push};
 

@@ -3,9 +3,10 @@
 //!
 //! [`check_valid`] asks Go itself, [`scraper_rules`] holds a profile against what the strictest of its readers
 //! demand, [`check_schema`] holds an answer in JSON against the schema, [`go_tool_pprof`] and [`go_tool_pprof_at`] show
-//! what a person would see. [`examples`] runs a package's examples, [`call_back`] builds libraries, and
+//! what a person would see. [`this_program`] and [`program`] start programs, [`examples`] runs a package's examples, [`call_back`] builds libraries, and
 //! [`with_headers_at_the_end`] changes a finished program or library as tools do.
 
+mod again;
 #[cfg(unix)]
 pub mod busy;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -18,6 +19,7 @@ pub mod oracle;
 mod rules;
 mod schema;
 
+pub use again::{program, this_program};
 pub use elf::with_headers_at_the_end;
 pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at, pprof};
 pub use rules::{decode, scraper_rules, violations};

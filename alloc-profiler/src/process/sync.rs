@@ -8,7 +8,7 @@
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 
 use crate::process::alone::Alone;
 use crate::process::c_library;
@@ -54,6 +54,18 @@ pub(crate) enum Patience {
     Long,
 }
 
+/// How many measurements run, whose figures would be wrong if a thread gave up.
+static EXACT: AtomicU32 = AtomicU32::new(0);
+
+/// Has threads on the allocation path wait as long as readers do, until as many calls have taken that back.
+pub(crate) fn wait_longer(longer: bool) {
+    if longer {
+        EXACT.fetch_add(1, Relaxed);
+    } else {
+        EXACT.fetch_sub(1, Relaxed);
+    }
+}
+
 /// How often the lock is tried before the first yield: several times as long as it is usually held.
 const SPINS: u32 = 100;
 /// How often a thread yields at most.
@@ -96,6 +108,7 @@ impl<T> SpinLock<T> {
 
     #[cold]
     fn wait(&self, patience: Patience) -> bool {
+        let patience = if EXACT.load(Relaxed) == 0 { patience } else { Patience::Long };
         let mut tries: u32 = 0;
         let mut start = None;
         loop {

@@ -10,6 +10,9 @@
 //! and re-entrancy are all expressed by what the countdown is set to. It never runs for more than
 //! [`STRETCH_BYTES`] without a look at the interval; the rest of a longer gap waits in `deferred`.
 //!
+//! A thread that is measured has a countdown of 0, so that each of its allocations takes the slow path. There it looks like a paused
+//! thread at first, so that nobody else pays for the question. The gap that it had waits until it is no longer measured.
+//!
 //! A signal's handler may interrupt its thread at any instruction of this file, and may itself allocate, pause, or set
 //! another interval. So the countdown also keeps the handler out: while the rest of [`Thread`] is changed, the countdown
 //! is negative, as it was for the allocation that is being decided, or it is that of a paused thread. In both states a
@@ -28,6 +31,7 @@ use rand_distr::{Distribution, Exp1};
 use crate::process::alone::Alone;
 use crate::process::c_library;
 use crate::sampling::interval;
+use crate::tables::measured;
 
 /// How many bytes a thread allocates at most before it looks at the interval again.
 const STRETCH_BYTES: i64 = 1 << 20;
@@ -35,6 +39,8 @@ const STRETCH_BYTES: i64 = 1 << 20;
 const NEVER: i64 = i64::MAX / 4;
 /// The countdown of a thread that is paused. What the thread allocates meanwhile does not bring it down to [`NEVER`].
 const PAUSED: i64 = i64::MAX;
+/// In `pauses`: the thread is measured.
+const IS_MEASURED: u32 = 1 << 31;
 /// How many allocations of handlers may come between an allocation's countdown and the end of its decision. Where a handler
 /// left by `longjmp`, that end never comes; then the thread goes on with a fresh gap after as many.
 const MAX_NESTED: u32 = 1024;
@@ -48,8 +54,13 @@ struct Thread {
     /// The interval, in bytes, that the present gap was drawn with.
     interval: Cell<u64>,
     generator: Cell<Option<SmallRng>>,
-    /// How many `Pause`s are open. It is above 0 only while the countdown is that of a paused thread.
+    /// How many `Pause`s are open, and [`IS_MEASURED`]. It is above 0 only while the countdown is that of a paused or measured
+    /// thread.
     pauses: Cell<u32>,
+    /// The slot of the measurements of this thread; 0 if only the process is measured.
+    slot: Cell<u32>,
+    /// What the countdown was before the thread was measured.
+    before_measured: Cell<i64>,
     /// Whether a fresh gap was asked for where none could be drawn. It is drawn when the thread goes on.
     is_fresh_gap_due: Cell<bool>,
     /// How many allocations of handlers have come while another one is being decided.
@@ -67,6 +78,8 @@ thread_local! {
             interval: Cell::new(0),
             generator: Cell::new(None),
             pauses: Cell::new(0),
+            slot: Cell::new(0),
+            before_measured: Cell::new(0),
             is_fresh_gap_due: Cell::new(false),
             nested: Cell::new(0),
         }
@@ -74,7 +87,7 @@ thread_local! {
 }
 
 impl Thread {
-    /// Whether the countdown does not count, as in a `Pause` and while a gap is being drawn. (After two allocations of
+    /// Whether the countdown does not count, as in a `Pause`, while a gap is being drawn, and in a measured thread. (After two allocations of
     /// `isize::MAX` bytes within a pause, only `pauses` tells.)
     fn is_paused(&self) -> bool {
         self.bytes_until_sample.get() > NEVER || self.pauses.get() > 0
@@ -104,6 +117,28 @@ impl Thread {
         }
     }
 
+    /// Has every allocation be measured from the next one on.
+    fn begin_measured(&self, slot: u32) {
+        self.slot.set(slot);
+        if self.pauses.get() & IS_MEASURED == 0 {
+            self.before_measured.set(self.stop());
+            self.pauses.set(self.pauses.get() | IS_MEASURED);
+            self.go_on(0);
+        }
+    }
+
+    /// Goes on with the gap that there was before.
+    fn end_measured(&self) {
+        let countdown = self.stop();
+        self.pauses.set(self.pauses.get() & !IS_MEASURED);
+        if self.pauses.get() == 0 {
+            return self.go_on(self.before_measured.get());
+        }
+        // Whoever ends the pause would go on with the countdown of a measured thread.
+        self.is_fresh_gap_due.set(true);
+        self.go_on(countdown);
+    }
+
     /// Draws a fresh gap of the interval in force. If the thread is paused, or if an allocation is about to be decided by the
     /// gap that there is, the gap is drawn later.
     #[cold]
@@ -117,7 +152,7 @@ impl Thread {
         // A thread without a generator draws at its first allocation.
         let mut countdown = 0;
         if generator.is_some() {
-            self.interval.set(interval::sampling_interval());
+            self.interval.set(interval::in_force());
             countdown = split(self, draw_gap(&mut generator, self.interval.get()));
         }
         self.generator.set(generator);
@@ -136,20 +171,28 @@ pub(crate) fn count_down(size: usize) -> bool {
     })
 }
 
-/// Decides whether the allocation of `size` bytes that [`count_down`] pointed out is sampled, and returns the number of
-/// objects that it stands for if it is. Sets the countdown to what follows the allocation.
+/// Why an allocation is recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Due {
+    /// It was sampled, and stands for so many objects.
+    Sampled(f64),
+    /// Measurements count it.
+    Measured,
+}
+
+/// Decides whether the allocation of `size` bytes that [`count_down`] pointed out is recorded, and returns why if it is.
+/// Sets the countdown to what follows the allocation.
 #[cold]
-pub(crate) fn decide(size: usize) -> Option<f64> {
+pub(crate) fn decide(size: usize) -> Option<Due> {
     // The thread-local is always there. But `with` panics where it is not, and the compiler does not always see that this
     // cannot happen.
     THREAD.try_with(|thread| decide_in(thread, size)).ok().flatten()
 }
 
 #[inline(always)]
-fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
+fn decide_in(thread: &Thread, size: usize) -> Option<Due> {
     if thread.pauses.get() > 0 {
-        thread.bytes_until_sample.set(PAUSED);
-        return None;
+        return decide_apart(thread, size);
     }
     // This is the countdown as it was before this allocation.
     let countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
@@ -163,17 +206,24 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     }
     thread.nested.set(0);
     // Every allocation is sampled and was before, so there is nothing to draw.
-    if thread.interval.get() == 1 && interval::sampling_interval() == 1 {
+    if thread.interval.get() == 1 && interval::in_force() == 1 {
         thread.go_on(0);
-        return Some(1.0);
+        return Some(Due::Sampled(1.0));
     }
     let size_bytes = i64::try_from(size).unwrap_or(NEVER).min(NEVER);
+    let interval = interval::in_force();
     let mut generator = thread.generator.take();
-    let mut gap = if generator.is_none() {
+    let is_first = generator.is_none();
+    if interval == interval::MEASURED && (is_first || thread.interval.get() == 1) {
+        // It has no gap by which this allocation would have to be judged.
+        thread.generator.set(generator);
+        return Some(join(thread, size));
+    }
+    let mut gap = if is_first {
         INSTALLED.store(true, Relaxed);
         generator = Some(SmallRng::seed_from_u64(next_seed()));
-        thread.interval.set(interval::sampling_interval());
-        draw_gap(&mut generator, thread.interval.get())
+        thread.interval.set(interval);
+        draw_gap(&mut generator, interval)
     } else if countdown < 0 {
         draw_gap(&mut generator, thread.interval.get())
     } else {
@@ -182,7 +232,6 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     // All of this allocation is judged by the interval that its gap was drawn with, whatever interval is in force now. Only
     // so is its weight the reciprocal of its probability.
     let weight = (gap < size_bytes).then(|| weight(size, thread.interval.get()));
-    let interval = interval::sampling_interval();
     gap = if weight.is_some() || interval != thread.interval.get() {
         draw_gap(&mut generator, interval)
     } else {
@@ -190,9 +239,60 @@ fn decide_in(thread: &Thread, size: usize) -> Option<f64> {
     };
     thread.interval.set(interval);
     thread.generator.set(generator);
+    if interval == interval::MEASURED {
+        join_late(thread);
+        return weight.map(Due::Sampled);
+    }
     let countdown = split(thread, gap);
     thread.go_on(countdown);
-    weight
+    weight.map(Due::Sampled)
+}
+
+/// Decides in a thread that is paused or measured.
+#[cold]
+#[inline(never)]
+fn decide_apart(thread: &Thread, size: usize) -> Option<Due> {
+    if thread.pauses.get() != IS_MEASURED {
+        thread.bytes_until_sample.set(PAUSED);
+        return None;
+    }
+    let countdown = thread.bytes_until_sample.get().wrapping_add(size as i64);
+    if countdown < 0 && thread.nested.get() < MAX_NESTED {
+        // We are in a handler, as in `decide_in`.
+        thread.nested.set(thread.nested.get().saturating_add(1));
+        thread.bytes_until_sample.set(countdown);
+        return None;
+    }
+    thread.nested.set(0);
+    if thread.slot.get() == 0 && interval::in_force() != interval::MEASURED {
+        // The process is not measured any more.
+        thread.end_measured();
+        return if count_down(size) { decide(size) } else { None };
+    }
+    // mutant: E90 a measured thread measures one allocation
+    thread.go_on(0);
+    Some(Due::Measured)
+}
+
+/// Has a thread without a gap be measured with the process, from this allocation on.
+#[cold]
+#[inline(never)]
+fn join(thread: &Thread, size: usize) -> Due {
+    INSTALLED.store(true, Relaxed);
+    // The allocation has counted down already.
+    thread.bytes_until_sample.set(thread.bytes_until_sample.get().wrapping_add(size as i64));
+    thread.begin_measured(0);
+    Due::Measured
+}
+
+/// Has a thread that ran before be measured with the process, from its next allocation on. The gap that it had is over.
+#[cold]
+#[inline(never)]
+fn join_late(thread: &Thread) {
+    measured::LATE_THREADS.fetch_add(1, Relaxed);
+    thread.is_fresh_gap_due.set(true);
+    thread.bytes_until_sample.set(0);
+    thread.begin_measured(0);
 }
 
 /// Returns the number of objects that a sampled block of `size` bytes stands for: the reciprocal of its probability.
@@ -223,6 +323,33 @@ fn split(thread: &Thread, gap: i64) -> i64 {
     let countdown = gap.min(STRETCH_BYTES);
     thread.deferred.set(gap.saturating_sub(countdown));
     countdown
+}
+
+/// Has the calling thread be measured from its next allocation on. `slot` is that of its measurements, or 0 if only the process is
+/// measured. It returns false if the thread is paused.
+pub(crate) fn begin_measured(slot: u32) -> bool {
+    THREAD.with(|thread| {
+        if thread.pauses.get() & !IS_MEASURED > 0 {
+            return false;
+        }
+        thread.begin_measured(slot);
+        true
+    })
+}
+
+/// Ends what [`begin_measured`] began, unless the process is measured.
+pub(crate) fn end_measured() {
+    THREAD.with(|thread| {
+        thread.slot.set(0);
+        if thread.pauses.get() & IS_MEASURED != 0 && interval::in_force() != interval::MEASURED {
+            thread.end_measured();
+        }
+    });
+}
+
+/// Returns the slot of the measurements of the calling thread; 0 if it has none.
+pub(crate) fn measured_slot() -> u32 {
+    THREAD.try_with(|thread| thread.slot.get()).unwrap_or(0)
 }
 
 /// Draws a fresh gap for the calling thread, so that a new interval counts from its very next allocation on. (Other
@@ -322,6 +449,8 @@ pub(crate) fn begin_anew(_: &Alone) {
         let found = thread.stop();
         thread.generator.set(None);
         thread.deferred.set(0);
+        thread.pauses.set(thread.pauses.get() & !IS_MEASURED);
+        thread.slot.set(0);
         thread.is_fresh_gap_due.set(true);
         thread.go_on(found);
     });

@@ -26,11 +26,17 @@ pub(crate) fn begun() -> u32 {
     BEGUN.load(Relaxed)
 }
 
+/// Numbers a snapshot. A record has a number of more than 31 bits only if a measurement counts its block.
+fn next_number() -> u32 {
+    let next = |number: u32| number.wrapping_add(1) & i32::MAX as u32;
+    next(BEGUN.fetch_update(Relaxed, Relaxed, |number| Some(next(number))).unwrap_or_default())
+}
+
 /// The profile, with ages if they are wanted.
 pub(super) fn copy(with_ages: bool) -> Snapshot {
     control::prepare();
     unsampled(|| {
-        let number = BEGUN.fetch_add(1, Relaxed).wrapping_add(1);
+        let number = next_number();
         let (taken_at, taken_at_monotonic) = (SystemTime::now(), Instant::now());
         // Live samples are copied first. Each was added to its site's totals before it was added to the live table, so no
         // stack can have more in use than allocated.

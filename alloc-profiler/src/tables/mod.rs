@@ -7,4 +7,5 @@ pub(crate) mod allocated;
 pub(crate) mod drops;
 pub(crate) mod filter;
 pub(crate) mod live;
+pub(crate) mod measured;
 pub(crate) mod stacks;

@@ -18,6 +18,7 @@ use crate::memory::{self, AtomicRef, Purpose};
 use crate::process::alone::Alone;
 use crate::tables::allocated::Allocated;
 use crate::tables::drops;
+use crate::tables::measured::{Frames, OfStack};
 use unwinder::{CodeAddress, Cookie, Walk};
 
 /// How many lists of stacks there are. The lists stay short up to some hundred thousand stacks.
@@ -49,6 +50,22 @@ pub(crate) struct Stack {
     pub(crate) is_truncated: bool,
     next: AtomicRef<Stack>,
     sites: AtomicRef<Site>,
+    /// This lists what measurements counted on it.
+    measured: AtomicRef<OfStack>,
+}
+
+impl Stack {
+    #[inline(always)]
+    fn is(&self, frames: &[CodeAddress], is_truncated: bool, hash: u64) -> bool {
+        self.hash == hash
+            && self.is_truncated == is_truncated
+            && CodeAddress::slice_to_bits(self.frames) == CodeAddress::slice_to_bits(frames)
+    }
+
+    /// Returns the list in which measurements count on this stack, and what the stack is made of.
+    pub(crate) fn for_measurements(&'static self) -> (&'static AtomicRef<OfStack>, Frames) {
+        (&self.measured, Frames { frames: self.frames, is_truncated: self.is_truncated })
+    }
 }
 
 /// A site is one stack with one size class and one label.
@@ -90,9 +107,9 @@ impl Site {
     }
 }
 
-/// Returns the site of blocks of `size` bytes whose stack could not be taken.
-pub(crate) fn site_without_stack(size: usize, label: u32) -> &'static Site {
-    site(intern(&[], false, unwinder::hash_of(&[])), size, label)
+/// Returns the stack of blocks whose stack could not be taken, which is empty, or `None` if there is no room.
+pub(crate) fn no_stack() -> Option<&'static Stack> {
+    intern(&[], false, unwinder::hash_of(&[]))
 }
 
 /// Returns the site of blocks of `size` bytes that are allocated on `stack` under `label`, or an overflow site if there is no
@@ -129,12 +146,7 @@ pub(crate) fn of_cookie(Cookie(number): Cookie) -> &'static Stack {
 
 fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'static Stack> {
     let bucket = STACKS.get(bucket(hash))?;
-    let bits = CodeAddress::slice_to_bits(frames);
-    let is_same = |stack: &Stack| {
-        stack.hash == hash
-            && stack.is_truncated == is_truncated
-            && CodeAddress::slice_to_bits(stack.frames) == bits
-    };
+    let is_same = |stack: &Stack| stack.is(frames, is_truncated, hash);
 
     let mut head = bucket.load();
     if let Some(stack) = walk(head, None, |stack| &stack.next).find(|stack| is_same(stack)) {
@@ -146,8 +158,8 @@ fn intern(frames: &[CodeAddress], is_truncated: bool, hash: u64) -> Option<&'sta
     counted.ok()?;
     let stack = memory::copy(frames, Purpose::Stacks).and_then(|frames| {
         let id = NEXT_STACK_ID.fetch_add(1, Relaxed);
-        let (next, sites) = (AtomicRef::none(), AtomicRef::none());
-        memory::allocate(Stack { id, hash, frames, is_truncated, next, sites }, Purpose::Stacks)
+        let (next, sites, measured) = (AtomicRef::none(), AtomicRef::none(), AtomicRef::none());
+        memory::allocate(Stack { id, hash, frames, is_truncated, next, sites, measured }, Purpose::Stacks)
     });
     let Some(stack) = stack else {
         STACK_COUNT.fetch_sub(1, Relaxed);
@@ -215,6 +227,16 @@ pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Si
     }
     for site in OVERFLOW.iter().filter(|site| site.allocated.is_some()) {
         visit(None, site);
+    }
+}
+
+/// Calls `visit` with every site of the stack that has these frames, of which the outermost is the first.
+pub(crate) fn for_each_site_of(frames: &[CodeAddress], is_truncated: bool, visit: impl FnMut(&'static Site)) {
+    let hash = unwinder::hash_of(frames);
+    let mut in_bucket =
+        STACKS.get(bucket(hash)).into_iter().flat_map(|head| walk(head.load(), None, |stack| &stack.next));
+    if let Some(stack) = in_bucket.find(|stack| stack.is(frames, is_truncated, hash)) {
+        walk(stack.sites.load(), None, |site| &site.next).for_each(visit);
     }
 }
 

@@ -22,7 +22,7 @@ const HANGING: usize = 5;
 
 impl Frame {
     /// Writes `frames`, leaf first, into lines that begin at column `margin`.
-    pub(super) fn write_stack(frames: &[Frame], margin: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(crate) fn write_stack(frames: &[Frame], margin: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let function = frames.first().map_or("[no names]".into(), |first| without_trait(&first.function));
         write_name(&function, margin, f)?;
         Frame::write_below(frames, margin, f)
