@@ -315,7 +315,7 @@ mod on_linux {
     }
 
     fn command(name: &str, variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env::current_exe().expect("it runs"));
+        let mut command = workspace_tests::this_program();
         command
             .env(CHOSEN, name)
             .env("PPROF_QUIET", "1")

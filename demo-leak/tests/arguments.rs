@@ -1,10 +1,10 @@
 //! What the binary says to a wrong command line, or to an address that is taken.
 
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn demo_leak(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_demo-leak"))
+    workspace_tests::program(env!("CARGO_BIN_EXE_demo-leak"))
         .args(arguments)
         .env("PPROF_ADDR", "127.0.0.1:0")
         .output()

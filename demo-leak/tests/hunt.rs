@@ -1,12 +1,12 @@
 //! `demo-leak hunt` finds the leak, says where it is and how big, and finds nothing once it is fixed.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// What a reader's window holds: 2048 samples of 24 bytes.
 const WINDOW_BYTES: f64 = 2048.0 * 24.0;
 
 fn hunt(arguments: &[&str]) -> (Output, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_demo-leak"))
+    let output = workspace_tests::program(env!("CARGO_BIN_EXE_demo-leak"))
         .arg("hunt")
         .args(arguments)
         .env("PPROF_ADDR", "127.0.0.1:0")

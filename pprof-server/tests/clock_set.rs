@@ -62,7 +62,7 @@ fn only_the_stamp_follows_a_clock_that_is_set() {
     let compiled =
         Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status();
     assert!(compiled.expect("a C compiler").success());
-    let status = Command::new(std::env::current_exe().unwrap())
+    let status = workspace_tests::this_program()
         .args(["--exact", "only_the_stamp_follows_a_clock_that_is_set", "--nocapture"])
         .env(IS_CHILD, "1")
         .env("LD_PRELOAD", &library)

@@ -183,7 +183,7 @@ fn another_malloc_is_not_taken_for_glibc_s() {
     compile.args(["-O1", "-fno-builtin", "-shared", "-fPIC", "-o"]).args([&library, &source]);
     assert!(compile.status().expect("there is a C compiler").success());
     for (preload, expected) in [(None, "of glibc: 3"), (Some(&library), "of glibc: 0")] {
-        let mut child = Command::new(env::current_exe().unwrap());
+        let mut child = workspace_tests::this_program();
         child.args(["--exact", TEST, "--nocapture"]).env("OTHER_MALLOC_CHILD", "1");
         let output = child.envs(preload.map(|library| ("LD_PRELOAD", library))).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);

@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, LinkedList, VecDeque};
 use std::mem::forget;
-use std::process::Command;
 use std::ptr::null_mut;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -354,9 +353,8 @@ fn corpus() {
 }
 
 fn run(which: &str) {
-    let this = std::env::current_exe().unwrap();
     let arguments = ["--exact", "corpus", "--ignored", "--nocapture"];
-    let output = Command::new(this).args(arguments).env("CORPUS", which).output().unwrap();
+    let output = workspace_tests::this_program().args(arguments).env("CORPUS", which).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     println!("{text}");

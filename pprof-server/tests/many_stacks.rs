@@ -1,7 +1,6 @@
 //! More stacks than scrapers take: the profile keeps within their limits, totals stay exact, and the leak stays in it.
 
 use std::hint::black_box;
-use std::process::Command;
 
 use pprof_server::alloc_profiler::SamplingAllocator;
 use pprof_server::alloc_profiler::{Limits, set_limits, set_sampling_interval, snapshot};
@@ -60,7 +59,7 @@ fn a_profile_keeps_within_what_scrapers_take() {
     set_sampling_interval(0);
     // What the harness allocated before may have been sampled, and would be the larger leak. Then another process tries.
     if snapshot().totals().inuse_objects > 0.0 {
-        let again = Command::new(std::env::current_exe().unwrap()).status().unwrap();
+        let again = workspace_tests::this_program().status().unwrap();
         return assert!(again.success(), "{again}");
     }
     set_limits(Limits::DEFAULT.with_memory_bytes(256 << 20));

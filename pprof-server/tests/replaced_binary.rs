@@ -4,7 +4,6 @@
 use alloc_profiler::internal::literal;
 use alloc_profiler::{SizeTotals, Snapshot, StackTotals, StackTrace, Totals};
 use pprof_server::{ProfileOptions, heap_profile, top_table};
-use std::process::Command;
 use std::{env, fs};
 use workspace_tests::scraper_rules;
 
@@ -19,7 +18,7 @@ fn names_survive_the_replacement_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("replaced-binary");
     fs::copy(env::current_exe().unwrap(), &copy).unwrap();
-    let output = Command::new(&copy).arg("--nocapture").env(IS_CHILD, "1").output().unwrap();
+    let output = workspace_tests::program(&copy).arg("--nocapture").env(IS_CHILD, "1").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -26,7 +26,7 @@ pub fn path_of(example: &str) -> PathBuf {
 /// Makes a command that runs an example. It passes on nothing of the environment that the profiler would read.
 #[must_use]
 pub fn command(example: &str) -> Command {
-    let mut command = Command::new(path_of(example));
+    let mut command = crate::program(path_of(example));
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("PPROF_") || name == "ALLOC_PROFILER_INTERVAL" {
             command.env_remove(name);

@@ -4,7 +4,7 @@
 use std::any::type_name;
 use std::fmt;
 use std::io::{Read, Seek};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -78,7 +78,7 @@ pub(crate) fn run(name: &str, variables: &[(&str, &str)]) -> Ended {
     // Output goes to a file, since somebody would have to empty a pipe meanwhile.
     let mut said = tempfile::tempfile().expect("a temporary file");
     let stream = || said.try_clone().expect("another descriptor of it");
-    let mut child = Command::new(env::current_exe().expect("it runs"))
+    let mut child = workspace_tests::this_program()
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHOSEN, name)
         .envs(variables.iter().copied())

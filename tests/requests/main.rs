@@ -11,7 +11,7 @@ mod program;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
@@ -50,7 +50,7 @@ struct Program {
 
 impl Program {
     fn start(test: &str) -> Program {
-        let mut child = Command::new(env::current_exe().expect("it runs"))
+        let mut child = workspace_tests::this_program()
             .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
             .env(IS_PROGRAM, "1")
             .env("PPROF_RECORD", "1s")

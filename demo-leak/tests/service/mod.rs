@@ -39,7 +39,7 @@ impl Service {
     }
 
     fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_demo-leak"))
+        let mut child = workspace_tests::program(env!("CARGO_BIN_EXE_demo-leak"))
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .env("PPROF_ADDR", "127.0.0.1:0")

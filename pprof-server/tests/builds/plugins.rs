@@ -47,7 +47,7 @@ fn libraries_that_lack_something_are_told_one_by_one() {
     const TEST: &str = "plugins::libraries_that_lack_something_are_told_one_by_one";
     if env::var_os("LIBRARIES_CHILD").is_none() {
         // Other tests of this program leak too.
-        let mut child = Command::new(env::current_exe().unwrap());
+        let mut child = workspace_tests::this_program();
         child.args(["--exact", TEST, "--nocapture"]).env("LIBRARIES_CHILD", "1");
         let output = child.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
