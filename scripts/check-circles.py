@@ -27,7 +27,7 @@ def main():
     root = root if root.is_dir() else root.parent.parent
     count, is_bad = 0, False
     for sources in sorted(manifest.parent / "src" for manifest in root.glob("**/Cargo.toml")):
-        if sources.is_dir() and not {"target", "node_modules"} & set(sources.relative_to(root).parts):
+        if sources.is_dir() and not {"target", "node_modules", ".tools"} & set(sources.relative_to(root).parts):
             crate = Crate(sources, root)
             count += len(crate.files)
             for names, ties in [circle for folder in sorted(crate.folders()) for circle in crate.circles(folder)]:
