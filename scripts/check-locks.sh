@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Links a program that has our `syscall` in every way that is common, and demands that waits for locks are seen; then counts in its
-# machine code what that costs while it is off, and what a label costs. It runs on Linux on x86-64; elsewhere it says so and passes.
+# machine code what that costs while it is off, and what a label costs. With strace it also compares the calls of the system. It runs on Linux on x86-64; elsewhere it says so and passes.
 # Usage: scripts/check-locks.sh [PROFILE …]; without any, all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 command -v objdump >/dev/null || { echo "check-locks: install binutils first" >&2; exit 1; }
 
 build() { # PROFILE FOLDER FLAGS
-  RUSTFLAGS="${*:3}" cargo build -q -p capture --example sees_locks --profile "$1" --target x86_64-unknown-linux-gnu --target-dir "$2"
+  RUSTFLAGS="${*:3}" cargo build -q -p capture --example sees_locks --example futex_calls --profile "$1" --target x86_64-unknown-linux-gnu --target-dir "$2"
 }
 
 program() { # PROFILE FOLDER
@@ -31,6 +31,20 @@ if ((! $#)); then
   done
   build release "$target/locks-static" -Ctarget-feature=+crt-static
   echo "static: $("$(program release "$target/locks-static")")"
+fi
+
+# The system sees the same calls whether waits are measured or not, of operations that are no waits and wakes too.
+if command -v strace >/dev/null; then
+  calls=$(dirname "$(program "${profiles[-1]}" "$target/locks")")/futex_calls
+  for mode in off on; do
+    seen=$(strace -e trace=futex "$calls" "$mode" 2>&1 | sed -E 's/0x[0-9a-f]{6,}/ADDRESS/g')
+    [[ $mode == off ]] && expected=$seen
+  done
+  [[ $seen == "$expected" ]] || { diff <(echo "$expected") <(echo "$seen") >&2; echo "check-locks: calls differ while waits are measured" >&2; exit 1; }
+  (($(grep -c '^futex' <<<"$seen") >= 18)) || { echo "check-locks: too few calls to be true: $seen" >&2; exit 1; }
+  echo "strace: 18 calls of futex are the same while waits are measured"
+else
+  echo "strace: not there"
 fi
 
 python3 - "$(program "${profiles[-1]}" "$target/locks")" <<'PYTHON'
