@@ -128,6 +128,10 @@ fn print_waits(leak: Option<&Growth>) -> Vec<TaskRow> {
     for row in &waiting {
         println!("where the tasks wait that it spawned: {}", waits::described(row));
     }
+    if !waiting.is_empty() {
+        let leaked = pprof_server::leaked_task_table();
+        println!("{}", waits::leaked(&leaked, &leak.line.function));
+    }
     match pprof_server::held_by(&leak.line.function) {
         Ok(sentences) => sentences.iter().for_each(|sentence| println!("{sentence}")),
         Err(why) => println!("what holds it is not known: {why}"),

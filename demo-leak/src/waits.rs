@@ -29,6 +29,20 @@ pub(crate) fn described(row: &TaskRow) -> String {
     }
 }
 
+/// Says how many of the tasks that `function` has spawned nobody can wake.
+pub(crate) fn leaked(table: &TaskTable, function: &str) -> String {
+    let rows = spawned_by(table, function);
+    let count: f64 = rows.iter().map(|row| row.tasks).sum();
+    let variance: f64 = rows.iter().map(|row| row.standard_error * row.standard_error).sum();
+    match rows.is_empty() {
+        false => format!("nobody can wake ~{count:.0} ± {:.0} of them", variance.sqrt()),
+        true => {
+            let why = table.notes.join("\n  ");
+            format!("of none it is known that nobody can wake it:\n  {why}")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +72,15 @@ mod tests {
         );
         let unknown = described(&row(Vec::new(), "start"));
         assert_eq!(unknown, "~1200 ± 300 tasks, 16 samples; the line is not known");
+    }
+
+    #[test]
+    fn tasks_that_nobody_can_wake_are_counted_together() {
+        let mut table = TaskTable::default();
+        table.rows = vec![row(Vec::new(), "start"), row(Vec::new(), "start"), row(Vec::new(), "stop")];
+        table.notes = vec!["a note".to_owned()];
+        assert_eq!(leaked(&table, "start"), "nobody can wake ~2401 ± 425 of them");
+        assert_eq!(leaked(&table, "other"), "of none it is known that nobody can wake it:\n  a note");
     }
 
     #[test]

@@ -52,6 +52,8 @@ fn the_leak_is_found_at_its_line_and_its_size() {
         "{stdout}"
     );
 
+    // At a load of some seconds a part of the tasks is older than 5 s, and what was left behind hides some more.
+    assert!(stdout.contains("nobody can wake ~") || stdout.contains("younger than 5 s"), "{stdout}");
     let line = |start| stdout.lines().find(|line| line.starts_with(start)).unwrap();
     let total = |start| number_after(line(start), "open, ");
     let clients = total("idle again:") - total("idle:");

@@ -2,6 +2,8 @@
 //! on its status line, and it ends cleanly on Ctrl-C.
 #![cfg(unix)]
 
+#[path = "service/leaked.rs"]
+mod leaked;
 mod service;
 
 use std::io::{Read, Write};

@@ -211,7 +211,7 @@ pub use encode::{
     TopRow, TopTable, heap_folded, heap_profile, heap_text, top_json, top_table, write_heap_profile,
 };
 #[cfg(feature = "http")]
-pub use encode::{TaskRow, TaskTable, held_by, task_table};
+pub use encode::{TaskRow, TaskTable, held_by, leaked_task_table, task_table};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{Address, Body, Builder, Endpoint, Handler, Peer, Server, serve};

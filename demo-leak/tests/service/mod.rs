@@ -38,7 +38,7 @@ impl Service {
         Service::start_with(&arguments, variables)
     }
 
-    fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
+    pub(crate) fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
         let mut child = workspace_tests::program(env!("CARGO_BIN_EXE_demo-leak"))
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)

@@ -45,7 +45,7 @@ pub use holder_report::held_by;
 use std::fs;
 use std::path::Path;
 #[cfg(feature = "http")]
-pub use task_table::{TaskRow, TaskTable, task_table};
+pub use task_table::{TaskRow, TaskTable, leaked_task_table, task_table};
 pub use top_table::{TopRow, TopTable};
 
 /// The pprof profile of `snapshot`, gzipped: what `go tool pprof` reads, and what `/debug/pprof/heap` answers.

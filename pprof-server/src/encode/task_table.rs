@@ -3,7 +3,8 @@
 //! Path: *read path*.
 
 use crate::profile::{Ages, CREATED_BY, Frame, Symbolize};
-use crate::sources::goroutine::{self, Kind};
+use crate::sources::goroutine::{self, Kind, Part};
+use crate::sources::leaked_tasks;
 use crate::writers::table::{Table, TableRow};
 use alloc_profiler::unsampled;
 
@@ -47,12 +48,25 @@ pub struct TaskRow {
 /// It takes some 50 µs for each sampled task, of which it reads 10 000 at most.
 #[must_use]
 pub fn task_table() -> TaskTable {
-    unsampled(|| {
-        let options =
-            goroutine::Options { symbolize: Symbolize::Full, has_labels: false, is_each_apart: true };
-        let table = Table::of(&goroutine::profile(Kind::Goroutine, goroutine::tasks_alone(), None, options));
-        TaskTable { rows: table.rows.into_iter().map(row).collect(), notes: table.notes }
-    })
+    unsampled(|| table(Kind::Goroutine, goroutine::tasks_alone()))
+}
+
+/// Finds the tasks of tokio that nobody can wake, as `/debug/pprof/goroutineleak` does.
+///
+/// The notes say who could wake the other tasks, and why some are not judged. Tasks that are younger than 5 s are not.
+///
+/// # Cost
+///
+/// It is that of [`task_table`] twice, and that of two searches of the program's memory, which take 30 s at most each.
+#[must_use]
+pub fn leaked_task_table() -> TaskTable {
+    unsampled(|| table(Kind::GoroutineLeak, vec![leaked_tasks::part()]))
+}
+
+fn table(kind: Kind, parts: Vec<Part>) -> TaskTable {
+    let options = goroutine::Options { symbolize: Symbolize::Full, has_labels: false, is_each_apart: true };
+    let table = Table::of(&goroutine::profile(kind, parts, None, options));
+    TaskTable { rows: table.rows.into_iter().map(row).collect(), notes: table.notes }
 }
 
 fn row(row: TableRow) -> TaskRow {
