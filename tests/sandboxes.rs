@@ -240,13 +240,12 @@ mod on_linux {
                 done.send(()).expect("main waits");
             });
         }
-        const PATHS: [&str; 18] = [
+        const PATHS: [&str; 17] = [
             "/debug/pprof/heap?format=text",
             "/debug/pprof/heap",
             "/debug/pprof/heap?debug=1",
             "/debug/pprof/heap?format=json&seconds=1",
             "/debug/pprof/delta_heap",
-            "/debug/pprof/delta_block",
             "/debug/pprof/leaks",
             "/debug/pprof/history",
             "/debug/pprof/",
