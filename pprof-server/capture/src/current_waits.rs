@@ -79,7 +79,7 @@ impl CurrentWaits {
         let mut stuck: BTreeSet<u32> = may_end_by.keys().copied().collect();
         loop {
             let before = stuck.len();
-            // mutant: E92 one who can go on is not enough
+            // mutant: E97 one who can go on is not enough
             let is_stuck = |thread: &u32| may_end_by[thread].iter().all(|other| stuck.contains(other));
             stuck = stuck.iter().copied().filter(is_stuck).collect();
             if stuck.len() == before {

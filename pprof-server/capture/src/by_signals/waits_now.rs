@@ -68,7 +68,7 @@ pub fn current_waits() -> Result<CurrentWaits, StartError> {
 impl CurrentWaits {
     /// Leaves out the threads that have gone on since the look: what is left has waited all the while, for the same thing.
     pub fn keep_lasting(&mut self) {
-        // mutant: E92 who has gone on waits still
+        // mutant: E97 who has gone on waits still
         self.waits.retain(|wait| used_time(wait.thread.id) == Some(wait.used));
     }
 }
