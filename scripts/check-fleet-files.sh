@@ -47,11 +47,13 @@ fi
 
 promtool=$(scripts/install-promtool.sh)
 [[ -n $promtool ]] || exit 0
-# Prometheus finds pods as Parca does. What Parca asks them for is none of its business.
+# Prometheus chooses and labels pods as Parca does. What Parca asks them for is none of its business, and Debian's promtool is built
+# without the list of a cluster's pods, for which another one stands.
 scrapes="$folder/scrapes.yaml"
 {
   echo "scrape_configs:"
-  sed -n '/^  scrapeConfigs:/,/^      profiling_config:/{//!s/^    /  /p}' docs/fleet/values-parca.yaml
+  sed -n '/^  scrapeConfigs:/,/^      profiling_config:/{//!s/^    /  /p}' docs/fleet/values-parca.yaml |
+    sed -e 's/kubernetes_sd_configs:/static_configs:/' -e 's/- role: pod/- targets: ["127.0.0.1:6060"]/'
 } >"$scrapes"
 "$promtool/promtool" check config "$scrapes" || fail "the rules of values-parca.yaml"
 

@@ -2,11 +2,13 @@
 # Runs a fleet of demo processes with Parca and Prometheus on loopback: seven processes of two versions, one of which leaks.
 # It compares what Parca says with what the programs answered, finds the leak by the commands of
 # docs/continuous-profiling.md, restarts a program, and kills Parca in the middle of its scrapes. With --replay it plays
-# 200 pods to Parca instead, and measures what that costs. It prints a table, and fails if anything in it is not right.
+# 200 pods to Parca instead, and measures what that costs. With --pyroscope, four processes push their profiles to Pyroscope instead,
+# which is ended and started again meanwhile. It prints a table, and fails if anything in it is not right.
 #
 # Parca is built from its Go module, once, into .tools: that takes some minutes of a core. `PARCA=/path/to/parca` takes
-# another one. The check itself takes about four minutes. It is not part of test.sh. Nobody could run Pyroscope, Alloy and
-# the Collector's pprof receiver here: no package registry has them.
+# another one. So is Pyroscope, which takes longer, or `PYROSCOPE=/path/to/pyroscope`; it is under the AGPL, runs as it is, and nothing
+# of it is kept here. The check of Parca takes about four minutes, and that of Pyroscope two. They are not part of test.sh.
+# Nobody could run Alloy and the Collector's pprof receiver here: no package registry has them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -15,12 +17,17 @@ fail() { echo "check-fleet.sh: $*" >&2; exit 1; }
 version=v0.28.0
 parca=${PARCA:-$PWD/.tools/parca-$version}
 source="$PWD/.tools/parca-source-$version"
+pyroscope_version=v1.21.0
+# The newest version of its API that this one has all methods of. Its own go.mod names a folder, which the module does not have.
+pyroscope_api=v1.5.0
+pyroscope=${PYROSCOPE:-$PWD/.tools/pyroscope-$pyroscope_version}
 
 # Leaves out how Parca finds programs in clouds and stores profiles there, which nothing here uses: 700 of its 1800 packages.
 leave_clouds_out() {
   sed -i 's#prometheus/discovery/install"#prometheus/discovery/file"#' pkg/config/config.go
   local stores="$source/stores" provider
-  cp -r "$(go list -m -f '{{.Dir}}' github.com/thanos-io/objstore)" "$stores"
+  # It may not be on the machine yet.
+  cp -r "$(GOFLAGS=-mod=mod go mod download -json github.com/thanos-io/objstore | jq -r .Dir)" "$stores" || return
   chmod -R u+w "$stores"
   for provider in azure bos cos obs oci oss swift; do
     sed -i -e "\#objstore/providers/$provider\"#d" -e "/^\tcase /{N; / = $provider\./d}" "$stores/client/factory.go"
@@ -42,19 +49,35 @@ build_parca() {
   rm -rf "$source"
 }
 
-if ! [[ -x $parca ]]; then
-  PATH="$(scripts/install-go.sh):$PATH"
-  build_parca
+build_pyroscope() {
+  local module folder="$PWD/.tools/pyroscope-source-$pyroscope_version"
+  rm -rf "$folder"
+  module=$(go mod download -json "github.com/grafana/pyroscope@$pyroscope_version") || fail "no Pyroscope: $module"
+  cp -r "$(jq -r .Dir <<<"$module")" "$folder"
+  chmod -R u+w "$folder"
+  rm -f "$folder"/go.work*
+  (cd "$folder" && go mod edit -replace "github.com/grafana/pyroscope/api=github.com/grafana/pyroscope/api@$pyroscope_api" &&
+    GOFLAGS=-mod=mod nice -n 10 go build -p "${GO_BUILDS:-1}" -o "$pyroscope" ./cmd/pyroscope)
+  rm -rf "$folder"
+}
+
+PATH="$(scripts/install-go.sh):$PATH"
+if [[ ${1-} == --pyroscope ]]; then
+  [[ -x $pyroscope ]] || build_pyroscope
+else
+  [[ -x $parca ]] || build_parca
 fi
 promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
 
-demo=$(scripts/build-demo.sh)
+demo=$(scripts/build-demo.sh --features push)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 if [[ ${1-} == --replay ]]; then
   python3 scripts/fleet/replay.py "$parca" "$demo" "$folder"
+elif [[ ${1-} == --pyroscope ]]; then
+  python3 scripts/fleet/check_pyroscope.py "$pyroscope" "$pyroscope_version" "$demo" "$folder"
 else
   python3 scripts/fleet/check.py "$parca" "$version" "$demo" "$folder"
 fi

@@ -21,8 +21,9 @@ def asked(port, path):
 class Pod:
     """One process of `demo-leak`, which serves its profiles with a token."""
 
-    def __init__(self, binary, folder, name, version, arguments):
+    def __init__(self, binary, folder, name, version, arguments, variables=None):
         self.binary, self.name, self.version, self.arguments = binary, name, version, arguments
+        self.variables = variables or {}
         self.log = pathlib.Path(folder, f"{name}.log")
         self.port = 0
         self.start()
@@ -30,7 +31,7 @@ class Pod:
 
     def start(self):
         """Starts the program: anew at the same port, if it ran before."""
-        environment = dict(os.environ, PPROF_ADDR=f"127.0.0.1:{self.port}", PPROF_TOKEN=TOKEN)
+        environment = dict(os.environ, PPROF_ADDR=f"127.0.0.1:{self.port}", PPROF_TOKEN=TOKEN, **self.variables)
         command = [self.binary, "--listen", "127.0.0.1:0", "--idle-seconds", "0", "--load-seconds", "3600"]
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command + self.arguments, stdout=log, stderr=log, env=environment)
@@ -47,6 +48,11 @@ class Pod:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.start()
+
+    def end(self):
+        """Has the program end by itself."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
 
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/statm") as figures:
