@@ -1,12 +1,13 @@
 //! Decides by which unwinder this target takes its stacks, in the one place that names targets.
 //!
-//! - `by_tables`: ours, which reads unwind tables. It exists for Linux on x86-64 with glibc.
+//! - `by_tables`: ours, which reads unwind tables. It exists for Linux on x86-64 with glibc or musl; `musl` says that it is with musl.
 //! - `by_platform`: the platform's unwinder does it, through the `backtrace` crate. It exists on Unix, except with
 //!   musl, whose unwinder takes
 //!   the loader's lock. On Linux on x86-64 with glibc it serves until ours is prepared, and where ours cannot be.
 //!
 //! Without either, as on Windows, whose unwinder may not be called by two threads at once, every walk is empty.
-//! `--cfg elsewhere` has a build on Linux do what other platforms do, and `--cfg elsewhere="musl"` what musl does.
+//! `--cfg elsewhere` has a build on Linux do what other platforms do, and `--cfg elsewhere="musl"` what musl
+//! does where ours does not exist.
 
 use std::env;
 
@@ -17,10 +18,12 @@ fn main() {
     let is_elsewhere = env::var_os("CARGO_CFG_ELSEWHERE").is_some();
     let is_musl =
         is("TARGET_ENV", "musl") || env::var("CARGO_CFG_ELSEWHERE").is_ok_and(|names| names.contains("musl"));
-    let is_linux_gnu_x86_64 =
-        is("TARGET_OS", "linux") && is("TARGET_ENV", "gnu") && is("TARGET_ARCH", "x86_64");
-    if is_linux_gnu_x86_64 && !is_elsewhere {
+    let is_known_c_library = is("TARGET_ENV", "gnu") || is("TARGET_ENV", "musl");
+    if is("TARGET_OS", "linux") && is("TARGET_ARCH", "x86_64") && is_known_c_library && !is_elsewhere {
         println!("cargo::rustc-cfg=by_tables");
+        if is_musl {
+            println!("cargo::rustc-cfg=musl");
+        }
     }
     if env::var_os("CARGO_CFG_UNIX").is_some() && !is_musl {
         println!("cargo::rustc-cfg=by_platform");

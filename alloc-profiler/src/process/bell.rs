@@ -41,8 +41,11 @@ pub fn ring() {
 pub fn wait(seen: u32, timeout: Duration) {
     #[cfg(target_os = "linux")]
     {
+        /// Half of what 32 bits hold, which every type of the field does.
+        const MAX_SECONDS: u64 = 1 << 30;
         let timeout = libc::timespec {
-            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            // A wait of more than thirty years may end early: whoever waits looks again.
+            tv_sec: timeout.as_secs().min(MAX_SECONDS) as _,
             // Below 10^9, which every type of this field holds.
             tv_nsec: timeout.subsec_nanos() as _,
         };

@@ -73,8 +73,9 @@
 //! | platform | stacks |
 //! |---|---|
 //! | Linux on x86-64 with glibc 2.35 or later | all that is said above |
-//! | the same with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
-//! | musl, Windows and others | empty: no unwinder there is safe within an allocator |
+//! | Linux on x86-64 with musl | the same, but in a library that was opened after the last [`prepare`], a walk is cut |
+//! | Linux on x86-64 with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
+//! | musl on other processors, Windows and others | empty: no unwinder there is safe within an allocator |
 
 // No panic may start on the allocation path, so what could start one is not written there.
 #![cfg_attr(
@@ -121,7 +122,7 @@ pub use images::{Image, ImageId, images, page_fingerprint, program_entry};
 pub use remember::{Cookie, Remember};
 pub use walk::Walk;
 
-/// Makes the better unwinder ready, where there is one. It may take the loader's lock, so the program's own calls lead here,
+/// Makes the better unwinder ready, where there is one. With musl, each further call notes the libraries that were opened since. It may take the loader's lock, so the program's own calls lead here,
 /// and never an allocator or a signal handler.
 ///
 /// Cost: a look-up of a symbol the first time, then a load.

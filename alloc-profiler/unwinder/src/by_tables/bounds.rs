@@ -117,9 +117,21 @@ mod system {
         found
     }
 
+    #[cfg(not(musl))]
     unsafe extern "C" {
         /// glibc's loader keeps here where the main thread's stack began, with the program's arguments above.
         static __libc_stack_end: *const u8;
+    }
+
+    /// Returns an address where the main thread's stack began, or above it, among the program's arguments.
+    fn start() -> usize {
+        // SAFETY: the loader has set it before any code of the program ran, and nobody changes it.
+        #[cfg(not(musl))]
+        return unsafe { __libc_stack_end }.addr();
+        // The kernel put random bytes there, below the name that the program was executed by.
+        // SAFETY: it asks for a number.
+        #[cfg(musl)]
+        return unsafe { libc::getauxval(libc::AT_RANDOM) } as usize;
     }
 
     /// The bounds of the main thread's stack, from what the kernel and the loader left in memory. `pthread_getattr_np` would
@@ -130,8 +142,7 @@ mod system {
         /// What the kernel keeps free between a stack and the mapping below, and the loader's own size: this is twice as
         /// much as usual.
         const MARGIN_BYTES: usize = 4 << 20;
-        // SAFETY: the loader has set it before any code of the program ran, and nobody changes it.
-        let start = unsafe { __libc_stack_end }.addr();
+        let start = start();
         let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: it fills in what it is given.
         if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limits) } != 0 || start == 0 {
@@ -183,7 +194,9 @@ mod system {
         // SAFETY: they were initialized above.
         unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
         let low = low.addr();
-        Bounds { low, high: low.saturating_add(bytes) & !(PAGE_BYTES - 1) }
+        // musl's stack ends within a page, below what else the thread has.
+        let unit = if cfg!(musl) { size_of::<usize>() } else { PAGE_BYTES };
+        Bounds { low, high: low.saturating_add(bytes) & !unit.wrapping_sub(1) }
     }
 }
 

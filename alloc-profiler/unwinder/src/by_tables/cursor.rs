@@ -261,8 +261,7 @@ impl Cursor {
         tables: Option<&Tables>,
         address: usize,
     ) -> Option<Found> {
-        // The loader's assembly, which calls the functions that begin libraries and the program, has no tables.
-        if loaded.is_loader() {
+        if loaded.is_outermost(address) {
             return Some(Found::Rule(Rule::Outermost));
         }
         let known_until = tables.map_or(0, |tables| tables.known_until(address));

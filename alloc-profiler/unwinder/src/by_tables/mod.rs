@@ -1,8 +1,9 @@
 //! Stacks are taken by the program's own unwind tables. That needs no lock, no allocation and no frame pointers.
 //!
 //! Each return address has a rule that says where its caller's frame is. Rules come from `.eh_frame`, found through
-//! `PT_GNU_EH_FRAME` as the loader mapped it, evaluated once by gimli (`eh_frame`) and then kept (`rules`). The loader's own
-//! lock-free index tells which image an address is in (`loaded`), so there is no list of images to keep up to date. The
+//! `PT_GNU_EH_FRAME` as the loader mapped it, evaluated once by gimli (`eh_frame`) and then kept (`rules`). glibc's own
+//! lock-free index tells which image an address is in, so there is no list of images to keep up to date; musl has none, but never
+//! unloads an image (`loaded`). The
 //! stack is read with bounds (`memory`), so a wrong table cuts a walk short and cannot crash.
 //!
 //! ```text
@@ -40,12 +41,13 @@ pub(crate) use remembered::begin_anew;
 
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
-/// Finds the loader's index, once. This may take the loader's lock.
+/// Finds the loader's index, once, or lists what it has loaded since. This may take the loader's lock.
 pub(crate) fn prepare() {
-    if !is_ready() {
-        remembered::prepare();
-        IS_READY.store(loaded::prepare(), Relaxed);
+    if is_ready() {
+        return loaded::update();
     }
+    remembered::prepare();
+    IS_READY.store(loaded::prepare(), Relaxed);
 }
 
 /// Returns whether stacks can be taken: false if that was not prepared, or is not possible here.

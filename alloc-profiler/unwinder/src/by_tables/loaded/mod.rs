@@ -1,26 +1,37 @@
 //! This asks the loader for its images, that is, the program and its shared libraries, as they are now: which one an
 //! address is in, and where its unwind tables are.
 //!
-//! We ask the loader's own index, which it keeps for exceptions: `_dl_find_object` (glibc from 2.35) takes no lock, allocates
-//! nothing, may be called from a signal handler, and is right at once when libraries come and go.
+//! Each C library tells it in its own way: glibc by an index that is always up to date (`by_index`), musl by a list that we copy
+//! (`by_list`).
 //!
 //! Nothing is read of an image but its headers, in pages that the kernel has just been able to read, and what its `segments`
 //! span.
 //!
 //! Path: *allocation path* and *signal handlers*, and of these only addresses without a kept rule.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+#[cfg(not(musl))]
+mod by_index;
+#[cfg(musl)]
+mod by_list;
+
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 use super::pages::{PAGE_BYTES, is_readable};
 use super::segments::Segments;
 use crate::images::{self, ImageId, Met, page_fingerprint};
+#[cfg(not(musl))]
+use by_index as loader;
+#[cfg(musl)]
+use by_list as loader;
+pub(super) use loader::{find, prepare, update};
 
 /// An image that an address is in.
 pub(super) struct LoadedImage {
     /// Where the part begins that the address is in: the whole image, or a segment where there are gaps in between.
     pub(super) map_start: usize,
     map_end: usize,
+    /// The loader's record of it.
+    #[cfg(not(musl))]
     link_map: usize,
     /// Where its `.eh_frame_hdr` begins; 0 if it has none.
     pub(super) eh_frame_header: usize,
@@ -30,99 +41,43 @@ pub(super) struct LoadedImage {
     segments: Option<Segments>,
 }
 
-/// Mirrors `struct dl_find_object` of glibc's `<dlfcn.h>`, on targets without the optional fields.
-#[repr(C)]
-struct DlFindObject {
-    flags: u64,
-    map_start: usize,
-    map_end: usize,
-    link_map: usize,
-    eh_frame: usize,
-    reserved: [u64; 7],
-}
-
-type FindObject = unsafe extern "C" fn(address: *mut c_void, result: *mut DlFindObject) -> c_int;
-
-/// The address of `_dl_find_object`; 0: it was not looked up yet.
-static FIND_OBJECT: AtomicUsize = AtomicUsize::new(0);
-
 /// An image that stays.
 struct Permanent {
-    /// 0: there is none, or it was not found.
-    link_map: AtomicUsize,
+    /// The loader's name for it; 0: there is none, or it was not found.
+    key: AtomicUsize,
     load_bias: AtomicUsize,
     headers: AtomicUsize,
     header_count: AtomicUsize,
 }
 
-/// The images that stay: the program, the C library, the image that we are linked into, and the loader.
-static PERMANENT: [Permanent; 4] = [const {
+static PERMANENT: [Permanent; loader::PERMANENT_COUNT] = [const {
     Permanent {
-        link_map: AtomicUsize::new(0),
+        key: AtomicUsize::new(0),
         load_bias: AtomicUsize::new(0),
         headers: AtomicUsize::new(0),
         header_count: AtomicUsize::new(0),
     }
-}; 4];
-const PROGRAM: usize = 0;
-const LOADER: usize = 3;
-
-/// Looks the loader's index up. False: this C library has none.
-pub(super) fn prepare() -> bool {
-    // SAFETY: the name is a constant, terminated string.
-    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
-    if function.is_null() {
-        return false;
-    }
-    FIND_OBJECT.store(function.expose_provenance(), Release);
-    // SAFETY: it asks for a number.
-    let program_entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
-    let libc_function = libc::pthread_self as *const () as usize;
-    let own_function = prepare as *const () as usize;
-    let addresses = [program_entry, libc_function, own_function, function.addr()];
-    for (index, (permanent, address)) in PERMANENT.iter().zip(addresses).enumerate() {
-        if let Some(found) = look_up(address) {
-            permanent.fill(&found, index == PROGRAM);
-        }
-    }
-    true
-}
+}; loader::PERMANENT_COUNT];
 
 impl Permanent {
-    fn fill(&self, found: &DlFindObject, is_program: bool) {
-        let bias = load_bias(found.link_map).unwrap_or(found.map_start);
-        let segments =
-            if is_program { of_program(bias) } else { of_library(found.map_start, found.map_end, bias) };
+    fn fill(&self, key: usize, segments: Option<Segments>) {
         if let Some(segments) = segments {
             self.load_bias.store(segments.load_bias(), Relaxed);
             self.headers.store(segments.headers().as_ptr().expose_provenance(), Relaxed);
             self.header_count.store(segments.headers().len(), Relaxed);
         }
-        self.link_map.store(found.link_map, Release);
+        self.key.store(key, Release);
     }
 
     fn segments(&self) -> Option<Segments> {
         let (headers, count) = (self.headers.load(Relaxed), self.header_count.load(Relaxed));
         // SAFETY: `fill` stored both, of a slice that is there as long as the image, which stays. Whoever looks here has read
-        // `link_map`, which is stored last.
+        // `key`, which is stored last.
         let headers = (headers != 0).then(|| unsafe {
             std::slice::from_raw_parts(std::ptr::with_exposed_provenance(headers), count)
         })?;
         Some(Segments::new(headers, self.load_bias.load(Relaxed)))
     }
-}
-
-/// Returns the program's segments. The kernel has told where the program headers are, which need not lie in the first page of the
-/// program, and that need not be at the program's beginning.
-fn of_program(load_bias: usize) -> Option<Segments> {
-    // SAFETY: they ask for numbers.
-    let [headers, count, bytes] =
-        [libc::AT_PHDR, libc::AT_PHNUM, libc::AT_PHENT].map(|what| unsafe { libc::getauxval(what) } as usize);
-    let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
-    let is_usual = !headers.is_null() && headers.is_aligned() && bytes == size_of::<libc::Elf64_Phdr>();
-    // SAFETY: the kernel, or a loader that was started as a command, has mapped so many headers there, and has read them.
-    // Nobody writes to them.
-    is_usual.then(|| Segments::new(unsafe { std::slice::from_raw_parts(headers, count) }, load_bias))
 }
 
 /// The segments of the image from `map_start` to `map_end`, if its headers can be read.
@@ -150,49 +105,6 @@ fn headers_at(address: usize, length: usize) -> Option<&'static [u8]> {
         .then(|| unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(address), length) })
 }
 
-fn look_up(address: usize) -> Option<DlFindObject> {
-    let function = FIND_OBJECT.load(Acquire);
-    if function == 0 {
-        return None;
-    }
-    // SAFETY: only the address of `_dl_find_object` is ever stored, and this is its type.
-    let find_object: FindObject =
-        unsafe { std::mem::transmute(std::ptr::with_exposed_provenance::<()>(function)) };
-    let mut found =
-        DlFindObject { flags: 0, map_start: 0, map_end: 0, link_map: 0, eh_frame: 0, reserved: [0; 7] };
-    // SAFETY: it may be called from anywhere with any address, and fills `found` if it returns 0.
-    let is_found = unsafe { find_object(std::ptr::with_exposed_provenance_mut(address), &mut found) } == 0;
-    is_found.then_some(found)
-}
-
-/// `struct link_map` of glibc's `<link.h>`: the part that is for everybody.
-#[repr(C)]
-struct LinkMap {
-    load_bias: usize,
-    name: *const c_char,
-}
-
-/// Returns what the loader added to the addresses in the file of an image.
-fn load_bias(link_map: usize) -> Option<usize> {
-    // SAFETY: this is the loader's record of an image, which is there as long as the image.
-    unsafe { std::ptr::with_exposed_provenance::<LinkMap>(link_map).as_ref() }
-        .map(|link_map| link_map.load_bias)
-}
-
-/// The image that the code at `address` belongs to.
-pub(super) fn find(address: usize) -> Option<LoadedImage> {
-    let found = look_up(address)?;
-    Some(LoadedImage {
-        map_start: found.map_start,
-        map_end: found.map_end,
-        link_map: found.link_map,
-        eh_frame_header: found.eh_frame,
-        permanent: PERMANENT.iter().position(|image| image.link_map.load(Acquire) == found.link_map),
-        #[cfg(fuzzing)]
-        segments: None,
-    })
-}
-
 /// Whether there is a note with a build id in the first page of an image, where linkers put it: right after the headers.
 fn has_build_id(page: &[u8]) -> bool {
     const HEAD_BYTES: usize = 1024;
@@ -214,7 +126,15 @@ impl LoadedImage {
     #[cfg(fuzzing)]
     pub(super) fn of_segments(segments: Segments, eh_frame_header: usize) -> LoadedImage {
         let segments = Some(segments);
-        LoadedImage { map_start: 0, map_end: 0, link_map: 0, eh_frame_header, permanent: None, segments }
+        LoadedImage {
+            map_start: 0,
+            map_end: 0,
+            #[cfg(not(musl))]
+            link_map: 0,
+            eh_frame_header,
+            permanent: None,
+            segments,
+        }
     }
 
     /// Whether it will not be unloaded, so that what is known about its addresses stays true.
@@ -222,30 +142,23 @@ impl LoadedImage {
         self.permanent.is_some()
     }
 
-    /// Whether it is the loader, whose first function calls those of libraries that are being loaded.
-    pub(super) fn is_loader(&self) -> bool {
-        self.permanent == Some(LOADER)
+    /// Whether nobody called the function at `address` in this image, which has no tables.
+    pub(super) fn is_outermost(&self, address: usize) -> bool {
+        loader::is_outermost(self, address)
     }
 
     /// The number of this image, which may be unloaded, for addresses in it; and whether no other build has that number: the
     /// image has a build id.
     pub(super) fn id(&self) -> (ImageId, bool) {
         let Some(page) = first_page(self.map_start) else { return (ImageId::NOWHERE, false) };
-        // SAFETY: this is the loader's record of the image, which is there as long as the image.
-        let link_map = unsafe { std::ptr::with_exposed_provenance::<LinkMap>(self.link_map).as_ref() };
         let met = Met {
             start: self.map_start,
             end: self.map_end,
-            load_bias: link_map.map_or(self.map_start, |link_map| link_map.load_bias),
+            load_bias: loader::load_bias(self).unwrap_or(self.map_start),
             // mutant: A8 a library is known by its place alone
             fingerprint: page_fingerprint(page),
         };
-        let path = || match link_map.map(|link_map| link_map.name) {
-            // SAFETY: the name is part of that record, and ends with a zero.
-            Some(name) if !name.is_null() => unsafe { CStr::from_ptr(name) }.to_bytes(),
-            _ => &[],
-        };
-        (images::id_of(&met, path), has_build_id(page))
+        (images::id_of(&met, || loader::path(self)), has_build_id(page))
     }
 
     /// Which parts of it are in memory. `None`: that cannot be told.
@@ -256,7 +169,7 @@ impl LoadedImage {
         }
         match self.permanent.and_then(|index| PERMANENT.get(index)) {
             Some(permanent) => permanent.segments(),
-            None => of_library(self.map_start, self.map_end, load_bias(self.link_map)?),
+            None => of_library(self.map_start, self.map_end, loader::load_bias(self)?),
         }
     }
 }
@@ -287,10 +200,12 @@ mod tests {
         ranges
     }
 
+    // With musl, the C library is not always an image of its own, and has no tables.
+    #[cfg(not(musl))]
     #[test]
     fn the_image_of_an_address_is_found() {
         let own = found(found as fn(usize) -> LoadedImage as usize);
-        assert!(own.is_permanent() && !own.is_loader());
+        assert!(own.is_permanent() && !own.is_outermost(found as fn(usize) -> LoadedImage as usize));
         assert!(own.eh_frame_header != 0);
         let c_library = found(libc::getpid as *const () as usize);
         assert!(c_library.is_permanent() && c_library.map_start != own.map_start);
@@ -339,6 +254,8 @@ mod tests {
         assert!(!has_build_id(&page), "another kind of note");
     }
 
+    // With musl, the C library is not always an image of its own, and has no tables.
+    #[cfg(not(musl))]
     #[test]
     fn an_image_has_one_number() {
         let image = found(libc::getpid as *const () as usize);

@@ -1,0 +1,8 @@
+//! Nothing is measured here.
+
+fn main() {
+    measuring::main(|work| {
+        work();
+        measuring::Told::default()
+    });
+}
