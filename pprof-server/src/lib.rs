@@ -138,9 +138,9 @@
 //! **Order.** Write [`install!`] after what changes the process as a whole: becoming a daemon, a sandbox, `unshare`, `setuid`.
 //! What the program allocates before that is sampled too. A child of `fork` has no server until it starts one.
 //!
-//! **Platforms.** It is built, tested and measured on Linux x86-64 with glibc, and was run with musl. Elsewhere it was not run: on Linux aarch64 and
-//! macOS it uses the platform's unwinder, and on Windows, and with musl on other processors, it counts totals and takes no stacks.
-//! `docs/reliability.md` lists what the program may rely on.
+//! **Platforms.** It is built, tested and measured on Linux x86-64 with glibc, and was run with musl. Elsewhere it was not
+//! run as a whole: on Linux aarch64 and macOS it uses the platform's unwinder, and on Windows, and with musl on other
+//! processors, it counts totals and takes no stacks. `docs/reliability.md` lists what the program may rely on.
 //!
 //! # By hand
 //!
