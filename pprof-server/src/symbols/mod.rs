@@ -24,6 +24,7 @@ pub(crate) mod role;
 mod shortfall;
 mod sources;
 mod symbol_table;
+mod unit_heads;
 mod units;
 mod v0;
 #[cfg(feature = "http")]

@@ -6,10 +6,12 @@
 //! "line-tables-only"` names lack the path to them. Each package of a program may be built with debug information or
 //! without it. The names of sections tell nothing of this.
 //!
-//! Path: *read path*. Cost: up to 16 MiB of the file are read, usually 1 MiB.
+//! Path: *read path*. Cost: 256 bytes of each unit are read, usually of 256 units, and of 65 536 at most; and tables of
+//! up to 16 MiB.
 
 use super::own_crate::OwnCrate;
 use super::role::is_standard_file;
+use super::unit_heads::unit_heads;
 use crate::mappings::files;
 use addr2line::gimli::{
     self, Abbreviations, AttributeValue, DebugAbbrev, DebugCuIndex, DebugInfo, DebugLineStr, DebugStr,
@@ -22,12 +24,14 @@ use std::path::{Path, PathBuf};
 type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 type Entry<'a> = gimli::DebuggingInformationEntry<Slice<'a>>;
 
-/// At most so many bytes of a section are read where every unit is asked.
+/// At most so many bytes of a section are read.
 const MOST_BYTES: u64 = 16 << 20;
+/// At most so many units are asked.
+const MOST_UNITS: usize = 64 << 10;
+/// So many units are asked first. That is usually enough, since the program's own come first.
+const FEW_UNITS: usize = 256;
 /// No name of a file is longer, in bytes.
 const MOST_STRING_BYTES: usize = 4096;
-/// So many bytes of a section are read where the first few units are enough.
-const FEW_BYTES: u64 = 1 << 20;
 
 /// What was found out about the units of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Units {
     /// program's own, if that is known.
     pub(super) fn of(path: &Path, own_crate: Option<OwnCrate<'_>>) -> Units {
         let mut found = Units::WHOLE;
-        for most in [FEW_BYTES, MOST_BYTES] {
+        for most in [FEW_UNITS, MOST_UNITS] {
             let Some(sections) = Sections::of(path, most) else { return Units::WHOLE };
             found = sections.units(path, own_crate);
             if found.have_own && found.have_own_crate || sections.is_whole {
@@ -79,9 +83,10 @@ impl Units {
 struct Sections {
     endian: RunTimeEndian,
     has_addresses: bool,
-    /// Whether `info` is all of the units.
+    /// Whether `heads` is of all units.
     is_whole: bool,
-    info: Vec<u8>,
+    /// The beginning of each unit, see [`unit_heads`].
+    heads: Vec<u8>,
     abbreviations: Vec<u8>,
     /// The file that has the strings, and their offset in it.
     strings: Option<(PathBuf, u64)>,
@@ -92,8 +97,8 @@ struct Sections {
 }
 
 impl Sections {
-    /// Reads up to `few` bytes of the units, or more if they may be skeletons.
-    fn of(path: &Path, few: u64) -> Option<Sections> {
+    /// Reads the beginnings of up to `few` units, or of more if they may be skeletons.
+    fn of(path: &Path, few: usize) -> Option<Sections> {
         let cache = ReadCache::new(files::open(path).ok()?);
         let object = File::parse(&cache).ok()?;
         let read = |name: &str, most: u64| {
@@ -115,18 +120,20 @@ impl Sections {
         };
         // Skeletons have their addresses in a section of its own. If a program has only skeletons, the units are small.
         let has_addresses = object.section_by_name(".debug_addr").is_some();
-        let most = if has_addresses { MOST_BYTES } else { few };
+        let most = if has_addresses { MOST_UNITS } else { few };
         let strings = |name: &str| read(name, MOST_BYTES).unwrap_or_default();
         let range =
             object.section_by_name(".debug_str").and_then(|section| section.compressed_file_range().ok());
         let plain = range.filter(|range| range.format == CompressionFormat::None);
         let is_inflated = range.is_some() && plain.is_none();
+        let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
+        let (heads, is_whole) = unit_heads(path, &object.section_by_name(".debug_info")?, endian, most)?;
         let plain_strings = plain.map(|range| (path.to_owned(), range.offset));
         Some(Sections {
-            endian: if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big },
+            endian,
             has_addresses,
-            is_whole: object.section_by_name(".debug_info")?.size() <= most,
-            info: read(".debug_info", most)?,
+            is_whole,
+            heads,
             abbreviations: read(".debug_abbrev", MOST_BYTES)?,
             strings: plain_strings,
             inflated_strings: if is_inflated {
@@ -146,7 +153,7 @@ impl Sections {
         // The first unit that has functions tells: units of the program come before those of libraries.
         let mut have_paths = None;
         let (mut have_own, mut have_own_crate) = (false, own_crate.is_none());
-        let mut headers = DebugInfo::new(&self.info, self.endian).units();
+        let mut headers = DebugInfo::new(&self.heads, self.endian).units();
         while let Ok(Some(header)) = headers.next() {
             if !self.has_addresses && have_paths.is_some() && have_own && have_own_crate {
                 break;
