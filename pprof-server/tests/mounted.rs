@@ -15,7 +15,12 @@ struct Program {
 
 impl Program {
     fn start(example: &str) -> Program {
+        Program::start_with(example, &[])
+    }
+
+    fn start_with(example: &str, variables: &[(&str, &str)]) -> Program {
         let mut child = examples::command(example)
+            .envs(variables.iter().copied())
             .arg("127.0.0.1:0")
             .env("ALLOC_PROFILER_INTERVAL", "1")
             .stdout(Stdio::piped())
@@ -137,8 +142,9 @@ fn a_graceful_shutdown_does_not_wait_for_deltas() {
 /// The layer of the example labels by route and tenant, and the profile tells who holds the memory.
 #[test]
 fn a_layer_labels_requests() {
-    let program = Program::start("axum_labels");
-    for (tenant, requests) in [("acme", 3), ("tiny", 1)] {
+    let program = Program::start_with("axum_labels", &[("TOKIO_WORKER_THREADS", "1")]);
+    // The runtime's thread may have begun before the program set the interval. It looks again after a mebibyte.
+    for (tenant, requests) in [("first", 1), ("acme", 3), ("tiny", 1)] {
         for _ in 0..requests {
             let request = format!(
                 "GET /remember/it HTTP/1.1\r\nHost: localhost\r\nx-tenant: {tenant}\r\nConnection: close\r\n\r\n"
@@ -156,7 +162,7 @@ fn a_layer_labels_requests() {
             .unwrap_or_else(|| panic!("{name}: {top}"));
         line.split_whitespace().nth(3).unwrap().to_owned()
     };
-    // All of them are sampled. A mebibyte is what `mb` stands for.
+    // All of them but the first are sampled for certain. A mebibyte is what `mb` stands for.
     assert!(held(" acme").starts_with("3") && held(" tiny").starts_with("1"), "{top}");
-    assert!(held(" /remember/{what}").starts_with("4"), "{top}");
+    assert!(held(" /remember/{what}").starts_with(['4', '5']), "{top}");
 }
