@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { accessibility, close, open } from './browser.mjs';
-import { agreesWithPprof, boxes, downloaded, picture, rows, said, settled, step, tab } from './page.mjs';
+import { agreesWithPprof, boxes, downloaded, picture, rows, said, settled, showsNow, step, tab } from './page.mjs';
 
 const CPU_TABS = ['Table', 'Functions', 'Flame graph'];
 /** A demo that passes on lines is busy for some hundredths of each second, so that this is some dozens of samples. */
@@ -134,7 +134,7 @@ export async function captureCpu({ browser, address, complaints }) {
     const told = await said(page);
     await page.getByRole('link', { name: 'Heap', exact: true }).click();
     await settled(page);
-    assert.match(await said(page), /^As of /);
+    await showsNow(page);
     await page.keyboard.press('c');
     assert.equal(await said(page), told);
     await page.goBack();

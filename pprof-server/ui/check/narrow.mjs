@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { close, open } from './browser.mjs';
-import { agreesWithPprof, boxes, folder, LEAK, rows, said, settled, step, tab } from './page.mjs';
+import { agreesWithPprof, boxes, folder, LEAK, rows, said, settled, showsNow, step, tab } from './page.mjs';
 
 const nameOf = async (box) => (await box.getAttribute('aria-label')).replace(/( \(inlined.*\))?, [^,]*$/, '');
 
@@ -177,7 +177,7 @@ export async function narrowIt({ browser, page, complaints }) {
     await page.getByText(/wrong\.pb\.gz cannot be compared with: .*Choose a heap profile/).waitFor();
     await page.getByRole('button', { name: /^Leave: kept-heap/ }).click();
     await settled(page);
-    assert.match(await said(page), /^As of /);
+    await showsNow(page);
     assert.equal(await page.locator('.error').count(), 0);
   });
 }

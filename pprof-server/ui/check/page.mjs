@@ -29,6 +29,8 @@ export async function step(what, act) {
 
 export const tab = (page, name) => page.getByRole('tab', { name }).click();
 export const said = (page) => page.locator('.what').textContent();
+/** Waits until the memory in use now is shown. After a click, what was there before may be shown for a moment. */
+export const showsNow = (page) => page.locator('.what', { hasText: /^As of / }).waitFor();
 export const rows = (page, table) => page.locator(`table.${table} tbody tr`);
 export const boxes = (page) => page.getByRole('treeitem');
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { accessibility, close, open } from './browser.mjs';
 import { endLast, start } from './demo.mjs';
-import { LEAK, said, settled, step, tab, TABS } from './page.mjs';
+import { LEAK, settled, showsNow, step, tab, TABS } from './page.mjs';
 
 const TOKEN = '0123456789abcdef0123456789abcdef';
 
@@ -93,7 +93,7 @@ export async function askOtherServers({ browser, address, binary, complaints }) 
     assert.equal(second, first);
     await seen.getByText(/^Restarted at \d\d:\d\d:\d\d; the record begins anew\.$/).waitFor();
     await settled(seen);
-    assert.match(await said(seen), /^As of /);
+    await showsNow(seen);
     assert.equal(await seen.locator('.error').count(), 0);
     assert.deepEqual(meanwhile.filter((complaint) => !/ERR_|Failed to load/.test(complaint)), []);
     await close(seen);
@@ -104,7 +104,7 @@ export async function askOtherServers({ browser, address, binary, complaints }) 
     const seen = await open(browser, quiet, complaints, { httpCredentials: { username: 'pprof', password: TOKEN } });
     await seen.getByText('The recorder is off').waitFor();
     await settled(seen);
-    assert.match(await said(seen), /^As of /);
+    await showsNow(seen);
     await seen.getByLabel('Capture the next').fill('1');
     await seen.getByRole('button', { name: 'Capture', exact: true }).click();
     await seen.getByText(/^What changed in the [1-9]\.\d s until/).waitFor();
