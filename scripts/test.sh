@@ -83,8 +83,9 @@ beside 19 release_builds
 step cargo test --workspace --no-fail-fast
 join
 beside 19 checks
-beside 0 step by_v0 scripts/check-ui.sh
 step by_v0 cargo test --workspace --release --no-fail-fast
 join
-step scripts/check-first-five-minutes.sh
+beside 19 step scripts/check-first-five-minutes.sh
+step by_v0 scripts/check-ui.sh
+join
 step by_v0 scripts/check-readme.sh
