@@ -1,4 +1,4 @@
-//! What a measurement has found. It is plain owned data.
+//! This module has what a measurement has found, as plain owned data.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::tables::stacks;
 /// How many stacks are shown in text.
 const SHOWN_STACKS: usize = 10;
 
-/// What was allocated while it was measured. All figures are exact unless [`is_exact`](Measured::is_exact) says otherwise.
+/// This tells what was allocated while it was measured. All figures are exact unless [`is_exact`](Measured::is_exact) says otherwise.
 ///
 /// A `realloc` counts as the free of the old block and the allocation of the new one, in this order. Sizes are those that
 /// were asked for.
@@ -40,7 +40,7 @@ pub struct Measured {
     pub late_threads: u32,
 }
 
-/// What was allocated on one stack.
+/// This tells what was allocated on one stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MeasuredStack {

@@ -10,7 +10,7 @@ pub const DEFAULT_SAMPLING_INTERVAL: u64 = 512 * 1024;
 /// In place of an interval: every allocation of the process is measured.
 pub(crate) const MEASURED: u64 = u64::MAX;
 
-/// What threads follow: the interval that is set, or [`MEASURED`].
+/// Threads follow this: the interval that is set, or [`MEASURED`].
 static IN_FORCE: AtomicU64 = AtomicU64::new(DEFAULT_SAMPLING_INTERVAL);
 /// The interval that is set.
 static SAMPLING_INTERVAL: AtomicU64 = AtomicU64::new(DEFAULT_SAMPLING_INTERVAL);

@@ -59,7 +59,7 @@ struct Thread {
     pauses: Cell<u32>,
     /// The slot of the measurements of this thread; 0 if only the process is measured.
     slot: Cell<u32>,
-    /// What the countdown was before the thread was measured.
+    /// This is what the countdown was before the thread was measured.
     before_measured: Cell<i64>,
     /// Whether a fresh gap was asked for where none could be drawn. It is drawn when the thread goes on.
     is_fresh_gap_due: Cell<bool>,
