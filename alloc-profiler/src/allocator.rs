@@ -12,8 +12,9 @@ use std::any::type_name;
 
 use crate::process::malloc_stats;
 use crate::recorder;
-use crate::sampling::sampler::{self, Due};
+use crate::sampling::due::Due;
 use crate::sampling::stack_room;
+use crate::sampling::{sampler, thread};
 use crate::tables::filter;
 
 /// A global allocator that samples what passes through it to the allocator within.
@@ -78,7 +79,7 @@ impl<A> SamplingAllocator<A> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if sampler::count_down(layout.size()) {
+        if thread::count_down(layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { slow::alloc(&self.inner, layout) };
         }
@@ -88,7 +89,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if sampler::count_down(layout.size()) {
+        if thread::count_down(layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { slow::alloc_zeroed(&self.inner, layout) };
         }
@@ -108,7 +109,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAllocator<A> {
 
     #[inline]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if sampler::count_down(new_size) {
+        if thread::count_down(new_size) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { slow::realloc(&self.inner, ptr, layout, new_size, true) };
         }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::fork;
-use crate::sampling::{interval, labels, sampler, stack_room};
+use crate::sampling::{interval, labels, stack_room, thread};
 
 /// The environment variable that [`init_from_env`] reads: the sampling interval in bytes.
 pub const INTERVAL_VARIABLE: &str = "ALLOC_PROFILER_INTERVAL";
@@ -24,7 +24,7 @@ pub const INTERVAL_VARIABLE: &str = "ALLOC_PROFILER_INTERVAL";
 pub fn set_sampling_interval(bytes: u64) {
     prepare();
     interval::store(bytes);
-    sampler::restart();
+    thread::restart();
 }
 
 /// Has samples be kept apart by the labels of their threads from now on ([`SizeTotals::label`]), or not any more. It is off at

@@ -68,7 +68,7 @@ fn begin_anew(alone: &Alone) {
     crate::process::descriptors::begin_anew(alone);
 
     use crate::memory;
-    use crate::sampling::{interval, sampler};
+    use crate::sampling::{interval, thread};
     use crate::tables::{allocated, drops, filter, live, measured, stacks};
 
     // The filter is the first: from then on, no record of the parent's is looked for.
@@ -84,5 +84,5 @@ fn begin_anew(alone: &Alone) {
     measured::begin_anew(alone);
     interval::measure_all(false);
     // mutant: A4 children keep the seed
-    sampler::begin_anew(alone);
+    thread::begin_anew(alone);
 }

@@ -164,7 +164,7 @@ pub fn is_installed() -> bool {
 ///
 /// It costs a few instructions.
 pub fn unsampled<R>(f: impl FnOnce() -> R) -> R {
-    let _pause = sampling::sampler::Pause::begin();
+    let _pause = sampling::pause::Pause::begin();
     f()
 }
 
@@ -193,9 +193,9 @@ pub mod internal {
 /// The tests of this workspace need this. It is not part of the interface, and may change in any version.
 #[doc(hidden)]
 pub mod testing {
-    /// Makes the choice of samples repeatable: see `sampler::seed`.
+    /// Makes the choice of samples repeatable: see `thread::seed`.
     pub fn seed(seed: u64) {
-        crate::sampling::sampler::seed(seed);
+        crate::sampling::thread::seed(seed);
     }
 
     /// Whether a free of the block at `address` has to look for its record: it is sampled, or the filter cannot tell it

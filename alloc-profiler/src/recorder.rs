@@ -9,9 +9,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::process::c_library;
-use crate::sampling::interval;
-use crate::sampling::labels;
-use crate::sampling::sampler::{self, Pause};
+use crate::sampling::pause::Pause;
+use crate::sampling::{self, interval, labels};
 use crate::snapshot;
 use crate::tables::live::{self, HomeSlot, LiveSample, Lost, Taken};
 use crate::tables::measured::{self, Tag};
@@ -100,7 +99,7 @@ pub(crate) extern "C" fn record_measured_without_stack(address: usize, size: usi
 
 #[inline(always)]
 fn count_measured(address: usize, size: usize, stack: Option<&'static Stack>) {
-    let tag = measured::allocated(sampler::measured_slot(), size, stack.map(Stack::for_measurements));
+    let tag = measured::allocated(sampling::measured::slot(), size, stack.map(Stack::for_measurements));
     let site = stacks::site(stack, size, labels::present());
     let bits = tag.map_or_else(snapshot::begun, Tag::bits);
     let is_inserted = count(HomeSlot::of(address), address, size, 1.0, site, bits);

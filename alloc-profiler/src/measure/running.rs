@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 
 use super::error::CannotMeasure;
 use super::measured::Measured;
-use crate::sampling::{interval, sampler};
+use crate::sampling::{self, interval};
 use crate::tables::measured::{self, DEPTH, MAX_EPOCH, MAX_NUMBER, MAX_SLOT, PROCESS, Slot, Tag};
 use crate::tables::{drops, live};
 use crate::{control, fork, unsampled};
@@ -29,7 +29,7 @@ enum Place {
 impl Running {
     pub(super) fn begin_of_thread() -> Result<Running, CannotMeasure> {
         Running::proven(|| {
-            let slot = match sampler::measured_slot() {
+            let slot = match sampling::measured::slot() {
                 0 => take_slot()?,
                 slot => slot,
             };
@@ -41,7 +41,7 @@ impl Running {
                 release(of_thread);
                 return Err(CannotMeasure::NoNumberLeft);
             }
-            if !sampler::begin_measured(slot) {
+            if !sampling::measured::begin(slot) {
                 release(of_thread);
                 return Err(CannotMeasure::Unsampled);
             }
@@ -104,8 +104,8 @@ fn begin_process() -> Result<Place, CannotMeasure> {
         _ if is_any_block(|tag| tag.epoch() != 0) => return Err(CannotMeasure::NoNumberLeft),
         _ => 1,
     };
-    let slot = sampler::measured_slot();
-    if !sampler::begin_measured(slot) {
+    let slot = sampling::measured::slot();
+    if !sampling::measured::begin(slot) {
         return Err(CannotMeasure::Unsampled);
     }
     measured::LAST_EPOCH.store(epoch, Relaxed);
@@ -118,8 +118,8 @@ fn begin_process() -> Result<Place, CannotMeasure> {
 fn end_of_process(epoch: u32) -> Measured {
     interval::measure_all(false);
     let figures = PROCESS.end();
-    if sampler::measured_slot() == 0 {
-        sampler::end_measured();
+    if sampling::measured::slot() == 0 {
+        sampling::measured::end();
     }
     let late_threads = measured::LATE_THREADS.load(Relaxed);
     let found = unsampled(|| {
@@ -135,7 +135,7 @@ fn end_of_thread(slot: u32, level: usize, number: u32) -> Measured {
     let figures = of_thread.levels[level].end();
     let is_last = !of_thread.levels.iter().any(|level| level.is_running());
     if is_last {
-        sampler::end_measured();
+        sampling::measured::end();
     }
     let found = unsampled(|| {
         let stacks = |visit: &mut dyn FnMut(_, _)| measured::for_each_stack_of(slot, level, visit);

@@ -28,7 +28,7 @@ pub(crate) fn in_force() -> u64 {
     IN_FORCE.load(Relaxed)
 }
 
-/// Stores another interval. Threads notice it when they next look: see `sampler`. While the process is measured, it waits.
+/// Stores another interval. Threads notice it when they next look: see `thread`. While the process is measured, it waits.
 pub(crate) fn store(bytes: u64) {
     SAMPLING_INTERVAL.store(bytes, Relaxed);
     let bytes = followed(bytes);

@@ -2,7 +2,7 @@
 //!
 //! Path: *allocation path*, sampled allocations only.
 
-use crate::sampling::sampler::Pause;
+use crate::sampling::pause::Pause;
 
 /// Whether enough of the stack is left to take it, as far as can be told.
 #[inline(never)]
