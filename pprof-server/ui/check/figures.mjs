@@ -2,29 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { close, open } from './browser.mjs';
+import { visit } from './demo.mjs';
 import { agreesWithPprof, LEAK, picture, rows, said, settled, showsNow, step, tab } from './page.mjs';
 
 /** What is said of a capture of three seconds; on a busy machine it takes longer, and says so. */
 const CAPTURED = /^What changed in the [3-9]\.\d s until/;
 
-/** The demo whose load ends allocates more than three times as many bytes. */
-const MIDDLE_BYTES = 8 << 20;
+/** So many clients have some 20 KiB of buffers each in the demo, of which many are sampled. */
+const CLIENTS = 60;
 
-/**
- * Marks the middle of the load of a demo that was just started. A mark stays, while records are thinned out after a minute, and
- * the steps before may take longer than that.
- */
-export async function markMiddle(address) {
-  let allocated = 0;
-  while (allocated < MIDDLE_BYTES) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    allocated = (await (await fetch(`${address}history`)).json()).now.alloc_space;
-  }
-  const answer = await fetch(`${address}mark?name=middle`, { method: 'POST' });
+/** Marks a moment at which clients are connected, whose buffers are freed when they leave. What they leak stays. */
+export async function markConnected(address) {
+  const clients = await visit(address, CLIENTS);
+  const answer = await fetch(`${address}mark?name=connected`, { method: 'POST' });
   assert.ok(answer.ok, await answer.text());
+  clients.forEach((client) => client.destroy());
 }
 
-/** `ended` is the address of a demo whose load has ended, with the mark `middle`. */
+/** `ended` is the address of a demo whose load has ended, with the mark `connected` from before it. */
 export async function compareFigures({ browser, page, ended, complaints }) {
   await step('what is shown agrees with go tool pprof to the byte, in all four values', async () => {
     for (const type of ['inuse_space', 'inuse_objects', 'alloc_space', 'alloc_objects']) {
@@ -107,10 +102,18 @@ export async function compareFigures({ browser, page, ended, complaints }) {
     await settled(page);
   });
 
+  await step('an address that changes before the page is drawn is followed', async () => {
+    const early = await open(browser, 'about:blank', complaints);
+    await early.addInitScript(() => addEventListener('DOMContentLoaded', () => (location.hash = 'from=connected&tab=table')));
+    await early.goto(ended);
+    await early.locator('.what', { hasText: /^What changed from / }).waitFor();
+    await close(early);
+  });
+
   await step('a difference with what shrank agrees with go tool pprof to the byte', async () => {
-    const after = await open(browser, ended, complaints);
-    // The difference goes from the middle of the load to now, when what its connections held is gone.
-    await after.goto(`${ended}#from=middle`);
+    // What clients held at the mark is gone, and the load has leaked since.
+    const after = await open(browser, `${ended}#from=connected`, complaints);
+    await after.locator('.what', { hasText: /^What changed from / }).waitFor({ state: 'attached' });
     await settled(after);
     const { ours } = await agreesWithPprof(after, 'inuse_space');
     const cums = [...ours.values()].map(([, cum]) => cum);

@@ -7,7 +7,7 @@
 import { launch, open } from './browser.mjs';
 import { captureCpu } from './cpu.mjs';
 import { start } from './demo.mjs';
-import { compareFigures, markMiddle } from './figures.mjs';
+import { compareFigures, markConnected } from './figures.mjs';
 import { keepIt } from './kept.mjs';
 import { lookAtMany } from './large.mjs';
 import { narrowIt } from './narrow.mjs';
@@ -35,14 +35,14 @@ if (unknown.length > 0) throw new Error(`PARTS has ${unknown}: there are ${Objec
 const binary = process.argv[2];
 const browser = await launch();
 
-// The load of the first demo goes on. That of the second ends, so that what its connections held is freed; it takes more samples
-// than usual, so that little memory shows too.
+// The load of the first demo goes on. That of the second ends, so that its figures stand still; it takes more samples than usual, so
+// that little memory shows too.
 const options = ['--connections-per-second', '60', '--idle-seconds', '1', '--load-seconds'];
 const [address, ended] = await Promise.all([
   start(binary, [...options, '3600'], { PPROF_RECORD: '1s' }),
   start(binary, [...options, '6'], { PPROF_RECORD: '1s', ALLOC_PROFILER_INTERVAL: '16384' }),
 ]);
-await markMiddle(ended);
+await markConnected(ended);
 const page = await open(browser, address, complaints);
 
 for (const part of parts) await PARTS[part]({ browser, page, ended, address, binary, complaints });

@@ -1,6 +1,6 @@
 // This keeps the view in the page's address, and changes it there.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { format, parse, type View } from './view';
 
 /** Returns the view, and a function that changes a part of it, in the address too. */
@@ -9,7 +9,8 @@ export function useView(): [View, (part: Partial<View>) => void] {
   // A change may come long after the page was drawn, when a capture ends.
   const latest = useRef(view);
   latest.current = view;
-  useEffect(() => {
+  // An effect would run after the page is drawn, and miss an address that is changed until then.
+  useLayoutEffect(() => {
     const read = () => setView(parse(location.hash));
     addEventListener('hashchange', read);
     return () => removeEventListener('hashchange', read);
