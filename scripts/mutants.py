@@ -32,7 +32,7 @@ TASKS_SERVED = ["-p", "pprof-server", "--test", "tasks"]
 SANDBOXES = ["-p", "workspace-tests", "--test", "sandboxes"]
 LABEL_LIMITS = ["-p", "pprof-server", "--test", "label_limits"]
 UNWINDER_UNITS = ["-p", "unwinder", "--lib"]
-PUSH = ["-p", "pprof-server", "--test", "push"]
+PUSH = ["-p", "pprof-server", "--features", "push-otlp", "--test", "push"]
 CAPTURE_UNITS = ["-p", "capture", "--lib"]
 CAPTURE_HAZARDS = ["-p", "capture", "--test", "hazards"]
 HOLDERS = ["-p", "holders", "--test", "made_up"]
@@ -376,6 +376,8 @@ MUTANTS = [
      replace(r">= \d+ \*", r">= 0 *"), [*SERVER_UNITS, "in_a_tenth_of_the_time"]),
     ("E70 what may have arrived is sent again",
      replace(r"Outcome::Unknown\(", r"Outcome::Unsent("), [*PUSH, "what_an_engine_has"]),
+    ("E70 what an engine breaks off counts as told",
+     replace(r"\[\.\..+\]", r"[..room.len().max(piece)]"), [*PUSH, "what_an_engine_breaks_off"]),
     ("E71 what was refused counts as told",
      replace(r"if .+ \{", r"if true {"), [*PUSH, "nothing_is_lost"]),
     ("E72 a connection is made in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),

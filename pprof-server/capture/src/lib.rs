@@ -68,6 +68,8 @@ mod current_waits;
 #[cfg(not(by_signals))]
 mod elsewhere;
 mod error;
+#[cfg(by_signals)]
+mod fork_handlers;
 mod lock_samples;
 #[cfg(by_signals)]
 #[doc(hidden)]

@@ -27,12 +27,12 @@ use crate::Error;
 pub(crate) use crate::profile::Bytes;
 use crate::profile::Profile;
 pub use crate::profile::{Ages, Frame, Frames, SizeLimit, Symbolize};
-#[cfg(feature = "push")]
-use crate::sources::cpu;
 use crate::sources::heap::profile;
 #[cfg(feature = "http")]
 pub(crate) use crate::sources::heap::{FileLoss, Loss, are_known, is_known, losses_by_file, symbols_of};
 pub use crate::sources::heap::{Labels, ProfileKind, ProfileOptions, SampleType};
+#[cfg(feature = "push")]
+use crate::sources::{cpu, options::Options};
 pub use crate::writers::MAX_ROWS;
 use crate::writers::pprof::{gzip, message};
 use crate::writers::table::Table;
@@ -67,7 +67,7 @@ pub fn heap_profile(snapshot: &Snapshot, options: &ProfileOptions) -> Vec<u8> {
 /// The pprof profile of CPU time, gzipped, with the names of threads and the program's labels.
 #[cfg(feature = "push")]
 pub(crate) fn cpu_profile(samples: capture::CpuSamples, symbolize: Symbolize, limit: SizeLimit) -> Vec<u8> {
-    let options = cpu::Options { symbolize, has_labels: true };
+    let options = Options { symbolize, has_labels: true };
     unsampled(|| gzip(message(&cpu::profile(samples, options), limit)))
 }
 

@@ -15,8 +15,8 @@ use super::Push;
 use super::counts::Counts;
 use super::cpu_sampler::CpuSampler;
 use super::engine::{Engine, Patience};
-use super::message::LabelPair;
 use super::pace::Pace;
+use super::protocol::{LabelPair, Protocol};
 use super::pusher::{Pusher, State};
 use crate::Error;
 use crate::process;
@@ -56,6 +56,7 @@ const SERVICE_NAME: &str = "service_name";
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct PushBuilder {
     url: String,
+    protocol: Protocol,
     labels: Vec<(String, String)>,
     every: Duration,
     timeout: Duration,
@@ -69,6 +70,7 @@ impl PushBuilder {
     pub(super) fn new(url: String) -> PushBuilder {
         PushBuilder {
             url,
+            protocol: Protocol::Pyroscope,
             labels: Vec::new(),
             every: DEFAULT_EVERY,
             timeout: DEFAULT_TIMEOUT,
@@ -76,6 +78,18 @@ impl PushBuilder {
             tenant: None,
             has_cpu: true,
         }
+    }
+
+    /// Sends profiles by OTLP over HTTP, as the OpenTelemetry Collector takes them at its port 4318, instead of Pyroscope's protocol.
+    ///
+    /// The part of OTLP that carries profiles is in development, and so is this: an engine must be of a version that knows
+    /// opentelemetry-proto 1.10, as the Collector 0.165 does behind its gate `service.profilesSupport`. What an engine has
+    /// rejected of a profile that it took is told, and is not sent again.
+    #[cfg(feature = "push-otlp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "push-otlp")))]
+    pub fn otlp(mut self) -> PushBuilder {
+        self.protocol = Protocol::Otlp;
+        self
     }
 
     /// Gives all profiles a label, at most 24 in all. Its name has letters, digits and `_`, and begins neither with a digit nor with
@@ -154,7 +168,7 @@ impl PushBuilder {
             return Err(refused(format!("the timeout {:?}", self.timeout), "it may be 100 ms to 5 minutes"));
         }
         check_url(&self.url)?;
-        let engine = Engine::new(&self.url, self.headers()?);
+        let engine = Engine::new(&self.url, self.protocol, self.headers()?);
         Ok(Pusher {
             engine,
             labels: labels(self.labels)?,
@@ -195,6 +209,7 @@ impl fmt::Debug for PushBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushBuilder")
             .field("url", &self.url)
+            .field("protocol", &self.protocol)
             .field("labels", &self.labels)
             .field("every", &self.every)
             .field("timeout", &self.timeout)

@@ -12,10 +12,12 @@ use std::time::{Duration, SystemTime};
 use ureq::http::{HeaderValue, StatusCode, header};
 use ureq::{Agent, SendBody};
 
-/// Where Pyroscope takes profiles: the method of its API, over the protocol of connectrpc.com.
-const METHOD: &str = "push.v1.PusherService/Push";
-/// How much of a refusal is read.
-const MAX_REASON_BYTES: usize = 512;
+use super::protocol::{Kind, LabelPair, Protocol};
+
+/// A request is handed over in pieces of so many bytes. If it fails before the last piece, the engine cannot have all of it.
+const PIECE_BYTES: usize = 4096;
+/// How much of an answer is read.
+const MAX_ANSWER_BYTES: usize = 512;
 
 /// Tells what became of a profile.
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(super) struct Engine {
     agent: Agent,
+    protocol: Protocol,
     uri: String,
     headers: Vec<(&'static str, HeaderValue)>,
 }
@@ -68,7 +71,7 @@ pub(super) struct Patience(pub(super) Duration);
 
 impl Engine {
     /// Knows the engine at `url`. The headers may hold secrets, and are marked so.
-    pub(super) fn new(url: &str, headers: Vec<(&'static str, HeaderValue)>) -> Engine {
+    pub(super) fn new(url: &str, protocol: Protocol, headers: Vec<(&'static str, HeaderValue)>) -> Engine {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Another host would be told the secrets.
@@ -82,7 +85,8 @@ impl Engine {
         );
         Engine {
             agent: config.build().into(),
-            uri: format!("{}/{METHOD}", url.trim_end_matches('/')),
+            protocol,
+            uri: format!("{}/{}", url.trim_end_matches('/'), protocol.path()),
             headers,
         }
     }
@@ -91,9 +95,16 @@ impl Engine {
         &self.uri
     }
 
-    /// Sends a request, and waits for the answer.
-    pub(super) fn send(&self, request: &[u8], Patience(time): Patience) -> Outcome {
-        let mut body = Sent { rest: request };
+    /// Sends a pprof profile, and waits for the answer.
+    pub(super) fn send(
+        &self,
+        kind: Kind,
+        labels: &[LabelPair],
+        profile: Vec<u8>,
+        Patience(time): Patience,
+    ) -> Outcome {
+        let request = self.protocol.request(kind, labels, profile);
+        let mut body = Sent { rest: &request };
         // There is no limit for finding the address of a name: for that, a thread would be started.
         let mut sending = (self.agent.post(&self.uri))
             .config()
@@ -103,38 +114,44 @@ impl Engine {
             .timeout_recv_response(Some(time))
             .timeout_recv_body(Some(time))
             .build()
-            .header(header::CONTENT_TYPE, "application/proto")
             .header(header::CONTENT_LENGTH, request.len())
-            .header(header::CONNECTION, "close")
-            .header("Connect-Protocol-Version", "1");
+            .header(header::CONNECTION, "close");
+        for (name, value) in self.protocol.headers() {
+            sending = sending.header(*name, *value);
+        }
         for (name, value) in &self.headers {
             sending = sending.header(*name, value);
         }
         match sending.send(SendBody::from_reader(&mut body)) {
-            Ok(response) => outcome(response),
+            Ok(response) => self.outcome(response),
             // mutant: E70 what may have arrived is sent again
             Err(error) if body.rest.is_empty() => Outcome::Unknown(error.to_string()),
             Err(error) => Outcome::Unsent(error.to_string()),
         }
     }
-}
 
-/// What an answer means.
-fn outcome(mut response: ureq::http::Response<ureq::Body>) -> Outcome {
-    let status = response.status();
-    let wish = response.headers().get(header::RETRY_AFTER).and_then(|value| wish(value, SystemTime::now()));
-    if status.is_success() {
-        return Outcome::Accepted;
-    }
-    let mut reason = Vec::new();
-    let reader = response.body_mut().as_reader();
-    // Without the rest, the status says enough.
-    let _ = reader.take(MAX_REASON_BYTES as u64).read_to_end(&mut reason);
-    let reason = reason_of(&reason);
-    match status {
-        // A proxy had no answer from the engine, which may have taken the profile.
-        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Unknown(told(status, &reason)),
-        _ => Outcome::Refused(Refusal { status, reason, wish }),
+    /// What an answer means.
+    fn outcome(&self, mut response: ureq::http::Response<ureq::Body>) -> Outcome {
+        let status = response.status();
+        let wish = response.headers().get(header::RETRY_AFTER);
+        let wish = wish.and_then(|value| wish_of(value, SystemTime::now()));
+        let mut answer = Vec::new();
+        let reader = response.body_mut().as_reader();
+        // Without the rest, the status says enough.
+        let _ = reader.take(MAX_ANSWER_BYTES as u64).read_to_end(&mut answer);
+        if status.is_success() {
+            return match self.protocol.complaint(&answer) {
+                None => Outcome::Accepted,
+                // What was rejected would be rejected again, and the rest would count twice.
+                Some(complaint) => Outcome::Unknown(complaint),
+            };
+        }
+        let reason = reason_of(&answer);
+        match status {
+            // A proxy had no answer from the engine, which may have taken the profile.
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Unknown(told(status, &reason)),
+            _ => Outcome::Refused(Refusal { status, reason, wish }),
+        }
     }
 }
 
@@ -160,7 +177,7 @@ fn reason_of(body: &[u8]) -> String {
 }
 
 /// The time that `Retry-After` asks for: in seconds, or until a date.
-fn wish(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
+fn wish_of(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -174,8 +191,11 @@ struct Sent<'a> {
 }
 
 impl Read for Sent<'_> {
+    /// Gives out a piece, which is asked for when the piece before has been handed to the operating system.
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.rest.read(room)
+        let piece = room.len().min(PIECE_BYTES);
+        // mutant: E70 what an engine breaks off counts as told
+        self.rest.read(&mut room[..piece])
     }
 }
 
@@ -186,7 +206,8 @@ mod tests {
     #[test]
     fn a_wish_is_a_number_or_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let wish = |text: &str| wish(&HeaderValue::from_str(text).unwrap(), now).map(|time| time.as_secs());
+        let wish =
+            |text: &str| wish_of(&HeaderValue::from_str(text).unwrap(), now).map(|time| time.as_secs());
         assert_eq!(wish("120"), Some(120));
         assert_eq!(wish("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
         assert_eq!(wish("Sun, 06 Nov 1994 08:49:36 GMT"), None, "it has passed");

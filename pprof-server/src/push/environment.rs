@@ -15,6 +15,7 @@ const USER_VARIABLE: &str = "PPROF_PUSH_USER";
 const PASSWORD_VARIABLE: &str = "PPROF_PUSH_PASSWORD";
 const TOKEN_VARIABLE: &str = "PPROF_PUSH_TOKEN";
 const CPU_VARIABLE: &str = "PPROF_PUSH_CPU";
+const PROTOCOL_VARIABLE: &str = "PPROF_PUSH_PROTOCOL";
 
 /// Begins to push if the environment names an engine. What will not do is told in a line, and the program goes on.
 pub(crate) fn start_from_env() -> Option<Push> {
@@ -64,6 +65,16 @@ fn builder(url: String, variable: impl Fn(&str) -> Option<String>) -> Result<Pus
     if variable(CPU_VARIABLE).is_some_and(|value| value == "off") {
         builder = builder.without_cpu();
     }
+    match variable(PROTOCOL_VARIABLE).as_deref() {
+        None | Some("pyroscope") => {}
+        #[cfg(feature = "push-otlp")]
+        Some("otlp") => builder = builder.otlp(),
+        #[cfg(not(feature = "push-otlp"))]
+        Some("otlp") => {
+            return Err(format!("{PROTOCOL_VARIABLE}=otlp needs the feature push-otlp of pprof-server"));
+        }
+        Some(other) => return Err(format!("{PROTOCOL_VARIABLE}={other:?} is neither pyroscope nor otlp")),
+    }
     Ok(builder)
 }
 
@@ -92,6 +103,7 @@ mod tests {
         for part in [
             r#"labels: [("service_name", "shop"), ("version", "a=b")]"#,
             "every: 60s",
+            "protocol: Pyroscope",
             r#"tenant: Some("team-a")"#,
             "has_authorization: true",
             "has_cpu: false",
@@ -102,6 +114,12 @@ mod tests {
         for part in ["labels: []", "every: 15s", "tenant: None", "has_authorization: false", "has_cpu: true"]
         {
             assert!(usual.contains(part), "{usual}");
+        }
+        let otlp = made(&[(PROTOCOL_VARIABLE, "otlp")]);
+        if cfg!(feature = "push-otlp") {
+            assert!(otlp.unwrap().contains("protocol: Otlp"));
+        } else {
+            assert!(otlp.unwrap_err().contains("push-otlp"));
         }
         assert!(
             made(&[(USER_VARIABLE, "a"), (PASSWORD_VARIABLE, "b")])
@@ -116,6 +134,7 @@ mod tests {
             (&[(LABELS_VARIABLE, "version")][..], r#"PPROF_PUSH_LABELS: "version" is no label"#),
             (&[(EVERY_VARIABLE, "soon")], r#"PPROF_PUSH_EVERY="soon" is no time"#),
             (&[(USER_VARIABLE, "a")], "PPROF_PUSH_PASSWORD"),
+            (&[(PROTOCOL_VARIABLE, "grpc")], r#"PPROF_PUSH_PROTOCOL="grpc" is neither"#),
             (
                 &[(USER_VARIABLE, "a"), (PASSWORD_VARIABLE, "b"), (TOKEN_VARIABLE, "c")],
                 "PPROF_PUSH_TOKEN alone",

@@ -1,7 +1,8 @@
-//! Profiles are pushed to an engine of continuous profiling that does not scrape: Pyroscope, or what speaks its protocol.
+//! Profiles are pushed to an engine of continuous profiling that does not scrape: Pyroscope, or what speaks its protocol or that of
+//! OpenTelemetry.
 //!
 //! ```text
-//! builder ─▶ pusher: pace (when?) ─▶ snapshot ─▶ allocated (what is new) ─▶ encode ─▶ message ─▶ engine
+//! builder ─▶ pusher: pace (when?) ─▶ snapshot ─▶ allocated (what is new) ─▶ encode ─▶ protocol ─▶ engine
 //!                      cpu_sampler (meanwhile) ─▶ kept (until it is taken) ──────────┘
 //! ```
 //!
@@ -18,8 +19,8 @@ mod cpu_sampler;
 mod engine;
 mod environment;
 mod kept;
-mod message;
 mod pace;
+mod protocol;
 mod pusher;
 mod running;
 

@@ -16,8 +16,8 @@ use super::counts::Counts;
 use super::cpu_sampler::CpuSampler;
 use super::engine::{Engine, Outcome, Patience, told};
 use super::kept::Kept;
-use super::message::{LabelPair, request};
 use super::pace::Pace;
+use super::protocol::{Kind, LabelPair};
 use super::running::Running;
 use crate::allocated::Allocated;
 use crate::encode::{ProfileOptions, SizeLimit, Symbolize, cpu_profile, heap_profile};
@@ -25,9 +25,6 @@ use crate::kept_files;
 use crate::process;
 use crate::standard_error::{tell, warn, warn_once};
 
-/// What the engine calls the profiles. The names of their types are as in Go.
-const HEAP: &str = "memory";
-const CPU: &str = "process_cpu";
 /// How long each part of a request may take at most where the end of the program waits for it.
 const LAST_PATIENCE: Patience = Patience(Duration::from_secs(2));
 
@@ -131,7 +128,7 @@ impl Pusher {
         let allocated = Allocated::leave_new(&mut now, state.before.as_ref(), &state.hasher, age);
         let profile = heap_profile(&now, &ProfileOptions::default());
         drop(now);
-        let outcome = self.engine.send(&request(HEAP, &self.labels, profile), patience);
+        let outcome = self.engine.send(Kind::Heap, &self.labels, profile, patience);
         // mutant: E71 what was refused counts as told
         if outcome.may_have_arrived() {
             self.state.before = Some(allocated);
@@ -142,7 +139,7 @@ impl Pusher {
     /// Pushes the CPU profiles that are kept, the oldest first.
     fn push_cpu(&mut self, patience: Patience) -> Result<(), Failure> {
         while let Some(profile) = self.state.kept.oldest() {
-            let outcome = self.engine.send(&request(CPU, &self.labels, profile.to_vec()), patience);
+            let outcome = self.engine.send(Kind::Cpu, &self.labels, profile.to_vec(), patience);
             let is_final = matches!(&outcome, Outcome::Refused(refusal) if refusal.is_final());
             if is_final {
                 self.counts.dropped.fetch_add(1, Relaxed);

@@ -5,6 +5,7 @@
 //! Path: *read path*.
 
 use super::losses::{Evidence, Extent, StackFacts, Weight, of_names, told};
+use super::options::Options;
 use super::plain_text::PlainText;
 use crate::labels;
 use crate::mappings::Mappings;
@@ -33,14 +34,6 @@ static BUSY: Family = Family {
     samples: "signals",
     comes_and_goes: false,
 };
-
-/// How a profile of CPU time is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) symbolize: Symbolize,
-    /// Rows of different threads and of different labels are kept apart, and have the label `thread` and the program's own.
-    pub(crate) has_labels: bool,
-}
 
 /// Makes the profile of what a capture found. Nothing is left out at the leaf: an allocator that is busy is a finding.
 ///

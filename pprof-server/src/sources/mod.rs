@@ -15,10 +15,14 @@ pub(crate) mod leaked_tasks;
 pub(crate) mod locks;
 mod losses;
 #[cfg(feature = "http")]
+pub(crate) mod options;
+#[cfg(feature = "http")]
 mod plain_text;
 #[cfg(feature = "http")]
 pub(crate) mod suspects;
 #[cfg(feature = "http")]
 pub(crate) mod trace;
+#[cfg(feature = "http")]
+mod turn;
 #[cfg(feature = "http")]
 pub(crate) mod wall;

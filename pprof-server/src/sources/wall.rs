@@ -5,17 +5,17 @@
 //!
 //! Path: *read path*.
 
+use super::options::Options;
 use super::plain_text::PlainText;
+use super::turn::{Turn, Turns};
 use crate::labels;
 use crate::mappings::Mappings;
 use crate::profile::{
-    Amount, Estimate, Family, Frames, Label, LabelValue, Period, Profile, Rows, Stacks, Symbolize, Unit,
-    ValueType, add,
+    Amount, Estimate, Family, Frames, Label, LabelValue, Period, Profile, Rows, Stacks, Unit, ValueType, add,
 };
 use alloc_profiler::{CodeAddress, StackTrace};
 use capture::{Found, StartError, ThreadDump};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often stacks are taken.
@@ -41,14 +41,6 @@ static PASSED: Family = Family {
     comes_and_goes: false,
 };
 
-/// How the profile is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) symbolize: Symbolize,
-    /// Rows are kept apart by their labels, and have them.
-    pub(crate) has_labels: bool,
-}
-
 /// What sets a row apart.
 type Key = (Box<[CodeAddress]>, bool, Vec<Label>);
 
@@ -67,29 +59,13 @@ pub(crate) struct Recording {
     _turn: Turn,
 }
 
-/// Holds the right to record.
-#[derive(Debug)]
-struct Turn(());
-
-static IS_TAKEN: AtomicBool = AtomicBool::new(false);
-
-impl Turn {
-    fn take() -> Option<Turn> {
-        IS_TAKEN.compare_exchange(false, true, Acquire, Relaxed).is_ok().then_some(Turn(()))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        IS_TAKEN.store(false, Release);
-    }
-}
+static TURNS: Turns = Turns::new();
 
 impl Recording {
     /// Begins. `None`: another one is under way.
     pub(crate) fn start() -> Option<Recording> {
         Some(Recording {
-            _turn: Turn::take()?,
+            _turn: TURNS.take()?,
             rows: HashMap::new(),
             dumps: 0,
             lost: BTreeMap::new(),
@@ -222,6 +198,7 @@ fn values(count: u64, period: Duration) -> [Estimate; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Symbolize;
     use capture::{Thread, ThreadState};
 
     fn dump(threads: &[(&str, usize)]) -> ThreadDump {

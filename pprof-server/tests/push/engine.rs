@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub(crate) enum Answer {
     Close,
     /// It takes the profile, and says nothing until the client has gone.
     Silence,
+    /// It breaks off when it has read the head of the request, and takes nothing.
+    BreakOff,
 }
 
 /// This and what it holds are messages of `push/v1/push.proto`, by the numbers of their fields.
@@ -110,6 +113,8 @@ pub(crate) fn allocated_by(function: &str, received: &[Received]) -> i64 {
 pub(crate) struct Engine {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    /// How many requests it broke off.
+    broken_off: Arc<AtomicUsize>,
 }
 
 impl Engine {
@@ -119,7 +124,11 @@ impl Engine {
     }
 
     pub(crate) fn on(listener: TcpListener, script: impl Fn(usize) -> Answer + Send + 'static) -> Engine {
-        let engine = Engine { address: listener.local_addr().unwrap(), received: Arc::default() };
+        let engine = Engine {
+            address: listener.local_addr().unwrap(),
+            received: Arc::default(),
+            broken_off: Arc::default(),
+        };
         let own = engine.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -153,27 +162,21 @@ impl Engine {
     }
 
     fn serve(&self, stream: TcpStream, script: &impl Fn(usize) -> Answer) -> std::io::Result<()> {
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head)? == 0 {
-                return Ok(());
-            }
+        let number = self.received.lock().unwrap().len() + self.broken_off.load(Relaxed);
+        let answer = script(number);
+        if let Answer::BreakOff = answer {
+            read_head(&mut BufReader::with_capacity(64, stream))?;
+            self.broken_off.fetch_add(1, Relaxed);
+            return Ok(());
         }
-        let length = head
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        let mut body = vec![0; length.expect("a length")];
-        reader.read_exact(&mut body)?;
+        let mut reader = BufReader::new(stream);
+        let (head, body) = read_request(&mut reader)?;
         let at = Instant::now();
         let request = PushRequest::decode(&body[..]).unwrap();
         let [series] = <[Series; 1]>::try_from(request.series).expect("one series in a request");
         assert_eq!(series.samples.len(), 1);
         let profile = scraper_rules(&series.samples[0].raw_profile);
-        let mut received = self.received.lock().unwrap();
-        let answer = script(received.len());
-        received.push(Received { at, head, series, profile, answer });
-        drop(received);
+        self.received.lock().unwrap().push(Received { at, head, series, profile, answer });
         let mut stream = reader.into_inner();
         match answer {
             Answer::Ok => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
@@ -181,10 +184,32 @@ impl Engine {
                 let body = r#"{"code":"unavailable","message":"not now"}"#;
                 write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
             }
-            Answer::Close => Ok(()),
+            Answer::Close | Answer::BreakOff => Ok(()),
             Answer::Silence => stream.read_to_end(&mut Vec::new()).map(drop),
         }
     }
+}
+
+/// Reads the head of a request, with the empty line.
+fn read_head(reader: &mut impl BufRead) -> std::io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head)
+}
+
+/// Reads a request, and returns its head and its body.
+pub(crate) fn read_request(reader: &mut impl BufRead) -> std::io::Result<(String, Vec<u8>)> {
+    let head = read_head(reader)?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.expect("a length")];
+    reader.read_exact(&mut body)?;
+    Ok((head, body))
 }
 
 /// A test that hangs ends by this.

@@ -7,8 +7,9 @@
 //! another key.
 
 use std::cell::Cell;
-use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+
+use crate::fork_handlers::ForkHandlers;
 
 use super::{forks, machine, own_threads, sender, signals, turn};
 
@@ -17,22 +18,17 @@ thread_local! {
     static BLOCKED: Cell<Option<libc::sigset_t>> = const { Cell::new(None) };
 }
 
+static HANDLERS: ForkHandlers = ForkHandlers {
+    before: Some(before),
+    in_parent: Some(in_parent),
+    in_child: Some(in_child),
+    is_registered: AtomicBool::new(false),
+};
+
 /// Has the functions below called at each `fork` from now on.
 pub(super) fn prepare() {
-    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !IS_REGISTERED.swap(true, Relaxed) {
-        // SAFETY: the functions exist as long as the program, and do nothing that is forbidden between `fork` and `exec`.
-        let refused = unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } != 0;
-        IS_REGISTERED.store(!refused, Relaxed);
-    }
-}
-
-unsafe extern "C" {
-    fn pthread_atfork(
-        prepare: Option<extern "C" fn()>,
-        parent: Option<extern "C" fn()>,
-        child: Option<extern "C" fn()>,
-    ) -> c_int;
+    // SAFETY: `in_child` does nothing that is forbidden between `fork` and `exec`.
+    unsafe { HANDLERS.register() };
 }
 
 extern "C" fn before() {

@@ -1,15 +1,15 @@
 //! What `fork` does to what is known of waits: a child has none of its parent's threads, and begins anew.
 
-use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 
-unsafe extern "C" {
-    fn pthread_atfork(
-        prepare: Option<extern "C" fn()>,
-        parent: Option<extern "C" fn()>,
-        child: Option<extern "C" fn()>,
-    ) -> c_int;
-}
+use crate::fork_handlers::ForkHandlers;
+
+static HANDLERS: ForkHandlers = ForkHandlers {
+    before: None,
+    in_parent: None,
+    in_child: Some(in_child),
+    is_registered: AtomicBool::new(false),
+};
 
 extern "C" fn in_child() {
     super::begin_anew();
@@ -17,10 +17,6 @@ extern "C" fn in_child() {
 
 /// Has children begin anew from now on.
 pub(super) fn prepare() {
-    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !IS_REGISTERED.swap(true, Relaxed) {
-        // SAFETY: the handler exists as long as the program, and stores words: that is allowed between `fork` and `exec`.
-        let refused = unsafe { pthread_atfork(None, None, Some(in_child)) } != 0;
-        IS_REGISTERED.store(!refused, Relaxed);
-    }
+    // SAFETY: `in_child` stores words, which is allowed between `fork` and `exec`.
+    unsafe { HANDLERS.register() };
 }

@@ -20,8 +20,9 @@ use crate::sources::goroutine::{self, Kind, Part};
 use crate::sources::leaked_tasks;
 use crate::sources::locks::current::{self, Waiting};
 use crate::sources::locks::{self, Measured};
+use crate::sources::options::Options;
 use crate::sources::trace::Recorded;
-use crate::sources::wall::{self, Recording};
+use crate::sources::wall::Recording;
 use crate::writers::firefox;
 
 /// The CPU time that was sampled.
@@ -32,7 +33,7 @@ use crate::writers::firefox;
 pub(crate) fn cpu(samples: CpuSamples, wanted: &CpuRequest) -> Result<Answer, Refusal> {
     let form = &wanted.form;
     let has_labels = form.has_labels && form.format.format.has_labels;
-    let options = cpu::Options { symbolize: form.symbolize, has_labels };
+    let options = Options { symbolize: form.symbolize, has_labels };
     let make = || cpu::profile(samples, options);
     written(form.format, form.limit, &form.notes, "profile", make)
 }
@@ -57,7 +58,7 @@ pub(crate) fn trace(recorded: Recorded, wanted: &TraceRequest, takes_gzip: bool)
 pub(crate) fn wall(recording: Recording, wanted: &WallRequest) -> Result<Answer, Refusal> {
     let form = &wanted.form;
     let has_labels = form.has_labels && form.format.format.has_labels;
-    let options = wall::Options { symbolize: form.symbolize, has_labels };
+    let options = Options { symbolize: form.symbolize, has_labels };
     written(form.format, form.limit, &form.notes, "fgprof", || recording.finish(options))
 }
 

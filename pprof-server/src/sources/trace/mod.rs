@@ -13,12 +13,12 @@ mod notes;
 mod threads;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, SystemTime};
 
 use alloc_profiler::StackTrace;
 use capture::{CpuCapture, CpuSamples, LockEvent, LockEvents, LockTrace, StartError};
 
+use super::turn::{Turn, Turns};
 use crate::mappings::Mappings;
 use crate::process;
 use crate::profile::{Stacks, Symbolize};
@@ -59,28 +59,12 @@ pub(crate) enum NotStarted {
     Capture(StartError),
 }
 
-/// Holds the right to record.
-#[derive(Debug)]
-struct Turn(());
-
-static IS_TAKEN: AtomicBool = AtomicBool::new(false);
-
-impl Turn {
-    fn take() -> Option<Turn> {
-        IS_TAKEN.compare_exchange(false, true, Acquire, Relaxed).is_ok().then_some(Turn(()))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        IS_TAKEN.store(false, Release);
-    }
-}
+static TURNS: Turns = Turns::new();
 
 impl Recording {
     /// Begins to sample each thread `hz` times in each second of its CPU time, and to watch all else.
     pub(crate) fn start(hz: u32) -> Result<Recording, NotStarted> {
-        let turn = Turn::take().ok_or(NotStarted::Traced)?;
+        let turn = TURNS.take().ok_or(NotStarted::Traced)?;
         let cpu = CpuCapture::start_timed(hz).map_err(NotStarted::Capture)?;
         let locks = capture::sees_locks().then(LockTrace::start).transpose().map_err(NotStarted::Capture)?;
         let (started, started_at) = (capture::monotonic_time(), SystemTime::now());

@@ -5,9 +5,14 @@
 //!
 //! Path: *read path*.
 
-use std::hash::{BuildHasher, RandomState};
-
 use prost::Message;
+
+use super::{Kind, random_bits};
+
+/// Where Pyroscope takes profiles: the method of its API, over the protocol of connectrpc.com.
+pub(super) const PATH: &str = "push.v1.PusherService/Push";
+pub(super) const HEADERS: [(&str, &str); 2] =
+    [("Content-Type", "application/proto"), ("Connect-Protocol-Version", "1")];
 
 /// The label that names the kind of profile.
 const PROFILE_LABEL: &str = "__name__";
@@ -32,11 +37,11 @@ pub(super) struct RawProfileSeries {
 
 /// Is a label of the whole profile.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct LabelPair {
+pub(in crate::push) struct LabelPair {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub(in crate::push) name: String,
     #[prost(string, tag = "2")]
-    pub(super) value: String,
+    pub(in crate::push) value: String,
 }
 
 /// Carries one profile.
@@ -51,13 +56,17 @@ pub(super) struct RawSample {
 }
 
 impl LabelPair {
-    pub(super) fn new(name: impl Into<String>, value: impl Into<String>) -> LabelPair {
+    pub(in crate::push) fn new(name: impl Into<String>, value: impl Into<String>) -> LabelPair {
         LabelPair { name: name.into(), value: value.into() }
     }
 }
 
-/// The bytes of a request that carries `profile`, which is of the kind that the engine calls `name`.
-pub(super) fn request(name: &str, labels: &[LabelPair], profile: Vec<u8>) -> Vec<u8> {
+/// Returns the bytes of a request that carries `profile`. The names of its types are as in Go.
+pub(super) fn request(kind: Kind, labels: &[LabelPair], profile: Vec<u8>) -> Vec<u8> {
+    let name = match kind {
+        Kind::Heap => "memory",
+        Kind::Cpu => "process_cpu",
+    };
     let (delta, is_delta) = DELTA_LABEL;
     let own = [LabelPair::new(PROFILE_LABEL, name), LabelPair::new(delta, is_delta)];
     let labels = own.into_iter().chain(labels.iter().cloned()).collect();
@@ -67,8 +76,7 @@ pub(super) fn request(name: &str, labels: &[LabelPair], profile: Vec<u8>) -> Vec
 
 /// Makes a random UUID, of version 4.
 fn uuid() -> String {
-    let random = || u128::from(RandomState::new().hash_one(0));
-    let bits = random() << 64 | random();
+    let bits = random_bits();
     let (version, variant) = (0x4_u128 << 76, 0b10_u128 << 62);
     let bits = bits & !(0xf << 76) & !(0b11 << 62) | version | variant;
     let text = format!("{bits:032x}");
@@ -95,7 +103,7 @@ mod tests {
     #[test]
     fn a_request_carries_one_profile() {
         let labels = [LabelPair::new("service_name", "shop")];
-        let bytes = request("memory", &labels, b"profile".to_vec());
+        let bytes = request(Kind::Heap, &labels, b"profile".to_vec());
         let read = PushRequest::decode(&bytes[..]).unwrap();
         let [series] = &read.series[..] else { panic!("{read:?}") };
         let found: Vec<(&str, &str)> =
