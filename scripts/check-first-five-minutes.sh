@@ -7,9 +7,8 @@ cd "$(dirname "$0")/.."
 fail() { echo "check-first-five-minutes.sh: $*" >&2; exit 1; }
 
 PATH="$(scripts/install-go.sh):$PATH"
-# The settings are those of that test, or nothing would be shared.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/fresh-crate/target" CARGO_PROFILE_DEV_DEBUG=limited
-export CARGO_INCREMENTAL=0
+# The settings are those of that test and of the workspace, or nothing would be shared.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}" CARGO_PROFILE_DEV_DEBUG=limited CARGO_INCREMENTAL=0
 work=$(mktemp -d) app=
 trap '[[ -z $app ]] || kill "$app" 2>/dev/null || true; rm -rf "$work"' EXIT
 export PPROF_TMPDIR="$work/fetched"
@@ -20,6 +19,9 @@ cargo new --quiet --vcs none "$work/app" && cd "$work/app"
 cp ../alloc-profiler/Cargo.lock .
 cargo add --quiet --no-default-features --features http1,tokio axum
 cargo add --quiet --features macros,rt-multi-thread tokio
+# So are these.
+printf '\n[profile.dev.package]\n' >>Cargo.toml
+printf '%s = { opt-level = 2 }\n' addr2line gimli object zlib-rs >>Cargo.toml
 cat >src/main.rs <<'END'
 use std::sync::Mutex;
 

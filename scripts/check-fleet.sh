@@ -3,11 +3,13 @@
 # It compares what Parca says with what the programs answered, finds the leak by the commands of
 # docs/continuous-profiling.md, restarts a program, and kills Parca in the middle of its scrapes. With --replay it plays
 # 200 pods to Parca instead, and measures what that costs. With --pyroscope, four processes push their profiles to Pyroscope instead,
-# which is ended and started again meanwhile. It prints a table, and fails if anything in it is not right.
+# which is ended and started again meanwhile. With --collector, two processes push theirs by OTLP to the OpenTelemetry Collector, and what
+# it passes on is compared with what was pushed. It prints a table, and fails if anything in it is not right.
 #
 # Parca is built from its Go module, once, into .tools: that takes some minutes of a core. `PARCA=/path/to/parca` takes
 # another one. So is Pyroscope, which takes longer, or `PYROSCOPE=/path/to/pyroscope`; it is under the AGPL, runs as it is, and nothing
-# of it is kept here. The check of Parca takes about four minutes, and that of Pyroscope two. They are not part of test.sh.
+# of it is kept here. The Collector is built by its own builder, of the parts that are needed, or is `COLLECTOR=/path/to/it`. The check of Parca takes
+# about four minutes, that of Pyroscope two, and that of the Collector one. They are not part of test.sh.
 # Nobody could run Alloy and the Collector's pprof receiver here: no package registry has them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +23,8 @@ pyroscope_version=v1.21.0
 # The newest version of its API that this one has all methods of. Its own go.mod names a folder, which the module does not have.
 pyroscope_api=v1.5.0
 pyroscope=${PYROSCOPE:-$PWD/.tools/pyroscope-$pyroscope_version}
+collector_version=$(sed -n 's/^  version: /v/p' scripts/fleet/collector/builder.yaml)
+collector=${COLLECTOR:-$PWD/.tools/collector-$collector_version}
 
 # Leaves out how Parca finds programs in clouds and stores profiles there, which nothing here uses: 700 of its 1800 packages.
 leave_clouds_out() {
@@ -61,21 +65,36 @@ build_pyroscope() {
   rm -rf "$folder"
 }
 
+build_collector() {
+  local folder="$PWD/.tools/collector-source-$collector_version"
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp scripts/fleet/collector/builder.yaml "$folder"
+  (cd "$folder" &&
+    GOFLAGS=-mod=mod go run "go.opentelemetry.io/collector/cmd/builder@$collector_version" --config=builder.yaml --skip-compilation &&
+    cd built && GOFLAGS=-mod=mod nice -n 10 go build -p "${GO_BUILDS:-1}" -o "$collector" .)
+  rm -rf "$folder"
+}
+
 PATH="$(scripts/install-go.sh):$PATH"
 if [[ ${1-} == --pyroscope ]]; then
   [[ -x $pyroscope ]] || build_pyroscope
+elif [[ ${1-} == --collector ]]; then
+  [[ -x $collector ]] || build_collector
 else
   [[ -x $parca ]] || build_parca
 fi
 promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
 
-demo=$(scripts/build-demo.sh --features push)
+demo=$(scripts/build-demo.sh --features push-otlp)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 if [[ ${1-} == --replay ]]; then
   python3 scripts/fleet/replay.py "$parca" "$demo" "$folder"
+elif [[ ${1-} == --collector ]]; then
+  python3 scripts/fleet/check_collector.py "$collector" "$demo" "$folder"
 elif [[ ${1-} == --pyroscope ]]; then
   python3 scripts/fleet/check_pyroscope.py "$pyroscope" "$pyroscope_version" "$demo" "$folder"
 else

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs each fuzz target for some seconds under libFuzzer with AddressSanitizer, which needs a nightly Rust and a C++
 # compiler. Inputs that are worth keeping go to pprof-server/fuzz/corpus, and inputs that fail to its artifacts.
-# With --bounded it runs on stable Rust, in CI. It then runs the seeds and some thousand mutations of them, the same each time.
+# With --bounded it runs on stable Rust. It then runs the seeds and some thousand mutations of them, the same each time.
 #   scripts/check-fuzz.sh [seconds for each, 20] [target…]
 #   scripts/check-fuzz.sh --bounded [target…]
 set -euo pipefail

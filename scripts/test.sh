@@ -66,7 +66,6 @@ checks() {
   step scripts/check-msrv.sh
   step scripts/check-packages.sh
   step by_v0 scripts/check-fast-path.sh
-  step scripts/check-fuzz.sh --bounded
   step by_v0 scripts/check-leak.sh
   step by_v0 scripts/check-leak.sh --fixed
 }

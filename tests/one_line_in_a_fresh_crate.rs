@@ -1,7 +1,8 @@
 //! A fresh crate with the one line in `main`, over three allocators, runs and serves right profiles.
 //!
 //! The crate is a package of its own, as a user's is: it knows us by a path, and cargo fetches and builds for it
-//! what a bare machine lacks. It is kept in the target directory, so that only the first build takes its time.
+//! what a bare machine lacks. It is kept in the target directory, and built there beside the workspace, whose dependencies need not be
+//! built again where they have the same features.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -34,6 +35,15 @@ tikv-jemallocator = "=0.7.0"
 # not be built for the other.
 axum = { version = "0.8", default-features = false, features = ["http1", "tokio"] }
 tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+
+# As in the workspace, so that these are shared too.
+[profile.dev]
+debug = "limited"
+[profile.dev.package]
+addr2line = { opt-level = 2 }
+gimli = { opt-level = 2 }
+object = { opt-level = 2 }
+zlib-rs = { opt-level = 2 }
 "#;
 
 const LIBRARY: &str = r#"
@@ -77,7 +87,8 @@ fn programs() -> &'static Path {
 fn build() -> PathBuf {
     // The test binary stands in `<target>/<profile>/deps`; debug and release share the crate.
     let this = env::current_exe().unwrap();
-    let package = this.ancestors().nth(3).expect("a target directory").join("fresh-crate");
+    let target = this.ancestors().nth(3).expect("a target directory");
+    let package = target.join("fresh-crate");
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
 
     let pprof_server = workspace.join("pprof-server");
@@ -100,12 +111,10 @@ fn build() -> PathBuf {
         fs::write(package.join("Cargo.lock"), &lock).unwrap();
     }
 
-    let target = package.join("target");
     let output = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
         .args(["build", "--bins"])
         .current_dir(&package)
-        .env("CARGO_TARGET_DIR", &target)
-        .env("CARGO_PROFILE_DEV_DEBUG", "limited")
+        .env("CARGO_TARGET_DIR", target)
         .env("CARGO_INCREMENTAL", "0")
         // As a user has it; and built once, with whatever flags the test is.
         .env_remove("RUSTFLAGS")

@@ -1,4 +1,4 @@
-//! What a target is: a function of bytes, for libFuzzer; or, in CI, a bounded run.
+//! What a target is: a function of bytes, for libFuzzer, or for a bounded run.
 //!
 //! A bounded run gives the function each file of `seeds/<target>`, and then mutations of them at random from a fixed
 //! seed: the same ones each time, as many as there is time for, so that what fails was most likely broken by the change at

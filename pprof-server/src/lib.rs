@@ -104,7 +104,7 @@
 //!
 //! `tracing` adds [`LabelLayer`](https://docs.rs/pprof-server/latest/pprof_server/struct.LabelLayer.html), which takes labels from
 //! the fields of spans. `push` adds [`push`](https://docs.rs/pprof-server/latest/pprof_server/fn.push.html), which sends profiles to
-//! Pyroscope, and `push-tls` has it speak TLS. `http` is on by default. It has the server, the handler, the history and [`install!`]. Without it, the crate encodes profiles
+//! Pyroscope, `push-tls` has it speak TLS, and `push-otlp` has it speak OTLP, whose part for profiles is in development. `http` is on by default. It has the server, the handler, the history and [`install!`]. Without it, the crate encodes profiles
 //! and writes files ([`heap_profile`], [`write_heap_profile`]), and needs no HTTP library and no runtime.
 //!
 //! # Cost

@@ -27,7 +27,11 @@ fn documents() -> Vec<(&'static str, Yaml<'static>)> {
             (block, documents.remove(0))
         })
         .collect();
-    assert_eq!(documents.len(), 4, "Parca, Pyroscope, the collector, Kubernetes");
+    assert_eq!(
+        documents.len(),
+        5,
+        "Parca, Pyroscope, the Collector that takes profiles and that which asks for them, Kubernetes"
+    );
     documents
 }
 
@@ -95,6 +99,9 @@ fn the_collector_and_kubernetes_ask_for_what_they_can_have() {
         |keys: &[&str]| documents.iter().find_map(|(_, document)| at(document, keys)).and_then(Yaml::as_str);
     let endpoint = find(&["receivers", "pprof", "remote", "endpoint"]).expect("the collector's");
     assert!(endpoint.ends_with("/debug/pprof/allocs"), "{endpoint}");
+    // To what is pushed by OTLP.
+    let endpoint = find(&["receivers", "otlp", "protocols", "http", "endpoint"]).expect("the Collector's");
+    assert!(PAGE.contains(&format!("Push::builder(\"http://{endpoint}\").otlp()")), "{endpoint}");
     let annotation = |name: &str| find(&["spec", "template", "metadata", "annotations", name]);
     assert_eq!(annotation("profiles.grafana.com/memory.path"), Some("/debug/pprof/allocs"));
     // Text, as Kubernetes demands of annotations.

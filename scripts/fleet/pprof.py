@@ -32,8 +32,10 @@ def fields(data):
         key, place = varint(data, place)
         if key & 7 == 0:
             value, place = varint(data, place)
+        elif key & 7 == 1:
+            value, place = int.from_bytes(data[place : place + 8], "little"), place + 8
         else:
-            assert key & 7 == 2, f"a wire type that profile.proto does not have: {key & 7}"
+            assert key & 7 == 2, f"a wire type that profiles do not have: {key & 7}"
             length, place = varint(data, place)
             value, place = data[place : place + length], place + length
         yield key >> 3, value, data[start:place]
@@ -43,13 +45,13 @@ def signed(value):
     return value - (1 << 64) if value >> 63 else value
 
 
-def values(sample):
+def values(sample, field=2):
     """Returns the values of a sample, which are packed or not."""
     found = []
     for number, value, _ in fields(sample):
-        if number == 2 and isinstance(value, int):
+        if number == field and isinstance(value, int):
             found.append(signed(value))
-        elif number == 2:
+        elif number == field:
             place = 0
             while place < len(value):
                 one, place = varint(value, place)

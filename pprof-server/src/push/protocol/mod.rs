@@ -11,9 +11,9 @@ pub(super) use pyroscope::LabelPair;
 /// What the engine speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// That of Pyroscope.
+    /// It speaks the protocol of Pyroscope.
     Pyroscope,
-    /// That of OpenTelemetry, over HTTP.
+    /// It speaks that of OpenTelemetry, over HTTP.
     #[cfg(feature = "push-otlp")]
     Otlp,
 }
@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// Headers of every request.
+    /// Returns headers that every request has.
     pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Protocol::Pyroscope => &pyroscope::HEADERS,
