@@ -44,6 +44,7 @@ MODEL = "scripts/check-model.sh"
 NO_PANIC = "scripts/check-no-panic.py"
 FAST_PATH = "scripts/check-fast-path.sh"
 HANDLER = "scripts/check-handler.py"
+C_ALLOCATIONS = ["-p", "workspace-tests", "--test", "c_allocations"]
 MEASUREMENTS = ["-p", "workspace-tests", "--test", "measurements_are_exact"]
 # What a script must say for a mutant to count as caught, because these scripts also fail when a tool is missing.
 COMPLAINTS = {NO_PANIC: " <- ", HANDLER: "gettid <- ", FAST_PATH: "has a locked instruction"}
@@ -139,6 +140,14 @@ MUTANTS = [
     ("E90 memory that was freed counts for the peak", remove(r"fetch_sub"), [*MEASUREMENTS, "eight_threads"]),
     ("E90 frees are not counted", replace(r"\|(\w+)\| \w+\.freed\(.+\)\)", r"|\1| { let _ = (\1, size); })"), [*MEASUREMENTS, "eight_threads"]),
     ("E90 what was there before is counted", replace(r" && number <= .+ \{", r" {"), [*MEASUREMENTS, "what_was_there_before"]),
+    ("E110 a size that nobody has stops the sampling", replace(r" \| \(size > .+\)", r""), [*C_ALLOCATIONS, "sizes_that_nobody_has"]),
+    ("E110 frees by C are not noticed", remove(r"forget"), [*C_ALLOCATIONS, "side_by_side"]),
+    ("E110 a realloc to nothing is taken for one that failed", replace(r" && size > 0", r""), [*C_ALLOCATIONS, "side_by_side"]),
+    ("E111 the C library is asked for the stack while it has its lock", replace(r"has_room_without_asking", r"has_room"),
+     [*C_ALLOCATIONS, "threads_of_c"]),
+    ("E112 what C allocates is silently not counted", replace(r"match found", r"match { let _ = found; CAllocations::Counted }"),
+     [*SERVER_UNITS, "what_is_wrong_with_c_allocations"]),
+    ("D1 a name of C++ has any length", replace(r"if .+ > MAX_BYTES", r"if false"), [*SERVER_UNITS, "a_name_that_doubles_at_every_level_is_cut"]),
     ("B1 removals that wait are few",
      replace(r"if .+ \{", r"if true {"), ["-p", "alloc-profiler", "--lib", "the_table_agrees"]),
     ("B1 what was removed is still in use", replace(r"= .+;", "= (0, 1.0);"),

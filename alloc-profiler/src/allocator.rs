@@ -13,6 +13,7 @@ use std::any::type_name;
 use crate::process::malloc_stats;
 use crate::recorder;
 use crate::sampling::due::Due;
+use crate::sampling::labels::Origin;
 use crate::sampling::stack_room;
 use crate::sampling::{sampler, thread};
 use crate::tables::filter;
@@ -208,13 +209,7 @@ mod slow {
         if let Some(due) = due
             && !ptr.is_null()
         {
-            let (address, has_room) = (ptr.addr(), stack_room::has_room());
-            match (due, has_room) {
-                (Due::Sampled(weight), true) => recorder::record(address, size, weight),
-                (Due::Sampled(weight), false) => recorder::record_without_stack(address, size, weight),
-                (Due::Measured, true) => recorder::record_measured(address, size),
-                (Due::Measured, false) => recorder::record_measured_without_stack(address, size),
-            }
+            recorder::observe(ptr.addr(), size, due, stack_room::has_room(), Origin::Rust);
         }
         ptr
     }

@@ -39,6 +39,7 @@
 //! | samples apart by what their threads work for | [`keep_labels`] |
 //! | a cap on the profiler's own memory | [`set_limits`] |
 //! | the figures of the whole program alone, at no cost to speak of | [`totals`] |
+//! | what C and C++ code allocates sampled too | [`define_malloc!`] |
 //! | code whose allocations are left out | [`unsampled`] |
 //! | free pages given back to the system | [`release_free_memory`] |
 //!
@@ -59,8 +60,8 @@
 //!
 //! # What it cannot see
 //!
-//! It does not see memory that does not pass through the global allocator: `malloc` called by C code, `mmap`, thread stacks,
-//! and what the allocator itself wastes. It leaves out what a thread allocates inside [`unsampled`]. A stack of more than
+//! It does not see memory that does not pass through the global allocator: `malloc` called by C code (unless the program has
+//! [`define_malloc!`]), `mmap`, thread stacks, and what the allocator itself wastes. It leaves out what a thread allocates inside [`unsampled`]. A stack of more than
 //! [`MAX_STACK_DEPTH`] frames is cut. Each loss is counted by its reason ([`Dropped`]).
 //!
 //! # Safety
@@ -95,6 +96,7 @@ use unwinder::hash;
 // In the order of the data's way: an allocation is counted down and perhaps sampled, its stack and its block go into the tables, and a
 // snapshot copies these out.
 mod allocator;
+mod c_allocations;
 mod sampling;
 
 mod recorder;
@@ -119,6 +121,7 @@ mod fork;
 mod literal;
 
 pub use allocator::SamplingAllocator;
+pub use c_allocations::{CAllocations, CAllocator, CLibrary, Jemalloc, MiMalloc, c_allocations};
 pub use control::{INTERVAL_VARIABLE, are_labels_kept, init_from_env, keep_labels, set_sampling_interval};
 pub use estimate::size_class::size_class;
 pub use estimate::totals::{Births, Totals};
@@ -176,6 +179,11 @@ pub mod internal {
         pub use crate::process::bell::{SignalTaker, at_exit, ring, ring_on_signal, rings, signals, wait};
     }
     pub use crate::__literal as literal;
+    /// What `define_malloc!` calls.
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+    pub mod c_allocations {
+        pub use crate::c_allocations::{functions, prepare};
+    }
     pub use crate::fork::forks;
     pub use crate::memory::{for_each_mapping, is_there};
     #[cfg(unix)]
@@ -196,6 +204,12 @@ pub mod testing {
     /// Makes the choice of samples repeatable: see `thread::seed`.
     pub fn seed(seed: u64) {
         crate::sampling::thread::seed(seed);
+    }
+
+    /// Whether what the calling thread allocates now is left out, as within `unsampled`.
+    #[must_use]
+    pub fn is_paused() -> bool {
+        crate::sampling::pause::is_open()
     }
 
     /// Whether a free of the block at `address` has to look for its record: it is sampled, or the filter cannot tell it

@@ -9,8 +9,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::process::c_library;
+use crate::sampling::due::Due;
+use crate::sampling::labels::{self, Origin};
 use crate::sampling::pause::Pause;
-use crate::sampling::{self, interval, labels};
+use crate::sampling::{self, interval};
 use crate::snapshot;
 use crate::tables::live::{self, HomeSlot, LiveSample, Lost, Taken};
 use crate::tables::measured::{self, Tag};
@@ -22,11 +24,22 @@ use unwinder::{Remember, Walk};
 /// remembering it would cost more memory than it saves time.
 const FREQUENT_BYTES: u64 = 16 << 10;
 
-/// Records the block of `size` bytes that was just allocated at `address` and stands for `weight` objects. It must be called
-/// before anyone else can know the address.
+/// Records the block of `size` bytes that was just allocated at `address`, for the reason that it is due. It must be called before
+/// anyone else can know the address. `has_room` tells whether enough of the stack is left to take it.
+#[inline(always)]
+pub(crate) fn observe(address: usize, size: usize, due: Due, has_room: bool, origin: Origin) {
+    match (due, has_room) {
+        (Due::Sampled(weight), true) => record(address, size, weight, origin),
+        (Due::Sampled(weight), false) => record_without_stack(address, size, weight, origin),
+        (Due::Measured, true) => record_measured(address, size, origin),
+        (Due::Measured, false) => record_measured_without_stack(address, size, origin),
+    }
+}
+
+/// Records the block of `size` bytes at `address`, which stands for `weight` objects.
 #[cold]
 #[inline(never)]
-pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
+extern "C" fn record(address: usize, size: usize, weight: f64, origin: Origin) {
     // mutant: A2 recording is not paused
     // What the unwinder allocates is not the program's.
     let _pause = Pause::begin();
@@ -34,16 +47,16 @@ pub(crate) extern "C" fn record(address: usize, size: usize, weight: f64) {
     home.prefetch();
     let is_frequent = interval::in_force() <= FREQUENT_BYTES;
     let remember = if is_frequent { Remember::WholeWalks } else { Remember::LastWalk };
-    let site = stacks::site(stack(remember), size, labels::present());
+    let site = stacks::site(stack(remember), size, labels::present(origin));
     count(home, address, size, weight, site, snapshot::begun());
 }
 
 /// Records the block as [`record`] does, with certainty, and has the measurements of the calling thread count it.
 #[cold]
 #[inline(never)]
-pub(crate) extern "C" fn record_measured(address: usize, size: usize) {
+extern "C" fn record_measured(address: usize, size: usize, origin: Origin) {
     let _pause = Pause::begin();
-    count_measured(address, size, stack(Remember::WholeWalks));
+    count_measured(address, size, stack(Remember::WholeWalks), origin);
 }
 
 /// Returns the stack of the calling thread as it is kept, or `None` if there is no room for it.
@@ -80,27 +93,27 @@ fn count_losses(walk: &Walk<'_>) {
 /// hundred bytes.
 #[cold]
 #[inline(never)]
-pub(crate) extern "C" fn record_without_stack(address: usize, size: usize, weight: f64) {
+extern "C" fn record_without_stack(address: usize, size: usize, weight: f64, origin: Origin) {
     let _pause = Pause::begin();
     // mutant: B8 samples without a stack are not told
     drops::LOW_STACK.raise();
-    let site = stacks::site(stacks::no_stack(), size, labels::present());
+    let site = stacks::site(stacks::no_stack(), size, labels::present(origin));
     count(HomeSlot::of(address), address, size, weight, site, snapshot::begun());
 }
 
 /// Records as [`record_measured`] does, where too little of the stack is left.
 #[cold]
 #[inline(never)]
-pub(crate) extern "C" fn record_measured_without_stack(address: usize, size: usize) {
+extern "C" fn record_measured_without_stack(address: usize, size: usize, origin: Origin) {
     let _pause = Pause::begin();
     drops::LOW_STACK.raise();
-    count_measured(address, size, stacks::no_stack());
+    count_measured(address, size, stacks::no_stack(), origin);
 }
 
 #[inline(always)]
-fn count_measured(address: usize, size: usize, stack: Option<&'static Stack>) {
+fn count_measured(address: usize, size: usize, stack: Option<&'static Stack>, origin: Origin) {
     let tag = measured::allocated(sampling::measured::slot(), size, stack.map(Stack::for_measurements));
-    let site = stacks::site(stack, size, labels::present());
+    let site = stacks::site(stack, size, labels::present(origin));
     let bits = tag.map_or_else(snapshot::begun, Tag::bits);
     let is_inserted = count(HomeSlot::of(address), address, size, 1.0, site, bits);
     if let (false, Some(tag)) = (is_inserted, tag) {

@@ -59,7 +59,7 @@ impl Allocated {
         let mut since = |trace: Option<&StackTrace>, sizes: &mut Vec<SizeTotals>| {
             for size in sizes {
                 let sum = Sum {
-                    site: hasher.hash_one((trace, size.size_class, size.label)),
+                    site: hasher.hash_one((trace, size.size_class, size.label, size.is_by_c)),
                     objects: size.totals.alloc_objects,
                     bytes: size.totals.alloc_bytes,
                     samples: size.totals.alloc_samples,

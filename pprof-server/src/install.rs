@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use alloc_profiler::CAllocations;
+
 use crate::Error;
 use crate::environment::variable;
 use crate::http::{Address, Builder, Endpoint, Handler, Server};
@@ -39,6 +41,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Said where waits were to be measured and cannot be.
 const NO_LOCKS: &str = "waits for locks are not measured: another definition of `syscall` comes before ours, or the platform is not \
      Linux on x86-64 with glibc 2.35 or later; the profiles block and mutex will be empty";
+
+/// Says what is wrong where C's allocations were to be counted, if anything is.
+fn wrong_with_c_allocations(found: CAllocations) -> Option<&'static str> {
+    // mutant: E112 what C allocates is silently not counted
+    match found {
+        CAllocations::NotCounted => Some(
+            "what C and C++ code allocates is not counted: the program is linked statically, the C library is not glibc, or another \
+             definition of `malloc` comes before ours",
+        ),
+        CAllocations::CountedWithRustTwice => Some(
+            "Rust's allocations are counted twice, once as C's: the allocator given to `install!` calls `malloc`. Leave it out, or give \
+             `alloc_profiler::CLibrary`",
+        ),
+        CAllocations::CountedDespitePreloaded => Some(
+            "another allocator is preloaded (LD_PRELOAD), and C code does not get its memory from that: the program's own `malloc` comes \
+             first. Start the program without it, or without `c_allocations`",
+        ),
+        _ => None,
+    }
+}
 
 /// Makes a [`SamplingAllocator`](alloc_profiler::SamplingAllocator) the global allocator and serves
 /// `http://127.0.0.1:6060/debug/pprof/` until the process ends.
@@ -71,6 +93,11 @@ const NO_LOCKS: &str = "waits for locks are not measured: another definition of 
 /// Each of these may be left out, and they may stand in any order. The address is anything [`serve`](crate::serve) takes. The
 /// allocator is part of the program wherever the macro stands; the server starts when it is reached.
 ///
+/// `c_allocations = true` defines `malloc` and the functions beside it for the whole program, as
+/// [`define_malloc!`](alloc_profiler::define_malloc) does, so that what C and C++ code allocates is in the heap's profiles too, with the
+/// label `allocator=c`. `c_allocations = mimalloc` and `c_allocations = jemalloc` have C's memory come from there. Rust's own comes
+/// from [`CLibrary`](alloc_profiler::CLibrary) then, unless `allocator` names another, which must not call `malloc`.
+///
 /// `labels = true` has heap profiles tell samples apart by [`labels!`](crate::labels!), as
 /// [`Builder::heap_labels`](crate::Builder::heap_labels) does. `locks = true` defines the function `syscall` for the whole program, as
 /// [`define_syscall!`](crate::define_syscall!) does, so that `/debug/pprof/block` and `mutex` can tell who waits for locks.
@@ -99,33 +126,50 @@ const NO_LOCKS: &str = "waits for locks are not measured: another definition of 
 /// use as long as the parent lives.
 #[macro_export]
 macro_rules! install {
-    // What was read of the arguments so far: address; allocator; labels; locks. The rest follows.
-    (@read $address:expr; $inner:path; $labels:expr; $locks:tt;) => {{
+    // What was read of the arguments so far: address; allocator, if one was given; labels; locks; C's allocations. The rest follows.
+    (@read $address:expr; ($($inner:path)?); $labels:expr; $locks:tt; $c:tt;) => {{
+        $crate::install!(@allocator ($($inner)?) $c);
+        $crate::install!(@locks $locks);
+        $crate::install!(@c_allocations $c);
+        let settings = $crate::install::Settings {
+            has_labels: $labels,
+            has_locks: $locks,
+            has_c_allocations: $crate::install!(@has_c_allocations $c),
+        };
+        $crate::install::start($address, ::core::module_path!(), ::core::file!(), settings)
+    }};
+    (@allocator () false) => { $crate::install!(@allocator ($crate::install::System) false); };
+    // Rust's allocations would come by C's functions.
+    (@allocator () $c:tt) => { $crate::install!(@allocator ($crate::alloc_profiler::CLibrary) $c); };
+    (@allocator ($inner:path) $c:tt) => {
         #[global_allocator]
         static PPROF_SERVER_ALLOCATOR: $crate::alloc_profiler::SamplingAllocator<$inner> =
             $crate::alloc_profiler::SamplingAllocator::with_allocator($inner);
-        $crate::install!(@locks $locks);
-        let settings = $crate::install::Settings { has_labels: $labels, has_locks: $locks };
-        $crate::install::start($address, ::core::module_path!(), ::core::file!(), settings)
-    }};
-    (@locks true) => {
-        $crate::define_syscall!();
     };
+    (@locks true) => { $crate::define_syscall!(); };
     (@locks false) => {};
-    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; allocator = $given:path $(, $($rest:tt)*)?) => {
-        $crate::install!(@read $address; $given; $labels; $locks; $($($rest)*)?)
+    (@c_allocations false) => {};
+    (@c_allocations true) => { $crate::alloc_profiler::define_malloc!(); };
+    (@c_allocations $over:ident) => { $crate::alloc_profiler::define_malloc!($over); };
+    (@has_c_allocations false) => { false };
+    (@has_c_allocations $c:tt) => { true };
+    (@read $address:expr; $inner:tt; $labels:expr; $locks:tt; $c:tt; allocator = $given:path $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; ($given); $labels; $locks; $c; $($($rest)*)?)
     };
-    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; locks = $given:tt $(, $($rest:tt)*)?) => {
-        $crate::install!(@read $address; $inner; $labels; $given; $($($rest)*)?)
+    (@read $address:expr; $inner:tt; $labels:expr; $locks:tt; $c:tt; locks = $given:tt $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; $inner; $labels; $given; $c; $($($rest)*)?)
     };
-    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; labels = $given:expr $(, $($rest:tt)*)?) => {
-        $crate::install!(@read $address; $inner; $given; $locks; $($($rest)*)?)
+    (@read $address:expr; $inner:tt; $labels:expr; $locks:tt; $c:tt; labels = $given:expr $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; $inner; $given; $locks; $c; $($($rest)*)?)
     };
-    (@read $address:expr; $inner:path; $labels:expr; $locks:tt; $given:expr $(, $($rest:tt)*)?) => {
-        $crate::install!(@read $given; $inner; $labels; $locks; $($($rest)*)?)
+    (@read $address:expr; $inner:tt; $labels:expr; $locks:tt; $c:tt; c_allocations = $given:tt $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $address; $inner; $labels; $locks; $given; $($($rest)*)?)
+    };
+    (@read $address:expr; $inner:tt; $labels:expr; $locks:tt; $c:tt; $given:expr $(, $($rest:tt)*)?) => {
+        $crate::install!(@read $given; $inner; $labels; $locks; $c; $($($rest)*)?)
     };
     ($($arguments:tt)*) => {
-        $crate::install!(@read $crate::install::DEFAULT_ADDRESS; $crate::install::System; false; false; $($arguments)*)
+        $crate::install!(@read $crate::install::DEFAULT_ADDRESS; (); false; false; false; $($arguments)*)
     };
 }
 
@@ -158,6 +202,8 @@ pub struct Settings {
     pub has_labels: bool,
     /// The program's `syscall` is ours.
     pub has_locks: bool,
+    /// The program's `malloc` is ours.
+    pub has_c_allocations: bool,
 }
 
 /// What `install!` does at run time, in the module at `module_path` and in the source file `file`. The first call in a process
@@ -185,6 +231,11 @@ pub fn start(
             symbols::note_own_crate(module_path, file);
             if settings.has_locks && !capture::sees_locks() {
                 warn(NO_LOCKS);
+            }
+            if settings.has_c_allocations
+                && let Some(what) = wrong_with_c_allocations(alloc_profiler::c_allocations())
+            {
+                warn(what);
             }
             installed.server = start_from_env(address.into());
             if installed.server.is_none() {
@@ -293,5 +344,24 @@ fn tell_what_is_missing() {
     let symbols = symbols::of_own_file();
     if symbols != symbols::FULL {
         tell(&format!("{symbols} (PPROF_QUIET=1 silences this)"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_c_allocations_is_told() {
+        let told = [
+            CAllocations::Counted,
+            CAllocations::NotCounted,
+            CAllocations::CountedWithRustTwice,
+            CAllocations::CountedDespitePreloaded,
+        ]
+        .map(|found| wrong_with_c_allocations(found).map(|what| what.split(':').next().unwrap()));
+        assert_eq!(told[0], None);
+        assert!(told[1].unwrap().contains("not counted") && told[2].unwrap().contains("counted twice"));
+        assert!(told[3].unwrap().contains("LD_PRELOAD"));
     }
 }

@@ -10,6 +10,8 @@ use std::alloc::System;
 use std::any::type_name;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::CLibrary;
+
 /// The bytes that glibc's `malloc` has in all of its arenas. They are exact, not estimated, and include the blocks that C
 /// code allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct MallocStats {
 /// Asks glibc what its `malloc` holds.
 ///
 /// The answer is `None` where it would tell of another heap than the program's, or of nothing: if the inner allocator of
-/// the `SamplingAllocator` is not [`System`](std::alloc::System), if `malloc` is not glibc's (jemalloc or tcmalloc may be
+/// the `SamplingAllocator` is not [`System`](std::alloc::System) or [`CLibrary`](crate::CLibrary), if `malloc` is not glibc's (jemalloc or tcmalloc may be
 /// preloaded or linked under that name), before glibc 2.33, and on other systems. It is `None` as well in a program at
 /// fixed addresses (`-C relocation-model=static`), where the address of `malloc` is one within the program and so does not
 /// tell whose `malloc` it is.
@@ -40,18 +42,26 @@ pub struct MallocStats {
 /// that length does harm.
 #[must_use]
 pub fn malloc_stats() -> Option<MallocStats> {
-    if IS_INNER.load(Relaxed) { glibc::ask() } else { None }
+    // A program that defines `malloc` itself has one that is not glibc's. What it leads to is.
+    let is_glibc = IS_C_LIBRARY.load(Relaxed) || IS_SYSTEM.load(Relaxed) && glibc::is_malloc_of_c_library();
+    if is_glibc { glibc::ask() } else { None }
 }
 
-/// Whether the inner allocator is the system's.
-static IS_INNER: AtomicBool = AtomicBool::new(false);
+/// Whether the inner allocator is the system's, which calls `malloc`.
+static IS_SYSTEM: AtomicBool = AtomicBool::new(false);
+/// Whether the inner allocator is the C library's under its other name.
+static IS_C_LIBRARY: AtomicBool = AtomicBool::new(false);
 
 /// Notes that blocks come from an allocator of type `A`. Types are told apart by name, since an allocator need not be
 /// `'static`; no other type has the name of `System`.
 pub(crate) fn note_inner<A>() {
     // The load comes first, because a store would move the cache line between the processors each time.
-    if type_name::<A>() == type_name::<System>() && !IS_INNER.load(Relaxed) {
-        IS_INNER.store(true, Relaxed);
+    if type_name::<A>() == type_name::<System>() {
+        if !IS_SYSTEM.load(Relaxed) {
+            IS_SYSTEM.store(true, Relaxed);
+        }
+    } else if type_name::<A>() == type_name::<CLibrary>() && !IS_C_LIBRARY.load(Relaxed) {
+        IS_C_LIBRARY.store(true, Relaxed);
     }
 }
 
@@ -62,9 +72,6 @@ mod glibc {
     use std::mem::MaybeUninit;
 
     pub(super) fn ask() -> Option<MallocStats> {
-        if !is_malloc_of_c_library() {
-            return None;
-        }
         // glibc has had this function since 2.33. A program that is linked to it would not start on an older one.
         let address = symbol(c"mallinfo2")?;
         // SAFETY: `malloc` is the C library's, which defines the symbol of this name as a function of this type. The loader
@@ -84,7 +91,7 @@ mod glibc {
     }
 
     /// Whether the `malloc` that this image calls lies in the same image as a function of the C library that nobody replaces.
-    fn is_malloc_of_c_library() -> bool {
+    pub(super) fn is_malloc_of_c_library() -> bool {
         let malloc: unsafe extern "C" fn(usize) -> *mut c_void = libc::malloc;
         let c_library = symbol(c"gnu_get_libc_version").and_then(image_of);
         // mutant: D12 whatever malloc is there is taken for glibc's
@@ -113,6 +120,10 @@ mod glibc {
     pub(super) fn ask() -> Option<super::MallocStats> {
         None
     }
+
+    pub(super) fn is_malloc_of_c_library() -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +137,8 @@ mod tests {
         note_inner::<crate::SamplingAllocator<System>>();
         assert_eq!(malloc_stats(), None);
         note_inner::<System>();
+        assert_eq!(malloc_stats().is_some(), glibc::ask().is_some() && glibc::is_malloc_of_c_library());
+        note_inner::<CLibrary>();
         assert_eq!(malloc_stats().is_some(), glibc::ask().is_some());
     }
 }

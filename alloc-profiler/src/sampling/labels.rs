@@ -1,4 +1,4 @@
-//! Whether samples are kept apart by what their threads worked for.
+//! What samples of one stack are kept apart by: who asked for the block, and perhaps what the thread worked for.
 //!
 //! Path: *allocation path*, sampled allocations only.
 
@@ -16,8 +16,24 @@ pub(crate) fn are_kept() -> bool {
     ARE_KEPT.load(Relaxed)
 }
 
-/// Returns the label of the calling thread, or 0 if labels are not kept apart.
+/// Who asked for a block. It is the highest bit of a site's label, which no thread's label has.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Rust's global allocator was asked.
+    Rust = 0,
+    /// C's `malloc` or a function beside it was.
+    C = 1 << 31,
+}
+
+/// Returns the label of a site that allocates now: that of the calling thread, or 0 if labels are not kept apart, with `origin`.
 #[inline(always)]
-pub(crate) fn present() -> u32 {
-    if are_kept() { unwinder::label::current() } else { 0 }
+pub(crate) fn present(origin: Origin) -> u32 {
+    let label = if are_kept() { unwinder::label::current() } else { 0 };
+    label | origin as u32
+}
+
+/// Returns the label of the thread in a site's label, and whether C asked.
+pub(crate) fn parts(label: u32) -> (u32, bool) {
+    (label & !(Origin::C as u32), label & Origin::C as u32 != 0)
 }

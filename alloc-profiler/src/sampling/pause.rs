@@ -2,7 +2,7 @@
 //!
 //! Path: *allocation path*, in threads that read profiles.
 
-use super::thread::THREAD;
+use super::thread::{IS_MEASURED, THREAD};
 
 /// While it exists, this thread's allocations are neither sampled nor counted. Frees are noticed as ever.
 ///
@@ -34,4 +34,19 @@ impl Drop for Pause {
             thread.go_on(self.found);
         });
     }
+}
+
+/// Whether a [`Pause`] is open in the calling thread.
+pub(crate) fn is_open() -> bool {
+    THREAD.try_with(|thread| thread.pauses.get() & !IS_MEASURED > 0).unwrap_or(false)
+}
+
+/// Returns how many bytes this thread counts down while `work` runs, of which it samples nothing.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+pub(crate) fn bytes_counted(work: impl FnOnce()) -> i64 {
+    let _pause = Pause::begin();
+    let countdown = || THREAD.with(|thread| thread.bytes_until_sample.get());
+    let before = countdown();
+    work();
+    before.wrapping_sub(countdown())
 }

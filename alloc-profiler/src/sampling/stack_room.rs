@@ -13,6 +13,13 @@ pub(crate) fn has_room() -> bool {
     })
 }
 
+/// As [`has_room`], for callers that may be inside the C library: it is not asked where the stack is.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+#[inline(never)]
+pub(crate) fn has_room_without_asking() -> bool {
+    unwinder::has_room_without_asking()
+}
+
 /// Has the calling thread's stack found, which every stack that is taken in the thread needs.
 #[cold]
 #[inline(never)]

@@ -11,7 +11,7 @@ use crate::estimate::sums::Sums;
 use crate::estimate::totals::{Births, Totals};
 use crate::memory::limits;
 use crate::process::c_library;
-use crate::sampling::interval;
+use crate::sampling::{interval, labels};
 use crate::tables::live::LiveSample;
 use crate::tables::{allocated, drops, live, stacks};
 use crate::{control, memory, unsampled};
@@ -110,9 +110,11 @@ fn copy_stacks(
     let mut current: Option<&'static stacks::Stack> = None;
     stacks::for_each(|stack, site| {
         let in_use = in_use.get_mut(site.id() as usize).map(std::mem::take).unwrap_or_default();
+        let (label, is_by_c) = labels::parts(site.label);
         let size = SizeTotals {
             size_class: site.size_class,
-            label: site.label,
+            label,
+            is_by_c,
             totals: in_use.totals(site.allocated()),
             births: in_use.births(),
             ages: ages.remove(&site.id()).unwrap_or_default(),
@@ -127,7 +129,7 @@ fn copy_stacks(
         stacks.last_mut().expect("pushed with its first site").by_size.push(size);
     });
     for stack in &mut stacks {
-        stack.by_size.sort_unstable_by_key(|size| (size.size_class, size.label));
+        stack.by_size.sort_unstable_by_key(|size| (size.size_class, size.label, size.is_by_c));
         // Most stacks have one size. Whoever waits for a difference holds this, and room for four sizes would be half of it.
         stack.by_size.shrink_to_fit();
     }

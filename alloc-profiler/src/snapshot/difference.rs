@@ -100,15 +100,15 @@ fn key(trace: &StackTrace) -> Key<'_> {
 /// Up to so many entries of a stack, looking through all is quicker than an index.
 const FEW: usize = 32;
 
-/// Returns `now` minus `before`, by size class and label. What has not changed is left out. Stacks never lose a class or a label,
+/// Returns `now` minus `before`, by size class, label and who asked. What has not changed is left out. Stacks never lose a class or a label,
 /// so all of `before` is in `now`.
 fn sizes_since(
     now: &[SizeTotals],
     before: &[SizeTotals],
     [number, number_before]: [u32; 2],
 ) -> Vec<SizeTotals> {
-    let key = |size: &SizeTotals| (size.size_class, size.label);
-    let index: HashMap<(u64, u32), &SizeTotals> = match before.len() > FEW {
+    let key = |size: &SizeTotals| (size.size_class, size.label, size.is_by_c);
+    let index: HashMap<(u64, u32, bool), &SizeTotals> = match before.len() > FEW {
         true => before.iter().map(|size| (key(size), size)).collect(),
         false => HashMap::new(),
     };
@@ -127,8 +127,8 @@ fn sizes_since(
                 let change = earlier.since(size.totals, earlier_births, number);
                 Totals::default().without(change).with_variances_of(change)
             };
-            let SizeTotals { size_class, label, .. } = *size;
-            SizeTotals { size_class, label, totals, births: Vec::new(), ages: size.ages.clone() }
+            let SizeTotals { size_class, label, is_by_c, .. } = *size;
+            SizeTotals { size_class, label, is_by_c, totals, births: Vec::new(), ages: size.ages.clone() }
         })
         .filter(|size| size.totals != Totals::default())
         .collect()

@@ -131,6 +131,9 @@ pub struct SizeTotals {
     /// This says what the threads worked for: it is a number that `pprof-server` gives a set of labels. It is 0 where there was no label, and where
     /// labels are not kept apart ([`keep_labels`](crate::keep_labels)). A size class has an entry for each label.
     pub label: u32,
+    /// Whether C's `malloc`, or a function beside it, was asked for the blocks ([`define_malloc!`](crate::define_malloc)), and not
+    /// Rust's global allocator. A size class has an entry for each of the two.
+    pub is_by_c: bool,
     /// How much it allocated.
     pub totals: Totals,
     /// How uncertain what is in use is, by when it was allocated, in order. The sums are `totals.inuse_*_variance`, but for

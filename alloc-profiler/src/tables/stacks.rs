@@ -73,7 +73,7 @@ pub(crate) struct Site {
     /// Numbers the site. The numbers are dense from zero, so that snapshots can use them as indices. It is set once, before
     /// others can find the site.
     id: AtomicU32,
-    /// This says what the thread worked for, by `unwinder::label`. It is 0 where labels are not kept apart.
+    /// This says who asked for the blocks, and what the thread worked for: see `labels::present`.
     pub(crate) label: u32,
     pub(crate) size_class: u64,
     next: AtomicRef<Site>,

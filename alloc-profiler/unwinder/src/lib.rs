@@ -165,6 +165,19 @@ pub fn has_room() -> Option<bool> {
     Some(true)
 }
 
+/// As [`has_room`], for callers that may be inside the C library, which must not be asked then: it has a lock while it tells where a
+/// thread's stack is, and calls `malloc` with it. Before [`prepare_thread`], pages of the stack are tried out.
+///
+/// Cost: some instructions; before [`prepare_thread`], in a thread that is not the main one, up to seven system calls.
+#[inline(never)]
+#[must_use]
+pub fn has_room_without_asking() -> bool {
+    #[cfg(by_tables)]
+    return by_tables::has_room_without_asking();
+    #[cfg(not(by_tables))]
+    true
+}
+
 /// Forgets what is half known after a fork. What is known of images stays.
 ///
 /// # Safety

@@ -28,8 +28,9 @@ const OTHER: &str = "[other]";
 const UNNAMED: &str = "[unnamed]";
 
 /// Keys that profiles have themselves, with what the program's own are called instead.
-const TAKEN_KEYS: [(&str, &str); 13] = [
+const TAKEN_KEYS: [(&str, &str); 14] = [
     ("age", "user_age"),
+    ("allocator", "user_allocator"),
     ("approximate", "user_approximate"),
     ("bytes", "user_bytes"),
     ("deadlock", "user_deadlock"),

@@ -10,6 +10,7 @@
 //! | `<demo::Error as From<std::io::Error>>::from` | the same: its arguments are the source's own |
 //! | `<demo::Reader as Iterator>::map`, which the trait provides | `Iterator::map`, with its path |
 //! | `demo::f::{closure#0}`, by the old mangling `demo::f::{{closure}}` | the same |
+//! | `_ZN4demo4PoolIiE4fillEi`, as C++ mangles | `demo::Pool<int>::fill` |
 //!
 //! No name is longer than [`MAX_NAME_CHARS`] characters. A longer one loses its middle, and a hash of the whole stands
 //! there, so that names that differ still differ.
@@ -19,7 +20,7 @@
 //!
 //! Path: *read path*. Time and memory are in proportion to the length of the mangled name.
 
-use super::{legacy, v0};
+use super::{cpp, legacy, v0};
 use std::borrow::Cow;
 
 /// So many characters fit into a row of a table.
@@ -48,8 +49,11 @@ impl<'a> FunctionName<'a> {
             (Cow::Owned(shortened_name(&name, None).into_owned()), true)
         } else if file.ends_with(".rs") && raw.contains('<') {
             (Cow::Owned(shortened_name(&legacy::simplified(raw), None).into_owned()), false)
+        } else if let Some(demangled) = cpp::demangle(raw) {
+            let hashed = if demangled.is_whole { None } else { Some(raw) };
+            (Cow::Owned(shortened_name(&demangled.text, hashed).into_owned()), true)
         } else {
-            // Names of C++ stay mangled.
+            // What C++ would not mangle so stays as it is.
             (shortened_name(raw, None), raw.starts_with("_Z"))
         };
         let linkage_name = if is_mangled { shortened_linkage(raw) } else { Cow::Borrowed("") };
@@ -218,8 +222,10 @@ mod tests {
         let cpp = FunctionName::of("_ZNSt6vectorIiE9push_backEi", "");
         assert_eq!(
             (&*cpp.name, &*cpp.linkage_name),
-            ("_ZNSt6vectorIiE9push_backEi", "_ZNSt6vectorIiE9push_backEi")
+            ("std::vector<int>::push_back", "_ZNSt6vectorIiE9push_backEi")
         );
+        let none = FunctionName::of("_ZNSt6vec", "");
+        assert_eq!((&*none.name, &*none.linkage_name), ("_ZNSt6vec", "_ZNSt6vec"));
     }
 
     /// Returns the mangled type `P<P<…>, P<…>>`, nested `depth` deep, which stands at `at` behind the prefix. Each

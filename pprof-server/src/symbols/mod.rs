@@ -10,6 +10,7 @@
 
 pub(crate) mod brackets;
 mod cache;
+mod cpp;
 mod debug_info;
 mod found;
 mod function_name;

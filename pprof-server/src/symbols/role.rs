@@ -36,7 +36,7 @@ pub(crate) fn role(function: &str, file: &str) -> Role {
 }
 
 /// Crates that are plumbing as a whole.
-pub(super) const CRATES: [&str; 19] = [
+pub(super) const CRATES: [&str; 20] = [
     "alloc",
     "core",
     "std",
@@ -56,6 +56,8 @@ pub(super) const CRATES: [&str; 19] = [
     "jemallocator",
     "snmalloc_rs",
     "snmalloc_sys",
+    // Where C++'s standard library has what only it uses; the rest of it is in `std`, as Rust's is.
+    "__gnu_cxx",
 ];
 
 /// Modules that are plumbing in crates that otherwise are not. The line that spawned a task allocates it; a channel or
@@ -73,8 +75,8 @@ pub(super) const SOURCES: [(&str, &str); 6] = [
     ("tokio-", "loom/"),
 ];
 
-/// Allocation functions of C; and the prefixes of those that other allocators export, and of what the compiler makes:
-/// `__rust_alloc`, and `__rust_try` around every task, which never has debug information.
+/// Allocation functions of C; and the prefixes of those that other allocators export, of what the compiler makes:
+/// `__rust_alloc`, and `__rust_try` around every task, which never has debug information; and of C++'s `new`.
 pub(super) const C_FUNCTIONS: [&str; 16] = [
     "malloc",
     "calloc",
@@ -93,7 +95,7 @@ pub(super) const C_FUNCTIONS: [&str; 16] = [
     "sdallocx",
     "dallocx",
 ];
-pub(super) const C_PREFIXES: [&str; 10] = [
+pub(super) const C_PREFIXES: [&str; 11] = [
     "__rust_",
     "__rg_",
     "__rdl_",
@@ -104,6 +106,7 @@ pub(super) const C_PREFIXES: [&str; 10] = [
     "_int_malloc",
     "_rjem_",
     "mi_",
+    "operator new",
 ];
 
 /// Lists the functions outside of `main` and of a thread's closure, as glibc and musl call them.
@@ -246,6 +249,11 @@ pub(super) mod tests {
         (Plumbing, "demo_leak::_::__rust_alloc_zeroed"),
         (Plumbing, "malloc"),
         (Plumbing, "_rjem_malloc"),
+        (Plumbing, "operator new"),
+        (Plumbing, "operator new[]"),
+        (Plumbing, "std::vector<int, std::allocator<int> >::push_back"),
+        (Plumbing, "__gnu_cxx::new_allocator<char>::allocate"),
+        (User, "leveldb::Arena::Allocate"),
         (
             Plumbing,
             "<alloc_profiler::allocator::SamplingAllocator as core::alloc::global::GlobalAlloc>::alloc",

@@ -61,6 +61,23 @@ pub(super) fn has_room(stack_pointer: usize) -> Option<bool> {
     })
 }
 
+/// As [`has_room`], where the C library must not be asked. The main thread's stack is known without it. Of other threads that have not
+/// called [`ask_once`], pages are tried out.
+#[inline(always)]
+pub(super) fn has_room_without_asking(stack_pointer: usize) -> bool {
+    has_room(stack_pointer).unwrap_or_else(|| has_room_untold(stack_pointer))
+}
+
+#[cold]
+#[inline(never)]
+fn has_room_untold(stack_pointer: usize) -> bool {
+    let main_thread = system::main_thread_once();
+    if main_thread.contains(stack_pointer) {
+        let _ = OWN.try_with(|known| known.set(Some(main_thread)));
+    }
+    has_room(stack_pointer).unwrap_or_else(|| has_room_on_strange_stack(stack_pointer))
+}
+
 /// A signal's stack has bounds that can be asked for. Below a fiber's stack there is a page that nobody can read; where there
 /// is none, nobody can tell where the stack ends.
 #[cold]
@@ -103,7 +120,7 @@ mod system {
     }
 
     /// The bounds of the main thread's stack, found by whoever asks first; empty if they cannot be told.
-    fn main_thread_once() -> Bounds {
+    pub(super) fn main_thread_once() -> Bounds {
         static LOW: AtomicUsize = AtomicUsize::new(0);
         /// 0: nobody has asked.
         static HIGH: AtomicUsize = AtomicUsize::new(0);
@@ -236,6 +253,8 @@ mod tests {
             let here = std::hint::black_box(0_u8);
             let here = (&raw const here).addr();
             assert_eq!(has_room(here), None, "nobody has asked in this thread");
+            assert!(has_room_without_asking(here));
+            assert_eq!(has_room(here), None, "nobody has asked the C library");
             ask_once();
             let bounds = own().unwrap();
             let places = [here, bounds.low + NEEDED_BYTES, bounds.low + NEEDED_BYTES - 1, bounds.low];

@@ -65,6 +65,11 @@ pub(crate) fn has_room() -> Option<bool> {
     bounds::has_room(here().stack_pointer)
 }
 
+#[inline(always)]
+pub(crate) fn has_room_without_asking() -> bool {
+    bounds::has_room_without_asking(here().stack_pointer)
+}
+
 /// The registers of the function that this is inlined into.
 #[inline(always)]
 pub(crate) fn here() -> Registers {

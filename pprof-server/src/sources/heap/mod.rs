@@ -130,8 +130,8 @@ fn rows(snapshot: &Snapshot, labels: Labels) -> Rows {
 struct HeapRows {
     rows: Rows,
     labels: Labels,
-    /// Numbers the labels of each size class, group of age and set of the program's own. There are few of them, and many rows.
-    ids: AddressMap<(u64, Option<u64>, u32), LabelsId>,
+    /// Numbers the labels of each size class, group of age, set of the program's own, and who asked. There are few of them, and many rows.
+    ids: AddressMap<(u64, Option<u64>, u32, bool), LabelsId>,
 }
 
 impl HeapRows {
@@ -153,11 +153,11 @@ impl HeapRows {
         }
     }
 
-    /// Returns the number of the labels of a size class, whose bound is in bytes, with its own labels, and of a group of age, in
-    /// seconds.
+    /// Returns the number of the labels of a size class, whose bound is in bytes, with its own labels and who asked, and of a group of
+    /// age, in seconds.
     fn labels(&mut self, size: &SizeTotals, age_group: Option<u64>) -> LabelsId {
-        let &SizeTotals { size_class, label, .. } = size;
-        if let Some(&id) = self.ids.get(&(size_class, age_group, label)) {
+        let &SizeTotals { size_class, label, is_by_c, .. } = size;
+        if let Some(&id) = self.ids.get(&(size_class, age_group, label, is_by_c)) {
             return id;
         }
         let number = |key, number, unit| {
@@ -167,9 +167,12 @@ impl HeapRows {
         let has_size = self.labels != Labels::None && size_class > 0;
         let size = has_size.then(|| number("bytes", size_class, "bytes"));
         let age = age_group.map(|group| number("age", group, "seconds"));
-        let own = labels::of_number(if self.labels == Labels::None { 0 } else { label });
-        let id = self.rows.labels_id(size.into_iter().chain(age).chain(own).collect());
-        self.ids.insert((size_class, age_group, label), id);
+        let has_labels = self.labels != Labels::None;
+        let own = labels::of_number(if has_labels { label } else { 0 });
+        let by_c =
+            (has_labels && is_by_c).then(|| Label { key: "allocator", value: LabelValue::Text("c".into()) });
+        let id = self.rows.labels_id(size.into_iter().chain(age).chain(by_c).chain(own).collect());
+        self.ids.insert((size_class, age_group, label, is_by_c), id);
         id
     }
 }

@@ -1,5 +1,6 @@
 //! What is measured, by name.
 
+mod in_c;
 mod loops;
 mod memory;
 mod threads;
@@ -38,6 +39,9 @@ pub(crate) const ALL: &[(&str, Workload)] = &[
     ("regrow 64-128 B", loops::regrow),
     ("aligned 256 B", loops::aligned),
     ("zeroed 4 KiB", loops::zeroed),
+    ("C alloc+free 64 B", in_c::alloc_free),
+    ("C regrow 64-128 B", in_c::regrow),
+    ("C zeroed 4 KiB", in_c::zeroed),
     ("handed over", threads::handed_over),
     ("live blocks", memory::live_blocks),
     #[cfg(feature = "real")]

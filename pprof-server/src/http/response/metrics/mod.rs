@@ -11,7 +11,7 @@ mod writer;
 
 use std::fmt;
 
-use alloc_profiler::{Dropped, MallocStats, OwnMemory, Snapshot, Totals};
+use alloc_profiler::{CAllocations, Dropped, MallocStats, OwnMemory, Snapshot, Totals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{self, DescriptorEncoder};
 use prometheus_client::registry::{Registry, Unit};
@@ -135,7 +135,8 @@ impl Figures {
             to.bytes(
                 "glibc_malloc_inuse",
                 "Bytes in allocated blocks of glibc's malloc, its headers and blocks of C code included. Exact. Far above \
-                 alloc_profiler_inuse_bytes, memory is held by C code or by padding",
+                 alloc_profiler_inuse_bytes, memory is held by C code that is not counted (alloc_profiler_c_allocations) or by \
+                 padding",
                 inuse_bytes,
             )?;
             to.bytes(
@@ -203,6 +204,11 @@ impl Figures {
             "alloc_profiler_installed",
             "1 if a SamplingAllocator is the program's global allocator; 0 if not, and then there are no estimates",
             self.is_installed.into(),
+        )?;
+        to.gauge(
+            "alloc_profiler_c_allocations",
+            "1 if what C and C++ code allocates is in the figures; 0 if they are of Rust's allocations alone",
+            (alloc_profiler::c_allocations() != CAllocations::NotCounted).into(),
         )?;
         to.bytes(
             "alloc_profiler_sampling_interval",

@@ -56,6 +56,7 @@ fn every_figure_has_its_line() {
         "alloc_profiler_allocated_objects_total 21",
         "alloc_profiler_samples_total 9",
         "alloc_profiler_installed 1",
+        "alloc_profiler_c_allocations 0",
         "alloc_profiler_sampling_interval_bytes 512",
         "alloc_profiler_dropped_samples_total{reason=\"stacks_full\"} 1",
         "alloc_profiler_dropped_samples_total{reason=\"missed_removals\"} 4",

@@ -13,7 +13,7 @@ use crate::labels;
 use crate::profile::{Bytes, Stacks};
 use crate::sources::losses::{Evidence, Extent, Loss, StackFacts, Told, Weight, told};
 use crate::symbols::{self, OfFrames};
-use alloc_profiler::{SizeTotals, Snapshot, Totals};
+use alloc_profiler::{CAllocations, SizeTotals, Snapshot, Totals};
 use confidence::confidence;
 #[cfg(feature = "http")]
 pub(crate) use files::{FileLoss, losses_by_file, symbols_of};
@@ -30,6 +30,11 @@ fn notes_of(facts: &Facts<'_>, totals: &Totals) -> Vec<String> {
     lines.extend(told_of(facts).into_iter().map(|loss| loss.text));
     if alloc_profiler::are_labels_kept() {
         lines.extend(labels::notes());
+    }
+    if alloc_profiler::c_allocations() != CAllocations::NotCounted {
+        lines.push(
+            "what C and C++ code allocated is counted: its samples have the label allocator=c".to_owned(),
+        );
     }
     let own = &facts.snapshot.own_memory;
     lines.push(format!(
