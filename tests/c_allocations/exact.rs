@@ -91,8 +91,19 @@ fn exactly(what: &str, work: impl FnOnce()) -> Counts {
     let growth = snapshot().since(&before);
     assert_consistent(&growth);
     let [of_rust, of_c] = [0, 1].map(|index| difference(counts[index], counts_before[index]));
-    assert_eq!(told(&growth, true), of_c, "{what}: C");
-    assert_eq!(told(&growth, false), of_rust, "{what}: Rust");
+    for (whose, of_whom, mut counts) in [("C", true, of_c), ("Rust", false, of_rust)] {
+        let told = told(&growth, of_whom);
+        if growth.dropped.live_busy > 0 {
+            // A busy machine did not let a thread run on that had a lock. So many samples may be missing of what is in use.
+            let missing = counts.live_objects - told.live_objects;
+            assert!(
+                (0.0..=growth.dropped.live_busy as f64).contains(&missing),
+                "{what}: {missing} are missing"
+            );
+            (counts.live_objects, counts.live_bytes) = (told.live_objects, told.live_bytes);
+        }
+        assert_eq!(told, counts, "{what}: {whose}");
+    }
     of_c
 }
 
@@ -108,12 +119,11 @@ fn c_and_rust_are_exact_side_by_side() {
         let of_c = exactly("all of C's functions", || churn(7, 20_000));
         assert!(of_c.allocated_objects > 10_000.0 && of_c.live_objects > 50.0, "{of_c:?}");
         exactly("C's threads beside Rust's", || {
-            thread::scope(|scope| {
-                for seed in 1..4 {
-                    scope.spawn(move || churn(seed, 5_000));
-                    scope.spawn(|| (0..5_000).for_each(|size| drop(black_box(vec![1_u8; size % 900 + 1]))));
-                }
-            });
+            let in_rust = || (0..5_000).for_each(|size| drop(black_box(vec![1_u8; size % 900 + 1])));
+            let threads =
+                (1..4).flat_map(|seed| [thread::spawn(move || churn(seed, 5_000)), thread::spawn(in_rust)]);
+            // A thread frees until it has ended, which a scope does not wait for.
+            threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
         });
         let handed = exactly("C's blocks are freed by Rust, and grown there", || {
             for size in 1..2_000 {
