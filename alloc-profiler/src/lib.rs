@@ -109,6 +109,7 @@ mod snapshot;
 mod measure;
 
 // What these stand on.
+mod c_allocators;
 mod estimate;
 mod memory;
 mod process;
@@ -121,7 +122,8 @@ mod fork;
 mod literal;
 
 pub use allocator::SamplingAllocator;
-pub use c_allocations::{CAllocations, CAllocator, CLibrary, Jemalloc, MiMalloc, c_allocations};
+pub use c_allocations::{CAllocations, c_allocations};
+pub use c_allocators::{CAllocator, CLibrary, Jemalloc, MiMalloc};
 pub use control::{INTERVAL_VARIABLE, are_labels_kept, init_from_env, keep_labels, set_sampling_interval};
 pub use estimate::size_class::size_class;
 pub use estimate::totals::{Births, Totals};

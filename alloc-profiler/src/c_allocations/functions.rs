@@ -10,7 +10,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::CAllocator;
+use crate::c_allocators::CAllocator;
 use crate::sampling::thread;
 use crate::tables::filter;
 

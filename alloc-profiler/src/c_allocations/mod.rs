@@ -2,8 +2,8 @@
 //!
 //! A program that defines functions of these names is asked for all memory that C and C++ code allocates in it: that of its own
 //! libraries, of those that are opened later, and of the C library itself ([`define_malloc!`](crate::define_malloc)). The functions
-//! count down like a [`SamplingAllocator`](crate::SamplingAllocator) and call the allocator below ([`CAllocator`]). Rust's own
-//! allocations must not come by here, or they would be counted twice: [`CLibrary`] leads them past.
+//! count down like a [`SamplingAllocator`](crate::SamplingAllocator) and call the allocator below ([`CAllocator`](crate::CAllocator)). Rust's own
+//! allocations must not come by here, or they would be counted twice: [`CLibrary`](crate::CLibrary) leads them past.
 //!
 //! ```text
 //! Box, Vec     ─▶ SamplingAllocator ─▶ CLibrary ─┬─▶ __libc_malloc
@@ -13,24 +13,12 @@
 //!
 //! Path: *allocation path*; [`c_allocations`] and [`prepare`] are called by the program.
 
-mod c_allocator;
-#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
-mod c_library;
 mod check;
 mod define;
 #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
 pub mod functions;
-mod jemalloc;
-mod mimalloc;
 
-pub use c_allocator::CAllocator;
-#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
-pub use c_library::CLibrary;
 pub use check::{CAllocations, c_allocations};
-pub use jemalloc::Jemalloc;
-pub use mimalloc::MiMalloc;
-#[cfg(not(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static"))))]
-pub use std::alloc::System as CLibrary;
 
 /// What a program that has these functions calls before the constructors of all libraries: from then on, stacks are taken by our own
 /// unwinder, which takes no lock that a caller of `malloc` may have.

@@ -10,7 +10,7 @@ use std::alloc::System;
 use std::any::type_name;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::CLibrary;
+use crate::c_allocators::CLibrary;
 
 /// The bytes that glibc's `malloc` has in all of its arenas. They are exact, not estimated, and include the blocks that C
 /// code allocated.

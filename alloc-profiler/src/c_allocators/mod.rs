@@ -1,6 +1,20 @@
-//! An allocator as C knows it.
+//! Allocators as C knows them: what C's functions lead to.
+//!
+//! Path: *allocation path*.
+
+#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+mod c_library;
+mod jemalloc;
+mod mimalloc;
 
 use std::ffi::c_void;
+
+#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+pub use c_library::CLibrary;
+pub use jemalloc::Jemalloc;
+pub use mimalloc::MiMalloc;
+#[cfg(not(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static"))))]
+pub use std::alloc::System as CLibrary;
 
 /// An allocator with C's functions, to which [`define_malloc!`](crate::define_malloc) hands on what C code asks for.
 ///
