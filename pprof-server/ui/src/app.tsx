@@ -5,6 +5,7 @@
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useView } from './address';
+import { useAsked } from './asked';
 import { Below } from './below';
 import { Cpu } from './cpu';
 import { useCpu } from './cpu_request';
@@ -17,6 +18,7 @@ import { Owners } from './plumbing';
 import { useRequest } from './request';
 import { useRestart } from './restart';
 import { save } from './save';
+import { holders as fetchHolders, leakedTasks } from './server';
 import type { Source } from './source';
 import { SUBJECT_TITLES } from './subjects';
 import { Threads } from './threads';
@@ -36,6 +38,8 @@ export function App({ source }: { source: Source }) {
 
   const request = useRequest(view, history !== null && isHeap, source);
   const cpu = useCpu(source);
+  const holders = useAsked(fetchHolders);
+  const leaked = useAsked(leakedTasks);
   const threads = useThreads(source, history !== null && address.subject === 'threads');
   const shown = { heap: request.current, cpu: cpu.current, threads: threads.current };
   const current = shown[address.subject];
@@ -104,10 +108,10 @@ export function App({ source }: { source: Source }) {
             {restart}
           </p>
         )}
-        {isHeap && <Heap {...{ ...shared, live, history, request }} onChoose={choose} />}
+        {isHeap && <Heap {...{ ...shared, live, history, request, holders }} onChoose={choose} />}
         {view.subject === 'cpu' && <Cpu {...{ ...shared, cpu }} />}
-        {view.subject === 'threads' && <Threads {...{ ...shared, threads, leaks }} />}
-        {current && <Below {...{ current, view, tab, owners }} onKeep={isLive ? onKeep : null} />}
+        {view.subject === 'threads' && <Threads {...{ ...shared, threads, leaks, leaked }} />}
+        {current && tab !== 'holders' && <Below {...{ current, view, tab, owners }} onKeep={isLive ? onKeep : null} />}
       </main>
     </div>
   );

@@ -1,12 +1,12 @@
 // This makes the command that shows the same in `go tool pprof`: it has the same files and the same value, and leaves out the
 // same functions and stacks.
 
-import { containing, expressionOf, tagExpression } from './filter';
+import { anyTagExpression, containing, expressionOf, tagExpression } from './filter';
 import type { Frame } from './profile';
 import type { SampleType } from './sample_type';
-import type { Tab, View } from './view';
+import { pairOf, type Tab, type View } from './view';
 
-export interface Commanded extends Pick<View, 'search' | 'focus' | 'ignore' | 'thread' | 'kind'> {
+export interface Commanded extends Pick<View, 'search' | 'focus' | 'ignore' | 'thread' | 'kind' | 'labels'> {
   readonly before: string | null;
   readonly after: string;
   readonly type: SampleType;
@@ -15,17 +15,25 @@ export interface Commanded extends Pick<View, 'search' | 'focus' | 'ignore' | 't
   readonly hidden: string | null;
 }
 
-export function command({ before, after, type, tab, hidden, search, focus, ignore, thread, kind }: Commanded): string {
+export function command({ before, after, type, tab, hidden, search, focus, ignore, thread, kind, labels }: Commanded): string {
   // pprof takes one focus.
   const focused = focus ?? (search.trim() ? containing(search) : null);
+  const pairs = labels.map(pairOf);
+  const wanted = [
+    ...(thread === null ? [] : [['thread', thread] as const]),
+    ...(kind === null ? [] : [['kind', kind] as const]),
+    ...pairs.filter(([, value]) => value !== ''),
+  ];
+  const focusedTags = tagExpression(wanted);
+  const ignoredTags = anyTagExpression(pairs.filter(([, value]) => value === '').map(([key]) => key));
   return [
     'go tool pprof',
     tab === 'flame' ? '-http=:' : '-top -cum',
     `-sample_index=${type}`,
     focused !== null && `-focus=${quoted(expressionOf([focused]))}`,
     ignore.length > 0 && `-ignore=${quoted(expressionOf(ignore))}`,
-    thread !== null && `-tagfocus=${quoted(`thread=${tagExpression(thread)}`)}`,
-    kind !== null && `-tagfocus=${quoted(`kind=${tagExpression(kind)}`)}`,
+    focusedTags !== null && `-tagfocus=${quoted(focusedTags)}`,
+    ignoredTags !== null && `-tagignore=${quoted(ignoredTags)}`,
     hidden !== null && `-hide=${quoted(hidden)}`,
     before && `-diff_base=${quoted(before)}`,
     quoted(after),

@@ -39,7 +39,7 @@ export function Cpu({ view, tab, cpu, owners, searchBox, savedAt, onChange }: Pr
         <p class="note">Saved at {clock(savedAt)}: another capture needs the program.</p>
       )}
       {savedAt === null && <Trace />}
-      <Filters {...{ view, searchBox, onChange }}>
+      <Filters shown={current} {...{ view, searchBox, onChange }}>
         <Threads shown={current} {...{ view, onChange }} />
       </Filters>
       <Tabs tabs={TABS_OF.cpu} tab={tab} onChange={(tab) => onChange({ tab })} />

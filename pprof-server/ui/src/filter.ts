@@ -5,7 +5,7 @@
 
 import { placeOf, searchable } from './names';
 import { sumOf, type Frame, type Profile, type Values } from './profile';
-import type { View } from './view';
+import { pairOf, type LabelText, type View } from './view';
 
 export type Predicate = (frame: Pick<Frame, 'function' | 'file' | 'line'>) => boolean;
 
@@ -28,21 +28,29 @@ function matches(filter: string): Predicate {
   return filter.startsWith('~') ? finds(filter.slice(1)) : (frame) => frame.function === filter;
 }
 
+/** Returns whether nothing is left out. */
+export function isEverything({ focus, ignore, thread, kind, labels }: Narrowing): boolean {
+  return focus === null && ignore.length === 0 && thread === null && kind === null && labels.length === 0;
+}
+
 /** What narrows a profile to some of its stacks. */
-export type Narrowing = Pick<View, 'focus' | 'ignore' | 'thread' | 'kind'>;
+export type Narrowing = Pick<View, 'focus' | 'ignore' | 'thread' | 'kind' | 'labels'>;
 
 /**
- * Returns the stacks of `profile` that `focus` is on, on which none of `ignore` is, and that are of `thread` and of `kind`. With none
- * of them, it is `profile` itself.
+ * Returns the stacks of `profile` that `focus` is on, on which none of `ignore` is, and that are of `thread` and of `kind` and have all
+ * `labels`. With none of them, it is `profile` itself.
  */
-export function narrow(profile: Profile, { focus, ignore, thread, kind }: Narrowing): Profile {
-  if (focus === null && ignore.length === 0 && thread === null && kind === null) return profile;
+export function narrow(profile: Profile, narrowing: Narrowing): Profile {
+  if (isEverything(narrowing)) return profile;
+  const { focus, ignore, thread, kind } = narrowing;
+  const labels = narrowing.labels.map(pairOf);
   const isWanted = focus === null ? null : onStack(matches(focus));
   const unwanted = ignore.map((filter) => onStack(matches(filter)));
   const stacks = profile.stacks.filter(
     (stack) =>
       (thread === null || stack.thread === thread) &&
       (kind === null || stack.labels.kind === kind) &&
+      labels.every(([key, value]) => (stack.ofProgram[key] ?? '') === value) &&
       (isWanted?.(stack.frames) ?? true) &&
       !unwanted.some((isOn) => isOn(stack.frames)),
   );
@@ -88,10 +96,37 @@ export function onStack(isMatch: Predicate): (frames: readonly Frame[]) => boole
     });
 }
 
-/** Returns the regular expression for `go tool pprof -tagfocus` that finds a label with just this value. */
-export function tagExpression(value: string): string {
-  // A comma would end the expression.
-  return `^${escaped(value).replaceAll(',', '\\x2c')}$`;
+/** Returns what `go tool pprof -tagfocus` reads as: all of these labels, each with just this value; `null` if there are none. */
+export function tagExpression(labels: readonly (readonly [key: string, value: string])[]): string | null {
+  const [first, ...others] = labels;
+  if (!first) return null;
+  // A comma would end the expression. Without a key and its `=`, pprof looks in `key:value`, and wants all expressions to be found.
+  const text = (value: string) => escaped(value).replaceAll(',', '\\x2c');
+  if (others.length === 0) return `${first[0]}=^${text(first[1])}$`;
+  return labels.map(([key, value]) => `^${text(key)}:${text(value).replaceAll('=', '\\x3d')}$`).join(',');
+}
+
+/** Returns what `go tool pprof -tagignore` reads as: any of these labels; `null` if there are none. */
+export function anyTagExpression(keys: readonly string[]): string | null {
+  return keys.length === 0 ? null : `^(${keys.map(escaped).join('|')}):`;
+}
+
+/** The labels that a profile has, by their keys, and how much is on the stacks with each value, the most first. */
+export function labelsIn({ stacks }: Pick<Profile, 'stacks'>, index: number): ReadonlyMap<string, readonly (readonly [value: string, sum: number])[]> {
+  const sums = new Map<string, Map<string, number>>();
+  const keys = new Set(stacks.flatMap(({ ofProgram }) => Object.keys(ofProgram)));
+  for (const key of [...keys].sort()) {
+    const of = new Map<string, number>();
+    for (const { ofProgram, values } of stacks) of.set(ofProgram[key] ?? '', (of.get(ofProgram[key] ?? '') ?? 0) + values[index]!);
+    sums.set(key, of);
+  }
+  return new Map([...sums].map(([key, of]) => [key, [...of].sort(([, a], [, b]) => Math.abs(b) - Math.abs(a))]));
+}
+
+/** Says in words which stacks a label stands for. */
+export function labelInWords(label: LabelText): string {
+  const [key, value] = pairOf(label);
+  return value === '' ? `no ${key}` : `${key} ${value}`;
 }
 
 const escaped = (text: string) => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');

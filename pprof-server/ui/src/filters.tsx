@@ -1,16 +1,21 @@
 // These choices hold for all tabs: the value and the age of a heap profile, the search, what is left out, and the end to begin at.
 
 import type { ComponentChildren } from 'preact';
+import { useMemo } from 'preact/hooks';
 import { Chip } from './chip';
-import { containing, wordsOf, type Found } from './filter';
+import { containing, isEverything, labelInWords, labelsIn, wordsOf, type Found } from './filter';
 import type { Choosing, Page } from './page';
+import { indexOf } from './profile';
 import { format, SAMPLE_TYPES, TITLES, type HeapType } from './sample_type';
+import type { Shown } from './shown';
 import { count, duration, percent } from './units';
+import { pairOf } from './view';
 
 /** How many seconds old blocks are at least, as it can be chosen. */
 const AGES = [10, 60, 600, 3600, 21_600, 86_400];
 
 interface Props extends Choosing, Pick<Page, 'searchBox'> {
+  readonly shown: Shown | null;
   /** The choices that a profile of this kind has beside them. */
   readonly children: ComponentChildren;
 }
@@ -58,10 +63,11 @@ export function HeapFilters({ view, knowsAges, onChange }: HeapProps) {
   );
 }
 
-export function Filters({ view, searchBox, children, onChange }: Props) {
+export function Filters({ shown, view, searchBox, children, onChange }: Props) {
   return (
     <div class="toolbar">
       {children}
+      <LabelFilter {...{ shown, view, onChange }} />
       <label>
         Search{' '}
         <input
@@ -102,15 +108,50 @@ export function Filters({ view, searchBox, children, onChange }: Props) {
   );
 }
 
+/** The choice of labels that the program gave, if it gave any: of each key one value. */
+function LabelFilter({ shown, view, onChange }: { shown: Shown | null } & Choosing) {
+  const { type, labels } = view;
+  const known = useMemo(() => shown && labelsIn(shown.profile, indexOf(shown.profile, type)), [shown, type]);
+  if (!shown || !known || known.size === 0) return null;
+  const choose = (label: string) => {
+    const others = labels.filter((other) => pairOf(other)[0] !== pairOf(label)[0]);
+    onChange({ labels: [...others, label], zoom: '' });
+  };
+  return (
+    <label title="Only what the program did under one of its labels">
+      Label{' '}
+      <select name="label" value="" onChange={(event) => event.currentTarget.value && choose(event.currentTarget.value)}>
+        <option value="">{labels.length > 0 ? 'another' : 'any'}</option>
+        {[...known].map(([key, values]) => (
+          <optgroup key={key} label={key}>
+            {values.map(([value, sum]) => (
+              <option key={value} value={`${key}=${value}`}>
+                {labelInWords(`${key}=${value}`)} ({format(type, sum, shown.isDifference)})
+              </option>
+            ))}
+          </optgroup>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 /** What the stacks are narrowed to; each can be taken back. */
 export function Narrowed({ view, onChange }: Choosing) {
-  const { focus, ignore, thread, kind } = view;
-  if (focus === null && ignore.length === 0 && thread === null && kind === null) return null;
+  const { focus, ignore, thread, kind, labels } = view;
+  if (isEverything(view)) return null;
   return (
     <p class="chips" aria-label="Stacks that are shown" role="group">
       {focus !== null && <Chip text={`only ${wordsOf(focus)}`} onLeave={() => onChange({ focus: null, zoom: '' })} />}
       {thread !== null && <Chip text={`only the thread ${thread}`} onLeave={() => onChange({ thread: null, zoom: '' })} />}
       {kind !== null && <Chip text={`only ${kind}s`} onLeave={() => onChange({ kind: null, zoom: '' })} />}
+      {labels.map((label) => (
+        <Chip
+          key={label}
+          text={`only ${labelInWords(label)}`}
+          onLeave={() => onChange({ labels: labels.filter((other) => other !== label), zoom: '' })}
+        />
+      ))}
       {ignore.map((filter) => (
         <Chip
           key={filter}

@@ -1,7 +1,8 @@
 // The heap has the time line, the choice of moments, and the tabs that show what is chosen.
 
 import { useRef } from 'preact/hooks';
-import type { History, Leaks, Suspect } from './answers';
+import type { History, Holders, Leaks, Suspect } from './answers';
+import type { Asked } from './asked';
 import { Capture } from './capture';
 import { Choice } from './choice';
 import { Filters, HeapFilters } from './filters';
@@ -16,18 +17,19 @@ import { nameOf } from './suspects';
 import { Tabs } from './tabs';
 import { Timeline } from './timeline';
 import { clock } from './units';
-import { FOUND, momentsOf, TABS, withSubject, type Moment } from './view';
+import { FOUND, isOfProfile, momentsOf, TABS, withSubject, type Moment } from './view';
 
 interface Props extends Page {
   readonly live: Live;
   readonly history: History;
   readonly request: Request;
+  readonly holders: Asked<Holders>;
   /** Other moments are chosen. */
   readonly onChoose: (from: Moment | null, to: Moment | null) => void;
 }
 
 export function Heap(props: Props) {
-  const { view, tab, live, history, request, owners, searchBox, savedAt, onChange, onChoose } = props;
+  const { view, tab, live, history, request, holders, owners, searchBox, savedAt, onChange, onChoose } = props;
   const isLive = savedAt === null;
   const moments = momentsOf(view);
   const onShow = (suspect: Suspect, tab: 'flame' | 'table') => {
@@ -51,12 +53,12 @@ export function Heap(props: Props) {
       ) : (
         <p class="note">Saved at {clock(savedAt)}: other moments than the one below need the program.</p>
       )}
-      <Filters {...{ view, searchBox, onChange }}>
+      <Filters shown={request.current} {...{ view, searchBox, onChange }}>
         <HeapFilters {...{ view, onChange }} knowsAges={isLive && knowsAges(view) && !request.baseline} />
       </Filters>
       <Tabs tabs={TABS} tab={tab} suspects={countOf(live.leaks)} onChange={(tab) => onChange({ tab })} />
       <Panel
-        {...{ view, tab, request, history, owners, isLive, onShow, onChange }}
+        {...{ view, tab, request, history, holders, owners, isLive, onShow, onChange }}
         onShowTasks={(name) => onChange({ ...withSubject(view, 'threads'), tab: 'table', kind: 'task', search: name, focus: null, ignore: [] })}
         leaks={live.leaks}
         isLeaksKnown={live.isLeaksKnown}
@@ -73,8 +75,7 @@ function Chosen({ view, tab, live, history, request, onChange, onChoose }: Props
   const onCapture = async (seconds: number) => {
     const capture = await request.startCapture(seconds);
     if (!capture) return;
-    const isProfile = latestTab.current !== 'suspects' && latestTab.current !== 'about';
-    onChange({ capture, zoom: '', ...(!isProfile && { tab: 'table' }) });
+    onChange({ capture, zoom: '', ...(!isOfProfile(latestTab.current) && { tab: 'table' }) });
   };
   return (
     <div class="toolbar">

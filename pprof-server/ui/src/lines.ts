@@ -9,7 +9,7 @@ import { crateOf, placeOf } from './names';
 import { sumOf, type Labels, type Profile, type Stack, type Values } from './profile';
 import type { SampleType } from './sample_type';
 import type { Suspicion } from './suspicions';
-import type { Group } from './view';
+import { labelKeyOf, type Group, type LabelGroup } from './view';
 
 /** What the server alone knows of a stack. */
 export interface Detail {
@@ -75,13 +75,18 @@ export interface Keyed extends Stack {
   readonly threads: ReadonlySet<string>;
 }
 
-/** Adds up the stacks that are alike; with `isByThread`, those of one thread. */
-export function alike(profile: Profile, isByThread = false): Keyed[] {
+/** What rows are made by. */
+export type RowsBy = Group | LabelGroup;
+
+/** Adds up the stacks that are alike; if rows are made by threads or by a label, those of one row. */
+export function alike(profile: Profile, group: RowsBy = 'line'): Keyed[] {
+  const key = labelKeyOf(group);
+  const rowOf = ({ thread, ofProgram }: Stack) => (group === 'thread' ? thread : key === null ? '' : (ofProgram[key] ?? ''));
   const known = new Map<string, Keyed>();
   for (const stack of profile.stacks) {
     const key = keyOf(stack.whole);
     const { kind, state, waits, unread } = stack.labels;
-    const place = [isByThread && stack.thread, kind, state, waits, unread, key].join('\n');
+    const place = [rowOf(stack), kind, state, waits, unread, key].join('\n');
     const other = known.get(place);
     const end = other?.end && stack.end ? sum([other.end, stack.end]) : stack.end;
     const threads = new Set([...(other?.threads ?? []), stack.thread]);
@@ -91,7 +96,7 @@ export function alike(profile: Profile, isByThread = false): Keyed[] {
 }
 
 /** Returns the lines of stacks, in no order, and the stacks of each by the value at `index`. */
-export function linesOf(all: readonly Keyed[], told: Told, index: number, group: Group): Line[] {
+export function linesOf(all: readonly Keyed[], told: Told, index: number, group: RowsBy): Line[] {
   const stacks = new Map<string, Keyed[]>();
   for (const stack of all) {
     const frame = told.leadOf(stack);
@@ -130,7 +135,9 @@ export function valuesOf({ stacks }: Pick<Line, 'stacks'>, of: (labels: Labels) 
   return [...counts].sort(([, a], [, b]) => b - a);
 }
 
-function nameOf({ thread }: Pick<Stack, 'thread'>, { function: name }: Frame, group: Group): string {
+function nameOf({ thread, ofProgram }: Pick<Stack, 'thread' | 'ofProgram'>, { function: name }: Frame, group: RowsBy): string {
+  const key = labelKeyOf(group);
+  if (key !== null) return ofProgram[key] ?? `no ${key}`;
   if (group === 'thread') return thread || 'no name';
   return group === 'crate' ? crateOf(name) || 'no crate' : name;
 }
@@ -140,7 +147,7 @@ export function lineOfStack(stack: Keyed, told: Told): Line {
   return lineOf('', 'line', [stack], told, 0);
 }
 
-function lineOf(id: string, group: Group, stacks: Keyed[], { details, suspicions, leadOf }: Told, index: number): Line {
+function lineOf(id: string, group: RowsBy, stacks: Keyed[], { details, suspicions, leadOf }: Told, index: number): Line {
   const frame = leadOf(stacks[0]!);
   // Threads and tasks in different states may have one stack, of which the server tells once.
   const keys = [...new Set(stacks.map(({ key }) => key))];

@@ -1,7 +1,9 @@
 // This is what is below the tabs of the heap: what is shown in words, what is missing, and the tab.
 
 import { About } from './about';
-import type { History, Leaks, Suspect } from './answers';
+import type { History, Holders, Leaks, Suspect } from './answers';
+import type { Asked } from './asked';
+import { HolderTree } from './holder_tree';
 import { Losses } from './notes';
 import type { Page } from './page';
 import { droppedInWords, ProfileTabs, useLeft } from './profile_tabs';
@@ -9,12 +11,13 @@ import type { Request } from './request';
 import type { Shown } from './shown';
 import { Suspects } from './suspects';
 import { clock, duration } from './units';
-import type { View } from './view';
+import { isOfProfile, type View } from './view';
 
 interface Props extends Omit<Page, 'searchBox' | 'savedAt'> {
   readonly request: Request;
   readonly history: History;
   readonly leaks: Leaks | null;
+  readonly holders: Asked<Holders>;
   /** Whether the server has said whether it suspects anything. */
   readonly isLeaksKnown: boolean;
   /** Whether the program is asked, and can be asked anew. */
@@ -27,9 +30,10 @@ interface Props extends Omit<Page, 'searchBox' | 'savedAt'> {
 }
 
 export function Panel(props: Props) {
-  const { view, tab, request, history, leaks, isLeaksKnown, owners, isLive, onChange, onShow, onShowTasks, onNearest } = props;
+  const { view, tab, request, history, leaks, isLeaksKnown, holders, owners, isLive, onChange, onShow, onShowTasks, onNearest } = props;
   const { current, isLoading, error, isGone } = request;
-  const isProfile = tab !== 'suspects' && tab !== 'about';
+  const isProfile = isOfProfile(tab);
+  const holding = isLive ? { asked: holders, onShow: (held: string) => onChange({ tab: 'holders', held }) } : null;
   const left = useLeft(current, view, owners);
   return (
     <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={isLoading} tabIndex={-1}>
@@ -50,9 +54,10 @@ export function Panel(props: Props) {
       )}
       <Losses notes={current?.notes ?? []} />
       {tab === 'suspects' && (
-        <Suspects told={current?.notes ?? []} isKnown={isLeaksKnown} hides={view.hides} {...{ leaks, owners, onShow, onShowTasks }} />
+        <Suspects told={current?.notes ?? []} isKnown={isLeaksKnown} hides={view.hides} {...{ leaks, owners, holding, onShow, onShowTasks }} />
       )}
-      {isProfile && <ProfileTabs shown={current} {...{ left, tab, view, owners, onChange }} />}
+      {isProfile && <ProfileTabs shown={current} {...{ left, tab, view, owners, holding, onChange }} />}
+      {tab === 'holders' && <HolderTree asked={holders} {...{ view, isLive, onChange }} />}
       {tab === 'about' && <About history={history} notes={current?.notes ?? []} />}
     </section>
   );

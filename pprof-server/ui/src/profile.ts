@@ -28,12 +28,25 @@ export interface Stack {
   readonly thread: string;
   /** What else is told of the thread or the task whose stack it is. */
   readonly labels: Labels;
+  /** The labels that the program gave, such as a tenant. */
+  readonly ofProgram: ProgramLabels;
 }
+
+/** Values by keys. */
+export type ProgramLabels = Readonly<Record<string, string>>;
+
+/** Labels that profiles have themselves. The server lets no program give one of them. */
+const RESERVED = new Set(
+  ['thread', 'bytes', 'age', 'kind', 'state', 'waits', 'source', 'id', 'idle', 'approximate', 'unread', 'deadlock'],
+);
 
 /** Labels by which rows of threads and tasks are told apart. Other profiles have none of them. */
 const LABELS = ['kind', 'state', 'waits', 'unread'] as const;
 export type Labels = Readonly<Partial<Record<(typeof LABELS)[number], string>>>;
-const NO_LABELS: Labels = {};
+
+/** What is told of a stack beside its frames. */
+type Told = Pick<Stack, 'thread' | 'labels' | 'ofProgram'>;
+const NOTHING: Told = { thread: '', labels: {}, ofProgram: {} };
 
 /** What a profile of these types is called. */
 const NAMES = new Map<Types, string>([
@@ -107,14 +120,15 @@ export function read(message: Uint8Array<ArrayBuffer>, types: Types = SAMPLE_TYP
   );
 
   const stacks = new Stacks();
-  // In other profiles, labels of these names are the program's own.
   const known = types === GOROUTINE_TYPES ? LABELS : [];
   for (const sample of profile.sample) {
     const values = columns.map((column) => whole(sample.value[column] ?? 0));
     const said = new Map(sample.label.map(({ key, str }) => [text(key), text(str)]));
     const labels: Labels = Object.fromEntries(known.flatMap((key) => (said.has(key) ? [[key, said.get(key)!]] : [])));
+    const ofProgram = Object.fromEntries([...said].filter(([key, value]) => value !== '' && !RESERVED.has(key)).sort());
     const path = sample.locationId.flatMap((id) => locations.get(String(id)) ?? []);
-    stacks.add(path.length > 0 ? path : [frames.one(UNKNOWN_STACK)], values, null, said.get('thread'), labels);
+    const told = { thread: said.get('thread') ?? '', labels, ofProgram };
+    stacks.add(path.length > 0 ? path : [frames.one(UNKNOWN_STACK)], values, null, told);
   }
   return {
     types,
@@ -128,7 +142,7 @@ export function read(message: Uint8Array<ArrayBuffer>, types: Types = SAMPLE_TYP
   };
 }
 
-/** Subtracts `before` from `after` stack by stack, as `go tool pprof -diff_base` does. */
+/** Subtracts `before` from `after` stack by stack, as `go tool pprof -diff_base` does. The past has no labels, so the difference has none. */
 export function difference(before: Profile, after: Profile): Profile {
   const stacks = new Stacks();
   const frames = new Frames();
@@ -197,10 +211,8 @@ class Frames {
   }
 }
 
-interface Sum {
+interface Sum extends Told {
   frames: readonly Frame[];
-  thread: string;
-  labels: Labels;
   values: number[];
   end: number[] | null;
 }
@@ -211,14 +223,14 @@ class Stacks {
   private readonly sums = new Map<string, Sum>();
 
   /** In a difference, `end` is what the stack has at its end. */
-  add(frames: readonly Frame[], values: Values, end: Values | null = null, thread = '', labels = NO_LABELS): void {
-    const key = [frames.map((frame) => this.id(frame)).join(), ...LABELS.map((key) => labels[key] ?? ''), thread].join('\n');
+  add(frames: readonly Frame[], values: Values, end: Values | null = null, told = NOTHING): void {
+    const key = `${frames.map((frame) => this.id(frame)).join()}\n${told === NOTHING ? '' : JSON.stringify(told)}`;
     const known = this.sums.get(key);
     if (known) {
       values.forEach((value, index) => (known.values[index]! += value));
       end?.forEach((value, index) => (known.end![index]! += value));
     } else {
-      this.sums.set(key, { frames, thread, labels, values: [...values], end: end && [...end] });
+      this.sums.set(key, { ...told, frames, values: [...values], end: end && [...end] });
     }
   }
 

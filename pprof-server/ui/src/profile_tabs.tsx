@@ -1,10 +1,11 @@
 // These are the tabs that every profile has: the table, the functions and the flame graph of what is left of it.
 
 import { useMemo } from 'preact/hooks';
-import { finds, foundIn, narrow } from './filter';
+import { finds, foundIn, labelsIn, narrow } from './filter';
 import { Narrowed, SearchResult } from './filters';
 import { Flame } from './flame';
 import { FunctionTable } from './functions';
+import type { Holding } from './held_by';
 import type { Page } from './page';
 import { hide, type Owners } from './plumbing';
 import { indexOf, total, type Profile, type Values } from './profile';
@@ -23,9 +24,11 @@ export interface Left {
 interface Props extends Omit<Page, 'searchBox' | 'savedAt'> {
   readonly shown: Shown | null;
   readonly left: Left | null;
+  /** How rows say who holds their blocks; `null` where they have none, or the program cannot be asked. */
+  readonly holding?: Holding | null;
 }
 
-export function ProfileTabs({ shown, left, tab, view, owners, onChange }: Props) {
+export function ProfileTabs({ shown, left, tab, view, owners, holding = null, onChange }: Props) {
   const isMatch = useMemo(() => finds(view.search), [view.search]);
   const found = useMemo(() => left && view.search.trim() && foundIn(left.profile, isMatch), [left, isMatch]);
   if (!shown || !left) return <Narrowed view={view} onChange={onChange} />;
@@ -35,6 +38,9 @@ export function ProfileTabs({ shown, left, tab, view, owners, onChange }: Props)
   return (
     <>
       <Narrowed view={view} onChange={onChange} />
+      {view.labels.length > 0 && labelsIn(shown.profile, index).size === 0 && (
+        <p class="note">Nothing that is shown has labels: the past is kept without them, and the heap has them if the program switches that on.</p>
+      )}
       {found && (
         <SearchResult
           view={view}
@@ -45,7 +51,7 @@ export function ProfileTabs({ shown, left, tab, view, owners, onChange }: Props)
           onChange={onChange}
         />
       )}
-      {tab === 'table' && <LineTable key={view.type} {...{ shown, profile, view, owners, onChange }} />}
+      {tab === 'table' && <LineTable key={view.type} {...{ shown, profile, view, owners, holding, onChange }} />}
       {tab === 'functions' && (
         <FunctionTable
           type={view.type}
@@ -60,10 +66,10 @@ export function ProfileTabs({ shown, left, tab, view, owners, onChange }: Props)
 }
 
 /** Returns what is left of a profile when stacks and functions are left out. */
-export function useLeft(current: Shown | null, { focus, ignore, thread, kind, hides }: View, owners: Owners): Left | null {
+export function useLeft(current: Shown | null, { focus, ignore, thread, kind, labels, hides }: View, owners: Owners): Left | null {
   const narrowed = useMemo(
-    () => current && narrow(current.profile, { focus, ignore, thread, kind }),
-    [current, focus, ignore.join('\n'), thread, kind],
+    () => current && narrow(current.profile, { focus, ignore, thread, kind, labels }),
+    [current, focus, ignore.join('\n'), thread, kind, labels.join('\n')],
   );
   return useMemo(() => {
     const hidden = owners.hidden(hides);

@@ -1,7 +1,7 @@
 // How the server is asked. Everything is relative to the page, so that it works behind any prefix, and no other host is
 // ever asked.
 
-import type { Heap, History, Leaks, Profile as Table } from './answers';
+import type { Heap, History, Holders, Leaks, Profile as Table } from './answers';
 import { decode, type Profile } from './profile';
 import { CPU_TYPES, GOROUTINE_TYPES, type SampleType } from './sample_type';
 import type { Moment } from './view';
@@ -97,6 +97,21 @@ export async function threads(signal: AbortSignal): Promise<Fetched> {
 /** Returns the same as rows, which have errors and ages. */
 export async function threadTable(signal: AbortSignal): Promise<Table> {
   return (await ask(target('goroutine', { format: 'json', top: MAX_ROWS }), { signal })).json();
+}
+
+/** Returns what to ask for who holds the blocks from stacks with a function whose name has `text`; those of the suspects if it is empty. */
+export function holdersTarget(text: string, query: Record<string, string> = {}): string {
+  return target('holders', { ...(text && { stack: text }), ...query });
+}
+
+/** Searches the program's memory, which takes half a minute at most. */
+export async function holders(text: string): Promise<Holders> {
+  return (await ask(holdersTarget(text, { format: 'json' }), {})).json();
+}
+
+/** Returns the tasks that nobody can wake. Memory is searched for that too. */
+export async function leakedTasks(): Promise<Table> {
+  return (await ask(target('goroutineleak', { format: 'json', top: MAX_ROWS }), {})).json();
 }
 
 /** What glibc's malloc tells of itself, in bytes. */

@@ -4,6 +4,7 @@
 import type { ComponentChildren } from 'preact';
 import type { KindWords, Leaks, Suspect } from './answers';
 import { Stack, Title } from './frames';
+import { HeldBy, type Holding } from './held_by';
 import { others } from './notes';
 import type { Owners } from './plumbing';
 import { TaskWaits } from './task_waits';
@@ -17,13 +18,15 @@ interface Props {
   readonly isKnown: boolean;
   readonly owners: Owners;
   readonly hides: Hides;
+  /** `null` if the program cannot be asked. */
+  readonly holding: Holding | null;
   /** Shows the stacks elsewhere. */
   readonly onShow: (suspect: Suspect, tab: 'flame' | 'table') => void;
   /** Shows the threads and tasks on whose stacks a function is. */
   readonly onShowTasks: (name: string) => void;
 }
 
-export function Suspects({ leaks, told, isKnown, owners, hides, onShow, onShowTasks }: Props) {
+export function Suspects({ leaks, told, isKnown, owners, hides, holding, onShow, onShowTasks }: Props) {
   if (!isKnown) return <p class="empty">Asking…</p>;
   if (!leaks) return <p class="empty">This program looks for no suspects: nothing is recorded.</p>;
   return (
@@ -36,7 +39,7 @@ export function Suspects({ leaks, told, isKnown, owners, hides, onShow, onShowTa
           <Card
             key={`${suspect.kind} ${suspect.since_nanos} ${nameOf(suspect)}`}
             words={leaks.kinds.find(({ kind }) => kind === suspect.kind)}
-            {...{ leaks, suspect, owners, hides, onShow, onShowTasks }}
+            {...{ leaks, suspect, owners, hides, holding, onShow, onShowTasks }}
           />
         ))}
       </ol>
@@ -76,13 +79,13 @@ export function growthOf(suspect: Suspect): string {
   return `${amount}; growing since ${since}`;
 }
 
-interface CardProps extends Pick<Props, 'owners' | 'hides' | 'onShow' | 'onShowTasks'> {
+interface CardProps extends Pick<Props, 'owners' | 'hides' | 'holding' | 'onShow' | 'onShowTasks'> {
   readonly leaks: Leaks;
   readonly suspect: Suspect;
   readonly words: KindWords | undefined;
 }
 
-function Card({ leaks, suspect, words, owners, hides, onShow, onShowTasks }: CardProps) {
+function Card({ leaks, suspect, words, owners, hides, holding, onShow, onShowTasks }: CardProps) {
   const { stack, named_frame: named } = suspect;
   const frame = stack[named] ?? stack[0];
   return (
@@ -101,6 +104,7 @@ function Card({ leaks, suspect, words, owners, hides, onShow, onShowTasks }: Car
       <Stack stack={stack.slice(named)} owners={owners} hides={hides} />
       {suspect.stack_count > 1 && <Stacks suspect={suspect} owners={owners} hides={hides} />}
       {suspect.tasks && <TaskWaits tasks={suspect.tasks} {...{ owners, hides }} />}
+      {holding && frame && <HeldBy name={frame.function} frame={frame} {...holding} />}
       <p class="actions">
         <button type="button" onClick={() => onShow(suspect, 'flame')}>
           Show in flame graph

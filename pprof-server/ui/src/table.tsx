@@ -7,15 +7,16 @@ import { createTable, getCoreRowModel, getSortedRowModel, type ColumnDef, type S
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { columnsOf, type Column } from './columns';
-import { finds, onStack } from './filter';
+import { finds, labelsIn, onStack } from './filter';
 import { Stack, Title } from './frames';
-import { alike, byLeaf, byOwn, lineOfStack, linesOf, type Line, type Told } from './lines';
+import { HeldBy, type Holding } from './held_by';
+import { alike, byLeaf, byOwn, lineOfStack, linesOf, type Line, type RowsBy, type Told } from './lines';
 import type { OfStacks } from './page';
 import { indexOf, type Profile } from './profile';
-import { GOROUTINE_TYPES, type SampleType } from './sample_type';
+import { CPU_TYPES, GOROUTINE_TYPES, type SampleType } from './sample_type';
 import type { Shown } from './shown';
 import { count, things } from './units';
-import { GROUPS, type Group, type View } from './view';
+import { byLabel, GROUPS, labelKeyOf, type View } from './view';
 
 /** More rows are behind a button, a step at a time, so that the page stays quick whatever there is. */
 const FIRST_ROWS = 50;
@@ -23,25 +24,32 @@ const MORE_ROWS = 500;
 /** As many stacks of an open row are shown. */
 const FIRST_STACKS = 10;
 
+const NO_DETAILS: Shown['details'] = new Map();
+
 interface Props extends OfStacks {
   readonly shown: Shown;
   /** What is left of it when functions and stacks are left out. */
   readonly profile: Profile;
+  readonly holding: Holding | null;
 }
 
-export function LineTable({ shown, profile, view, owners, onChange }: Props) {
-  const { isDifference, details, suspicions } = shown;
+export function LineTable({ shown, profile, view, owners, holding, onChange }: Props) {
+  const { isDifference, suspicions } = shown;
   const isOfWaits = profile.types === GOROUTINE_TYPES;
   const leadOf = useMemo(() => (isOfWaits ? byOwn((frame) => owners.of(frame) === 'own') : byLeaf), [isOfWaits, owners]);
+  const knowsThreads = useMemo(() => shown.profile.stacks.some(({ thread }) => thread !== ''), [shown]);
+  const keys = useMemo(() => [...labelsIn(shown.profile, 0).keys()], [shown]);
+  const groups: RowsBy[] = [...GROUPS.filter((one) => one !== 'thread' || knowsThreads), ...keys.map(byLabel)];
+  const group = groups.includes(view.group) ? view.group : 'line';
+  // The server tells these of stacks, whatever their labels are.
+  const isByLabel = labelKeyOf(group) !== null || (view.labels.length > 0 && keys.length > 0);
+  const details = isByLabel ? NO_DETAILS : shown.details;
   const told = useMemo(() => ({ details, suspicions, leadOf }), [details, suspicions, leadOf]);
   const { type, search } = view;
   const index = indexOf(profile, type);
-  const knowsThreads = useMemo(() => shown.profile.stacks.some(({ thread }) => thread !== ''), [shown]);
-  const groups = GROUPS.filter((one) => one !== 'thread' || knowsThreads);
-  const group = groups.includes(view.group) ? view.group : 'line';
   const [most, setMost] = useState(FIRST_ROWS);
   const [showsIdle, setShowsIdle] = useState(false);
-  const stacks = useMemo(() => alike(profile, group === 'thread'), [profile, group]);
+  const stacks = useMemo(() => alike(profile, group), [profile, group]);
   const all = useMemo(() => {
     const isFound = onStack(finds(search));
     return linesOf(search.trim() ? stacks.filter(({ frames }) => isFound(frames)) : stacks, told, index, group);
@@ -63,11 +71,11 @@ export function LineTable({ shown, profile, view, owners, onChange }: Props) {
         <select
           name="group"
           value={group}
-          onChange={(event) => onChange({ group: event.currentTarget.value as Group, open: [] })}
+          onChange={(event) => onChange({ group: event.currentTarget.value as RowsBy, open: [] })}
         >
           {groups.map((one) => (
             <option key={one} value={one}>
-              {one}
+              {labelKeyOf(one) ?? one}
             </option>
           ))}
         </select>
@@ -77,7 +85,7 @@ export function LineTable({ shown, profile, view, owners, onChange }: Props) {
           <Head columns={columns} sorting={sorting} type={type} onSort={(sort) => onChange({ sort })} />
           <tbody>
             {rows.slice(0, most).map(({ original: line }) => (
-              <Rows key={line.id} line={line} isOpen={open.has(line.id)} {...{ columns, told, isOfWaits, view, owners }} onToggle={() => toggle(line)} />
+              <Rows key={line.id} line={line} isOpen={open.has(line.id)} {...{ columns, told, isOfWaits, holding, view, owners }} onToggle={() => toggle(line)} />
             ))}
           </tbody>
         </table>
@@ -91,11 +99,14 @@ export function LineTable({ shown, profile, view, owners, onChange }: Props) {
       {idle > 0 && (
         <p class="note">
           <button type="button" class="idle-rows" aria-expanded={showsIdle} onClick={() => setShowsIdle(!showsIdle)}>
-            <span aria-hidden="true">{showsIdle ? '▾' : '▸'}</span> {things(idle, group)} {idleWords(type, isDifference)}
+            <span aria-hidden="true">{showsIdle ? '▾' : '▸'}</span> {things(idle, labelKeyOf(group) ?? group)} {idleWords(type, isDifference)}
           </button>
         </p>
       )}
-      {shown.untold > 0 && (
+      {isByLabel && profile.types !== CPU_TYPES && (
+        <p class="note">Samples, errors and ages are told of stacks with all their labels together, so not here.</p>
+      )}
+      {!isByLabel && shown.untold > 0 && (
         <p class="note">Samples, errors and ages are not told of the {things(shown.untold, 'smallest stack')}.</p>
       )}
     </>
@@ -143,12 +154,13 @@ interface RowsProps extends Pick<OfStacks, 'view' | 'owners'> {
   readonly told: Told;
   /** Whether stacks are shown from what they wait in, and not from the frame that names them. */
   readonly isOfWaits: boolean;
+  readonly holding: Holding | null;
   readonly isOpen: boolean;
   readonly onToggle: () => void;
 }
 
 /** The row of a line, and those of its stacks if it is open. */
-function Rows({ line, columns, told, isOfWaits, view, owners, isOpen, onToggle }: RowsProps) {
+function Rows({ line, columns, told, isOfWaits, holding, view, owners, isOpen, onToggle }: RowsProps) {
   const [most, setMost] = useState(FIRST_STACKS);
   const isAlone = line.stacks.length === 1;
   const shown = isOpen && !isAlone ? line.stacks.slice(0, most) : [];
@@ -162,6 +174,7 @@ function Rows({ line, columns, told, isOfWaits, view, owners, isOpen, onToggle }
           {line.frame && <Title frame={line.frame} canCopy={isOpen} />}
           {!isAlone && <small class="stacks">{count(line.stacks.length)} stacks</small>}
           {isOpen && <ThreadNames line={line} />}
+          {isOpen && holding && line.frame && <HeldBy name={line.frame.function} frame={line.frame} {...holding} />}
           {isOpen && isAlone && !line.frame && <Title frame={line.stacks[0]!.frames[0]!} />}
           {isOpen && isAlone && <Stack stack={line.stacks[0]!.whole} owners={owners} hides={view.hides} isWhole hasLeaf={isOfWaits} />}
         </Cells>

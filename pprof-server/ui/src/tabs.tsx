@@ -8,6 +8,7 @@ const TAB_TITLES: Record<Tab, string> = {
   table: 'Table',
   functions: 'Functions',
   flame: 'Flame graph',
+  holders: 'Holders',
   about: 'About',
 };
 

@@ -37,7 +37,8 @@ export function tasksInWords({ count: many, error, samples, growth, growth_error
   return `It has ${count(many)} ± ${count(error)} tasks by ${things(samples, 'sample')}${change}. This is where they were at ${clock(at / 1e9)}:`;
 }
 
-function Wait({ wait, owners, hides }: { wait: TaskWait } & Pick<Props, 'owners' | 'hides'>) {
+/** Where some tasks wait. */
+export function Wait({ wait, owners, hides }: { wait: TaskWait } & Pick<Props, 'owners' | 'hides'>) {
   const { count: many, error, age, stack } = wait;
   const own = Math.max(0, stack.findIndex((frame) => owners.of(frame) === 'own'));
   const line = stack[own];

@@ -1,9 +1,11 @@
 // Threads and tasks: where each waits or what it runs, grouped by the line of the program's own, what grows first.
 
 import { useMemo } from 'preact/hooks';
-import type { Leaks } from './answers';
+import type { Leaks, Profile as LeakedTasks } from './answers';
+import type { Asked } from './asked';
 import { Filters } from './filters';
 import type { Detail } from './lines';
+import { Leaked } from './leaked_tasks';
 import { Losses } from './notes';
 import type { Choosing, Page } from './page';
 import { sumOf, type Stack } from './profile';
@@ -18,9 +20,10 @@ import { KINDS, TABS_OF, type Kind } from './view';
 interface Props extends Page {
   readonly threads: ThreadsRequest;
   readonly leaks: Leaks | null;
+  readonly leaked: Asked<LeakedTasks>;
 }
 
-export function Threads({ view, tab, threads, leaks, owners, searchBox, savedAt, onChange }: Props) {
+export function Threads({ view, tab, threads, leaks, leaked, owners, searchBox, savedAt, onChange }: Props) {
   const { current: fetched, isLoading, error } = threads;
   const current = useMemo(() => fetched && { ...fetched, suspicions: suspicionsOf(leaks) }, [fetched, leaks]);
   const left = useLeft(current, view, owners);
@@ -28,7 +31,7 @@ export function Threads({ view, tab, threads, leaks, owners, searchBox, savedAt,
   return (
     <>
       {savedAt !== null && <p class="note">Saved at {clock(savedAt)}: another look at them needs the program.</p>}
-      <Filters {...{ view, searchBox, onChange }}>
+      <Filters shown={current} {...{ view, searchBox, onChange }}>
         <KindFilter {...{ view, onChange }} />
       </Filters>
       <Tabs tabs={TABS_OF.threads} tab={tab} onChange={(tab) => onChange({ tab })} />
@@ -50,6 +53,7 @@ export function Threads({ view, tab, threads, leaks, owners, searchBox, savedAt,
           </p>
         )}
         <Losses notes={current?.notes ?? []} />
+        {current && savedAt === null && <Leaked asked={leaked} owners={owners} hides={view.hides} />}
         {current && <ProfileTabs shown={current} {...{ left, tab, view, owners, onChange }} />}
       </section>
     </>

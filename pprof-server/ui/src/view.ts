@@ -8,7 +8,7 @@ import type { Direction } from './tree';
 export const SUBJECTS = ['heap', 'cpu', 'threads'] as const;
 export type Subject = (typeof SUBJECTS)[number];
 
-export const TABS = ['suspects', 'table', 'functions', 'flame', 'about'] as const;
+export const TABS = ['suspects', 'table', 'functions', 'flame', 'holders', 'about'] as const;
 export type Tab = (typeof TABS)[number];
 
 /** The tabs that each subject has. */
@@ -35,6 +35,23 @@ export type Hides = (typeof HIDES)[number];
 /** What the stacks of one row of the table have in common: the line, the function or the crate of the leaf, or the thread. */
 export const GROUPS = ['line', 'function', 'crate', 'thread'] as const;
 export type Group = (typeof GROUPS)[number];
+
+/** Rows may also have the value of one of the program's labels in common. Its key stands behind this. */
+const BY_LABEL = 'label:';
+export type LabelGroup = `${typeof BY_LABEL}${string}`;
+export const byLabel = (key: string): LabelGroup => `${BY_LABEL}${key}`;
+
+/** Returns the key of the label by which rows are made; `null` if they are not made by a label. */
+export const labelKeyOf = (group: Group | LabelGroup): string | null => (group.startsWith(BY_LABEL) ? group.slice(BY_LABEL.length) : null);
+
+/** A label of the program's, written `key=value`. Without a value it stands for the stacks that do not have the label. */
+export type LabelText = string;
+
+/** Returns the key and the value of a label. */
+export function pairOf(label: LabelText): readonly [key: string, value: string] {
+  const at = label.indexOf('=');
+  return [label.slice(0, at), label.slice(at + 1)];
+}
 
 /** The time that was captured. */
 export interface Span {
@@ -68,15 +85,19 @@ export interface View {
   readonly thread: string | null;
   /** Only threads are shown, or only tasks. */
   readonly kind: Kind | null;
+  /** Only stacks that have all of these labels are shown. */
+  readonly labels: readonly LabelText[];
   /** The flame graph shows the callers and callees of this function, wherever it is called. */
   readonly around: string | null;
   /** What the flame graph is zoomed to: the id of a box, `FOUND`, or nothing. */
   readonly zoom: string;
-  readonly group: Group;
+  readonly group: Group | LabelGroup;
   /** The column by which the table is sorted, with `-` before it if the least comes first. If it is empty, that is the value shown. */
   readonly sort: string;
   /** The ids of the rows of the table that are open. */
   readonly open: readonly string[];
+  /** Whose holders are shown: those of blocks from stacks with a function whose name has this; if it is empty, of the suspects. */
+  readonly held: string;
 }
 
 /** The zoom to the heaviest box that the search finds. */
@@ -98,12 +119,17 @@ export const START: View = {
   ignore: [],
   thread: null,
   kind: null,
+  labels: [],
   around: null,
   zoom: '',
   group: 'line',
   sort: '',
   open: [],
+  held: '',
 };
+
+/** Returns whether a tab shows the profile of the view. */
+export const isOfProfile = (tab: Tab): boolean => tab === 'table' || tab === 'functions' || tab === 'flame';
 
 /** Reads a fragment. What it does not say, or says wrongly, is as at the start. */
 export function parse(fragment: string): View {
@@ -130,12 +156,19 @@ export function parse(fragment: string): View {
     ignore: said.getAll('ignore').filter(Boolean),
     thread: said.get('thread') || null,
     kind: one('kind', KINDS),
+    labels: said.getAll('label').filter((label) => label.indexOf('=') > 0),
     around: said.get('around') || null,
     zoom: id(said.get('zoom')),
-    group: one('group', GROUPS) ?? START.group,
+    group: one('group', GROUPS) ?? labelGroup(said.get('group')) ?? START.group,
     sort: id(said.get('sort')),
     open: said.getAll('open').map(id).filter(Boolean),
+    held: said.get('held') ?? '',
   };
+}
+
+function labelGroup(text: string | null): LabelGroup | null {
+  const key = text?.startsWith(BY_LABEL) ? text.slice(BY_LABEL.length) : '';
+  return key ? byLabel(key) : null;
 }
 
 /** Returns the fragment of a view, without what is as at the start, and without what the tab does not show. */
@@ -157,16 +190,18 @@ export function format(view: View): string {
   view.ignore.forEach((name) => say.append('ignore', name));
   if (view.thread) say.set('thread', view.thread);
   if (view.kind) say.set('kind', view.kind);
+  view.labels.forEach((label) => say.append('label', label));
   if (view.tab === 'flame' && view.around) say.set('around', view.around);
   if (view.tab === 'flame' && view.zoom) say.set('zoom', view.zoom);
   // Which tab is shown without a word about it may change, so its rows are not part of the address.
   if (view.tab === 'table' && view.group !== START.group) say.set('group', view.group);
   if (view.tab === 'table' && view.sort) say.set('sort', view.sort);
   if (view.tab === 'table') view.open.forEach((id) => say.append('open', id));
+  if (view.tab === 'holders' && view.held) say.set('held', view.held);
   return say.toString();
 }
 
-/** Returns the view of another subject: the moments and the search stay, and what is a part of one profile does not. */
+/** Returns the view of another subject: the moments, the search and the labels stay, and what is a part of one profile does not. */
 export function withSubject(view: View, subject: Subject): View {
   const tab = view.tab && TABS_OF[subject].includes(view.tab) ? view.tab : FIRST_TAB[subject];
   return { ...view, subject, tab, thread: null, kind: null, around: null, zoom: '', sort: '', open: [] };

@@ -53,7 +53,7 @@ test('it is said how much was busy, how many cores that is, and what is lost', (
 
 test('rows are of lines or of threads, with the error that the root of the samples is', () => {
   const told = (group: 'line' | 'thread') => {
-    const lines = linesOf(alike(profile, group === 'thread'), NOTHING_TOLD, CPU, group);
+    const lines = linesOf(alike(profile, group), NOTHING_TOLD, CPU, group);
     const columns = columnsOf(shown, profile, false);
     return lines.map((line) => columns.map(({ text }) => text(line))).sort((a, b) => b[3]!.length - a[3]!.length || Number(b[3]) - Number(a[3]));
   };
@@ -67,7 +67,7 @@ test('rows are of lines or of threads, with the error that the root of the sampl
 
 test('one thread is what is left of all, in the command too', () => {
   assert.deepEqual(narrow(profile, { ...START, thread: 'worker-2' }).stacks.map(({ values }) => values[0]), [36]);
-  assert.equal(tagExpression('a,b(1)'), '^a\\x2cb\\(1\\)$');
+  assert.equal(tagExpression([['thread', 'a,b(1)']]), 'thread=^a\\x2cb\\(1\\)$');
   const said = command({ ...START, type: 'cpu', tab: 'table', before: null, after: 'cpu.pb.gz', hidden: null, thread: 'worker-2', kind: null });
   assert.equal(said, "go tool pprof -top -cum -sample_index=cpu '-tagfocus=thread=^worker-2$' cpu.pb.gz".replace("'-tagfocus=", "-tagfocus='"));
 });

@@ -25,11 +25,13 @@ test('a view survives in the address', () => {
     ignore: ['~reader', 'a::b'],
     thread: 'worker, 1',
     kind: 'task',
+    labels: ['tenant=acme', 'route=/a=b'],
     around: 'a::f',
     zoom: '1k3j5h2x',
     group: 'line',
     sort: '',
     open: [],
+    held: '',
   };
   assert.deepEqual(parse(`#${format(view)}`), view);
   const rows: View = { ...START, tab: 'table', group: 'crate', sort: '-alloc_space', open: ['1a', '2b'] };
@@ -66,7 +68,7 @@ test('numbers are told with three digits and their unit', () => {
 
 test('the command is for a shell, and leaves out what the page leaves out', () => {
   const said = {
-    before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', hidden: null, search: '', focus: null, ignore: [], thread: null, kind: null,
+    before: 'a.pb.gz', after: 'b.pb.gz', type: 'inuse_space', tab: 'flame', hidden: null, search: '', focus: null, ignore: [], thread: null, kind: null, labels: [],
   } as const;
   assert.equal(command(said), 'go tool pprof -http=: -sample_index=inuse_space -diff_base=a.pb.gz b.pb.gz');
   const top = command({ ...said, before: null, tab: 'table', hidden: '^core::|^std::' });
