@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use arguments::{Arguments, Command, Invocation};
 
 fn main() -> ExitCode {
-    let pprof = pprof_server::install!();
+    let pprof = pprof_server::install!(labels = true);
     let arguments = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Invocation::Run(arguments)) => arguments,
         Ok(Invocation::Help) => {

@@ -2,6 +2,9 @@
 //!
 //! The upstream is an echo server in the same process, so that the demo needs nothing beside itself. All bytes go over
 //! real sockets. Sockets are closed when a connection ends: what leaks is in `reader`.
+//!
+//! A customer belongs to a tenant, which is known by the address that the customer comes from. What is done for a customer has the
+//! tenant as a label, so that profiles tell which tenant's connections hold memory.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use pprof_server::{LabelFuture, LabelSet};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::reader::{Reader, Variant};
@@ -82,12 +86,14 @@ async fn accept_clients(
         connections.total.fetch_add(1, Relaxed);
         connections.open.fetch_add(1, Relaxed);
         let connections = connections.clone();
-        tokio::spawn(async move {
+        let labels = LabelSet::EMPTY.with("tenant", &address.ip());
+        let served = async move {
             if let Err(error) = serve_client(client, address, upstream, variant).await {
                 eprintln!("client {address}: {error}");
             }
             connections.open.fetch_sub(1, Relaxed);
-        });
+        };
+        tokio::spawn(served.labelled(labels));
     }
 }
 

@@ -178,6 +178,26 @@ fn largest_row(text: &str) -> (u64, &str) {
     rows.max_by_key(|row| row.0).expect("there are rows")
 }
 
+/// The demo's first tenant has three connections for each of the second one's.
+#[test]
+#[cfg(target_os = "linux")]
+fn it_tells_which_tenant_s_connections_hold_the_memory() {
+    let after = &leaking_run().after;
+    let bytes = |tenant: &str| -> f64 {
+        let top = go_tool_pprof(&["-top", "-unit=B", &format!("-tagfocus=tenant=^{tenant}$")], after);
+        let said = top.split_once("accounting for ").and_then(|(_, rest)| rest.split_once("B,"));
+        said.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{top}"))
+    };
+    let [first, second] = ["127.0.0.1", "127.0.0.2"].map(bytes);
+    let share = second / (first + second);
+    // The leak's blocks are much smaller than the sampling interval, so each sample stands for about that many bytes.
+    let samples = (first + second) / alloc_profiler::DEFAULT_SAMPLING_INTERVAL as f64;
+    let error = (0.25 * 0.75 / samples).sqrt();
+    assert!((share - 0.25).abs() < 4.0 * error, "{share} ± {error} of {first} and {second} bytes");
+    let top = go_tool_pprof(&["-top", "-cum", "-tagroot=tenant"], after);
+    assert_eq!(first_row(&top), "127.0.0.1", "{top}");
+}
+
 #[test]
 fn the_flame_graph_page_has_it() {
     let page = WebPages::of(&leaking_run().after).page("/ui/flamegraph");
