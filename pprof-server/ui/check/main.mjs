@@ -8,7 +8,9 @@ import { launch, open } from './browser.mjs';
 import { captureCpu } from './cpu.mjs';
 import { start } from './demo.mjs';
 import { compareFigures, markConnected } from './figures.mjs';
+import { askWhoHolds } from './holders.mjs';
 import { keepIt } from './kept.mjs';
+import { useLabels } from './labels.mjs';
 import { lookAtMany } from './large.mjs';
 import { narrowIt } from './narrow.mjs';
 import { complaints, passes, screenshots } from './page.mjs';
@@ -23,6 +25,8 @@ const PARTS = {
   figures: compareFigures,
   cpu: captureCpu,
   threads: lookAtThreads,
+  holders: askWhoHolds,
+  labels: useLabels,
   kept: keepIt,
   large: lookAtMany,
   use: useIt,

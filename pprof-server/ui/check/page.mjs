@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { differences, top } from './pprof.mjs';
 
 export const LEAK = 'demo_leak::reader::Reader::start';
-export const TABS = ['Suspects', 'Table', 'Functions', 'Flame graph', 'About'];
+export const TABS = ['Suspects', 'Table', 'Functions', 'Flame graph', 'Holders', 'About'];
 /** What must not happen. `browser.mjs` gathers it. */
 export const complaints = [];
 

@@ -1,0 +1,164 @@
+// These steps ask who holds memory, and which tasks nobody can wake.
+
+import assert from 'node:assert/strict';
+import { accessibility, close, open } from './browser.mjs';
+import { start } from './demo.mjs';
+import { LEAK, picture, rows, settled, step, tab } from './page.mjs';
+
+/** The line at which the tasks of the leak wait. */
+const LINE = 'demo_leak::reader::Reader::sample_for_ever';
+const SENTENCE = /Who holds it: \d+( ± \d+)? % of the bytes in use \(\d+ samples?\) are /;
+
+const heldBy = (part) => part.locator('.held-by');
+const roots = (page) => page.locator('.holders > li');
+/** Searches for who holds what a function has allocated, on the tab of its own. */
+async function search(page, text) {
+  await page.getByLabel('Blocks from stacks with').fill(text);
+  await page.getByRole('button', { name: 'Search memory', exact: true }).click();
+  await page.locator('.what', { hasText: /who holds \d/ }).waitFor();
+}
+
+export async function askWhoHolds({ browser, binary, complaints }) {
+  // It samples densely, so that holders are among the samples, and goes on leaking, so that there is a suspect.
+  const options = ['--connections-per-second', '60', '--idle-seconds', '1', '--load-seconds', '3600'];
+  const address = await start(binary, options, { PPROF_RECORD: '1s', ALLOC_PROFILER_INTERVAL: '4096' });
+  const page = await open(browser, `${address}#tab=suspects`, complaints);
+  let asked = 0;
+  page.on('request', (request) => (asked += request.url().includes('/holders') ? 1 : 0));
+
+  await step('a suspect says in one line who holds it, when it is asked', async () => {
+    const card = page.locator('.suspect').filter({ hasText: LEAK }).first();
+    await card.locator('.task-waits').waitFor();
+    assert.equal(asked, 0);
+    await heldBy(card).getByRole('button', { name: 'Who holds it?', exact: true }).click();
+    await heldBy(card).filter({ hasText: SENTENCE }).waitFor();
+    assert.equal(asked, 1);
+    await heldBy(card).getByRole('button', { name: 'Show all holders', exact: true }).click();
+    assert.match(page.url(), /tab=holders&held=demo_leak/);
+    // The answer is there already.
+    await page.locator('.what', { hasText: `from stacks with “${LEAK}”` }).waitFor();
+    assert.equal(asked, 1);
+  });
+
+  await step('all holders are a tree with shares, errors and counts, the root first', async () => {
+    const shares = await roots(page).locator('> details > summary b, > .holder > b').allTextContents();
+    assert.ok(shares.length > 0 && shares.every((share) => /^\d[\d.]*( ± \d[\d.]*)? %$/.test(share)), shares.join(' | '));
+    const sum = shares.reduce((sum, share) => sum + Number.parseFloat(share), 0);
+    assert.ok(Math.abs(sum - 100) <= shares.length, `${shares} are ${sum} %`);
+    const first = await roots(page).first().locator('.function').first().textContent();
+    assert.match(first, /^(static|thread-local|stack of thread|\[)/);
+    const leaf = page.locator('.holders li:not(:has(li))', { hasText: LEAK }).first();
+    assert.match(await leaf.textContent(), /\d objects?, \d+ samples?.*reader\.rs:\d+/);
+    const words = page.locator('.holders-said');
+    await words.locator('summary').click();
+    assert.match(await words.locator('li').first().textContent(), /% of the bytes in use/);
+    assert.match(await page.locator('.note code').textContent(), /^go tool pprof -http=: 'http:.*\/holders\?stack=demo_leak/);
+  });
+
+  await step('a row of the table says it too, and the tab asks about any function, or about the suspects', async () => {
+    await tab(page, 'Table');
+    await settled(page);
+    const row = rows(page, 'lines').filter({ hasText: 'tokio::sync::mpsc' }).first();
+    await row.getByRole('button').first().click();
+    await heldBy(row).getByRole('button', { name: 'Who holds it?', exact: true }).click();
+    await heldBy(row).filter({ hasText: SENTENCE }).waitFor();
+    await tab(page, 'Holders');
+    await search(page, 'demo_leak::proxy');
+    assert.match(page.url(), /held=demo_leak%3A%3Aproxy$/);
+    await search(page, '');
+    await page.locator('.what', { hasText: 'those of the suspects' }).waitFor();
+    assert.doesNotMatch(page.url(), /held=/);
+    assert.equal(await page.locator('.downloads').count(), 0);
+  });
+
+  await step('what no variable reaches comes first and says what that means, and a refusal is shown', async () => {
+    const strange = await open(browser, 'about:blank', complaints);
+    await strange.route('**/holders?*', async (route) => {
+      const answer = await (await route.fetch()).json();
+      const { rows } = answer;
+      const frame = { function: '[cycle: only its own blocks point here]', file: '', line: 0, is_inlined: false };
+      const small = { ...rows[0], values: { ...rows[0].values, inuse_space: 1 }, stack: [rows[0].stack[0], frame] };
+      await route.fulfill({ json: { ...answer, rows: [...rows, small] } });
+    });
+    await strange.goto(`${address}#tab=holders`);
+    await search(strange, LEAK);
+    assert.match(await roots(strange).first().textContent(), /\[cycle: .*nothing will ever free them/);
+    await strange.route('**/holders?*', (route) => route.fulfill({ status: 503, body: 'Could not search memory: why' }));
+    await strange.getByRole('button', { name: 'Search memory', exact: true }).click();
+    await strange.getByRole('alert').filter({ hasText: /^Could not search memory: why$/ }).waitFor();
+    complaints.splice(0, complaints.length, ...complaints.filter((complaint) => !complaint.includes('503')));
+    await close(strange);
+  });
+
+  await step('the tasks that nobody can wake are found, with where they wait', async () => {
+    await page.keyboard.press('Escape');
+    await page.getByRole('link', { name: 'Threads and tasks', exact: true }).click();
+    const leaked = page.getByRole('region', { name: 'Tasks that nobody can wake' });
+    const deadline = Date.now() + 60_000;
+    await leaked.getByRole('button', { name: 'Which tasks can nobody wake?', exact: true }).click();
+    const found = leaked.getByText(/there are [\d\s]+ ± [\d\s]+ tasks that nobody can wake\. They wait for ever:/);
+    const done = leaked.getByText(/^At \d\d:\d\d:\d\d,/);
+    await done.waitFor();
+    // Words that were left behind hide tasks, and tasks younger than five seconds are not judged.
+    while ((await found.count()) === 0) {
+      assert.ok(Date.now() < deadline, await leaked.textContent());
+      await leaked.getByRole('button', { name: 'Search again', exact: true }).click();
+      await leaked.getByText('Searching memory…').waitFor({ state: 'detached' });
+    }
+    const place = leaked.locator('> ul > li').first();
+    assert.match(await place.textContent(), new RegExp(`^[\\d\\s]+ ± [\\d\\s]+ wait at ${LINE}.*reader\\.rs:\\d+`));
+    await leaked.getByText('Who could wake the others').click();
+    await leaked.locator('details li', { hasText: /of [\d ]+ ± .* tasks nobody can wake/ }).waitFor();
+  });
+  await close(page);
+
+  await step('holders and tasks that nobody can wake are asked for with keys alone', async () => {
+    const keyed = await open(browser, address, complaints);
+    await keyed.locator('.timeline').waitFor();
+    await keyed.keyboard.press('5');
+    assert.equal(await keyed.getByRole('tab', { selected: true }).textContent(), 'Holders');
+    const focused = () => keyed.evaluate(() => document.activeElement.name || document.activeElement.textContent);
+    const reach = async (what) => {
+      for (let presses = 0; (await focused()) !== what; presses += 1) {
+        assert.ok(presses < 60, `${what} cannot be reached with Tab; the last was ${await focused()}`);
+        await keyed.keyboard.press('Tab');
+      }
+    };
+    await reach('held');
+    await keyed.keyboard.type(LEAK);
+    await keyed.keyboard.press('Enter');
+    await roots(keyed).first().waitFor();
+    await keyed.keyboard.press('Tab');
+    await keyed.keyboard.press('Tab');
+    const open_ = () => keyed.locator('.holders details[open]').count();
+    const before = await open_();
+    await keyed.keyboard.press('Enter');
+    assert.notEqual(await open_(), before);
+    await close(keyed);
+  });
+
+  for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280, 760], ['dark', 390, 900], ['light', 390, 900]]) {
+    await step(`who holds memory is accessible, ${colorScheme}, ${width} pixels wide`, async () => {
+      const seen = await open(browser, `${address}#tab=holders`, complaints, { colorScheme, viewport: { width, height } });
+      const fits = async (what) => {
+        await accessibility(seen, `${what}, ${colorScheme}, ${width}`);
+        const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.ok(overflow <= 0, `${what}: ${overflow} pixels stick out`);
+      };
+      await search(seen, LEAK);
+      await fits('holders');
+      if (width === 1280 && colorScheme === 'light') {
+        await seen.locator('.holders').evaluate((tree) => tree.scrollIntoView({ block: 'center' }));
+        await picture(seen, 'page-holders', { width, height });
+      }
+      await tab(seen, 'Suspects');
+      await seen.getByRole('button', { name: 'Who holds it?', exact: true }).or(heldBy(seen).filter({ hasText: SENTENCE })).first().waitFor();
+      await fits('a suspect and who holds it');
+      await seen.keyboard.press('t');
+      await seen.getByRole('button', { name: 'Which tasks can nobody wake?', exact: true }).click();
+      await seen.getByText(/^At \d\d:\d\d:\d\d, (no task is known|there are)/).waitFor();
+      await fits('tasks that nobody can wake');
+      await close(seen);
+    });
+  }
+}
