@@ -91,7 +91,6 @@ export async function askWhoHolds({ browser, binary, complaints }) {
   });
 
   await step('the tasks that nobody can wake are found, with where they wait', async () => {
-    await page.keyboard.press('Escape');
     await page.getByRole('link', { name: 'Threads and tasks', exact: true }).click();
     const leaked = page.getByRole('region', { name: 'Tasks that nobody can wake' });
     const deadline = Date.now() + 60_000;

@@ -15,6 +15,7 @@ import { lookAtMany } from './large.mjs';
 import { narrowIt } from './narrow.mjs';
 import { complaints, passes, screenshots } from './page.mjs';
 import { askOtherServers } from './servers.mjs';
+import { lookAtLocks } from './locks.mjs';
 import { clickEverything } from './tabs.mjs';
 import { lookAtThreads } from './threads.mjs';
 import { pictureLeak, useIt } from './use.mjs';
@@ -27,6 +28,7 @@ const PARTS = {
   threads: lookAtThreads,
   holders: askWhoHolds,
   labels: useLabels,
+  locks: lookAtLocks,
   kept: keepIt,
   large: lookAtMany,
   use: useIt,

@@ -52,7 +52,7 @@ export function About({ history, notes }: { history: History; notes: readonly st
           </Item>
         )}
         <Item title="Keys">
-          <kbd>h</kbd> heap · <kbd>c</kbd> CPU · <kbd>t</kbd> threads and tasks · <kbd>1</kbd> to <kbd>6</kbd> tabs · <kbd>/</kbd> search · <kbd>r</kbd> refresh · <kbd>p</kbd> pause · <kbd>i</kbd>{' '}
+          <kbd>h</kbd> heap · <kbd>c</kbd> CPU · <kbd>t</kbd> threads and tasks · <kbd>l</kbd> locks · <kbd>1</kbd> to <kbd>6</kbd> tabs · <kbd>/</kbd> search · <kbd>r</kbd> refresh · <kbd>p</kbd> pause · <kbd>i</kbd>{' '}
           callers below · <kbd>s</kbd> standard library · <kbd>m</kbd> my code only · on the time line <kbd>←</kbd> <kbd>→</kbd>{' '}
           <kbd>Page↑</kbd> <kbd>Page↓</kbd> <kbd>Home</kbd> <kbd>End</kbd> · in the flame graph arrows, <kbd>Enter</kbd>{' '}
           zoom, <kbd>⌫</kbd> out, <kbd>Esc</kbd> all

@@ -1,4 +1,4 @@
-// The page has key facts, and below them what it is about: the heap, CPU time, or threads and tasks.
+// The page has key facts, and below them what it is about: the heap, CPU time, threads and tasks, or waits for locks.
 //
 // The state is the `View` in the address, what the server said last, and what is shown. Everything below is given what
 // it draws and tells what the user did.
@@ -7,18 +7,20 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useView } from './address';
 import { useAsked } from './asked';
 import { Below } from './below';
+import { useCaptured } from './captured';
 import { Cpu } from './cpu';
-import { useCpu } from './cpu_request';
 import { Header } from './header';
 import { Heap } from './heap';
 import { page } from './kept';
 import { useKeys } from './keys';
 import { useLive } from './live';
+import { Locks } from './locks';
 import { Owners } from './plumbing';
 import { useRequest } from './request';
 import { useRestart } from './restart';
 import { save } from './save';
 import { holders as fetchHolders, leakedTasks } from './server';
+import { captureCpu, captureWaits } from './shown';
 import type { Source } from './source';
 import { SUBJECT_TITLES } from './subjects';
 import { Threads } from './threads';
@@ -37,13 +39,14 @@ export function App({ source }: { source: Source }) {
   const searchBox = useRef<HTMLInputElement>(null);
 
   const request = useRequest(view, history !== null && isHeap, source);
-  const cpu = useCpu(source);
+  const cpu = useCaptured(captureCpu, source.keptCpu);
+  const waits = useCaptured(captureWaits, source.keptWaits);
   const holders = useAsked(fetchHolders);
   const leaked = useAsked(leakedTasks);
   const threads = useThreads(source, history !== null && address.subject === 'threads');
-  const shown = { heap: request.current, cpu: cpu.current, threads: threads.current };
+  const shown = { heap: request.current, cpu: cpu.current, threads: threads.current, locks: waits.current };
   const current = shown[address.subject];
-  const program = (shown.heap ?? shown.cpu ?? shown.threads)?.profile.program ?? '';
+  const program = (shown.heap ?? shown.cpu ?? shown.threads ?? shown.locks)?.profile.program ?? '';
   const title = SUBJECT_TITLES[view.subject];
   useEffect(() => {
     if (program) document.title = `${program} – ${isHeap ? 'heap' : title}`;
@@ -110,6 +113,7 @@ export function App({ source }: { source: Source }) {
         )}
         {isHeap && <Heap {...{ ...shared, live, history, request, holders }} onChoose={choose} />}
         {view.subject === 'cpu' && <Cpu {...{ ...shared, cpu }} />}
+        {view.subject === 'locks' && <Locks {...{ ...shared, waits }} />}
         {view.subject === 'threads' && <Threads {...{ ...shared, threads, leaks, leaked }} />}
         {current && tab !== 'holders' && <Below {...{ current, view, tab, owners }} onKeep={isLive ? onKeep : null} />}
       </main>

@@ -3,7 +3,7 @@
 import { valuesOf, type Known, type Line } from './lines';
 import { shortName } from './names';
 import { indexOf, total, type Profile } from './profile';
-import { CPU_TYPES, format, GOROUTINE_TYPES, SAMPLE_TYPES, type SampleType, type Types } from './sample_type';
+import { CPU_TYPES, format, GOROUTINE_TYPES, LOCK_TYPES, SAMPLE_TYPES, type SampleType, type Types } from './sample_type';
 import type { Shown } from './shown';
 import { count, duration, percent } from './units';
 
@@ -25,12 +25,21 @@ const FIRST_FRAME = 'The first function on the stack that is not left out, and i
 const PLACES = new Map<Types, Pick<Column, 'header' | 'title'>>([
   [SAMPLE_TYPES, { header: 'allocated by', title: FIRST_FRAME }],
   [CPU_TYPES, { header: 'busy in', title: FIRST_FRAME }],
+  [LOCK_TYPES, { header: 'at', title: FIRST_FRAME }],
   [GOROUTINE_TYPES, { header: 'at', title: 'The innermost line of the program’s own code, or where there is none, the innermost that is not left out' }],
+]);
+
+/** The columns of numbers that each kind of profile has. */
+const NUMBERS = new Map<Types, (profile: Profile, shown: Shown) => Column[]>([
+  [SAMPLE_TYPES, (_, shown) => ofHeap(shown)],
+  [CPU_TYPES, ofCpu],
+  [GOROUTINE_TYPES, ofThreads],
+  [LOCK_TYPES, ofLocks],
 ]);
 
 /** Returns the columns for `profile`, which is what is left of `shown`. */
 export function columnsOf(shown: Shown, profile: Profile, isNarrow: boolean): Column[] {
-  const numbers = profile.types === CPU_TYPES ? ofCpu(profile) : profile.types === GOROUTINE_TYPES ? ofThreads(profile) : ofHeap(shown);
+  const numbers = NUMBERS.get(profile.types)!(profile, shown);
   const place: Column = {
     id: 'place',
     ...PLACES.get(profile.types)!,
@@ -145,6 +154,33 @@ function ofCpu(profile: Profile): Column[] {
     column('share', 'share', 'Of all that is shown', ({ values }) => values[cpu]!, (value) => percent(value, whole)),
     sum(profile, 'samples', false, 'samples', 'How many periods of its CPU time a thread was on these stacks'),
     column('threads', 'threads', 'How many threads of different names were there', ({ threads }) => threads, (value) => format('samples', value)),
+  ];
+}
+
+function ofLocks(profile: Profile): Column[] {
+  const [contentions, delay] = [indexOf(profile, 'contentions'), indexOf(profile, 'delay')];
+  const whole = total(profile)[delay]!;
+  const mean = ({ values }: Line) => (values[contentions] ? values[delay]! / values[contentions]! : undefined);
+  return [
+    sum(profile, 'delay', false, 'waited', 'All waits together, as estimated from samples'),
+    {
+      id: 'share',
+      header: 'share',
+      title: 'Of all that is shown',
+      value: ({ values }) => values[delay]!,
+      text: ({ values }) => percent(values[delay]!, whole),
+    },
+    sum(profile, 'contentions', false, 'waits', 'How many times, as estimated from samples'),
+    {
+      id: 'mean',
+      header: 'mean',
+      title: 'How long one of them lasted',
+      value: mean,
+      text: (line) => {
+        const one = mean(line);
+        return one === undefined ? UNKNOWN : format('delay', one);
+      },
+    },
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import { useMemo, useState } from 'preact/hooks';
 import { Countdown, MAX_SECONDS } from './capture';
-import type { CpuRequest } from './cpu_request';
+import type { Captured } from './captured';
 import { Filters } from './filters';
 import { Losses } from './notes';
 import type { Choosing, Page } from './page';
@@ -22,7 +22,8 @@ const MAX_HZ = 1000;
 const LOST = '[lost samples]';
 
 interface Props extends Page {
-  readonly cpu: CpuRequest;
+  /** Its captures take so many samples in a second. */
+  readonly cpu: Captured<number>;
 }
 
 export function Cpu({ view, tab, cpu, owners, searchBox, savedAt, onChange }: Props) {

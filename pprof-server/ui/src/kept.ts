@@ -6,13 +6,13 @@
 import type { History, Leaks } from './answers';
 import type { Detail } from './lines';
 import { decode, difference } from './profile';
-import { CPU_TYPES, GOROUTINE_TYPES, SAMPLE_TYPES, type Types } from './sample_type';
+import { CPU_TYPES, GOROUTINE_TYPES, LOCK_TYPES, SAMPLE_TYPES, type Types } from './sample_type';
 import { address } from './server';
 import type { File, Shown } from './shown';
 import type { Source } from './source';
 import type { Subject } from './view';
 
-const TYPES_OF: Record<Subject, Types> = { heap: SAMPLE_TYPES, cpu: CPU_TYPES, threads: GOROUTINE_TYPES };
+const TYPES_OF: Record<Subject, Types> = { heap: SAMPLE_TYPES, cpu: CPU_TYPES, threads: GOROUTINE_TYPES, locks: LOCK_TYPES };
 
 /** The element that has the answers in it. */
 const ID = 'kept';
@@ -106,6 +106,7 @@ export function sourceOf({ savedAt, subject, history, leaks, shown }: Kept): Sou
     fetchView: () => revived,
     fetchThreads: () => revived,
     keptCpu: async () => (subject === 'cpu' ? revived : null),
+    keptWaits: async () => (subject === 'locks' ? revived : null),
   };
 }
 

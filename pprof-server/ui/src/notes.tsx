@@ -4,7 +4,7 @@
 
 /** This matches sentences that a reader of the profile need not act upon. */
 const INFORMATION =
-  /^((in use|inuse_space|profiler memory|cpu): |threads of the profiler's own used |threads: \d+ in \d+ ms, |tasks: (there are none|\d+ ± \d+ are alive[^;]*)$)/;
+  /^((in use|inuse_space|profiler memory|cpu): |threads of the profiler's own used |threads: \d+ in \d+ ms, |(block|mutex): .* contentions, from |block: \d+ of \d+ threads wait |no deadlock is seen|tasks: (there are none|\d+ ± \d+ are alive[^;]*)$)/;
 
 /** Returns the notes that tell what is missing. */
 export function losses(notes: readonly string[]): readonly string[] {

@@ -1,4 +1,4 @@
-// What each of the three pages is given: the heap, CPU time, and threads and tasks.
+// What each of the four pages is given: the heap, CPU time, threads and tasks, and waits for locks.
 
 import type { RefObject } from 'preact';
 import type { Owners } from './plumbing';

@@ -5,7 +5,7 @@
 
 import { Profile as Message } from 'pprof-format';
 import type { Frame as Called } from './answers';
-import { CPU_TYPES, GOROUTINE_TYPES, SAMPLE_TYPES, type SampleType, type Types } from './sample_type';
+import { CPU_TYPES, GOROUTINE_TYPES, LOCK_TYPES, SAMPLE_TYPES, type SampleType, type Types } from './sample_type';
 
 /** A function on a stack. Equal ones are one object, so that they compare by identity. */
 export interface Frame extends Readonly<Called> {
@@ -53,6 +53,7 @@ const NAMES = new Map<Types, string>([
   [SAMPLE_TYPES, 'heap profile'],
   [CPU_TYPES, 'CPU profile'],
   [GOROUTINE_TYPES, 'profile of threads and tasks'],
+  [LOCK_TYPES, 'profile of waits for locks'],
 ]);
 
 export interface Profile {

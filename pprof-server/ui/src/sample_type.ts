@@ -11,10 +11,13 @@ export type HeapType = (typeof SAMPLE_TYPES)[number];
 /** That of a profile of threads and tasks. */
 export const GOROUTINE_TYPES = ['goroutine'] as const;
 
-export type SampleType = HeapType | (typeof CPU_TYPES)[number] | (typeof GOROUTINE_TYPES)[number];
+/** Those of profiles of waits for locks. */
+export const LOCK_TYPES = ['contentions', 'delay'] as const;
+
+export type SampleType = HeapType | (typeof CPU_TYPES)[number] | (typeof GOROUTINE_TYPES)[number] | (typeof LOCK_TYPES)[number];
 
 /** The types of a profile that the page shows. */
-export type Types = typeof SAMPLE_TYPES | typeof CPU_TYPES | typeof GOROUTINE_TYPES;
+export type Types = typeof SAMPLE_TYPES | typeof CPU_TYPES | typeof GOROUTINE_TYPES | typeof LOCK_TYPES;
 
 /** What the page calls them. */
 export const TITLES: Record<HeapType, string> = {
@@ -26,6 +29,6 @@ export const TITLES: Record<HeapType, string> = {
 
 /** Formats a value of this type, with its sign if it is a difference. */
 export function format(type: SampleType, value: number, isDifference = false): string {
-  const unit = type === 'cpu' ? nanoseconds : type.endsWith('_space') ? bytes : count;
+  const unit = type === 'cpu' || type === 'delay' ? nanoseconds : type.endsWith('_space') ? bytes : count;
   return isDifference ? signed(value, unit) : unit(value);
 }

@@ -3,7 +3,7 @@
 
 import type { Heap, History, Holders, Leaks, Profile as Table } from './answers';
 import { decode, type Profile } from './profile';
-import { CPU_TYPES, GOROUTINE_TYPES, type SampleType } from './sample_type';
+import { CPU_TYPES, GOROUTINE_TYPES, LOCK_TYPES, type SampleType } from './sample_type';
 import type { Moment } from './view';
 
 /** A profile, and the bytes it came as. */
@@ -86,6 +86,17 @@ export async function cpu(seconds: number, hz: number, signal: AbortSignal): Pro
   const asked = target('profile', { seconds: String(seconds), hz: String(hz) });
   const file = new Uint8Array(await (await ask(asked, { signal })).arrayBuffer());
   return { profile: await decode(file, CPU_TYPES), file, target: asked };
+}
+
+/** What can be asked of waits: who waits, who makes others wait, and who waits at this moment. */
+export const WAITS = ['block', 'mutex', 'current'] as const;
+export type Waits = (typeof WAITS)[number];
+
+/** Returns what was waited in the next so many seconds, or who waits at this moment. */
+export async function waits(seconds: number, of: Waits, signal: AbortSignal): Promise<Fetched> {
+  const asked = of === 'current' ? target('block', { current: '1' }) : target(of, { seconds: String(seconds) });
+  const file = new Uint8Array(await (await ask(asked, { signal })).arrayBuffer());
+  return { profile: await decode(file, LOCK_TYPES), file, target: asked };
 }
 
 /** Returns where threads and tasks are now. */

@@ -121,14 +121,23 @@ export async function capture(
 
 /** Waits so many seconds, and fetches what was busy in them. */
 export async function captureCpu(seconds: number, hz: number, signal: AbortSignal): Promise<Shown> {
-  const fetched = await server.cpu(seconds, hz, signal);
+  return captured('cpu', await server.cpu(seconds, hz, signal));
+}
+
+/** Waits so many seconds, and fetches what was waited for locks in them; or who waits at this moment. */
+export async function captureWaits(seconds: number, of: server.Waits, signal: AbortSignal): Promise<Shown> {
+  return captured(of, await server.waits(seconds, of, signal));
+}
+
+/** What is shown of a capture that is no difference: the profile alone. */
+function captured(kind: string, fetched: server.Fetched): Shown {
   return {
     profile: fetched.profile,
     isDifference: false,
     isCapture: true,
     isSinceFile: false,
     before: null,
-    after: file('cpu', fetched),
+    after: file(kind, fetched),
     details: new Map(),
     isPartial: false,
     untold: 0,

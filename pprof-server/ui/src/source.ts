@@ -11,8 +11,9 @@ export interface Source {
   readonly leaks: (signal: AbortSignal) => Promise<Leaks | null>;
   readonly fetchView: (asked: Asked, signal: AbortSignal) => Promise<Shown>;
   readonly fetchThreads: (signal: AbortSignal) => Promise<Shown>;
-  /** Returns the CPU profile that the page was saved with, if it was. */
+  /** Return the CPU profile, or the waits, that the page was saved with, if it was. */
   readonly keptCpu: () => Promise<Shown | null>;
+  readonly keptWaits: () => Promise<Shown | null>;
 }
 
 export const PROGRAM: Source = {
@@ -22,4 +23,5 @@ export const PROGRAM: Source = {
   fetchView,
   fetchThreads,
   keptCpu: async () => null,
+  keptWaits: async () => null,
 };

@@ -1,9 +1,9 @@
-// What the page is about stands above all else: the heap, CPU time, or threads and tasks. They are links, so that one of them can be opened beside the
-// other.
+// What the page is about stands above all else: the heap, CPU time, threads and tasks, or waits for locks. They are links, so that one of
+// them can be opened beside the other.
 
 import { format, SUBJECTS, withSubject, type Subject, type View } from './view';
 
-export const SUBJECT_TITLES: Record<Subject, string> = { heap: 'Heap', cpu: 'CPU', threads: 'Threads and tasks' };
+export const SUBJECT_TITLES: Record<Subject, string> = { heap: 'Heap', cpu: 'CPU', threads: 'Threads and tasks', locks: 'Locks' };
 
 export function Subjects({ view }: { view: View }) {
   return (

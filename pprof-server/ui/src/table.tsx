@@ -13,7 +13,7 @@ import { HeldBy, type Holding } from './held_by';
 import { alike, byLeaf, byOwn, lineOfStack, linesOf, type Line, type RowsBy, type Told } from './lines';
 import type { OfStacks } from './page';
 import { indexOf, type Profile } from './profile';
-import { CPU_TYPES, GOROUTINE_TYPES, type SampleType } from './sample_type';
+import { GOROUTINE_TYPES, type SampleType } from './sample_type';
 import type { Shown } from './shown';
 import { count, things } from './units';
 import { byLabel, GROUPS, labelKeyOf, type View } from './view';
@@ -103,7 +103,7 @@ export function LineTable({ shown, profile, view, owners, holding, onChange }: P
           </button>
         </p>
       )}
-      {isByLabel && profile.types !== CPU_TYPES && (
+      {isByLabel && shown.details.size > 0 && (
         <p class="note">Samples, errors and ages are told of stacks with all their labels together, so not here.</p>
       )}
       {!isByLabel && shown.untold > 0 && (

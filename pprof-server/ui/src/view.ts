@@ -5,7 +5,7 @@ import { SAMPLE_TYPES, type SampleType } from './sample_type';
 import type { Direction } from './tree';
 
 /** What the page shows the profile of. */
-export const SUBJECTS = ['heap', 'cpu', 'threads'] as const;
+export const SUBJECTS = ['heap', 'cpu', 'threads', 'locks'] as const;
 export type Subject = (typeof SUBJECTS)[number];
 
 export const TABS = ['suspects', 'table', 'functions', 'flame', 'holders', 'about'] as const;
@@ -16,10 +16,11 @@ export const TABS_OF: Record<Subject, readonly Tab[]> = {
   heap: TABS,
   cpu: ['table', 'functions', 'flame'],
   threads: ['table', 'functions', 'flame'],
+  locks: ['table', 'functions', 'flame'],
 };
 
 /** The tab of each subject that is shown first; `null` for suspects if there are any, and else the table. */
-const FIRST_TAB: Record<Subject, Tab | null> = { heap: null, cpu: 'flame', threads: 'table' };
+const FIRST_TAB: Record<Subject, Tab | null> = { heap: null, cpu: 'flame', threads: 'table', locks: 'table' };
 
 /** What runs or waits. */
 export const KINDS = ['thread', 'task'] as const;
@@ -213,9 +214,12 @@ export function tabOf({ subject, tab }: Pick<View, 'subject' | 'tab'>, isSuspici
   return FIRST_TAB[subject] ?? (isSuspicious ? 'suspects' : 'table');
 }
 
+/** The value of each subject that has one. */
+const TYPE_OF: Record<Exclude<Subject, 'heap'>, SampleType> = { cpu: 'cpu', threads: 'goroutine', locks: 'delay' };
+
 /** Returns the view with the value of its subject. Only the heap has several to choose from. */
 export function withType(view: View): View {
-  return view.subject === 'heap' ? view : { ...view, type: view.subject === 'cpu' ? 'cpu' : 'goroutine' };
+  return view.subject === 'heap' ? view : { ...view, type: TYPE_OF[view.subject] };
 }
 
 /** Returns the two moments that the server is asked for. Those of a capture are near its ends. */

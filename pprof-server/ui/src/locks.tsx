@@ -1,0 +1,121 @@
+// Waits for locks: where threads wait, and where locks are given back that others wait for. They are measured while somebody asks, so they
+// are captured first. Who waits at this moment is seen at once.
+
+import { useState } from 'preact/hooks';
+import { Countdown, MAX_SECONDS } from './capture';
+import type { Captured } from './captured';
+import { Filters } from './filters';
+import { Losses } from './notes';
+import type { Page } from './page';
+import { indexOf, total } from './profile';
+import { droppedInWords, ProfileTabs, useLeft } from './profile_tabs';
+import { format } from './sample_type';
+import { WAITS, type Waits } from './server';
+import type { Shown } from './shown';
+import { Tabs } from './tabs';
+import { clock, duration, things } from './units';
+import { TABS_OF } from './view';
+
+const DEFAULT_SECONDS = 10;
+
+const TITLES: Record<Waits, string> = { block: 'where threads wait', mutex: 'who makes others wait', current: 'who waits now' };
+
+interface Props extends Page {
+  readonly waits: Captured<Waits>;
+}
+
+export function Locks({ view, tab, waits, owners, searchBox, savedAt, onChange }: Props) {
+  const { current, running, error } = waits;
+  const left = useLeft(current, view, owners);
+  return (
+    <>
+      {savedAt === null ? (
+        <div class="toolbar">
+          {running ? <Countdown running={running} onCancel={waits.cancel} /> : <Start onStart={waits.start} />}
+        </div>
+      ) : (
+        <p class="note">Saved at {clock(savedAt)}: another capture needs the program.</p>
+      )}
+      <Filters shown={current} {...{ view, searchBox, onChange }}>
+        {null}
+      </Filters>
+      <Tabs tabs={TABS_OF.locks} tab={tab} onChange={(tab) => onChange({ tab })} />
+      <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={running !== null} tabIndex={-1}>
+        <p class="what" role="status">
+          {current && inWordsOf(current)}
+          {left && current && droppedInWords(left, current, view)}
+        </p>
+        {error && (
+          <p class="error" role="alert">
+            {error}
+          </p>
+        )}
+        <Losses notes={current?.notes ?? []} />
+        {current ? (
+          <ProfileTabs shown={current} {...{ left, tab, view, owners, onChange }} />
+        ) : (
+          <p class="empty">
+            {running
+              ? 'Measuring waits…'
+              : 'Capture shows how long threads wait for locks, channels and condition variables. The program switches that on by install!(locks = true). Who waits now is known without it.'}
+          </p>
+        )}
+      </section>
+    </>
+  );
+}
+
+/** Asks what is wanted and how long, and begins. */
+function Start({ onStart }: { onStart: (seconds: number, of: Waits) => void }) {
+  const [of, setOf] = useState<Waits>('block');
+  const [seconds, setSeconds] = useState(String(DEFAULT_SECONDS));
+  return (
+    <form
+      class="capture"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onStart(of === 'current' ? 1 : Number(seconds), of);
+      }}
+    >
+      <label>
+        Show{' '}
+        <select name="waits" value={of} onChange={(event) => setOf(event.currentTarget.value as Waits)}>
+          {WAITS.map((one) => (
+            <option key={one} value={one}>
+              {TITLES[one]}
+            </option>
+          ))}
+        </select>
+      </label>
+      {of !== 'current' && (
+        <label>
+          in the next{' '}
+          <input
+            type="number"
+            name="seconds"
+            required
+            min={1}
+            max={MAX_SECONDS}
+            step={1}
+            value={seconds}
+            onInput={(event) => setSeconds(event.currentTarget.value)}
+          />{' '}
+          s
+        </label>
+      )}
+      <button type="submit">{of === 'current' ? 'Look' : 'Capture waits'}</button>
+    </form>
+  );
+}
+
+/** Says in words what was captured. The file is called by what was asked for. */
+export function inWordsOf({ profile, after }: Pick<Shown, 'profile' | 'after'>): string {
+  const sums = total(profile);
+  const [many, nanoseconds] = [Math.round(sums[indexOf(profile, 'contentions')]!), format('delay', sums[indexOf(profile, 'delay')]!)];
+  const at = clock(after.seconds);
+  const of = WAITS.find((one) => after.name.startsWith(one));
+  if (of === 'current') return `At ${at}, ${things(many, 'thread')} waited for other threads, ${nanoseconds} together until then.`;
+  const when = `in the ${duration(profile.durationSeconds)} until ${at}`;
+  if (of === 'mutex') return `Others waited ${nanoseconds} for locks that were given back ${when}, ${things(many, 'time')}.`;
+  return `Threads waited ${nanoseconds} ${when}, ${things(many, 'time')}.`;
+}
