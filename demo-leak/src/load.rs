@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// How many connections there may be at once. Each takes four file descriptors of this process (client, two in the
 /// proxy, upstream), of which many systems allow 1024: a slow machine slows the load down instead of running out.
 const MAX_OPEN: usize = 100;
-/// The tenants by their addresses. The first one has three customers for each of the second one's.
+/// The tenants have these addresses. The first one has three customers for each of the second one's.
 const TENANTS: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
 /// What a customer says and hears back.
 const MESSAGE_BYTES: usize = 2048;
