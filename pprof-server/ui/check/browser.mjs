@@ -2,9 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const AXE = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 
 export function launch() {
   return chromium.launch({
@@ -25,6 +29,9 @@ export function launch() {
 export async function open(browser, address, complaints, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(60_000);
+  if (process.env.FRESH) {
+    for (const name of ['ui.js', 'ui.css']) await context.route(`**/${name}`, (route) => route.fulfill({ path: join(DIST, name) }));
+  }
   const page = await context.newPage();
   page.on('request', (request) => {
     const url = new URL(request.url());

@@ -9,6 +9,9 @@ import { LEAK, picture, rows, settled, step, tab } from './page.mjs';
 const LINE = 'demo_leak::reader::Reader::sample_for_ever';
 const SENTENCE = /Who holds it: \d+( ± \d+)? % of the bytes in use \(\d+ samples?\) are /;
 
+/** Tasks are searched for twice, in 30 s each at most, after what else the server looks up. */
+const SEARCH_MS = 180_000;
+
 const heldBy = (part) => part.locator('.held-by');
 const roots = (page) => page.locator('.holders > li');
 /** Searches for who holds what a function has allocated, on the tab of its own. */
@@ -20,7 +23,7 @@ async function search(page, text) {
 
 export async function askWhoHolds({ browser, binary, complaints }) {
   // It samples densely, so that holders are among the samples, and goes on leaking, so that there is a suspect.
-  const options = ['--connections-per-second', '60', '--idle-seconds', '1', '--load-seconds', '3600'];
+  const options = ['--connections-per-second', '20', '--idle-seconds', '1', '--load-seconds', '3600'];
   const address = await start(binary, options, { PPROF_RECORD: '1s', ALLOC_PROFILER_INTERVAL: '4096' });
   const page = await open(browser, `${address}#tab=suspects`, complaints);
   let asked = 0;
@@ -93,16 +96,16 @@ export async function askWhoHolds({ browser, binary, complaints }) {
   await step('the tasks that nobody can wake are found, with where they wait', async () => {
     await page.getByRole('link', { name: 'Threads and tasks', exact: true }).click();
     const leaked = page.getByRole('region', { name: 'Tasks that nobody can wake' });
-    const deadline = Date.now() + 60_000;
+    const deadline = Date.now() + SEARCH_MS;
     await leaked.getByRole('button', { name: 'Which tasks can nobody wake?', exact: true }).click();
     const found = leaked.getByText(/there are [\d\s]+ ± [\d\s]+ tasks that nobody can wake\. They wait for ever:/);
     const done = leaked.getByText(/^At \d\d:\d\d:\d\d,/);
-    await done.waitFor();
+    await done.waitFor({ timeout: SEARCH_MS });
     // Words that were left behind hide tasks, and tasks younger than five seconds are not judged.
     while ((await found.count()) === 0) {
       assert.ok(Date.now() < deadline, await leaked.textContent());
       await leaked.getByRole('button', { name: 'Search again', exact: true }).click();
-      await leaked.getByText('Searching memory…').waitFor({ state: 'detached' });
+      await leaked.getByText('Searching memory…').waitFor({ state: 'detached', timeout: SEARCH_MS });
     }
     const place = leaked.locator('> ul > li').first();
     assert.match(await place.textContent(), new RegExp(`^[\\d\\s]+ ± [\\d\\s]+ wait at ${LINE}.*reader\\.rs:\\d+`));
@@ -155,7 +158,7 @@ export async function askWhoHolds({ browser, binary, complaints }) {
       await fits('a suspect and who holds it');
       await seen.keyboard.press('t');
       await seen.getByRole('button', { name: 'Which tasks can nobody wake?', exact: true }).click();
-      await seen.getByText(/^At \d\d:\d\d:\d\d, (no task is known|there are)/).waitFor();
+      await seen.getByText(/^At \d\d:\d\d:\d\d, (no task is known|there are)/).waitFor({ timeout: SEARCH_MS });
       await fits('tasks that nobody can wake');
       await close(seen);
     });

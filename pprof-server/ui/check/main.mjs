@@ -2,7 +2,7 @@
 // light, and compares the figures with those of `go tool pprof`. Usage: `node check/main.mjs DEMO [FOLDER FOR SCREENSHOTS]`
 //
 // While a step is being written, `PARTS=narrow,servers` runs these parts alone. `kept` and `use` need `tabs` before them, which sets
-// a mark.
+// a mark. `FRESH=1` takes the page from `dist/`, so that the demo need not be built anew for it.
 
 import { launch, open } from './browser.mjs';
 import { captureCpu } from './cpu.mjs';

@@ -1,7 +1,7 @@
 // This tab has what keeps memory alive: a tree from variables and stacks down to the sites of the blocks. Memory is searched when
 // the user asks for it.
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { Holders } from './answers';
 import type { Asked } from './asked';
 import { Copy } from './copy';
@@ -27,7 +27,7 @@ export function HolderTree({ view, asked, isLive, onChange }: Props) {
   if (!isLive) return <p class="note">Who holds memory is not kept in a file: that needs the program.</p>;
   return (
     <>
-      <Question key={view.held} view={view} isLoading={isLoading} onChange={onChange} onAsk={asked.ask} />
+      <Question view={view} isLoading={isLoading} onChange={onChange} onAsk={asked.ask} />
       {error && (
         <p class="error" role="alert">
           {error}
@@ -48,6 +48,7 @@ export function HolderTree({ view, asked, isLive, onChange }: Props) {
 /** Asks whose holders are wanted. */
 function Question({ view, isLoading, onChange, onAsk }: Choosing & { isLoading: boolean; onAsk: (question: string) => void }) {
   const [text, setText] = useState(view.held);
+  useEffect(() => setText(view.held), [view.held]);
   return (
     <form
       class="toolbar holders-of"
