@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 
 /** Runs the command that the page shows, in `folder`, for all functions and in whole units. */
 export function top(command, folder, type) {
-  const unit = type === 'cpu' ? '-unit=ns ' : type.endsWith('_space') ? '-unit=bytes ' : '';
+  const unit = type === 'cpu' || type === 'delay' ? '-unit=ns ' : type.endsWith('_space') ? '-unit=bytes ' : '';
   const all = '-nodecount=1000000 -nodefraction=0 -edgefraction=0';
   const said = execFileSync('sh', ['-c', command.replace(/-top -cum|-http=:/, `-top -cum ${unit}${all}`)], {
     cwd: folder,

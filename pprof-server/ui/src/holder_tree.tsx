@@ -140,7 +140,8 @@ function One({ holder, answer, depth }: { holder: Holder; answer: Holders; depth
 }
 
 function Line({ holder, answer, isRoot }: { holder: Holder; answer: Holders; isRoot: boolean }) {
-  const { frame, finding, isAsked } = holder;
+  const { frame, finding } = holder;
+  const isLeaf = holder.children.length === 0;
   return (
     <span class={finding ? 'holder is-finding' : 'holder'}>
       <b>{shareInWords(holder, answer)}</b>{' '}
@@ -148,7 +149,7 @@ function Line({ holder, answer, isRoot }: { holder: Holder; answer: Holders; isR
         {bytes(holder.bytes)}, {things(Math.round(holder.objects), 'object')}
         {holder.samples > 0 && `, ${things(holder.samples, 'sample')}`}
       </small>{' '}
-      <span class="function">{isRoot ? frame.function : `${isAsked && holder.children.length === 0 ? '' : 'blocks of '}${frame.function}`}</span>{' '}
+      <span class="function">{isRoot || isLeaf || !frame.file ? frame.function : `blocks of ${frame.function}`}</span>{' '}
       {frame.file && <Title frame={frame} canCopy={false} />}
       {finding && <span class="meaning"> {MEANINGS[finding]}</span>}
     </span>
@@ -159,5 +160,6 @@ function Line({ holder, answer, isRoot }: { holder: Holder; answer: Holders; isR
 export function shareInWords(holder: Holder, answer: Pick<Holders, 'total' | 'total_errors'>): string {
   const { value, error } = shareOf(holder, answer);
   const figure = (share: number) => (100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0);
-  return `${figure(value)}${error === null ? '' : ` ± ${figure(error)}`} %`;
+  const spread = error === null ? '' : ` ± ${error > 0 && error < 0.0005 ? '<\u202f0.1' : figure(error)}`;
+  return `${figure(value)}${spread} %`;
 }

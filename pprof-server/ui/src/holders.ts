@@ -17,8 +17,6 @@ export interface Holder {
   samples: number;
   /** The variance of the bytes; `null` if it is not known. */
   variance: number | null;
-  /** Whether blocks of this site are among those that were asked about. */
-  isAsked: boolean;
 }
 
 /** A root that tells of a leak by itself: no variable reaches the blocks. */
@@ -38,7 +36,6 @@ export function treeOf({ rows }: Pick<Holders, 'rows'>): Holder[] {
   const top: Holder[] = [];
   for (const { stack, values, errors } of rows) {
     let among = top;
-    let last: Holder | null = null;
     for (const frame of stack.toReversed()) {
       let holder = among.find(({ frame: other }) => other.function === frame.function && placeOf(other) === placeOf(frame));
       if (!holder) among.push((holder = newHolder(frame, among === top)));
@@ -48,9 +45,8 @@ export function treeOf({ rows }: Pick<Holders, 'rows'>): Holder[] {
       const error = errors.inuse_space ?? null;
       // Rows are sampled independently, so their variances add up.
       holder.variance = holder.variance === null || error === null ? null : holder.variance + error ** 2;
-      [last, among] = [holder, holder.children];
+      among = holder.children;
     }
-    if (last) last.isAsked = true;
   }
   sort(top);
   return top;
@@ -58,7 +54,7 @@ export function treeOf({ rows }: Pick<Holders, 'rows'>): Holder[] {
 
 function newHolder(frame: Frame, isRoot: boolean): Holder {
   const finding = isRoot ? (FINDINGS.find(([, name]) => name.test(frame.function))?.[0] ?? null) : null;
-  return { frame, children: [], finding, bytes: 0, objects: 0, samples: 0, variance: 0, isAsked: false };
+  return { frame, children: [], finding, bytes: 0, objects: 0, samples: 0, variance: 0 };
 }
 
 function sort(holders: Holder[]) {

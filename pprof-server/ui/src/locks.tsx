@@ -26,12 +26,14 @@ interface Props extends Page {
 
 export function Locks({ view, tab, waits, owners, searchBox, savedAt, onChange }: Props) {
   const { current, running, error } = waits;
+  // The choice stays for the next capture.
+  const [chosen, setChosen] = useState<Chosen>({ of: 'block', seconds: String(DEFAULT_SECONDS) });
   const left = useLeft(current, view, owners);
   return (
     <>
       {savedAt === null ? (
         <div class="toolbar">
-          {running ? <Countdown running={running} onCancel={waits.cancel} /> : <Start onStart={waits.start} />}
+          {running ? <Countdown running={running} onCancel={waits.cancel} /> : <Start chosen={chosen} onChoose={setChosen} onStart={waits.start} />}
         </div>
       ) : (
         <p class="note">Saved at {clock(savedAt)}: another capture needs the program.</p>
@@ -65,10 +67,20 @@ export function Locks({ view, tab, waits, owners, searchBox, savedAt, onChange }
   );
 }
 
+interface Chosen {
+  readonly of: Waits;
+  readonly seconds: string;
+}
+
+interface StartProps {
+  readonly chosen: Chosen;
+  readonly onChoose: (chosen: Chosen) => void;
+  readonly onStart: (seconds: number, of: Waits) => void;
+}
+
 /** Asks what is wanted and how long, and begins. */
-function Start({ onStart }: { onStart: (seconds: number, of: Waits) => void }) {
-  const [of, setOf] = useState<Waits>('block');
-  const [seconds, setSeconds] = useState(String(DEFAULT_SECONDS));
+function Start({ chosen, onChoose, onStart }: StartProps) {
+  const { of, seconds } = chosen;
   return (
     <form
       class="capture"
@@ -79,7 +91,7 @@ function Start({ onStart }: { onStart: (seconds: number, of: Waits) => void }) {
     >
       <label>
         Show{' '}
-        <select name="waits" value={of} onChange={(event) => setOf(event.currentTarget.value as Waits)}>
+        <select name="waits" value={of} onChange={(event) => onChoose({ ...chosen, of: event.currentTarget.value as Waits })}>
           {WAITS.map((one) => (
             <option key={one} value={one}>
               {TITLES[one]}
@@ -98,7 +110,7 @@ function Start({ onStart }: { onStart: (seconds: number, of: Waits) => void }) {
             max={MAX_SECONDS}
             step={1}
             value={seconds}
-            onInput={(event) => setSeconds(event.currentTarget.value)}
+            onInput={(event) => onChoose({ ...chosen, seconds: event.currentTarget.value })}
           />{' '}
           s
         </label>

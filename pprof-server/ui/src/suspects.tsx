@@ -6,6 +6,7 @@ import type { KindWords, Leaks, Suspect } from './answers';
 import { Stack, Title } from './frames';
 import { HeldBy, type Holding } from './held_by';
 import { others } from './notes';
+import { placeOf } from './names';
 import type { Owners } from './plumbing';
 import { TaskWaits } from './task_waits';
 import { bytes, clock, count, duration, percent, rate, signed, things } from './units';
@@ -103,7 +104,7 @@ function Card({ leaks, suspect, words, owners, hides, holding, onShow, onShowTas
       {frame && <Title frame={frame} />}
       <Stack stack={stack.slice(named)} owners={owners} hides={hides} />
       {suspect.stack_count > 1 && <Stacks suspect={suspect} owners={owners} hides={hides} />}
-      {suspect.tasks && <TaskWaits tasks={suspect.tasks} {...{ owners, hides }} />}
+      {suspect.tasks && <TaskWaits tasks={suspect.tasks} of={`${nameOf(suspect)} ${frame ? placeOf(frame) : ''}`} {...{ owners, hides }} />}
       {holding && frame && <HeldBy name={frame.function} frame={frame} {...holding} />}
       <p class="actions">
         <button type="button" onClick={() => onShow(suspect, 'flame')}>

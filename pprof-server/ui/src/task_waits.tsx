@@ -9,6 +9,8 @@ import type { Hides } from './view';
 
 interface Props {
   readonly tasks: SuspectTasks;
+  /** What tells this suspect from others: its function and line. */
+  readonly of: string;
   readonly owners: Owners;
   readonly hides: Hides;
 }
@@ -16,10 +18,10 @@ interface Props {
 /** What stands behind the name of the function of a task that has ended. The server writes it so in all formats. */
 const ENDED = ' [ended]';
 
-export function TaskWaits({ tasks, owners, hides }: Props) {
+export function TaskWaits({ tasks, of, owners, hides }: Props) {
   const { waits, wait_count: all } = tasks;
   return (
-    <section class="task-waits" aria-label="Its tasks">
+    <section class="task-waits" aria-label={`Tasks of ${of}`}>
       <p>{tasksInWords(tasks)}</p>
       <ul>
         {waits.map((wait, index) => (
