@@ -30,6 +30,7 @@ fn of_files() -> Vec<String> {
         "^/rust/deps/".to_owned(),
         "/lib/rustlib/src/rust/library/".to_owned(),
         "/alloc-profiler/src/".to_owned(),
+        "/pprof-server/src/labels/".to_owned(),
         format!("/registry/src/[^/]+/({})", packages.join("|")),
     ]
 }

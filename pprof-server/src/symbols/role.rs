@@ -148,9 +148,9 @@ pub(super) fn is_standard_file(file: &str) -> bool {
     file.starts_with("/rust/deps/") || file.contains("/lib/rustlib/src/rust/library/")
 }
 
-/// Whether `file` is a source of this profiler or in [`SOURCES`].
+/// Whether `file` is a source of this profiler, of the labels that it polls the program's futures under, or in [`SOURCES`].
 fn is_plumbing_source(file: &str) -> bool {
-    if file.contains("/alloc-profiler/src/") {
+    if file.contains("/alloc-profiler/src/") || file.contains("/pprof-server/src/labels/") {
         return true;
     }
     let Some((_, in_registry)) = file.split_once("/registry/src/") else { return false };
@@ -367,6 +367,7 @@ pub(super) mod tests {
         (User, "my::f", "/usr/src/rustc-1.97.1/src/lib.rs"),
         (Plumbing, "insert<K, V>", "/rust/deps/hashbrown-0.15.2/src/map.rs"),
         (Plumbing, "alloc", "/src/alloc-profiler/src/allocator.rs"),
+        (Plumbing, "poll", "/src/pprof-server/src/labels/future.rs"),
         (User, "to_vec<u8>", "src/main.rs"),
         // The user's crate instantiates generic code of the standard library.
         (Plumbing, "<my::Foo as core::convert::Into<my::Bar>>::into", STD),
