@@ -16,10 +16,10 @@ const sum = (cells) => cells.reduce((sum, [, value]) => sum + value, 0);
 
 /** `address` is that of a demo whose load goes on, `ended` that of one whose load has ended. */
 export async function useLabels({ browser, address, ended, complaints }) {
-  const page = await open(browser, `${ended}#tab=table`, complaints);
+  const page = await open(browser, `${ended}#tab=table&type=alloc_space`, complaints);
   await settled(page);
 
-  await step('rows are of a label’s values, and their sum is all that is in use', async () => {
+  await step('rows are of a label’s values, and their sum is all that was allocated', async () => {
     const whole = sum(await values(page));
     await page.getByLabel('A row for each').selectOption('label:tenant');
     const cells = await values(page);
@@ -37,14 +37,14 @@ export async function useLabels({ browser, address, ended, complaints }) {
     await page.locator('.chip', { hasText: `only tenant ${SECOND}` }).waitFor();
     assert.deepEqual(await values(page), [[SECOND, of[SECOND]]]);
     assert.match(await page.locator('.downloads code').textContent(), / -tagfocus='tenant=\^127\\\.0\\\.0\\\.2\$' /);
-    await agreesWithPprof(page, 'inuse_space');
+    await agreesWithPprof(page, 'alloc_space');
     const again = await open(browser, page.url(), complaints);
     await again.locator('.chip', { hasText: `only tenant ${SECOND}` }).waitFor();
     await close(again);
     await choose(page, 'tenant=');
     await page.locator('.chip', { hasText: 'only no tenant' }).waitFor();
     assert.match(await page.locator('.downloads code').textContent(), / -tagignore='\^\(tenant\):' /);
-    await agreesWithPprof(page, 'inuse_space');
+    await agreesWithPprof(page, 'alloc_space');
     await page.getByRole('button', { name: 'Leave: only no tenant' }).click();
     assert.equal(await page.locator('.chip').count(), 0);
   });
