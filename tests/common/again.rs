@@ -27,3 +27,10 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
     command.args(words).arg(path);
     command
 }
+
+/// Returns the compiler of C for the machine that this program was built for: what `TEST_CC` names, or `cc`, which Rust links
+/// with.
+#[must_use]
+pub fn c_compiler() -> Command {
+    Command::new(std::env::var_os("TEST_CC").unwrap_or("cc".into()))
+}

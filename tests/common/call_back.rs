@@ -8,6 +8,8 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::again::c_compiler;
+
 /// Holds the source of the library in C. `call_back` has another function inlined, which calls the program.
 pub const IN_C: &str = r"
 typedef void *(*allocate)(void);
@@ -38,7 +40,7 @@ type CallBack = extern "C" fn(Allocate, &mut *mut c_void);
 /// Makes a command that compiles a library in C.
 #[must_use]
 pub fn cc(flags: &[&str]) -> Command {
-    let mut cc = Command::new("cc");
+    let mut cc = c_compiler();
     cc.args(["-shared", "-fPIC", "-O1", "-fno-optimize-sibling-calls"]).args(flags);
     cc
 }

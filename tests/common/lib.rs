@@ -19,7 +19,7 @@ pub mod oracle;
 mod rules;
 mod schema;
 
-pub use again::{program, this_program};
+pub use again::{c_compiler, program, this_program};
 pub use elf::with_headers_at_the_end;
 pub use go::{check_valid, go_tool_pprof, go_tool_pprof_at, pprof};
 pub use rules::{decode, scraper_rules, violations};

@@ -14,6 +14,7 @@ use std::{io, ptr, thread};
 use alloc_profiler::{Totals, set_sampling_interval, size_class, snapshot, testing};
 
 use crate::ALLOCATOR;
+use crate::errno::{errno, set_errno};
 use crate::harness::{assert_consistent, isolated};
 
 /// If true, every call-out allocates and frees.
@@ -36,16 +37,6 @@ static QUESTIONS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static IS_PLANTING: Cell<bool> = const { Cell::new(false) };
-}
-
-pub(crate) fn errno() -> c_int {
-    // SAFETY: the location is this thread's own `errno`.
-    unsafe { *libc::__errno_location() }
-}
-
-pub(crate) fn set_errno(value: c_int) {
-    // SAFETY: the location is this thread's own `errno`.
-    unsafe { *libc::__errno_location() = value }
 }
 
 /// Counts a call, and does what is planted. If it returns `false`, the call must fail.

@@ -1,6 +1,7 @@
 //! A7: code that unwind tables do not describe, and stacks that are not the thread's own.
 
 use std::arch::global_asm;
+#[cfg(target_env = "gnu")]
 use std::cell::Cell;
 use std::hint::black_box;
 use std::panic::{self, AssertUnwindSafe};
@@ -21,6 +22,7 @@ extern "C" fn allocate() {
 
 // Each calls its second argument with the first for a frame pointer. `blind` has no unwind tables. `lying` has tables
 // that say that its caller's frame is where the frame pointer points.
+#[cfg(target_arch = "x86_64")]
 global_asm!(
     ".text",
     ".globl with_frame_pointer_blind, with_frame_pointer_lying",
@@ -43,6 +45,41 @@ global_asm!(
     "ret",
     ".cfi_endproc",
 );
+#[cfg(target_arch = "aarch64")]
+global_asm!(
+    ".text",
+    ".balign 4",
+    ".globl with_frame_pointer_blind, with_frame_pointer_lying",
+    ".hidden with_frame_pointer_blind, with_frame_pointer_lying",
+    "with_frame_pointer_blind:",
+    "stp x29, x30, [sp, #-16]!",
+    "mov x29, x0",
+    "blr x1",
+    "ldp x29, x30, [sp], #16",
+    "ret",
+    "with_frame_pointer_lying:",
+    ".cfi_startproc",
+    "stp x29, x30, [sp, #-16]!",
+    "mov x29, x0",
+    ".cfi_def_cfa x29, 16",
+    ".cfi_offset x29, -16",
+    ".cfi_offset x30, -8",
+    "blr x1",
+    "ldp x29, x30, [sp], #16",
+    ".cfi_def_cfa sp, 0",
+    ".cfi_restore x29",
+    ".cfi_restore x30",
+    "ret",
+    ".cfi_endproc",
+);
+
+/// Code that calls its argument.
+#[cfg(target_arch = "x86_64")]
+// sub rsp, 8; call rdi; add rsp, 8; ret
+const CALLS: [u8; 11] = [0x48, 0x83, 0xEC, 8, 0xFF, 0xD7, 0x48, 0x83, 0xC4, 8, 0xC3];
+#[cfg(target_arch = "aarch64")]
+// stp x29, x30, [sp, -16]!; blr x0; ldp x29, x30, [sp], 16; ret
+const CALLS: [u32; 4] = [0xA9BF_7BFD, 0xD63F_0000, 0xA8C1_7BFD, 0xD65F_03C0];
 
 unsafe extern "C" {
     safe fn with_frame_pointer_blind(value: usize, function: extern "C" fn());
@@ -91,11 +128,9 @@ fn code_may_have_no_unwind_tables() {
     isolated(1, || {
         set_sampling_interval(1);
         let code = pages(libc::PROT_READ | libc::PROT_WRITE, 1);
-        // The instructions are `sub rsp, 8; call rdi; add rsp, 8; ret`.
-        let instructions = [0x48, 0x83, 0xEC, 8, 0xFF, 0xD7, 0x48, 0x83, 0xC4, 8, 0xC3];
         // SAFETY: the page is ours; what is written is a function of this type, and made executable.
         let call = unsafe {
-            ptr::copy_nonoverlapping(instructions.as_ptr(), code, instructions.len());
+            code.cast().write(CALLS);
             assert_eq!(libc::mprotect(code.cast(), 4096, libc::PROT_READ | libc::PROT_EXEC), 0);
             mem::transmute::<*mut u8, extern "C" fn(extern "C" fn())>(code)
         };
@@ -115,11 +150,13 @@ fn code_may_have_no_unwind_tables() {
     });
 }
 
+#[cfg(target_env = "gnu")]
 thread_local! {
     static MAIN: Cell<*mut libc::ucontext_t> = const { Cell::new(ptr::null_mut()) };
     static FIBER: Cell<*mut libc::ucontext_t> = const { Cell::new(ptr::null_mut()) };
 }
 
+#[cfg(target_env = "gnu")]
 extern "C" fn fiber() {
     for _ in 0..3 {
         allocate();
@@ -129,6 +166,7 @@ extern "C" fn fiber() {
 }
 
 /// Runs `fiber` to its end on a stack of so many pages above one that nobody can read.
+#[cfg(target_env = "gnu")]
 fn run_fiber(stack_pages: usize) {
     let stack = pages(libc::PROT_READ | libc::PROT_WRITE, stack_pages + 1);
     // SAFETY: the pages are ours; contexts are filled in before they are used, and outlive the fiber.
@@ -149,6 +187,8 @@ fn run_fiber(stack_pages: usize) {
     }
 }
 
+/// glibc alone has these calls.
+#[cfg(target_env = "gnu")]
 #[test]
 fn fibers_may_allocate() {
     isolated(1, || {

@@ -117,8 +117,13 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
 /// Lowers a limit of this process.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+pub(crate) fn limit(resource: Resource, value: u64) {
     let limits = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: the call reads the limits.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limits) }, 0);

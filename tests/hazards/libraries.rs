@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{fs, mem, ptr};
 
 use alloc_profiler::{set_sampling_interval, snapshot};
 use pprof_server::internal::proto::Profile;
 use pprof_server::{ProfileOptions, Symbolize, heap_profile, heap_text};
-use workspace_tests::scraper_rules;
+use workspace_tests::{c_compiler, scraper_rules};
 
 use crate::harness::{assert_consistent, isolated, pick};
 
@@ -47,11 +46,11 @@ fn build_with(folder: &Path, name: &str, room_bytes: usize, build_id: &str) -> P
         }}\n"
     );
     fs::write(&source, text).expect("a file");
-    let compiler = Command::new("cc")
+    let compiler = c_compiler()
         .args(["-shared", "-fPIC", "-O1", "-g", build_id, "-o"])
         .args([&library, &source])
         .status()
-        .expect("cc, which Rust links with");
+        .expect("a compiler of C");
     assert!(compiler.success(), "{compiler}");
     library
 }

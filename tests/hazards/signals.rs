@@ -12,7 +12,7 @@ use std::{ptr, thread};
 
 use alloc_profiler::{SamplingAllocator, set_sampling_interval, snapshot};
 
-use crate::call_outs::{errno, set_errno};
+use crate::errno::{errno, set_errno};
 use crate::harness::{assert_consistent, isolated, pick};
 
 const SLOTS: usize = 1 << 12;

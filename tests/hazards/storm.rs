@@ -90,7 +90,8 @@ fn the_loaders_locks_are_not_waited_for() {
                 while again(openings) {
                     // SAFETY: these are libraries of the system, of which nothing is used.
                     let opened = LIBRARIES.map(|name| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) });
-                    assert!(opened.iter().any(|library| !library.is_null()));
+                    // A static program opens none.
+                    assert!(cfg!(not(target_env = "gnu")) || opened.iter().any(|library| !library.is_null()));
                     for library in opened.into_iter().filter(|library| !library.is_null()) {
                         // SAFETY: the library was opened above.
                         unsafe { libc::dlclose(library) };

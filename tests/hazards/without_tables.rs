@@ -11,6 +11,7 @@ use crate::harness::isolated;
 
 // These functions have no tables, and lie one after the other. Those that take an argument call it; `calls_frameless`
 // has `frameless` do so.
+#[cfg(target_arch = "x86_64")]
 global_asm!(
     ".text",
     ".globl begins_early, framed, frameless, framed_late, calls_frameless, ends",
@@ -49,6 +50,50 @@ global_asm!(
     "mov rbp, rsp",
     "call rdi",
     "pop rbp",
+    "ret",
+    "ends:",
+    "ret",
+);
+#[cfg(target_arch = "aarch64")]
+global_asm!(
+    ".text",
+    ".balign 4",
+    ".globl begins_early, framed, frameless, framed_late, calls_frameless, ends",
+    ".hidden begins_early, framed, frameless, framed_late, calls_frameless, ends",
+    "begins_early:",
+    "nop",
+    // As GCC does it: what is saved is at the lower end of the frame.
+    "framed:",
+    "hint #34", // bti c
+    "stp x29, x30, [sp, #-352]!",
+    "mov x29, sp",
+    "blr x0",
+    "ldp x29, x30, [sp], #352",
+    "ret",
+    // It calls `frameless`, which keeps no frame pointer: what the frame pointer leads to is beyond both.
+    "calls_frameless:",
+    "stp x29, x30, [sp, #-32]!",
+    "mov x29, sp",
+    "str x19, [sp, #16]",
+    "bl frameless",
+    "ldr x19, [sp, #16]",
+    "ldp x29, x30, [sp], #32",
+    "ret",
+    "frameless:",
+    "str x30, [sp, #-48]!",
+    "blr x0",
+    "ldr x30, [sp], #48",
+    "ret",
+    // Other instructions stand before and between. As LLVM does it: what is saved is at the upper end of the frame.
+    "framed_late:",
+    "mov x1, #0",
+    "sub sp, sp, #48",
+    "mov x2, #7",
+    "stp x29, x30, [sp, #32]",
+    "add x29, sp, #32",
+    "blr x0",
+    "ldp x29, x30, [sp, #32]",
+    "add sp, sp, #48",
     "ret",
     "ends:",
     "ret",

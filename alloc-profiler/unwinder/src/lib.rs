@@ -72,10 +72,13 @@
 //!
 //! | platform | stacks |
 //! |---|---|
-//! | Linux on x86-64 with glibc 2.35 or later | all that is said above |
-//! | Linux on x86-64 with musl | the same, but in a library that was opened after the last [`prepare`], a walk is cut |
-//! | Linux on x86-64 with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
+//! | Linux on x86-64 or aarch64 with glibc 2.35 or later | all that is said above |
+//! | Linux on x86-64 or aarch64 with musl | the same, but in a library that was opened after the last [`prepare`], a walk is cut |
+//! | the same with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
 //! | musl on other processors, Windows and others | empty: no unwinder there is safe within an allocator |
+//!
+//! On aarch64, return addresses that are signed (pointer authentication) are known as such. A function whose tables say that it
+//! signs by the second key, as no distribution's compiler does by default, cuts a walk.
 
 // No panic may start on the allocation path, so what could start one is not written there.
 #![cfg_attr(
@@ -223,6 +226,9 @@ pub struct Registers {
     pub stack_pointer: usize,
     /// The frame pointer, whether it is used as one or not.
     pub frame_pointer: usize,
+    /// The register that holds the return address at a function's beginning: x30 of aarch64. It is ignored where there is none, and
+    /// 0 says that it is not known.
+    pub link_register: usize,
 }
 
 /// The stack of code that was interrupted, the interrupted instruction included, from the registers that a signal handler
@@ -265,7 +271,8 @@ pub struct StackCopy<'a> {
 /// it is needed, the places on the stack where it may point to are tried out. False is returned with the walk if the place that
 /// was taken is only the best guess: the one that leads to the outermost frame over the most frames.
 ///
-/// Where a caller is in a library that may be closed, the walk is cut there: it could be closed while it is read.
+/// Where a caller is in a library that may be closed, the walk is cut there: it could be closed while it is read. On aarch64 a
+/// function may leave its return address in a register, which is in no copy: then the walk is cut at once.
 ///
 /// A signal handler must not call this. Cost: it takes as long as [`capture_from`]; where the frame pointer has to be found, up to some hundred
 /// microseconds.

@@ -20,12 +20,17 @@ static TURN: Mutex<()> = Mutex::new(());
 fn registers_of(context: *const c_void) -> Registers {
     // SAFETY: the kernel has put the context of the interrupted code there.
     let context = unsafe { &*context.cast::<libc::ucontext_t>() };
-    let register = |number: i32| context.uc_mcontext.gregs[number as usize] as usize;
-    Registers {
-        instruction_pointer: register(libc::REG_RIP),
-        stack_pointer: register(libc::REG_RSP),
-        frame_pointer: register(libc::REG_RBP),
-    }
+    #[cfg(target_arch = "x86_64")]
+    let [instruction_pointer, stack_pointer, frame_pointer, link_register] = {
+        let register = |number: i32| context.uc_mcontext.gregs[number as usize] as usize;
+        [register(libc::REG_RIP), register(libc::REG_RSP), register(libc::REG_RBP), 0]
+    };
+    #[cfg(target_arch = "aarch64")]
+    let [instruction_pointer, stack_pointer, frame_pointer, link_register] = {
+        let context = &context.uc_mcontext;
+        [context.pc, context.sp, context.regs[29], context.regs[30]].map(|register| register as usize)
+    };
+    Registers { instruction_pointer, stack_pointer, frame_pointer, link_register }
 }
 
 extern "C" fn handler(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
@@ -123,7 +128,12 @@ fn nonsense_is_no_stack() {
     for stack_pointer in [0, 1, 4095, 1 << 47, usize::MAX - 7, usize::MAX] {
         let mut room = room();
         let instruction_pointer = nonsense_is_no_stack as fn() as usize + 1;
-        let registers = Registers { instruction_pointer, stack_pointer, frame_pointer: stack_pointer };
+        let registers = Registers {
+            instruction_pointer,
+            stack_pointer,
+            frame_pointer: stack_pointer,
+            link_register: stack_pointer,
+        };
         // SAFETY: no code has these registers.
         let walk = unsafe { capture_from(&mut room, registers, None) };
         assert_eq!(walk.frames().len(), 1, "{stack_pointer:#x}");

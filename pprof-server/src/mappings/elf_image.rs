@@ -118,11 +118,17 @@ impl Image {
     /// Returns what was added (modulo 2^64) to the file's virtual addresses when its code at `offset` was mapped at
     /// `start`. It is `None` if no code segment covers `offset`.
     pub(crate) fn load_bias(&self, start: u64, offset: u64) -> Option<u64> {
-        let segment = self.segments.iter().find(|segment| {
-            segment.is_code
-                && segment.file_offset & PAGE_MASK <= offset
-                && offset < segment.file_offset.saturating_add(segment.file_bytes)
-        })?;
+        let code = || self.segments.iter().filter(|segment| segment.is_code);
+        // The kernel maps whole pages, so a mapping begins before its segment, where the end of another may be.
+        let begins_in_page =
+            |page_bytes: u64| code().find(|segment| segment.file_offset / page_bytes * page_bytes == offset);
+        // A mapping may also be a later part of one that was split.
+        let contains = |segment: &&Segment| {
+            (segment.file_offset..segment.file_offset.saturating_add(segment.file_bytes)).contains(&offset)
+        };
+        // mutant: D5 pages have 4 KiB
+        let beginning = PAGE_SIZES.into_iter().find_map(begins_in_page);
+        let segment = beginning.or_else(|| code().find(contains))?;
         Some(segment.bias(start.wrapping_sub(offset)))
     }
 
@@ -154,8 +160,10 @@ impl Image {
     }
 }
 
-/// The kernel maps whole pages, so a mapping may begin a little before its segment.
-const PAGE_MASK: u64 = !0xfff;
+/// Sizes that pages have: x86-64 knows the first, and aarch64 all.
+const PAGE_SIZES: [u64; 3] = [4 << 10, 16 << 10, 64 << 10];
+/// Images are compared by pages of the smallest size.
+const PAGE_MASK: u64 = !(PAGE_SIZES[0] - 1);
 const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 impl Segment {
@@ -257,6 +265,27 @@ mod tests {
         // This file is loaded where it was linked.
         assert_eq!(image.load_bias(0x3000, 0x2000), Some(0));
         assert_eq!(image.load_bias(0x3000, 0x9000), None);
+    }
+
+    /// Where pages have 64 KiB, as on some machines with aarch64, a mapping begins far before its segment.
+    #[test]
+    fn the_bias_is_right_where_pages_are_large() {
+        let segment = |file_offset: u64, file_bytes, virtual_address| Segment {
+            file_offset,
+            file_bytes,
+            virtual_address,
+            is_code: true,
+        };
+        let data = Segment { is_code: false, ..segment(0, 0x1_f8d0, 0) };
+        let segments = vec![data, segment(0x1_f8d0, 0x8000, 0x2_f8d0), segment(0x2_78d0, 0x9000, 0x4_78d0)];
+        let image = Image { segments, ..Image::default() };
+        // A position-independent file is loaded at 0x7000_0000.
+        assert_eq!(image.load_bias(0x7002_0000, 0x1_0000), Some(0x7000_0000));
+        // The end of the segment before is in the first page of the last one's mapping.
+        assert_eq!(image.load_bias(0x7004_0000, 0x2_0000), Some(0x7000_0000));
+        assert_eq!(image.load_bias(0x7001_0000, 0), None, "there is no code");
+        // It was split within a segment.
+        assert_eq!(image.load_bias(0x7003_3000, 0x2_3000), Some(0x7000_0000));
     }
 
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]

@@ -7,9 +7,11 @@ use super::calls;
 use super::eh_frame::{Found, Tables};
 use super::loaded::{self, LoadedImage};
 use super::memory::StackMemory;
+use super::processor::Link;
 use super::registers::{FramePointer, Registers};
 use super::remembered::{Recent, RunEnd};
 use super::rules::{self, Cfa, Rule};
+use super::signal_frame;
 use crate::frames::Frames;
 use crate::{CodeAddress, ImageId, MAX_STACK_DEPTH};
 
@@ -178,12 +180,14 @@ impl Cursor {
         self.is_cut = true;
         let address = self.lookup_address();
         let callee_stack_pointer = self.registers.stack_pointer;
+        // Where a leaf was interrupted, its caller's stack pointer may be its own.
+        let lowest = callee_stack_pointer.saturating_add(usize::from(!self.is_exact));
         let step = match rules::kept(address) {
             Some(kept) => self.apply(kept.rule())?,
             None => self.step_slowly(address)?,
         };
         self.is_cut = self.registers.instruction_pointer != 0;
-        let is_upwards = self.registers.stack_pointer > callee_stack_pointer || step == Step::OffStack;
+        let is_upwards = self.registers.stack_pointer >= lowest || step == Step::OffStack;
         (is_upwards && self.registers.instruction_pointer != 0).then_some(step)
     }
 
@@ -196,7 +200,7 @@ impl Cursor {
         let Some(loaded) = loaded::find(address) else {
             // mutant: A8 code in no object is taken for what lies there
             self.image = Some(ImageId::NOWHERE);
-            return None;
+            return self.leave_handler();
         };
         let mut key = Some(address);
         if !loaded.is_permanent() {
@@ -217,10 +221,16 @@ impl Cursor {
         }
         let tables = Tables::of(&loaded);
         let found = tables.as_ref().and_then(|tables| tables.find(address));
+        if found.is_none()
+            && let Some(step) = self.leave_handler()
+        {
+            return Some(step);
+        }
         match found.or_else(|| self.find_without_tables(&loaded, tables.as_ref(), address))? {
             Found::Rule(rule) => {
-                let is_sane = !matches!(rule, Rule::Frame { cfa: Cfa::StackPointer(..8), .. });
-                if is_sane && let Some(key) = key {
+                if rule.is_sane()
+                    && let Some(key) = key
+                {
                     rules::keep(key, rule);
                 }
                 let step = self.apply(rule);
@@ -229,15 +239,27 @@ impl Cursor {
                 step
             }
             Found::Unusual(frame) => {
-                self.registers = frame.caller(&self.registers, &mut self.memory)?;
-                self.is_exact = frame.is_signal;
-                if self.memory.contains(self.registers.stack_pointer) {
-                    return Some(Step::Call);
-                }
-                self.memory = self.memory.other(self.registers.stack_pointer)?;
-                Some(Step::OffStack)
+                let caller = frame.caller(&self.registers, &mut self.memory)?;
+                self.go_to(caller, frame.is_signal)
             }
         }
+    }
+
+    /// Goes on to what a signal interrupted, if its handler returns to where we are.
+    fn leave_handler(&mut self) -> Option<Step> {
+        let interrupted = signal_frame::interrupted(&self.registers, &mut self.memory)?;
+        self.go_to(interrupted, true)
+    }
+
+    /// Goes on to a frame with these registers, which may be on another stack.
+    fn go_to(&mut self, registers: Registers, is_exact: bool) -> Option<Step> {
+        self.registers = registers;
+        self.is_exact = is_exact;
+        if self.memory.contains(registers.stack_pointer) {
+            return Some(Step::Call);
+        }
+        self.memory = self.memory.other(registers.stack_pointer)?;
+        Some(Step::OffStack)
     }
 
     /// The image that was found, which may be unloaded.
@@ -265,12 +287,13 @@ impl Cursor {
             return Some(Found::Rule(Rule::Outermost));
         }
         let known_until = tables.map_or(0, |tables| tables.known_until(address));
-        calls::keeps_frame_pointer(loaded, address, known_until, &self.registers, &mut self.memory)
-            .then_some(Found::Rule(Rule::FRAME_POINTER))
+        let rule =
+            calls::frame_pointer_rule(loaded, address, known_until, &self.registers, &mut self.memory)?;
+        Some(Found::Rule(rule))
     }
 
     fn apply(&mut self, rule: Rule) -> Option<Step> {
-        let Rule::Frame { cfa, frame_pointer } = rule else {
+        let Rule::Frame { cfa, return_address, frame_pointer } = rule else {
             self.is_at_end = true;
             self.is_cut = false;
             return None;
@@ -281,7 +304,9 @@ impl Cursor {
                 self.registers.frame_pointer(&mut self.memory)?.wrapping_add_signed(offset as isize)
             }
         };
-        self.registers.instruction_pointer = self.memory.read(cfa.wrapping_sub(8))?;
+        let kept = self.memory.read(cfa.wrapping_sub(return_address.distance()))?;
+        self.registers.instruction_pointer = return_address.address(kept);
+        self.registers.link = Link::UNKNOWN;
         if let Some(offset) = frame_pointer {
             self.registers.frame_pointer = FramePointer::At(cfa.wrapping_add_signed(offset as isize));
         }
@@ -304,10 +329,10 @@ mod tests {
 
     fn keep_rules() {
         for address in [FIRST, SECOND] {
-            rules::keep(address - 1, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+            rules::keep(address - 1, Rule::frame(Cfa::StackPointer(16), None));
         }
         // The walks of the tests begin at an instruction.
-        rules::keep(FIRST, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        rules::keep(FIRST, Rule::frame(Cfa::StackPointer(16), None));
         rules::keep(OUTERMOST - 1, Rule::Outermost);
     }
 
@@ -317,9 +342,7 @@ mod tests {
         keep_rules();
         let memory = StackMemory::of_words(words);
         let stack_pointer = words.as_ptr().expose_provenance();
-        let frame_pointer = FramePointer::Value(0);
-        let mut cursor =
-            Cursor::from(Registers { instruction_pointer: FIRST, stack_pointer, frame_pointer }, memory);
+        let mut cursor = Cursor::from(Registers::at(FIRST, stack_pointer, FramePointer::Value(0)), memory);
         let mut room = room();
         let mut frames = Frames::new(&mut room);
         // With a frame in the room, the walk is past the frames of our own.

@@ -8,11 +8,12 @@
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Error, FrameDescriptionEntry,
     NativeEndian, Operation, ParsedEhFrameHdr, Pointer, Register, RegisterRule, UnwindContext,
-    UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
+    UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow,
 };
 
 use super::loaded::LoadedImage;
 use super::memory::StackMemory;
+use super::processor::{self, ALL, FEW, Link, ReturnAddress};
 use super::registers::{FramePointer, Registers};
 use super::rules::{Cfa, Rule};
 use super::segments::Segments;
@@ -32,11 +33,6 @@ impl UnwindContextStorage<usize> for OnStack<ALL> {
     type Rules = [(Register, RegisterRule<usize>); ALL];
     type Stack = [UnwindTableRow<usize, Self>; 2];
 }
-
-/// As many registers as functions save: six and the return address, by their calling convention.
-const FEW: usize = 8;
-/// As many registers as signals save: every one.
-const ALL: usize = 20;
 
 pub(super) struct Tables {
     header: ParsedEhFrameHdr<Bytes>,
@@ -66,6 +62,8 @@ pub(super) struct Frame {
     return_address: RegisterRule<usize>,
     stack_pointer: RegisterRule<usize>,
     frame_pointer: RegisterRule<usize>,
+    /// The return address carries a signature.
+    is_signed: bool,
     /// The function of its caller did not call anything: it was interrupted.
     pub(super) is_signal: bool,
 }
@@ -132,9 +130,10 @@ impl Tables {
         let frame = Frame {
             frames,
             cfa: row.cfa().clone(),
-            return_address: rule_of(X86_64::RA),
-            stack_pointer: rule_of(X86_64::RSP),
-            frame_pointer: rule_of(X86_64::RBP),
+            return_address: rule_of(entry.cie().return_address_register()),
+            stack_pointer: rule_of(processor::STACK_POINTER),
+            frame_pointer: rule_of(processor::FRAME_POINTER),
+            is_signed: processor::is_signed(rule_of),
             is_signal: entry.is_signal_trampoline(),
         };
         Ok(match frame.as_rule() {
@@ -153,7 +152,8 @@ impl Tables {
         let entry = usize::try_from(entry).map_err(|_| none)?;
         let segment = self.segments.containing(entry).ok_or(none)?;
         let offset = EhFrameOffset(entry.wrapping_sub(segment.start));
-        let frames = EhFrame::new(segment.bytes_from(segment.start).ok_or(none)?, NativeEndian);
+        let mut frames = EhFrame::new(segment.bytes_from(segment.start).ok_or(none)?, NativeEndian);
+        frames.set_vendor(processor::VENDOR);
         let bases = self.bases.clone().set_eh_frame(segment.start as u64);
         let entry = frames.fde_from_offset(&bases, offset, EhFrame::cie_from_offset)?;
         Ok((entry, Section { frames, bases }))
@@ -184,14 +184,20 @@ impl Frame {
             }
             _ => None,
         };
+        // A leaf may leave its return address in a register.
+        let return_address = value(&self.return_address, registers.link.value())?;
         Some(Registers {
-            instruction_pointer: value(&self.return_address, None)?,
+            instruction_pointer: match self.is_signed {
+                true => processor::without_signature(return_address),
+                false => return_address,
+            },
             // By convention the caller's stack pointer is the CFA.
             stack_pointer: value(&self.stack_pointer, Some(cfa))?,
             frame_pointer: match self.frame_pointer {
                 RegisterRule::SameValue => registers.frame_pointer,
                 ref rule => FramePointer::Value(value(rule, None)?),
             },
+            link: Link::UNKNOWN,
         })
     }
 
@@ -241,16 +247,16 @@ impl Frame {
         if self.is_signal || self.stack_pointer != RegisterRule::SameValue {
             return None;
         }
-        match self.return_address {
-            RegisterRule::Offset(-8) => {}
+        let return_address = match self.return_address {
+            RegisterRule::Offset(offset) => ReturnAddress::at(offset, self.is_signed)?,
             RegisterRule::Undefined => return Some(Rule::Outermost),
             _ => return None,
-        }
+        };
         let CfaRule::RegisterAndOffset { register, offset } = &self.cfa else { return None };
         let offset = i32::try_from(*offset).ok()?;
         let cfa = match *register {
-            X86_64::RSP => Cfa::StackPointer(offset),
-            X86_64::RBP => Cfa::FramePointer(offset),
+            processor::STACK_POINTER => Cfa::StackPointer(offset),
+            processor::FRAME_POINTER => Cfa::FramePointer(offset),
             _ => return None,
         };
         let frame_pointer = match &self.frame_pointer {
@@ -258,7 +264,7 @@ impl Frame {
             RegisterRule::Offset(offset) => Some(i16::try_from(*offset).ok()?),
             _ => return None,
         };
-        Some(Rule::Frame { cfa, frame_pointer })
+        Some(Rule::Frame { cfa, return_address, frame_pointer })
     }
 }
 
@@ -327,9 +333,12 @@ mod tests {
     fn a_function_has_a_rule() {
         let tables = of_own_image();
         let function = of_own_image as fn() -> Tables as usize;
-        let Some(Found::Rule(rule)) = tables.find(function) else { panic!("no rule") };
-        // Before its first instruction, only its return address is on the stack.
-        assert_eq!(rule, Rule::Frame { cfa: Cfa::StackPointer(8), frame_pointer: None });
+        // Before its first instruction, only its return address is on the stack, or not even that.
+        match tables.find(function) {
+            Some(Found::Rule(rule)) => assert_eq!(rule, Rule::frame(Cfa::StackPointer(8), None)),
+            Some(Found::Unusual(frame)) => assert_eq!(frame.return_address, RegisterRule::SameValue),
+            None => panic!("no rule"),
+        }
         assert!(tables.known_until(function) > function);
     }
 
@@ -342,8 +351,8 @@ mod tests {
     }
 
     /// The frame below a signal handler's is of an unusual form: it has every register.
-    // With musl, the C library is not always an image of its own, and has no tables.
-    #[cfg(not(musl))]
+    // What a handler returns to has no tables elsewhere: `signal_frame` knows it by its instructions.
+    #[cfg(all(not(musl), target_arch = "x86_64"))]
     #[test]
     fn a_signal_s_frame_is_unusual() {
         use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

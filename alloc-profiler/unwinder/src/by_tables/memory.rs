@@ -104,12 +104,12 @@ impl StackMemory {
         self.high.wrapping_sub(bytes_above as usize)
     }
 
-    /// The word below the stack pointer that has `bytes_above` above it, if that word is on this stack.
+    /// The word `distance` below the stack pointer that has `bytes_above` above it, if that word is on this stack.
     #[inline(always)]
-    pub(super) fn read_above(&self, bytes_above: u32) -> Option<usize> {
+    pub(super) fn read_below(&self, bytes_above: u32, distance: usize) -> Option<usize> {
         let span = self.high.wrapping_sub(self.low);
-        let address = self.stack_pointer(bytes_above).wrapping_sub(WORD_BYTES);
-        (bytes_above as usize <= span.wrapping_sub(WORD_BYTES)).then(|| self.read_word(address))
+        let address = self.stack_pointer(bytes_above).wrapping_sub(distance);
+        (bytes_above as usize <= span.checked_sub(distance)?).then(|| self.read_word(address))
     }
 
     /// The word at `address`, if that is known to be on this stack.
@@ -206,10 +206,11 @@ mod tests {
         assert_eq!(memory.bytes_above(second), 16);
         assert_eq!(memory.stack_pointer(16), second);
         assert_eq!(
-            [0, 8, 16, 24].map(|above| memory.read_above(above)),
+            [0, 8, 16, 24].map(|above| memory.read_below(above, WORD_BYTES)),
             [Some(33), Some(22), Some(11), None]
         );
-        assert_eq!(memory.read_above(u32::MAX), None);
+        assert_eq!(memory.read_below(u32::MAX, WORD_BYTES), None);
+        assert_eq!([16, 24, 32].map(|distance| memory.read_below(0, distance)), [Some(22), Some(11), None]);
     }
 
     /// On a stack that is not the thread's own, the walk goes from page to page, as far as they can be read.

@@ -4,12 +4,13 @@
 //! `PT_GNU_EH_FRAME` as the loader mapped it, evaluated once by gimli (`eh_frame`) and then kept (`rules`). glibc's own
 //! lock-free index tells which image an address is in, so there is no list of images to keep up to date; musl has none, but never
 //! unloads an image (`loaded`). The
-//! stack is read with bounds (`memory`), so a wrong table cuts a walk short and cannot crash.
+//! stack is read with bounds (`memory`), so a wrong table cuts a walk short and cannot crash. What differs between processors is
+//! in `processor`, and in `calls` what their instructions look like.
 //!
 //! ```text
 //! mod ─▶ remembered ─▶ registers ─▶ rules               frames that are quickly passed
 //!  ├───▶ sleeper ─▶ cursor                              another thread's, from a copy
-//!  └───▶ cursor ─▶ rules, else loaded ─▶ segments ─▶ eh_frame, or calls   all others
+//!  └───▶ cursor ─▶ rules, else loaded ─▶ segments ─▶ eh_frame, signal_frame or calls   all others
 //! ```
 //!
 //! Path: *allocation path* and *signal handlers*.
@@ -23,16 +24,19 @@ mod eh_frame;
 mod loaded;
 mod memory;
 mod pages;
+mod processor;
 mod registers;
 mod remembered;
 mod rules;
 mod segments;
+mod signal_frame;
 mod sleeper;
 
 use crate::frames::Frames;
 use crate::{CodeAddress, Cookie, Remember, StackCopy};
 use cursor::Cursor;
 use memory::StackMemory;
+use processor::Link;
 use registers::{FramePointer, Registers};
 use remembered::{Recent, RunEnd};
 
@@ -149,12 +153,13 @@ fn go_on(
 /// known.
 #[inline(never)]
 pub(crate) fn fill_from(frames: &mut Frames<'_>, registers: crate::Registers, stack_end: Option<usize>) {
-    let crate::Registers { instruction_pointer, stack_pointer, frame_pointer } = registers;
+    let crate::Registers { instruction_pointer, stack_pointer, frame_pointer, link_register } = registers;
     frames.push(CodeAddress::of_instruction(instruction_pointer));
     match StackMemory::of_interrupted(stack_pointer, stack_end) {
         Some(memory) => {
             let frame_pointer = FramePointer::Value(frame_pointer);
-            let registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
+            let link = Link::of(link_register);
+            let registers = Registers { instruction_pointer, stack_pointer, frame_pointer, link };
             Cursor::from(registers, memory).go(frames, None);
         }
         None => frames.note_cut(true),
@@ -214,9 +219,10 @@ mod tests {
     fn a_walk_from_registers_begins_with_their_instruction() {
         prepare();
         prepare_thread();
-        let Registers { instruction_pointer, stack_pointer, frame_pointer } = here();
+        let Registers { instruction_pointer, stack_pointer, frame_pointer, link } = here();
         let FramePointer::Value(frame_pointer) = frame_pointer else { panic!("it was read") };
-        let registers = crate::Registers { instruction_pointer, stack_pointer, frame_pointer };
+        let link_register = link.value().unwrap_or(0);
+        let registers = crate::Registers { instruction_pointer, stack_pointer, frame_pointer, link_register };
         let end = StackMemory::of_thread(stack_pointer).own_end();
         assert!(end.is_some());
         // An end that is below is none, and pages are tried out.

@@ -2,8 +2,10 @@
 //!
 //! Path: *allocation path* and *signal handlers*.
 
+use super::processor::system_call;
 use crate::errno::keeping_errno;
 
+/// What is tried out and read at once. Where the kernel's pages are larger, all of one is there if a part of it is.
 pub(super) const PAGE_BYTES: usize = 4096;
 
 /// Whether the page that begins at `page` can be read. The kernel is asked to set a signal mask from it, in a way that does
@@ -13,22 +15,8 @@ pub(super) const PAGE_BYTES: usize = 4096;
 pub(super) fn is_readable(page: usize) -> bool {
     const NO_SUCH_WAY: usize = usize::MAX;
     const SIGNAL_SET_BYTES: usize = 8;
-    let answer: isize;
-    // SAFETY: the call changes nothing, since its first argument is invalid. It does not go through the C library, whose
-    // wrapper would touch the page itself, and whose `errno` would have to be found by a thread-local first.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") libc::SYS_rt_sigprocmask as isize => answer,
-            in("rdi") NO_SUCH_WAY,
-            in("rsi") page,
-            in("rdx") 0_usize,
-            in("r10") SIGNAL_SET_BYTES,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
+    // SAFETY: the call changes nothing, since its first argument is invalid.
+    let answer = unsafe { system_call(libc::SYS_rt_sigprocmask, [NO_SUCH_WAY, page, 0, SIGNAL_SET_BYTES]) };
     // A mask at the address 0 is none, which the kernel does not read.
     page != 0 && answer != (libc::EFAULT as isize).wrapping_neg()
 }

@@ -6,14 +6,16 @@
 //! Path: *allocation path* and *signal handlers*.
 
 use super::memory::StackMemory;
+use super::processor::{self, Link};
 use super::rules::{self, Quick};
 
-/// Holds three registers of x86-64, which have the DWARF numbers 16, 7 and 6.
+/// Holds the registers that a walk follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registers {
     pub(in crate::by_tables) instruction_pointer: usize,
     pub(super) stack_pointer: usize,
     pub(super) frame_pointer: FramePointer,
+    pub(super) link: Link,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +26,15 @@ pub(crate) enum FramePointer {
     At(usize),
 }
 
-/// The bytes between a frame pointer and the CFA of its function: the return address, and the caller's frame pointer, which
-/// the function pushes first and then makes the frame pointer point to.
-const FRAME_BYTES: usize = 16;
-
 impl FramePointer {
-    /// The CFA of a function whose frame pointer it is, if it can be read.
+    /// The CFA of a function whose frame pointer it is, if that can be read. `frame_bytes` lie between the two.
     #[inline(always)]
-    pub(super) fn cfa(self, memory: &StackMemory) -> Option<usize> {
+    pub(super) fn cfa(self, frame_bytes: usize, memory: &StackMemory) -> Option<usize> {
         let value = match self {
             FramePointer::Value(value) => value,
             FramePointer::At(address) => memory.read_known(address)?,
         };
-        Some(value.wrapping_add(FRAME_BYTES))
+        Some(value.wrapping_add(frame_bytes))
     }
 }
 
@@ -44,20 +42,17 @@ impl Registers {
     /// The registers of the function that this is inlined into.
     #[inline(always)]
     pub(super) fn here() -> Registers {
-        let (instruction_pointer, stack_pointer, frame_pointer): (usize, usize, usize);
-        // SAFETY: it copies three registers, and touches no memory and no flags.
-        unsafe {
-            std::arch::asm!(
-                "lea {instruction_pointer}, [rip]",
-                "mov {stack_pointer}, rsp",
-                "mov {frame_pointer}, rbp",
-                instruction_pointer = out(reg) instruction_pointer,
-                stack_pointer = out(reg) stack_pointer,
-                frame_pointer = out(reg) frame_pointer,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        Registers { instruction_pointer, stack_pointer, frame_pointer: FramePointer::Value(frame_pointer) }
+        processor::here()
+    }
+
+    /// The registers of a caller: nothing is known of where it would leave a return address itself.
+    #[inline(always)]
+    pub(super) fn at(
+        instruction_pointer: usize,
+        stack_pointer: usize,
+        frame_pointer: FramePointer,
+    ) -> Registers {
+        Registers { instruction_pointer, stack_pointer, frame_pointer, link: Link::UNKNOWN }
     }
 
     /// These registers, of which the instruction pointer is that of an instruction, as if it were a return address: it is
@@ -68,22 +63,24 @@ impl Registers {
     }
 
     /// Goes on to the caller, if there is one and its frame can be found quickly: by a kept rule, from the stack pointer, or
-    /// right above the frame pointer. The instruction pointer is a return address.
+    /// from a frame pointer that points to where the caller's is saved. The instruction pointer is a return address.
     #[inline(always)]
     pub(super) fn go_to_caller(&mut self, memory: &StackMemory) -> Option<Quick> {
         let rule = rules::quick(self.instruction_pointer.wrapping_sub(1))?;
+        let kept = rule.return_address();
         let cfa = match rule.is_framed() {
             false => self.stack_pointer.wrapping_add(rule.offset()),
             true => {
-                let cfa = self.frame_pointer.cfa(memory)?;
-                if rule.offset() != FRAME_BYTES || cfa < self.stack_pointer.wrapping_add(8) {
+                let cfa = self.frame_pointer.cfa(rule.frame_bytes(), memory)?;
+                let lowest = self.stack_pointer.wrapping_add(kept.distance());
+                if rule.offset() != rule.frame_bytes() || cfa < lowest {
                     return None;
                 }
                 cfa
             }
         };
-        // The CFA is at least 8 bytes above the stack pointer, so what is read is not below that.
-        let return_address = memory.read_upwards(cfa.wrapping_sub(8))?;
+        // The CFA is at least that distance above the stack pointer, so what is read is not below that.
+        let return_address = kept.address(memory.read_upwards(cfa.wrapping_sub(kept.distance()))?);
         if return_address == 0 {
             return None;
         }
@@ -93,6 +90,7 @@ impl Registers {
         }
         self.instruction_pointer = return_address;
         self.stack_pointer = cfa;
+        self.link = Link::UNKNOWN;
         Some(rule)
     }
 
@@ -106,11 +104,10 @@ impl Registers {
 
     /// The register with a DWARF number; `None` for one that we do not follow.
     pub(super) fn get(&self, dwarf_number: u16, memory: &mut StackMemory) -> Option<usize> {
-        match dwarf_number {
-            6 => self.frame_pointer(memory),
-            7 => Some(self.stack_pointer),
-            16 => Some(self.instruction_pointer),
-            _ => None,
+        match gimli::Register(dwarf_number) {
+            processor::FRAME_POINTER => self.frame_pointer(memory),
+            processor::STACK_POINTER => Some(self.stack_pointer),
+            _ => processor::other_register(dwarf_number, self),
         }
     }
 }
@@ -127,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_caller_is_found_from_the_stack_pointer_or_right_above_the_frame_pointer() {
-        let frameless = Rule::Frame { cfa: Cfa::StackPointer(24), frame_pointer: Some(-16) };
+        let frameless = Rule::frame(Cfa::StackPointer(24), Some(-16));
         rules::keep(FRAMELESS - 1, frameless);
         rules::keep(FRAMED - 1, Rule::FRAME_POINTER);
         rules::keep(OUTERMOST - 1, Rule::Outermost);
@@ -139,7 +136,7 @@ mod tests {
         (words[4], words[5]) = (outer, OUTERMOST);
         let memory = StackMemory::of_words(&words);
         let frame_pointer = FramePointer::Value(77);
-        let mut registers = Registers { instruction_pointer: FRAMELESS, stack_pointer: start, frame_pointer };
+        let mut registers = Registers::at(FRAMELESS, start, frame_pointer);
         assert!(!registers.go_to_caller(&memory).unwrap().is_framed());
         assert_eq!((registers.instruction_pointer, registers.stack_pointer), (FRAMED, start + 24));
         assert_eq!(registers.frame_pointer, FramePointer::At(start + 8));
@@ -154,14 +151,14 @@ mod tests {
 
     #[test]
     fn a_caller_that_is_not_on_the_stack_is_none() {
-        rules::keep(FRAMELESS + 99, Rule::Frame { cfa: Cfa::StackPointer(24), frame_pointer: None });
+        rules::keep(FRAMELESS + 99, Rule::frame(Cfa::StackPointer(24), None));
         rules::keep(FRAMED + 99, Rule::FRAME_POINTER);
         let words = [0; 3];
         let memory = StackMemory::of_words(&words);
         let start = words.as_ptr().expose_provenance();
         let caller = |instruction_pointer: usize, stack_pointer: usize, frame_pointer: usize| {
             let frame_pointer = FramePointer::Value(frame_pointer);
-            let mut registers = Registers { instruction_pointer, stack_pointer, frame_pointer };
+            let mut registers = Registers::at(instruction_pointer, stack_pointer, frame_pointer);
             registers.go_to_caller(&memory).is_some()
         };
         assert!(!caller(FRAMELESS + 100, start, 0), "a return address of 0");
@@ -178,8 +175,11 @@ mod tests {
         let near = (&raw const local).addr();
         assert!(registers.stack_pointer <= near && near - registers.stack_pointer < 1 << 16);
         let mut memory = StackMemory::of_thread(registers.stack_pointer);
-        assert_eq!(registers.get(7, &mut memory), Some(registers.stack_pointer));
-        assert_eq!(registers.get(16, &mut memory), Some(registers.instruction_pointer));
+        assert_eq!(registers.get(processor::STACK_POINTER.0, &mut memory), Some(registers.stack_pointer));
+        assert_eq!(
+            registers.get(processor::FRAME_POINTER.0, &mut memory),
+            registers.frame_pointer(&mut memory.clone())
+        );
         assert_eq!(registers.get(0, &mut memory), None);
         let after = registers.after_a_call();
         assert_eq!(after.instruction_pointer, registers.instruction_pointer + 1);

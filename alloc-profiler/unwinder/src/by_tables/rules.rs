@@ -9,14 +9,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::processor::{self, ReturnAddress};
 use crate::{ImageId, hash};
 
 /// Where the frame of a caller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// The return address lies just below the CFA, the caller's stack pointer is the CFA.
+    /// The caller's stack pointer is the CFA.
     Frame {
         cfa: Cfa,
+        return_address: ReturnAddress,
         /// The caller's frame pointer is saved at this offset from the CFA, if it was changed.
         frame_pointer: Option<i16>,
     },
@@ -25,10 +27,28 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// The rule of a function that keeps a frame pointer: the caller's is saved right below the return address, and the
-    /// function's points there.
-    pub(super) const FRAME_POINTER: Rule =
-        Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(-16) };
+    /// Whether what it says is on the stack is not below the stack pointer.
+    pub(super) fn is_sane(self) -> bool {
+        match self {
+            Rule::Frame { cfa: Cfa::StackPointer(offset), return_address, .. } => {
+                usize::try_from(offset).is_ok_and(|offset| offset >= return_address.distance())
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The rules that tests speak of.
+#[cfg(test)]
+impl Rule {
+    /// The rule of a function that keeps a frame pointer, as most compilers write it: the caller's is saved right below the
+    /// return address, and the function's points there.
+    pub(super) const FRAME_POINTER: Rule = Rule::frame(Cfa::FramePointer(16), Some(-16));
+
+    /// The rule of a function whose return address is right below the CFA.
+    pub(super) const fn frame(cfa: Cfa, frame_pointer: Option<i16>) -> Rule {
+        Rule::Frame { cfa, return_address: ReturnAddress::BELOW_CFA, frame_pointer }
+    }
 }
 
 /// Tells how to find the canonical frame address: from a register and an offset in bytes.
@@ -44,7 +64,8 @@ const SLOTS: usize = 1 << 13;
 
 static RULES: [[AtomicU64; 2]; SLOTS] = [const { [const { AtomicU64::new(0) }; 2] }; SLOTS];
 
-// A packed rule consists of 32 bits of CFA offset, 16 of frame-pointer offset, and flags. It is never 0.
+// A packed rule consists of 32 bits of CFA offset, 16 of frame-pointer offset, flags, and from bit 52 on where the return address
+// is. It is never 0.
 const IS_KEPT: u64 = 1 << 48;
 const IS_FRAME_POINTER_BASED: u64 = 1 << 49;
 const HAS_FRAME_POINTER: u64 = 1 << 50;
@@ -61,7 +82,7 @@ impl Quick {
         self.0 & IS_FRAME_POINTER_BASED != 0
     }
 
-    /// The offset of the CFA in bytes; if it is from the stack pointer, it is at least 8.
+    /// The offset of the CFA in bytes; if it is from the stack pointer, the return address is not below that.
     #[inline(always)]
     pub(super) fn offset(self) -> usize {
         self.0 as u32 as usize
@@ -71,6 +92,17 @@ impl Quick {
     #[inline(always)]
     pub(super) fn frame_pointer_offset(self) -> i16 {
         (self.0 >> 32) as i16
+    }
+
+    #[inline(always)]
+    pub(super) fn return_address(self) -> ReturnAddress {
+        ReturnAddress::of_bits(self.0)
+    }
+
+    /// How many bytes lie between the frame pointer of the function and the CFA, if it is framed.
+    #[inline(always)]
+    pub(super) fn frame_bytes(self) -> usize {
+        processor::frame_bytes(self.frame_pointer_offset())
     }
 }
 
@@ -154,13 +186,13 @@ fn set(index: usize, address: u64, packed_rule: u64) {
 fn pack(rule: Rule) -> u64 {
     match rule {
         Rule::Outermost => IS_KEPT | IS_OUTERMOST,
-        Rule::Frame { cfa, frame_pointer } => {
+        Rule::Frame { cfa, return_address, frame_pointer } => {
             let (base, offset) = match cfa {
                 Cfa::StackPointer(offset) => (0, offset),
                 Cfa::FramePointer(offset) => (IS_FRAME_POINTER_BASED, offset),
             };
             let saved = frame_pointer.map_or(0, |at| HAS_FRAME_POINTER | u64::from(at as u16) << 32);
-            IS_KEPT | base | saved | u64::from(offset as u32)
+            IS_KEPT | base | saved | return_address.to_bits() | u64::from(offset as u32)
         }
     }
 }
@@ -173,7 +205,7 @@ fn unpack(packed: u64) -> Rule {
     let is_frame_pointer_based = packed & IS_FRAME_POINTER_BASED != 0;
     let cfa = if is_frame_pointer_based { Cfa::FramePointer(offset) } else { Cfa::StackPointer(offset) };
     let frame_pointer = (packed & HAS_FRAME_POINTER != 0).then_some((packed >> 32) as u16 as i16);
-    Rule::Frame { cfa, frame_pointer }
+    Rule::Frame { cfa, return_address: ReturnAddress::of_bits(packed), frame_pointer }
 }
 
 #[cfg(test)]
@@ -184,10 +216,10 @@ mod tests {
     fn rules_are_kept_as_they_are() {
         let rules = [
             Rule::Outermost,
-            Rule::Frame { cfa: Cfa::StackPointer(8), frame_pointer: None },
-            Rule::Frame { cfa: Cfa::StackPointer(i32::MAX), frame_pointer: Some(-16) },
-            Rule::Frame { cfa: Cfa::FramePointer(-8), frame_pointer: Some(i16::MIN) },
-            Rule::Frame { cfa: Cfa::FramePointer(16), frame_pointer: Some(0) },
+            Rule::frame(Cfa::StackPointer(8), None),
+            Rule::frame(Cfa::StackPointer(i32::MAX), Some(-16)),
+            Rule::frame(Cfa::FramePointer(-8), Some(i16::MIN)),
+            Rule::frame(Cfa::FramePointer(16), Some(0)),
         ];
         assert!(kept(0).is_none() && quick(0).is_none());
         for (n, rule) in rules.into_iter().enumerate() {
@@ -198,10 +230,10 @@ mod tests {
             let parts =
                 quick(address).map(|rule| (rule.is_framed(), rule.offset(), rule.frame_pointer_offset()));
             let expected = match rule {
-                Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer } => {
+                Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer, .. } => {
                     Some((false, offset as u32 as usize, frame_pointer.unwrap_or(0)))
                 }
-                Rule::Frame { cfa: Cfa::FramePointer(offset), frame_pointer } => {
+                Rule::Frame { cfa: Cfa::FramePointer(offset), frame_pointer, .. } => {
                     Some((true, offset as u32 as usize, frame_pointer.unwrap_or(0)))
                 }
                 Rule::Outermost => None,
@@ -224,8 +256,7 @@ mod tests {
     fn two_of_one_hash_are_both_kept() {
         let first = 0x7777_0000_0000;
         let alike: Vec<usize> = (first..).filter(|&address| index(address) == index(first)).take(3).collect();
-        let rules =
-            [8, 16, 24].map(|offset| Rule::Frame { cfa: Cfa::StackPointer(offset), frame_pointer: None });
+        let rules = [8, 16, 24].map(|offset| Rule::frame(Cfa::StackPointer(offset), None));
         let kept_rules = || alike.iter().map(|&address| kept(address).map(Kept::rule)).collect::<Vec<_>>();
         keep(alike[0], rules[0]);
         keep(alike[1], rules[1]);

@@ -120,12 +120,6 @@ impl Segment {
         Some(word.load(Relaxed))
     }
 
-    /// As if these bytes were code.
-    #[cfg(test)]
-    pub(super) fn of_bytes(bytes: &'static [u8]) -> Segment {
-        Segment { start: bytes.as_ptr().expose_provenance(), length: bytes.len(), is_code: true }
-    }
-
     /// How many bytes there are from `address` to the end. `None`: it is not in the segment.
     fn length_from(&self, address: usize) -> Option<usize> {
         self.length.checked_sub(address.checked_sub(self.start)?).filter(|&length| length != 0)

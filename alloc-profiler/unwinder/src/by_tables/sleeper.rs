@@ -14,6 +14,7 @@ use super::cursor::Cursor;
 use super::eh_frame::Tables;
 use super::loaded;
 use super::memory::StackMemory;
+use super::processor;
 use super::registers::{FramePointer, Registers};
 use crate::CodeAddress;
 use crate::frames::Frames;
@@ -38,8 +39,7 @@ pub(super) fn fill(frames: &mut Frames<'_>, instruction_pointer: usize, memory: 
     frames.push(CodeAddress::of_instruction(instruction_pointer));
     // With 0, the walk ends where the frame pointer is needed.
     let unknown = FramePointer::Value(0);
-    let mut cursor =
-        Cursor::from(Registers { instruction_pointer, stack_pointer, frame_pointer: unknown }, memory);
+    let mut cursor = Cursor::from(Registers::at(instruction_pointer, stack_pointer, unknown), memory);
     cursor.go(frames, None);
     let stuck = cursor.registers();
     if !frames.is_cut() || stuck.frame_pointer != unknown {
@@ -109,7 +109,8 @@ fn likeness(frame_pointer: usize, stuck: &Registers, address: usize, memory: Sta
         return Likeness::None;
     };
     // Most words on a stack are no addresses.
-    if return_address < 1 << 16 || return_address >> 47 != 0 {
+    let return_address = processor::without_signature(return_address);
+    if return_address < 1 << 16 || return_address >> processor::ADDRESS_BITS != 0 {
         return Likeness::None;
     }
     let is_code = || {
@@ -124,7 +125,7 @@ fn likeness(frame_pointer: usize, stuck: &Registers, address: usize, memory: Sta
         let loaded = loaded::find(address).filter(|image| image.is_permanent())?;
         let start = Tables::of(&loaded)?.start_of_function(address)?;
         let registers = Registers { frame_pointer: FramePointer::Value(frame_pointer), ..*stuck };
-        Some(calls::keeps_frame_pointer(&loaded, address, start, &registers, &mut memory.clone()))
+        calls::frame_pointer_rule(&loaded, address, start, &registers, &mut memory.clone())
     };
-    if is_certain() == Some(true) { Likeness::Certain } else { Likeness::Possible }
+    if is_certain().is_some() { Likeness::Certain } else { Likeness::Possible }
 }

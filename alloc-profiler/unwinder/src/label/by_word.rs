@@ -6,9 +6,14 @@
 //! from the thread pointer, which the loader fixes when it loads us ("initial exec"). The C library keeps room for some hundred
 //! such bytes of libraries that are opened later.
 
-use std::arch::{asm, global_asm};
+use std::arch::global_asm;
 
 use super::threads;
+#[cfg(target_arch = "aarch64")]
+use aarch64 as access;
+pub(super) use access::{load, store};
+#[cfg(target_arch = "x86_64")]
+use x86_64 as access;
 
 /// Names the word. Two versions of this crate may be in one program, and each has a word of its own.
 macro_rules! name {
@@ -24,6 +29,11 @@ macro_rules! name {
     };
 }
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
 // It is weak, so that two copies of this version can be linked, and hidden, because it is nobody else's.
 global_asm!(
     concat!(".pushsection .tbss.", name!(), ",\"awT\",@nobits"),
@@ -37,54 +47,11 @@ global_asm!(
     ".popsection",
 );
 
-#[inline(always)]
-pub(super) fn load() -> u64 {
-    let word: u64;
-    // SAFETY: the word is there as long as the thread runs, at that distance from its thread pointer, and nobody else writes it.
-    // A task may go on in another thread, so the compiler must not take two loads for one: the block is not `pure`.
-    unsafe {
-        asm!(
-            concat!("mov {word}, qword ptr [rip + ", name!(), "@GOTTPOFF]"),
-            "mov {word}, qword ptr fs:[{word}]",
-            word = out(reg) word,
-            options(nostack, readonly, preserves_flags),
-        );
-    }
-    word
-}
-
-#[inline(always)]
-pub(super) fn store(label: u32) {
-    // SAFETY: the word is there, as `load` says. One instruction writes all of the label, so a signal handler finds the old one or the new one.
-    unsafe {
-        asm!(
-            concat!("mov {place}, qword ptr [rip + ", name!(), "@GOTTPOFF]"),
-            "mov dword ptr fs:[{place}], {label:e}",
-            place = out(reg) _,
-            label = in(reg) label,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
 /// Notes the number of the calling thread in its word, and where the word is.
 #[cold]
 #[inline(never)]
 pub(super) fn meet_thread() {
     // SAFETY: it asks for a number.
     let thread_id = unsafe { libc::gettid() } as u32;
-    let address: usize;
-    // SAFETY: the word is there, as `load` says; the thread pointer is the first word that it points to, which the platform
-    // promises. The instruction writes the upper half, which nobody else does.
-    unsafe {
-        asm!(
-            concat!("mov {place}, qword ptr [rip + ", name!(), "@GOTTPOFF]"),
-            "mov dword ptr fs:[{place} + 4], {thread_id:e}",
-            "add {place}, qword ptr fs:[0]",
-            place = out(reg) address,
-            thread_id = in(reg) thread_id,
-            options(nostack),
-        );
-    }
-    threads::add(thread_id, address);
+    threads::add(thread_id, access::note(thread_id));
 }

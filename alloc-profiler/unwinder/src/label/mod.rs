@@ -20,7 +20,7 @@ use elsewhere as word;
 
 /// Returns the label of the calling thread. It is 0 in a thread that has none.
 ///
-/// A signal handler may call this on Linux on x86-64 with glibc: there it makes no call.
+/// A signal handler may call this where walks are by unwind tables: there it makes no call.
 #[inline(always)]
 #[must_use]
 pub fn current() -> u32 {

@@ -4,7 +4,14 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::{ptr, slice};
 
-use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
+#[cfg(target_arch = "aarch64")]
+use framehop::aarch64::{
+    CacheAarch64 as Cache, UnwindRegsAarch64 as UnwindRegisters, UnwinderAarch64 as TableUnwinder,
+};
+#[cfg(target_arch = "x86_64")]
+use framehop::x86_64::{
+    CacheX86_64 as Cache, UnwindRegsX86_64 as UnwindRegisters, UnwinderX86_64 as TableUnwinder,
+};
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder};
 
 /// Holds the registers of one function.
@@ -13,10 +20,13 @@ pub(crate) struct Registers {
     instruction_pointer: u64,
     stack_pointer: u64,
     pub(crate) frame_pointer: u64,
+    #[cfg(target_arch = "aarch64")]
+    link: u64,
 }
 
 impl Registers {
     /// The registers of the function that this is inlined into.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(crate) fn here() -> Registers {
         let (instruction_pointer, stack_pointer, frame_pointer);
@@ -34,6 +44,36 @@ impl Registers {
         }
         Registers { instruction_pointer, stack_pointer, frame_pointer }
     }
+
+    /// The registers of the function that this is inlined into.
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub(crate) fn here() -> Registers {
+        let (instruction_pointer, stack_pointer, frame_pointer, link);
+        // SAFETY: it copies four registers, and touches no memory and no flags.
+        unsafe {
+            std::arch::asm!(
+                "adr {}, .",
+                "mov {}, sp",
+                "mov {}, x29",
+                "mov {}, x30",
+                out(reg) instruction_pointer,
+                out(reg) stack_pointer,
+                out(reg) frame_pointer,
+                out(reg) link,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        Registers { instruction_pointer, stack_pointer, frame_pointer, link }
+    }
+
+    /// As framehop has them.
+    fn for_framehop(self) -> UnwindRegisters {
+        #[cfg(target_arch = "x86_64")]
+        return UnwindRegisters::new(self.instruction_pointer, self.stack_pointer, self.frame_pointer);
+        #[cfg(target_arch = "aarch64")]
+        return UnwindRegisters::new(self.link, self.stack_pointer, self.frame_pointer);
+    }
 }
 
 /// Returns the word at `address` on a stack. What tables or frame pointers say of a stack is believed here.
@@ -46,13 +86,13 @@ pub(crate) fn word_at(address: u64) -> Option<u64> {
 
 /// framehop, and the images that are loaded.
 pub(crate) struct Framehop {
-    unwinder: UnwinderX86_64<&'static [u8]>,
-    cache: CacheX86_64,
+    unwinder: TableUnwinder<&'static [u8]>,
+    cache: Cache,
 }
 
 impl Framehop {
     pub(crate) fn new() -> Framehop {
-        let mut framehop = Framehop { unwinder: UnwinderX86_64::new(), cache: CacheX86_64::new() };
+        let mut framehop = Framehop { unwinder: TableUnwinder::new(), cache: Cache::new() };
         // SAFETY: the callback gets back the pointer that it expects.
         unsafe { libc::dl_iterate_phdr(Some(add_image), ptr::from_mut(&mut framehop.unwinder).cast()) };
         framehop
@@ -62,7 +102,7 @@ impl Framehop {
     /// framehop finds them, or until `visit` returns false.
     #[inline(always)]
     pub(crate) fn visit_callers(&mut self, of: Registers, mut visit: impl FnMut(usize) -> bool) {
-        let registers = UnwindRegsX86_64::new(of.instruction_pointer, of.stack_pointer, of.frame_pointer);
+        let registers = of.for_framehop();
         let mut read = |address| word_at(address).ok_or(());
         let mut frames =
             self.unwinder.iter_frames(of.instruction_pointer, registers, &mut self.cache, &mut read);
@@ -79,7 +119,7 @@ impl Framehop {
 /// The loader calls this for each image.
 extern "C" fn add_image(info: *mut libc::dl_phdr_info, _: usize, unwinder: *mut c_void) -> i32 {
     // SAFETY: the first is the loader's, while it calls us; the second is what `Framehop::new` gave it.
-    let (info, unwinder) = unsafe { (&*info, &mut *unwinder.cast::<UnwinderX86_64<&'static [u8]>>()) };
+    let (info, unwinder) = unsafe { (&*info, &mut *unwinder.cast::<TableUnwinder<&'static [u8]>>()) };
     // SAFETY: the loader says how many there are.
     let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
     let range = |header: &libc::Elf64_Phdr| header.p_vaddr..header.p_vaddr + header.p_memsz;

@@ -41,6 +41,7 @@ impl Context<'_> {
             instruction_pointer: self.get(libc::REG_RIP),
             stack_pointer: self.get(libc::REG_RSP),
             frame_pointer: self.get(libc::REG_RBP),
+            link_register: 0,
         }
     }
 }

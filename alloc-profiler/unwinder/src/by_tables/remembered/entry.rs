@@ -3,6 +3,7 @@
 //! Path: *allocation path*, sampled allocations only.
 
 use crate::by_tables::memory::StackMemory;
+use crate::by_tables::processor::ReturnAddress;
 use crate::by_tables::registers::{FramePointer, Registers};
 
 /// Where a walk begins.
@@ -23,13 +24,22 @@ pub(super) struct Entry {
     /// The instruction pointer before the first step; 0: no steps are known.
     from: usize,
     first_bytes: usize,
-    /// The return address that the first step finds.
+    /// Where the first step finds its return address, and which.
+    first_kept: ReturnAddress,
     to: usize,
     second_bytes: usize,
+    second_kept: ReturnAddress,
 }
 
 impl Entry {
-    pub(super) const NONE: Entry = Entry { from: 0, first_bytes: 0, to: 0, second_bytes: 0 };
+    pub(super) const NONE: Entry = Entry {
+        from: 0,
+        first_bytes: 0,
+        first_kept: ReturnAddress::BELOW_CFA,
+        to: 0,
+        second_bytes: 0,
+        second_kept: ReturnAddress::BELOW_CFA,
+    };
 
     /// Where the walk from `registers` begins, if its first frames are found quickly. Those below `own_address` are passed
     /// by. The instruction pointer is a return address.
@@ -57,13 +67,16 @@ impl Entry {
     fn usual(&self, registers: Registers, memory: &StackMemory, own_address: usize) -> Option<Beginning> {
         let first = registers.stack_pointer.wrapping_add(self.first_bytes);
         let second = first.wrapping_add(self.second_bytes);
+        let read = |cfa: usize, kept: ReturnAddress| {
+            Some(kept.address(memory.read_upwards(cfa.wrapping_sub(kept.distance()))?))
+        };
         if registers.instruction_pointer != self.from
             || first <= own_address
-            || memory.read_upwards(first.wrapping_sub(8))? != self.to
+            || read(first, self.first_kept)? != self.to
         {
             return None;
         }
-        let return_address = memory.read_upwards(second.wrapping_sub(8)).filter(|&address| address != 0)?;
+        let return_address = read(second, self.second_kept).filter(|&address| address != 0)?;
         let (bytes_above, frame_pointer) = (memory.bytes_above(first), registers.frame_pointer);
         Some(Beginning { bytes_above, frame_pointer, return_address })
     }
@@ -81,10 +94,12 @@ impl Entry {
         }
         let bytes_above = memory.bytes_above(registers.stack_pointer);
         let (to, first_bytes) = (registers.instruction_pointer, rule.offset());
+        let first_kept = rule.return_address();
         rule = registers.go_to_caller(memory)?;
         if is_one_step && !rule.is_framed() {
             let (from, second_bytes) = (first.instruction_pointer, rule.offset());
-            *self = Entry { from, first_bytes, to, second_bytes };
+            let second_kept = rule.return_address();
+            *self = Entry { from, first_bytes, first_kept, to, second_bytes, second_kept };
         }
         Some(Beginning { bytes_above, frame_pointer, return_address: registers.instruction_pointer })
     }
@@ -103,12 +118,12 @@ mod tests {
     #[test]
     fn the_two_usual_steps_are_noted_and_taken() {
         for address in [OWN, ALLOCATOR] {
-            rules::keep(address - 1, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+            rules::keep(address - 1, Rule::frame(Cfa::StackPointer(16), None));
         }
         let words = [0, ALLOCATOR, 0, CALLER, 0, 0];
         let memory = StackMemory::of_words(&words);
         let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(5));
-        let registers = Registers { instruction_pointer: OWN, stack_pointer, frame_pointer };
+        let registers = Registers::at(OWN, stack_pointer, frame_pointer);
         let mut entry = Entry::NONE;
         assert!(entry.usual(registers, &memory, stack_pointer).is_none());
         let is_right = |beginning: Option<Beginning>| {
@@ -131,7 +146,7 @@ mod tests {
         let words = [0; 4];
         let memory = StackMemory::of_words(&words);
         let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
-        let registers = Registers { instruction_pointer: 0x3333_9999, stack_pointer, frame_pointer };
+        let registers = Registers::at(0x3333_9999, stack_pointer, frame_pointer);
         assert!({ Entry::NONE }.beginning(registers, &memory, 0).is_none());
     }
 }

@@ -4,12 +4,13 @@
 
 use crate::CodeAddress;
 use crate::by_tables::memory::StackMemory;
+use crate::by_tables::processor::{self, ReturnAddress};
 use crate::by_tables::registers::FramePointer;
 use crate::by_tables::rules::Quick;
 
 /// The place of a frame that a walk came by, in one word: the lower 32 bits are the bytes from the frame's stack pointer up
 /// to the end of the stack; the next 16 bits are where the frame pointer was saved, as an offset in bytes from the stack
-/// pointer, or 0 if it was not saved; flags follow.
+/// pointer, or 0 if it was not saved; flags follow, and where its return address was found.
 #[derive(Clone, Copy)]
 pub(super) struct FramePlace(u64);
 
@@ -24,7 +25,8 @@ impl FramePlace {
     pub(super) fn quick(bytes_above: u32, rule: Quick) -> FramePlace {
         let framed = if rule.is_framed() { FramePlace::IS_FRAMED } else { 0 };
         let saved = u64::from(rule.frame_pointer_offset() as u16) << 32;
-        FramePlace(FramePlace::IS_QUICK | framed | saved | u64::from(bytes_above))
+        let kept = rule.return_address().to_bits();
+        FramePlace(FramePlace::IS_QUICK | framed | saved | kept | u64::from(bytes_above))
     }
 
     /// The place of a frame that was found in any other way.
@@ -37,8 +39,21 @@ impl FramePlace {
         self.0 as u32
     }
 
-    fn frame_pointer_offset(self) -> isize {
-        (self.0 >> 32) as i16 as isize
+    fn frame_pointer_offset(self) -> i16 {
+        (self.0 >> 32) as i16
+    }
+
+    /// The return address that is now where the frame's was found, if that is on this stack.
+    #[inline(always)]
+    pub(super) fn return_address(self, memory: &StackMemory) -> Option<usize> {
+        let kept = ReturnAddress::of_bits(self.0);
+        Some(kept.address(memory.read_below(self.bytes_above(), kept.distance())?))
+    }
+
+    /// Whether `frame_pointer` leads to this frame, which was found from one.
+    pub(super) fn is_led_to(self, frame_pointer: FramePointer, memory: &StackMemory) -> bool {
+        let frame_bytes = processor::frame_bytes(self.frame_pointer_offset());
+        frame_pointer.cfa(frame_bytes, memory) == Some(self.cfa(memory))
     }
 
     #[inline(always)]
@@ -59,7 +74,7 @@ impl FramePlace {
     /// The caller's frame pointer, if it was saved in this frame.
     pub(super) fn saved_frame_pointer(self, memory: &StackMemory) -> Option<FramePointer> {
         let offset = self.frame_pointer_offset();
-        (offset != 0).then(|| FramePointer::At(self.cfa(memory).wrapping_add_signed(offset)))
+        (offset != 0).then(|| FramePointer::At(self.cfa(memory).wrapping_add_signed(offset.into())))
     }
 }
 
@@ -75,7 +90,7 @@ pub(super) fn are_there(
 ) -> bool {
     let is_there = |(&frame, place): (&CodeAddress, &FramePlace)| {
         // mutant: B7 a walk that was there once is there again
-        memory.read_above(place.bytes_above()) == Some(frame.to_bits())
+        place.return_address(memory) == Some(frame.to_bits())
     };
     // mutant: B7 frame pointers are where they were
     frames.iter().zip(places).rev().all(is_there)
@@ -93,7 +108,7 @@ fn lead_there(
     (0..framed_end).zip(places).filter(|(_, place)| place.is_framed()).all(|(index, place)| {
         let mut within = places.get(index.wrapping_add(1)..).unwrap_or(&[]).iter();
         let saved = within.find_map(|place| place.saved_frame_pointer(memory));
-        saved.unwrap_or(frame_pointer).cfa(memory) == Some(place.cfa(memory))
+        place.is_led_to(saved.unwrap_or(frame_pointer), memory)
     })
 }
 
@@ -104,7 +119,7 @@ mod tests {
 
     /// The rule that is kept for an address of this test, at which no other test keeps one.
     fn quick(number: usize, cfa: Cfa, frame_pointer: Option<i16>) -> Quick {
-        rules::keep(0x4444_0000 + number, Rule::Frame { cfa, frame_pointer });
+        rules::keep(0x4444_0000 + number, Rule::frame(cfa, frame_pointer));
         rules::quick(0x4444_0000 + number).unwrap()
     }
 

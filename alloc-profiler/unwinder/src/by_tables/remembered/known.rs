@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn places() -> [FramePlace; 2] {
-        rules::keep(0x2222_0000, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        rules::keep(0x2222_0000, Rule::frame(Cfa::StackPointer(16), None));
         let rule = rules::quick(0x2222_0000).unwrap();
         [0, 16].map(|bytes_above| FramePlace::quick(bytes_above, rule))
     }

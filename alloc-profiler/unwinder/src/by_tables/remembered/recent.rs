@@ -190,9 +190,9 @@ impl Recent {
     fn take_over(&mut self, frames: &mut Frames<'_>, registers: &mut Registers, memory: &StackMemory) {
         while let Some(next) = self.next.checked_sub(1)
             && let (Some(&frame), Some(&place)) = (self.frames.get(next), self.places.get(next))
-            && memory.read_above(place.bytes_above()) == Some(frame.to_bits())
+            && place.return_address(memory) == Some(frame.to_bits())
             && place.is_quick()
-            && (!place.is_framed() || registers.frame_pointer.cfa(memory) == Some(place.cfa(memory)))
+            && (!place.is_framed() || place.is_led_to(registers.frame_pointer, memory))
             && let Some(index) = MAX_STACK_DEPTH.wrapping_sub(1).checked_sub(frames.depth())
             && let Some(present) = self.present.get_mut(index)
         {
@@ -285,7 +285,7 @@ mod tests {
     /// The return address number `number` of this test, at which no other test keeps a rule.
     fn address(number: usize) -> usize {
         let address = 0x1111_0000 + 16 * number;
-        rules::keep(address - 1, Rule::Frame { cfa: Cfa::StackPointer(16), frame_pointer: None });
+        rules::keep(address - 1, Rule::frame(Cfa::StackPointer(16), None));
         address
     }
 
@@ -295,7 +295,7 @@ mod tests {
         let words: Vec<usize> = callers.iter().flat_map(|&caller| [0, caller]).chain([0, 0]).collect();
         let memory = StackMemory::of_words(&words);
         let (stack_pointer, frame_pointer) = (words.as_ptr().expose_provenance(), FramePointer::Value(0));
-        let mut registers = Registers { instruction_pointer: address(0), stack_pointer, frame_pointer };
+        let mut registers = Registers::at(address(0), stack_pointer, frame_pointer);
         let mut room = room();
         let mut frames = Frames::new(&mut room);
         recent.begin();

@@ -1,0 +1,13 @@
+//! The `errno` of this thread.
+
+use std::ffi::c_int;
+
+pub(crate) fn errno() -> c_int {
+    // SAFETY: the location is this thread's own `errno`.
+    unsafe { *libc::__errno_location() }
+}
+
+pub(crate) fn set_errno(value: c_int) {
+    // SAFETY: the location is this thread's own `errno`.
+    unsafe { *libc::__errno_location() = value }
+}
