@@ -1,4 +1,4 @@
-//! The `errno` of this thread.
+//! Tests read and set the `errno` of their thread here.
 
 use std::ffi::c_int;
 

@@ -6,7 +6,7 @@
 //! Path: *allocation path* and *signal handlers*.
 
 use super::memory::StackMemory;
-use super::processor::{self, Link};
+use super::processor::{self, Here, Link};
 use super::rules::{self, Quick};
 
 /// Holds the registers that a walk follows.
@@ -42,7 +42,9 @@ impl Registers {
     /// The registers of the function that this is inlined into.
     #[inline(always)]
     pub(super) fn here() -> Registers {
-        processor::here()
+        let Here { instruction_pointer, stack_pointer, frame_pointer, link } = processor::here();
+        let frame_pointer = FramePointer::Value(frame_pointer);
+        Registers { instruction_pointer, stack_pointer, frame_pointer, link }
     }
 
     /// The registers of a caller: nothing is known of where it would leave a return address itself.
@@ -104,10 +106,11 @@ impl Registers {
 
     /// The register with a DWARF number; `None` for one that we do not follow.
     pub(super) fn get(&self, dwarf_number: u16, memory: &mut StackMemory) -> Option<usize> {
-        match gimli::Register(dwarf_number) {
+        let number = gimli::Register(dwarf_number);
+        match number {
             processor::FRAME_POINTER => self.frame_pointer(memory),
             processor::STACK_POINTER => Some(self.stack_pointer),
-            _ => processor::other_register(dwarf_number, self),
+            _ => processor::other_register(number, self.instruction_pointer, self.link),
         }
     }
 }

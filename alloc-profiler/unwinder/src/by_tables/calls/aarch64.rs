@@ -5,7 +5,7 @@ use crate::by_tables::processor::ReturnAddress;
 use crate::by_tables::rules::{Cfa, Rule};
 
 const INSTRUCTION_BYTES: usize = 4;
-/// The number of the stack pointer, and of no register, in instructions.
+/// In instructions, this stands for the stack pointer.
 const SP: u32 = 31;
 const X29: u32 = 29;
 const X30: u32 = 30;
@@ -74,14 +74,14 @@ pub(super) fn frame_pointer_rule(begin: &[u8]) -> Option<Rule> {
             let shift = if instruction >> 22 & 1 == 1 { 12 } else { 0 };
             below = below.wrapping_add(((instruction >> 10 & 0xFFF) as isize) << shift);
         } else if is(0xFFC0_0000 | SP << 5, 0xA980_0000 | SP << 5) {
-            // stp, of two registers, [sp, offset]!
+            // The instruction is `stp` of two registers, [sp, offset]!
             below = below.wrapping_sub(pair_offset);
             saved = if saves_frame { Some(below) } else { saved };
         } else if is(0xFFC0_0000 | SP << 5, 0xA900_0000 | SP << 5) && saves_frame {
             // stp x29, x30, [sp, offset]
             saved = Some(below.wrapping_sub(pair_offset));
         } else if is(0xFFE0_0C00 | SP << 5, 0xF800_0C00 | SP << 5) {
-            // str, of one register, [sp, offset]!
+            // The instruction is `str` of one register, [sp, offset]!
             below = below.wrapping_sub(signed(instruction >> 12, 9));
         } else if is(0xFFC0_03FF, 0x9100_03FD) {
             // add x29, sp, immediate, which is what `mov x29, sp` is too

@@ -43,9 +43,9 @@ const WORD_BYTES: usize = size_of::<usize>();
 /// What a call or a jump leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
-    /// The function at this address.
+    /// It is the function at this address.
     Function(usize),
-    /// The function whose address is kept in this word.
+    /// It is the function whose address is kept in this word.
     #[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "no call there names one"))]
     Slot(usize),
 }
@@ -70,7 +70,7 @@ pub(super) fn frame_pointer_rule(
     }
     let caller = memory.read(frame_pointer.wrapping_add(WORD_BYTES));
     // mutant: D5 any frame pointer is believed
-    let Some(function) = caller.and_then(called_function) else { return None };
+    let function = caller.and_then(called_function)?;
     let is_ours =
         function <= address && function >= known_until && address.wrapping_sub(function) < MAX_FUNCTION_BYTES;
     let rule = sets_up_frame_pointer(&code, function).filter(|_| is_ours)?;

@@ -6,8 +6,7 @@
 
 use gimli::{AArch64, Register, RegisterRule, Vendor};
 
-use super::SignalFrame;
-use crate::by_tables::registers::{FramePointer, Registers};
+use super::{Here, SignalFrame};
 
 pub(in crate::by_tables) const STACK_POINTER: Register = AArch64::SP;
 pub(in crate::by_tables) const FRAME_POINTER: Register = AArch64::X29;
@@ -44,10 +43,10 @@ const MAX_WORDS_BEYOND: u64 = (1 << 11) - 1;
 const IS_SIGNED: u64 = 1 << 63;
 
 impl ReturnAddress {
-    /// Right below the CFA, and not signed.
+    /// It is right below the CFA, and not signed.
     pub(in crate::by_tables) const BELOW_CFA: ReturnAddress = ReturnAddress(0);
 
-    /// `offset`: from the CFA, in bytes. `None`: it cannot be kept there.
+    /// It is kept `offset` bytes from the CFA. `None`: that cannot be, or the distance does not fit.
     pub(in crate::by_tables) fn at(offset: i64, is_signed: bool) -> Option<ReturnAddress> {
         let distance = u64::try_from(offset.checked_neg()?).ok()?;
         let words_beyond = (distance / 8).checked_sub(1).filter(|&words| words <= MAX_WORDS_BEYOND)?;
@@ -97,8 +96,12 @@ impl Link {
 }
 
 /// The value of a register that is neither the stack pointer nor the frame pointer, if a walk follows it.
-pub(in crate::by_tables) fn other_register(number: u16, registers: &Registers) -> Option<usize> {
-    if number == RETURN_ADDRESS.0 { registers.link.value() } else { None }
+pub(in crate::by_tables) fn other_register(
+    number: Register,
+    _instruction_pointer: usize,
+    link: Link,
+) -> Option<usize> {
+    if number == RETURN_ADDRESS { link.value() } else { None }
 }
 
 /// How many bytes lie between what the frame pointer of a function points to and the CFA: it points to where the caller's is
@@ -121,7 +124,7 @@ pub(in crate::by_tables) fn without_signature(word: usize) -> usize {
 
 /// The registers of the function that this is inlined into.
 #[inline(always)]
-pub(in crate::by_tables) fn here() -> Registers {
+pub(in crate::by_tables) fn here() -> Here {
     let (instruction_pointer, stack_pointer, frame_pointer, link): (usize, usize, usize, usize);
     // SAFETY: it copies four registers, and touches no memory and no flags.
     unsafe {
@@ -137,8 +140,7 @@ pub(in crate::by_tables) fn here() -> Registers {
             options(nomem, nostack, preserves_flags),
         );
     }
-    let frame_pointer = FramePointer::Value(frame_pointer);
-    Registers { instruction_pointer, stack_pointer, frame_pointer, link: Link(link) }
+    Here { instruction_pointer, stack_pointer, frame_pointer, link: Link(link) }
 }
 
 /// A system call with four arguments. Returns what the kernel does: an error is a small negative number. It does not go through

@@ -15,6 +15,14 @@ pub(super) use aarch64::*;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86_64::*;
 
+/// The registers of a function, as they are while it runs.
+pub(super) struct Here {
+    pub(super) instruction_pointer: usize,
+    pub(super) stack_pointer: usize,
+    pub(super) frame_pointer: usize,
+    pub(super) link: Link,
+}
+
 /// The code that a signal's handler returns to, and where the interrupted registers are above the stack pointer there, in bytes.
 /// The kernel's interface fixes all of that.
 pub(super) struct SignalFrame {

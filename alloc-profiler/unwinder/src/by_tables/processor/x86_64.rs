@@ -2,8 +2,7 @@
 
 use gimli::{Register, RegisterRule, Vendor, X86_64};
 
-use super::SignalFrame;
-use crate::by_tables::registers::{FramePointer, Registers};
+use super::{Here, SignalFrame};
 
 pub(in crate::by_tables) const STACK_POINTER: Register = X86_64::RSP;
 pub(in crate::by_tables) const FRAME_POINTER: Register = X86_64::RBP;
@@ -37,7 +36,7 @@ pub(in crate::by_tables) struct ReturnAddress;
 impl ReturnAddress {
     pub(in crate::by_tables) const BELOW_CFA: ReturnAddress = ReturnAddress;
 
-    /// `offset`: from the CFA, in bytes. `None`: it cannot be kept there.
+    /// It is kept `offset` bytes from the CFA. `None`: that cannot be.
     pub(in crate::by_tables) fn at(offset: i64, _is_signed: bool) -> Option<ReturnAddress> {
         (offset == -8).then_some(ReturnAddress)
     }
@@ -83,8 +82,12 @@ impl Link {
 }
 
 /// The value of a register that is neither the stack pointer nor the frame pointer, if a walk follows it.
-pub(in crate::by_tables) fn other_register(number: u16, registers: &Registers) -> Option<usize> {
-    (number == RETURN_ADDRESS.0).then_some(registers.instruction_pointer)
+pub(in crate::by_tables) fn other_register(
+    number: Register,
+    instruction_pointer: usize,
+    _link: Link,
+) -> Option<usize> {
+    (number == RETURN_ADDRESS).then_some(instruction_pointer)
 }
 
 /// How many bytes lie between what the frame pointer of a function points to and the CFA: the return address, and the caller's
@@ -106,7 +109,7 @@ pub(in crate::by_tables) fn without_signature(word: usize) -> usize {
 
 /// The registers of the function that this is inlined into.
 #[inline(always)]
-pub(in crate::by_tables) fn here() -> Registers {
+pub(in crate::by_tables) fn here() -> Here {
     let (instruction_pointer, stack_pointer, frame_pointer): (usize, usize, usize);
     // SAFETY: it copies three registers, and touches no memory and no flags.
     unsafe {
@@ -120,8 +123,7 @@ pub(in crate::by_tables) fn here() -> Registers {
             options(nomem, nostack, preserves_flags),
         );
     }
-    let frame_pointer = FramePointer::Value(frame_pointer);
-    Registers { instruction_pointer, stack_pointer, frame_pointer, link: Link }
+    Here { instruction_pointer, stack_pointer, frame_pointer, link: Link }
 }
 
 /// A system call with four arguments. Returns what the kernel does: an error is a small negative number. It does not go through
