@@ -130,7 +130,7 @@ fn code_may_have_no_unwind_tables() {
         let code = pages(libc::PROT_READ | libc::PROT_WRITE, 1);
         // SAFETY: the page is ours; what is written is a function of this type, and made executable.
         let call = unsafe {
-            ptr::copy_nonoverlapping((&raw const CALLS).cast::<u8>(), code, size_of_val(&CALLS));
+            ptr::copy_nonoverlapping(CALLS.as_ptr().cast(), code, size_of_val(&CALLS));
             assert_eq!(libc::mprotect(code.cast(), 4096, libc::PROT_READ | libc::PROT_EXEC), 0);
             mem::transmute::<*mut u8, extern "C" fn(extern "C" fn())>(code)
         };
