@@ -121,6 +121,58 @@ fn in_a_thread_whose_stack_nobody_has_asked_for() {
     thread.join().expect("no panic");
 }
 
+/// How many frames of the handler's own walk are within the interrupted instruction's.
+static WITHIN: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn on_trap(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+    let mut room = room();
+    let walk = capture(&mut room, Remember::Nothing);
+    let frames = walk.frames().iter().rev();
+    WITHIN.store(frames.clone().take_while(|frame| frame.is_return_address()).count(), Relaxed);
+    for (found, frame) in FOUND.iter().zip(frames) {
+        found.store(frame.lookup(), Relaxed);
+    }
+    LEN.store(walk.frames().len(), Relaxed);
+    // Of this processor, the instruction that traps is the next one again.
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the kernel has put the context of the interrupted code there, which goes on with what is written to it.
+    unsafe {
+        (*context.cast::<libc::ucontext_t>()).uc_mcontext.pc += 4;
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    let _ = context;
+}
+
+/// Traps, and returns what the handler found beyond the instruction that did, and the callers of this function.
+#[inline(never)]
+fn trap() -> (Vec<usize>, Vec<usize>) {
+    // SAFETY: the handler goes on behind the instruction that traps, which changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        action.sa_sigaction = on_trap as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        assert_eq!(libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()), 0);
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("int3");
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("brk #0");
+    }
+    let within = WITHIN.load(Relaxed);
+    let found = FOUND.iter().take(LEN.load(Relaxed)).skip(within + 1);
+    (found.map(|address| address.load(Relaxed)).collect(), callers())
+}
+
+/// Where a C library has no tables for what a handler returns to, that is known by its instructions.
+#[test]
+fn a_handler_s_own_walk_goes_on_with_what_was_interrupted() {
+    let _turn = TURN.lock();
+    prepare();
+    prepare_thread();
+    let (found, callers) = trap();
+    assert!(callers.len() > 3, "{callers:x?}");
+    assert_eq!(found, callers);
+}
+
 #[test]
 fn nonsense_is_no_stack() {
     prepare();

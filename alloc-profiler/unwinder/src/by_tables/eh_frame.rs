@@ -17,6 +17,7 @@ use super::processor::{self, ALL, FEW, Link, ReturnAddress};
 use super::registers::{FramePointer, Registers};
 use super::rules::{Cfa, Rule};
 use super::segments::Segments;
+use super::values::Values;
 
 type Bytes = EndianSlice<'static, NativeEndian>;
 
@@ -212,7 +213,7 @@ impl Frame {
     ) -> Option<usize> {
         let encoding = gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 };
         let mut operations = expression.get(&self.frames).ok()?.operations(encoding);
-        let mut stack = Values { values: [0; 4], depth: 0 };
+        let mut stack = Values::NONE;
         if let Some(initial) = initial {
             stack.push(initial)?;
         }
@@ -265,25 +266,6 @@ impl Frame {
             _ => return None,
         };
         Some(Rule::Frame { cfa, return_address, frame_pointer })
-    }
-}
-
-/// The stack that an expression is evaluated with.
-struct Values {
-    values: [usize; 4],
-    depth: usize,
-}
-
-impl Values {
-    fn push(&mut self, value: usize) -> Option<()> {
-        *self.values.get_mut(self.depth)? = value;
-        self.depth = self.depth.wrapping_add(1);
-        Some(())
-    }
-
-    fn pop(&mut self) -> Option<usize> {
-        self.depth = self.depth.checked_sub(1)?;
-        self.values.get(self.depth).copied()
     }
 }
 
@@ -393,14 +375,5 @@ mod tests {
         assert!(!header(linkers, 3, 2) && !header(linkers, u32::MAX, 2), "more entries than there are");
         assert!(!header([2, 0x1b, 0x03, 0x3b], 2, 2) && !header([1, 0x1b, 0xff, 0x3b], 2, 2));
         assert!(!is_usual(&linkers));
-    }
-
-    #[test]
-    fn an_expression_s_stack_is_bounded() {
-        let mut values = Values { values: [0; 4], depth: 0 };
-        assert!(values.pop().is_none());
-        assert!((1..=4).all(|value| values.push(value).is_some()));
-        assert!(values.push(5).is_none());
-        assert_eq!((values.pop(), values.pop()), (Some(4), Some(3)));
     }
 }

@@ -31,6 +31,7 @@ mod rules;
 mod segments;
 mod signal_frame;
 mod sleeper;
+mod values;
 
 use crate::frames::Frames;
 use crate::{CodeAddress, Cookie, Remember, StackCopy};
