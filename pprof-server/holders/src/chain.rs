@@ -1,12 +1,16 @@
 //! The result is a chain for each target: the blocks between a root and it.
 
 use crate::block::Block;
+use crate::edges::Edge;
 use crate::graph::{Step, Ways};
 use crate::hold::{Hold, Holder};
 use crate::region::Root;
+use tasks::Masked;
 
 /// Blocks of one site that follow one another in a chain, as in a linked list, are given as one beyond this number of blocks.
 const MAX_LINKS: usize = 64;
+/// The words of longer chains are not given.
+const MAX_WORDS: usize = 16;
 
 /// What holds a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +22,22 @@ pub struct Chain {
     pub links: Vec<Link>,
     /// What holds the last of them, or the target itself if there are none.
     pub end: End,
+    /// The words by which each holds the next: the first points to the target, the second to the first of the links, and so on. There are
+    /// none if there are more than 16.
+    pub way: Vec<Word>,
     /// How many words point to the target itself; 64 stands for all larger numbers.
     pub words: u32,
     /// Whether a single word that was left behind could be the cause.
     pub may_be_stale: bool,
+}
+
+/// A word that points to a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Where the word lies.
+    pub place: Masked,
+    /// The address that it is.
+    pub target: Masked,
 }
 
 /// This is a block in a chain.
@@ -62,6 +78,7 @@ pub(crate) fn chains(
     climbed: &[Block],
     ways: &Ways,
     holds: &[Hold],
+    edges: &[Edge],
     doubtful: u64,
 ) -> Vec<Chain> {
     let mut words = vec![0_u32; ways.steps.len()];
@@ -71,8 +88,14 @@ pub(crate) fn chains(
         None => Link::Unsampled { bytes: climbed[node - blocks.len()].bytes },
     };
     let chain = |(index, block): (usize, &Block)| {
-        let (mut links, mut node, mut end) = (Vec::new(), index, End::NotJudged);
+        let (mut links, mut way, mut node, mut end) = (Vec::new(), Vec::new(), index, End::NotJudged);
         for _ in 0..=ways.steps.len() {
+            if let Step::By { edge, .. } = ways.steps[node]
+                && way.len() <= MAX_WORDS
+            {
+                let Edge { address, word, .. } = edges[edge as usize];
+                way.push(Word { place: Masked::of(address), target: Masked::of(word) });
+            }
             end = match ways.steps[node] {
                 Step::By { holder: Holder::Node(by), .. } => {
                     node = by as usize;
@@ -90,6 +113,9 @@ pub(crate) fn chains(
             };
             break;
         }
+        if way.len() > MAX_WORDS {
+            way = Vec::new();
+        }
         // A stack often has more than one word of a variable. What makes a way from another variable doubtful is a single word.
         let is_single = match end {
             End::Root(Root::Stack(_)) => words[node] < 2 || ways.costs[index] >> 32 >= 10_000,
@@ -97,7 +123,7 @@ pub(crate) fn chains(
             _ => false,
         };
         let may_be_stale = ways.costs[index] >= doubtful && is_single;
-        Chain { target: block.target.unwrap_or_default(), links, end, words: words[index], may_be_stale }
+        Chain { target: block.target.unwrap_or_default(), links, end, way, words: words[index], may_be_stale }
     };
     blocks.iter().enumerate().filter(|(_, block)| block.target.is_some()).map(chain).collect()
 }

@@ -6,7 +6,7 @@ use crate::edges::{Edge, Edges};
 use crate::error::Failure;
 use crate::graph::{DOUBTFUL, Step, Ways};
 use crate::hold::{Hold, Holder};
-use crate::region::is_within;
+use crate::region::{is_within, merged};
 use crate::search::Search;
 
 /// So many blocks that were not sampled are looked for at most, in all passes.
@@ -80,7 +80,7 @@ impl Search<'_> {
         self.renumber(climbed);
         let climbed = &self.climbed;
         let own = [own_range(climbed), table.own_range()];
-        let left_out = [&self.left_out(Some(ways))[..], &own].concat();
+        let left_out = merged([&self.left_out(Some(ways))[..], &own].concat());
         let sampled = self.table.blocks().len();
         let mut edges =
             Edges { edges: &mut self.edges, counts: &mut self.counts, is_full: &mut self.is_full };

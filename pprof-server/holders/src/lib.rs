@@ -39,7 +39,7 @@ mod search;
 mod thread_pointers;
 
 pub use block::Block;
-pub use chain::{Chain, End, Link};
+pub use chain::{Chain, End, Link, Word};
 pub use error::Failure;
 pub use origins::{Finder, Origin, Origins, Reached, origins};
 #[cfg(target_os = "linux")]

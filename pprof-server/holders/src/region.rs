@@ -74,7 +74,7 @@ pub(crate) struct Places<'a> {
     pub(crate) thread_pointers: &'a [(u64, usize)],
     /// How many bytes below the thread pointer the program's own variables have.
     pub(crate) thread_local_bytes: u64,
-    /// Ranges that belong to the search itself.
+    /// Ranges that belong to the search itself. They are [`merged`].
     pub(crate) left_out: &'a [(u64, u64)],
 }
 
@@ -130,9 +130,23 @@ fn on_stack(thread: &Thread, address: u64) -> Place {
     }
 }
 
-/// Whether one of `ranges` has `address` in it.
+/// Whether one of `ranges`, which are [`merged`], has `address` in it.
 pub(crate) fn is_within(ranges: &[(u64, u64)], address: u64) -> bool {
-    ranges.iter().any(|&(start, limit)| (start..limit).contains(&address))
+    let after = ranges.partition_point(|&(start, _)| start <= address);
+    after.checked_sub(1).is_some_and(|index| address < ranges[index].1)
+}
+
+/// Makes ascending ranges of `ranges`, of which no two have an address in common.
+pub(crate) fn merged(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, before| {
+        let is_joined = next.0 <= before.1;
+        if is_joined {
+            before.1 = before.1.max(next.1);
+        }
+        is_joined
+    });
+    ranges
 }
 
 #[cfg(test)]
@@ -141,6 +155,17 @@ mod tests {
 
     fn region(start: u64, limit: u64, kind: RegionKind) -> Region {
         Region { start, limit, kind }
+    }
+
+    #[test]
+    fn ranges_are_merged() {
+        let ranges = merged(vec![(0x30, 0x40), (0x10, 0x20), (0x18, 0x19), (0x20, 0x28), (0x50, 0x50)]);
+        assert_eq!(ranges, [(0x10, 0x28), (0x30, 0x40), (0x50, 0x50)]);
+        for (address, expected) in
+            [(0xf, false), (0x10, true), (0x27, true), (0x28, false), (0x3f, true), (0x50, false)]
+        {
+            assert_eq!(is_within(&ranges, address), expected, "{address:#x}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::graph::{DOUBTFUL, Step, Ways, ways};
 use crate::hold::{Hold, Holder, Holds, Node};
 use crate::pages::Pages;
 use crate::pass::{Pace, Passes};
-use crate::region::{Place, Places, Region, Thread, is_within};
+use crate::region::{Place, Places, Region, Thread, is_within, merged};
 use crate::thread_pointers::Candidates;
 use tasks::Memory;
 
@@ -33,6 +33,8 @@ pub struct Scene<'a> {
     pub thread_local_bytes: u64,
     /// These ranges are not searched, since they belong to the profiler.
     pub left_out: &'a [(u64, u64)],
+    /// These are variables of the profiler's own, which hold nothing of the program's.
+    pub own_variables: &'a [(u64, u64)],
     /// This says how fast the search may go.
     pub pace: Pace,
 }
@@ -96,7 +98,14 @@ pub fn search(
     }
     let ways = search.confirmed(ways);
     Ok(Found {
-        chains: chains(search.table.blocks(), &search.climbed, &ways, &search.holds(), DOUBTFUL),
+        chains: chains(
+            search.table.blocks(),
+            &search.climbed,
+            &ways,
+            &search.holds(),
+            &search.edges,
+            DOUBTFUL,
+        ),
         searched_bytes: search.passes.searched_bytes,
         passes: search.pass_count,
         time: start.elapsed(),
@@ -159,7 +168,16 @@ impl<'a> Search<'a> {
     pub(crate) fn left_out(&self, ways: Option<&Ways>) -> Vec<(u64, u64)> {
         let own = [self.table.own_range(), own_range(&self.edges), own_range(&self.climbed)];
         let steps = ways.map(|ways| own_range(&ways.steps));
-        [self.scene.left_out, &own, steps.as_slice(), &self.passes.own_ranges()].concat()
+        merged(
+            [
+                self.scene.left_out,
+                self.scene.own_variables,
+                &own,
+                steps.as_slice(),
+                &self.passes.own_ranges(),
+            ]
+            .concat(),
+        )
     }
 
     /// Looks for words that point to blocks of the table, in one pass: to all of them, or to those that no root reaches.

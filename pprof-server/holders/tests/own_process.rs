@@ -2,13 +2,14 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 
+mod process;
+
 use std::cell::RefCell;
-use std::fs;
-use std::hint::black_box;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use holders::{Block, Chain, End, Link, Pace, PageMap, Region, RegionKind, Root, Scene, Thread};
+use holders::{Block, Chain, End, Link, Pace, PageMap, Root, Scene};
+use process::{block, masked, regions, threads, unmasked};
 use tasks::OwnMemory;
 
 #[expect(clippy::vec_box, reason = "each box is a block of its own")]
@@ -19,59 +20,19 @@ thread_local! {
     static CACHE: RefCell<Vec<Box<[u64; 16]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lists the private memory that may be written to.
-fn regions() -> Vec<Region> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let mut was_file = false;
-    let region = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (start, limit) = fields[0].split_once('-')?;
-        let [start, limit] = [start, limit].map(|text| u64::from_str_radix(text, 16).unwrap());
-        let path = fields.get(5).copied().unwrap_or("");
-        let kind = match path {
-            "[stack]" => RegionKind::MainStack,
-            _ if path.contains("/libc") || path.contains("/ld-") => RegionKind::Allocator,
-            _ if path.starts_with('/') || path.is_empty() && was_file => RegionKind::Statics,
-            _ => RegionKind::Other,
-        };
-        was_file = path.starts_with('/');
-        fields[1].starts_with("rw-p").then_some(Region { start, limit, kind })
-    };
-    maps.lines().filter_map(region).collect()
-}
-
-/// Returns this thread after the main one, with its stack pointer, below which only dead words are.
-fn threads() -> Vec<Thread> {
-    let here = 0_u64;
-    let this = fs::read_link("/proc/thread-self").unwrap();
-    let this = this.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    vec![
-        Thread { id: std::process::id(), stack_pointer: None },
-        Thread { id: this, stack_pointer: Some(black_box(&raw const here) as u64 - 4096) },
-    ]
-}
-
 fn search(blocks: Vec<Block>) -> Vec<Chain> {
     let (memory, pages) = (OwnMemory::open().unwrap(), PageMap::open().unwrap());
     let (regions, threads) = (regions(), threads());
     let pace = Pace { slice_bytes: 8 << 20, pause: Duration::ZERO, most_time: Duration::from_secs(100) };
-    let scene =
-        Scene { regions: &regions, threads: &threads, thread_local_bytes: 0x400, left_out: &[], pace };
+    let scene = Scene {
+        regions: &regions,
+        threads: &threads,
+        thread_local_bytes: 0x400,
+        left_out: &[],
+        own_variables: &[],
+        pace,
+    };
     holders::search(&memory, &pages, scene, blocks).unwrap().chains
-}
-
-fn block<T>(value: &T, site: u32) -> Block {
-    let address = std::ptr::from_ref(value) as u64;
-    Block { address, bytes: size_of::<T>() as u64, site, target: Some(site) }
-}
-
-/// The list of targets lies in memory of its own, whose words are no pointers to them: addresses are masked until they are used.
-fn unmasked(masked: &[Block]) -> Vec<Block> {
-    masked.iter().map(|block| Block { address: !block.address, ..*block }).collect()
-}
-
-fn masked(block: Block) -> Block {
-    Block { address: !block.address, ..block }
 }
 
 /// All are held by buffers that the search does not know, but for glibc's word on their length.

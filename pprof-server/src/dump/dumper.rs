@@ -20,7 +20,8 @@ use crate::encode::{Bytes, ProfileOptions, Symbolize, heap_profile, top_table};
 use crate::history::History;
 use crate::kept_files;
 use crate::process;
-use crate::sources::suspects;
+use crate::sources::holders::{self, Choice, WORK_BYTES};
+use crate::sources::suspects::{self, Report};
 use crate::standard_error::{tell, warn, warn_once};
 
 /// The pause where nothing limits memory: limits may be set later.
@@ -29,6 +30,9 @@ const PAUSE_WITHOUT_LIMIT: Duration = Duration::from_secs(5);
 const MAX_NAMES_BYTES: u64 = 64 << 20;
 /// What must be left beside it for the program.
 const SPARE_BYTES: u64 = 16 << 20;
+
+/// So long the search for who holds what grows may take.
+const LONGEST_SEARCH: Duration = Duration::from_secs(3);
 
 /// Tells how many stacks the table of a report shows.
 const TABLE_ROWS: usize = 20;
@@ -122,43 +126,62 @@ impl Dumper {
     }
 
     /// Writes the profile and the report by addresses first, since that needs little memory and time. Then they are written
-    /// again with names, if there is memory for that.
+    /// again with names, and the report once more with who holds what grows, if there is memory for that.
     fn write(&mut self, cause: Cause, reading: Option<Reading>) -> io::Result<()> {
         let now = (self.source.snapshot)();
         let stem = Stem::new(SystemTime::now(), std::process::id(), cause);
-        let path = self.write_as(&stem, &now, Symbolize::None)?;
+        let (path, _) = self.write_as(&stem, &now, Symbolize::None)?;
         tell(&told(cause, reading, &path));
         self.history().keep_peak(&now, process::memory(), now.taken_at_monotonic);
         // The program may have entered a sandbox meanwhile.
         if self.has_memory_for_names() && !kept_files::is_sandboxed() {
-            self.write_as(&stem, &now, Symbolize::Full)?;
+            let mut report = self.write_as(&stem, &now, Symbolize::Full)?.1;
+            if report.len() > 0 && self.has_memory_for(WORK_BYTES as u64) && !kept_files::is_sandboxed() {
+                match holders::find_now(&Choice::of_stacks(&report.snapshot(&now)), LONGEST_SEARCH) {
+                    Ok(held) => report.note_holders(|named| held.sentence(named)),
+                    Err(why) => report.note(format!("holders: {why}")),
+                }
+                self.write_report(&stem, &report, &now, Symbolize::Full)?;
+            }
         }
         self.folder.remove_oldest(&stem, SystemTime::now());
         Ok(())
     }
 
     /// The path is that of the profile.
-    fn write_as(&self, stem: &Stem, now: &Snapshot, symbolize: Symbolize) -> io::Result<PathBuf> {
+    fn write_as(&self, stem: &Stem, now: &Snapshot, symbolize: Symbolize) -> io::Result<(PathBuf, Report)> {
         let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
         let path = self.folder.write(stem, HEAP, &heap_profile(now, &options))?;
         let names = suspects::NamedStacks::with(now, symbolize);
-        let suspects = suspects::report(&names, &self.history(), now, process::memory(), SUSPECTS);
-        // While it is too early for suspects, the largest stacks are the best answer.
-        let report = format!("{suspects}\n{:.TABLE_ROWS$}", top_table(now, &options));
-        self.folder.write(stem, REPORT, report.as_bytes())?;
-        Ok(path)
+        let report = suspects::report(&names, &self.history(), now, process::memory(), SUSPECTS);
+        self.write_report(stem, &report, now, symbolize)?;
+        Ok((path, report))
     }
 
-    /// Memory is looked at anew, since it may have filled while the first profile was written. Where it fills fast, names would
-    /// bring the end nearer.
+    fn write_report(
+        &self,
+        stem: &Stem,
+        report: &Report,
+        now: &Snapshot,
+        symbolize: Symbolize,
+    ) -> io::Result<()> {
+        let options = ProfileOptions { symbolize, ..ProfileOptions::default() };
+        // While it is too early for suspects, the largest stacks are the best answer.
+        let text = format!("{report}\n{:.TABLE_ROWS$}", top_table(now, &options));
+        self.folder.write(stem, REPORT, text.as_bytes()).map(drop)
+    }
+
     fn has_memory_for_names(&mut self) -> bool {
-        let Some(reading) = self.watched.reading(Instant::now()) else { return true };
-        if self.levels.is_filling() {
-            return false;
-        }
         // Names took 42 MiB, pages of the file included, in a program whose file has 37 MiB.
         let of_file = process::program_file_bytes().unwrap_or(MAX_NAMES_BYTES);
-        reading.free_bytes() >= of_file.min(MAX_NAMES_BYTES) + SPARE_BYTES
+        self.has_memory_for(of_file.min(MAX_NAMES_BYTES))
+    }
+
+    /// Memory is looked at anew, since it may have filled while the first profile was written. Where it fills fast, more work would
+    /// bring the end nearer.
+    fn has_memory_for(&mut self, bytes: u64) -> bool {
+        let Some(reading) = self.watched.reading(Instant::now()) else { return true };
+        !self.levels.is_filling() && reading.free_bytes() >= bytes + SPARE_BYTES
     }
 
     fn history(&self) -> MutexGuard<'_, History> {

@@ -58,6 +58,32 @@ pub(super) fn look_up(
     Some(())
 }
 
+/// Calls `found` for each function or variable that begins in `start..limit`, with its name and where it begins and ends.
+///
+/// Cost: it is that of [`look_up`].
+#[cfg(feature = "http")]
+pub(super) fn each_in(
+    path: &Path,
+    kind: Kind,
+    (start, limit): (u64, u64),
+    mut found: impl FnMut(&str, u64, u64),
+) -> Option<()> {
+    let cache = ReadCache::new(files::open(path).ok()?);
+    let limits = [start, limit.checked_sub(1)?];
+    let table = match FileKind::parse(&cache).ok()? {
+        FileKind::Elf64 => Table::read::<FileHeader64<Endianness>>(&cache, kind, &limits),
+        FileKind::Elf32 => Table::read::<FileHeader32<Endianness>>(&cache, kind, &limits),
+        _ => None,
+    }?;
+    let mut names = Names { file: files::open(path).ok()?, text: Vec::new(), current: None };
+    for function in &table.functions {
+        if let Some(name) = names.of(&table, function) {
+            found(name, function.start, function.end);
+        }
+    }
+    Some(())
+}
+
 /// The functions that may contain the addresses.
 struct Table {
     /// Holds the functions in the order of `start`. No two have the same.

@@ -51,6 +51,7 @@ mod memory;
 mod read;
 mod scan;
 mod task;
+mod typed;
 mod types;
 mod wait;
 
@@ -59,4 +60,5 @@ pub use error::{IndexError, Unread};
 pub use index::{Grade, Image, RestingIndex, TypeIndex};
 pub use memory::{Masked, Memory, OwnMemory, Unreadable};
 pub use task::{AwaitFrame, Block, End, Kind, Place, State, Task};
+pub use typed::{Typed, Word};
 pub use wait::{Part, Wait, Waiting};

@@ -21,7 +21,7 @@ const OF_FUTURE: &str = "{async_";
 const MAX_FOUND: usize = 1 << 19;
 
 /// What the pass found. Offsets are those in the section.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Found {
     /// All units, in ascending order.
     pub(crate) units: Vec<UnitPlace>,
@@ -33,6 +33,10 @@ pub(crate) struct Found {
     pub(crate) headers: Vec<u64>,
     /// These are the tables of methods: the address of each comes with the offset of its type.
     pub(crate) method_tables: Vec<(u64, u64)>,
+    /// The static variables of the program: the address of each comes with the offset of its type.
+    pub(crate) statics: Vec<(u64, u64)>,
+    /// The same of variables that each thread has, by where they are among these.
+    pub(crate) thread_locals: Vec<(u64, u64)>,
     /// The functions that resume futures, each with the hash of its path.
     pub(crate) functions: Vec<(u64, u64)>,
     /// The units of which most is in another file.
@@ -183,6 +187,8 @@ impl Found {
             + size_of_val(&self.cells[..])
             + size_of_val(&self.headers[..])
             + size_of_val(&self.method_tables[..])
+            + size_of_val(&self.statics[..])
+            + size_of_val(&self.thread_locals[..])
             + size_of_val(&self.functions[..])
             // Each has the folder of its own.
             + self.skeletons.len() * (size_of::<Skeleton>() + 64)
@@ -193,14 +199,16 @@ impl Found {
         self.polls.dedup();
         self.cells.sort_unstable();
         self.functions.sort_unstable();
-        self.method_tables.sort_unstable();
-        self.method_tables.dedup();
+        for variables in [&mut self.method_tables, &mut self.statics, &mut self.thread_locals] {
+            variables.sort_unstable();
+            variables.dedup();
+            variables.shrink_to_fit();
+        }
         self.units.shrink_to_fit();
         self.polls.shrink_to_fit();
         self.cells.shrink_to_fit();
         self.functions.shrink_to_fit();
         self.headers.shrink_to_fit();
-        self.method_tables.shrink_to_fit();
     }
 }
 
@@ -275,7 +283,7 @@ impl Scan<'_> {
                 gimli::DW_TAG_namespace => is_child && abbreviation.has_children(),
                 gimli::DW_TAG_subprogram => is_child,
                 gimli::DW_TAG_structure_type => within.way == Way::Core && is_child,
-                gimli::DW_TAG_variable => depth == 1,
+                gimli::DW_TAG_variable => is_child,
                 _ => false,
             };
             if !is_wanted {
@@ -289,7 +297,7 @@ impl Scan<'_> {
                 }
                 gimli::DW_TAG_subprogram => self.function(&unit, within, offset, &attributes),
                 gimli::DW_TAG_structure_type => self.type_of_task(&unit, offset, &attributes),
-                _ => self.variable(&unit, &attributes),
+                _ => self.variable(&unit, within, &attributes),
             }
         }
         Some(())
@@ -361,14 +369,17 @@ impl Scan<'_> {
         }
     }
 
-    /// Keeps a variable outside all namespaces that has an address: tables of methods are such, and little else is.
-    fn variable(&mut self, unit: &Context<'_>, attributes: &Attributes<'_>) {
+    /// Keeps a variable that has a place of its own. Outside all namespaces these are tables of methods, and little else.
+    fn variable(&mut self, unit: &Context<'_>, within: Namespace, attributes: &Attributes<'_>) {
         let Some(AttributeValue::Exprloc(expression)) = attributes.location else { return };
         let Some(type_) = attributes.type_.and_then(|value| unit.reference(value)) else { return };
-        if let Some(address) = unit.address_of(expression)
-            && self.found.method_tables.len() < MAX_FOUND
-        {
-            self.found.method_tables.push((address, type_));
+        let (kept, place) = match unit.address_of(expression) {
+            Some(address) if within.path == EMPTY_PATH => (&mut self.found.method_tables, Some(address)),
+            Some(address) => (&mut self.found.statics, Some(address)),
+            None => (&mut self.found.thread_locals, unit.thread_local_of(expression)),
+        };
+        if let Some(place) = place.filter(|_| kept.len() < MAX_FOUND) {
+            kept.push((place, type_));
         }
     }
 }

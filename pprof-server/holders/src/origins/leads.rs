@@ -53,6 +53,10 @@ impl<'s> Leads<'s> {
                         }
                         continue;
                     }
+                    Holder::Own => {
+                        begun.push(number);
+                        continue;
+                    }
                     Holder::Root(root) => Origin::Root(root),
                     Holder::BelowStack(thread) => Origin::Root(Root::Stack(thread)),
                     Holder::Unknown | Holder::NotNamed | Holder::Nothing => Origin::Unknown,

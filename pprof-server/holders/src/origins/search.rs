@@ -10,7 +10,7 @@ use crate::chunks::{self, Chunk};
 use crate::error::Failure;
 use crate::pages::Pages;
 use crate::pass::Passes;
-use crate::region::{Place, Places, Root, is_within};
+use crate::region::{Place, Places, Root, is_within, merged};
 use crate::search::Scene;
 use crate::thread_pointers::Candidates;
 
@@ -51,6 +51,8 @@ pub(super) enum Holder {
     /// What a thread has left behind, unless it has run since.
     BelowStack(u32),
     Unknown,
+    /// A variable of the profiler's own. What only such lead to is in use, and nobody else can use it.
+    Own,
     /// Memory that is free, or the search's own.
     Nothing,
 }
@@ -175,7 +177,7 @@ impl<'a> Search<'a> {
         };
         let wanted = BlockTable::new(fresh.iter().map(block).collect(), MAX_BLOCKS);
         fresh.iter().for_each(|&number| self.nodes[number as usize].is_searched = true);
-        let left_out = [&self.left_out()[..], &[wanted.own_range()]].concat();
+        let left_out = merged([&self.left_out()[..], &[wanted.own_range()]].concat());
         let is_first = self.pass_count == 0;
         self.pass_count += 1;
         let (nodes, all, is_full) = (&mut self.nodes, &mut self.words, &mut self.is_full);
@@ -211,12 +213,12 @@ impl<'a> Search<'a> {
     /// Returns the ranges in which words do not count.
     fn left_out(&self) -> Vec<(u64, u64)> {
         let own = [self.sampled.own_range(), own_range(&self.words), own_range(&self.nodes)];
-        [self.scene.left_out, &own, &self.passes.own_ranges()].concat()
+        merged([self.scene.left_out, &own, &self.passes.own_ranges()].concat())
     }
 
     /// Tells of each new word what it is part of.
     pub(super) fn name_holders(&mut self, finder: &mut dyn Finder) {
-        let left_out = self.left_out();
+        let (left_out, own_variables) = (self.left_out(), merged(self.scene.own_variables.to_vec()));
         let first = self.words.partition_point(|word| word.holder != Holder::NotNamed);
         let mut unsampled = Vec::with_capacity(self.words.len() - first);
         for index in first..self.words.len() {
@@ -228,6 +230,8 @@ impl<'a> Search<'a> {
                         unsampled.push(address);
                         Holder::NotNamed
                     }
+                    // mutant: H17 the profiler's own variables lead to what a task waits for
+                    Holder::Root(_) if is_within(&own_variables, address) => Holder::Own,
                     holder => holder,
                 },
             };

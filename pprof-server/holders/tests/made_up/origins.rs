@@ -7,8 +7,8 @@ use holders::{Failure, Finder, Origin, Reached, Root, Scene};
 use tasks::Masked;
 
 use crate::world::{
-    HEAP, HEAP_PAGES, LIBC, MAIN_STACK, MAIN_THREAD, OTHER_THREAD, STACK_POINTER, STATICS, THREAD_POINTER,
-    World,
+    HEAP, HEAP_PAGES, LIBC, MAIN_STACK, MAIN_THREAD, OTHER_THREAD, OWN_VARIABLE, STACK_POINTER, STATICS,
+    THREAD_POINTER, World,
 };
 
 /// Ways end at these blocks, and these threads have run.
@@ -56,8 +56,9 @@ fn each_kind_of_place_leads_there() {
         (STACK_POINTER + 0x40, vec![Origin::Root(Root::Stack(OTHER_THREAD))]),
         (STACK_POINTER - 0x400, vec![]),
         (MAIN_STACK + 0x40, vec![Origin::Root(Root::Stack(MAIN_THREAD))]),
-        // The profiler's own memory.
+        // The profiler's own memory, and its own variables.
         (HEAP + 0x3_0000, vec![]),
+        (OWN_VARIABLE.0 + 8, vec![]),
         // No known block is below, and there is no header.
         (HEAP + 0x2_0000, vec![Origin::Unknown]),
     ] {
@@ -211,4 +212,20 @@ fn when_the_time_is_over_nothing_is_said() {
         holders::origins(&world, &world, scene, world.blocks.clone(), &places, &mut Known::default())
     };
     assert_eq!(world.with_scene(Duration::ZERO, search), Err(Failure::Time));
+}
+
+/// A word was left behind in a block that a variable of the profiler's own holds.
+#[test]
+fn what_the_profiler_holds_leads_nowhere_and_is_not_lost() {
+    let mut world = World::new();
+    world.sample_small();
+    let target = world.sampled(1, 100);
+    let own = world.allocate(200);
+    world.set(OWN_VARIABLE.0 + 8, own);
+    world.set(own + 16, target);
+    let reached = world.origins_with(&[target], &mut Known::default()).remove(0);
+    assert!(reached.origins.is_empty() && !reached.has_lost, "{reached:?}");
+    // A variable of the program's own holds that block too.
+    world.set(STATICS, own);
+    assert_eq!(world.origins(target), [Origin::Root(Root::Static(STATICS))]);
 }

@@ -9,6 +9,8 @@ use holders::{Block, Chain, Failure, Found, PAGE_BYTES, Pace, Pages, Region, Reg
 use tasks::{Memory, Unreadable};
 
 pub(crate) const STATICS: u64 = 0x10_0000;
+/// A variable of the profiler's own.
+pub(crate) const OWN_VARIABLE: (u64, u64) = (STATICS + 0x2000, STATICS + 0x2100);
 pub(crate) const LIBC: u64 = 0x20_0000;
 pub(crate) const HEAP: u64 = 0x30_0000;
 pub(crate) const HEAP_PAGES: u64 = 64;
@@ -127,6 +129,7 @@ impl World {
             threads: &threads,
             thread_local_bytes: 0x100,
             left_out: &[(HEAP + 0x3_0000, HEAP + 0x4_0000)],
+            own_variables: &[OWN_VARIABLE],
             pace: Pace { slice_bytes: 64 << 10, pause: Duration::ZERO, most_time },
         })
     }

@@ -68,11 +68,12 @@ use state::State;
 ///
 /// # Cost
 ///
-/// Three threads, so that no thread of yours does its work, which live as long as the handler: `pprof-worker` records the
+/// Four threads, so that no thread of yours does its work, which live as long as the handler: `pprof-worker` records the
 /// history (a snapshot every 5 s, see [`record_every`](crate::Builder::record_every)), waits for deltas, and makes
-/// figures; `pprof-addresses` and `pprof-names` make profiles, without debug information and with it. Each does one thing
-/// at a time. At most 64 requests for figures, 16 for addresses and 64 for names are worked on at once, 8 of them waiting
-/// for `seconds=N` (1 to 300), each of which holds a snapshot; more are told to come back (429).
+/// figures; `pprof-addresses` and `pprof-names` make profiles, without debug information and with it; `pprof-searches` goes
+/// over memory for `holders` and `goroutineleak`. Each does one thing at a time. At most 64 requests for figures, 16 for
+/// addresses, 64 for names and 4 searches are worked on at once, 8 of them waiting for `seconds=N` (1 to 300), each of which
+/// holds a snapshot; more are told to come back (429).
 #[derive(Clone, Debug)]
 pub struct Handler(Arc<Shared>);
 

@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use hyper::{Request, StatusCode, body};
 
 use super::Handler;
-use super::state::State;
+use super::state::{State, keep_index};
 use crate::encode::Symbolize;
 use crate::history::MarkError;
 use crate::http::refusal::Refusal;
@@ -87,11 +87,14 @@ impl Handler {
     }
 
     pub(super) async fn suspects(&self, asked: SuspectsRequest) -> Result<Answer, Refusal> {
-        self.make(Lane::Names, move |snapshots| suspects::report(snapshots, asked)).await?
+        let lane = if asked.with_holders { Lane::Searches } else { Lane::Names };
+        self.make(lane, move |snapshots| suspects::report(snapshots, asked)).await?
     }
 
     pub(super) async fn holders(&self, wanted: HoldersRequest) -> Result<Answer, Refusal> {
-        self.make(Lane::Names, move |snapshots| holders::holders(snapshots, &wanted)).await?
+        keep_index(&self.state().workers)?;
+        // mutant: H13 a search keeps all others from their names
+        self.make(Lane::Searches, move |snapshots| holders::holders(snapshots, &wanted)).await?
     }
 
     pub(super) async fn profile(

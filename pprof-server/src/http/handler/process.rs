@@ -11,7 +11,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::Handler;
 use super::pages::lane_of;
-use super::state::State;
+use super::state::{State, keep_index};
 use crate::cpu_turn::OfRequest;
 use crate::encode::Symbolize;
 use crate::http::refusal::Refusal;
@@ -24,7 +24,7 @@ use crate::http::workers::executor::{sleep, sleep_until};
 use crate::http::workers::{Lane, Workers};
 use crate::kept_files;
 use crate::sources::cpu;
-use crate::sources::goroutine::{IndexWatch, Kind};
+use crate::sources::goroutine::Kind;
 use crate::sources::locks::Measured;
 use crate::sources::locks::current::Waiting;
 use crate::sources::trace::{NotStarted, Recording};
@@ -99,8 +99,12 @@ impl Handler {
 
     pub(super) async fn goroutine(&self, wanted: GoroutineRequest) -> Result<Answer, Refusal> {
         let workers = &self.state().workers;
-        // Where threads began is told by names, whether these are wanted or not. A search takes as long as names.
-        let lane = if wanted.kind == Kind::Goroutine { lane_of(wanted.form.symbolize) } else { Lane::Names };
+        let lane = match wanted.kind {
+            Kind::Goroutine => lane_of(wanted.form.symbolize),
+            Kind::GoroutineLeak => Lane::Searches,
+            // Where threads began is told by names, whether these are wanted or not.
+            Kind::ThreadCreate => Lane::Names,
+        };
         let (slot, kind) = (workers.slot(lane)?, wanted.kind);
         if kind != Kind::ThreadCreate {
             keep_index(workers)?;
@@ -171,20 +175,6 @@ async fn waited_in(time: Duration) -> Result<Measured, Refusal> {
     sleep_until(start + time).await;
     let time = start.elapsed();
     Ok(Measured { now: capture::lock_samples(), before: Some((before, time)) })
-}
-
-/// Has the index of the tasks' types kept until nobody has used it for a while.
-fn keep_index(workers: &Workers) -> Result<(), Refusal> {
-    let Some(watch) = IndexWatch::begin() else { return Ok(()) };
-    let watch = async move {
-        loop {
-            sleep(IndexWatch::LOOKS_EVERY).await;
-            if watch.is_unused() {
-                break;
-            }
-        }
-    };
-    workers.spawn(Lane::Figures, watch)
 }
 
 /// Refuses where the program has entered a sandbox since it started the server: to list threads and to make timers may be the

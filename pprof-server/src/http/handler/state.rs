@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::dump::Dumps;
 use crate::http::options::Options;
+use crate::http::refusal::Refusal;
 use crate::http::snapshots::{Snapshots, Source};
-use crate::http::workers::executor::sleep_until;
+use crate::http::workers::executor::{sleep, sleep_until};
 use crate::http::workers::waiters::Waiters;
 use crate::http::workers::{Lane, Workers};
+use crate::sources::goroutine::IndexWatch;
 
 /// What threads share. A child of `fork` begins with another one: no history, nobody who waits, and no thread.
 #[derive(Debug)]
@@ -81,4 +83,18 @@ async fn again_and_again(work: impl Fn() -> Option<Duration>) {
         next = Instant::now().max(next + pause);
         sleep_until(next).await;
     }
+}
+
+/// Has the index of the tasks' types kept until nobody has used it for a while.
+pub(super) fn keep_index(workers: &Workers) -> Result<(), Refusal> {
+    let Some(watch) = IndexWatch::begin() else { return Ok(()) };
+    let watch = async move {
+        loop {
+            sleep(IndexWatch::LOOKS_EVERY).await;
+            if watch.is_unused() {
+                break;
+            }
+        }
+    };
+    workers.spawn(Lane::Figures, watch)
 }

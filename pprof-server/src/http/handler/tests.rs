@@ -141,6 +141,36 @@ fn who_needs_no_names_does_not_wait_for_them() {
     });
 }
 
+/// While memory is searched for one request, which here takes until all others are answered.
+#[test]
+fn whoever_wants_names_does_not_wait_for_searches() {
+    let handler = Handler::new();
+    let (go_on, is_over) = mpsc::channel::<()>();
+    run(async {
+        let search = async move { is_over.recv_timeout(Duration::from_secs(30)).is_ok() };
+        let mut search = pin!(handler.state().workers.run(Lane::Searches, search));
+        assert!(timeout(Duration::ZERO, &mut search).await.is_err());
+        let mut searches: Vec<_> = ["/holders", "/goroutineleak", "/leaks?holders=1"]
+            .into_iter()
+            .map(|target| Box::pin(handler.respond(get(target))))
+            .collect();
+        for target in
+            ["/", "/metrics", "/history", "/heap", "/allocs?debug=1", "/leaks", "/goroutine", "/threadcreate"]
+        {
+            for search in &mut searches {
+                assert!(timeout(Duration::ZERO, search).await.is_err(), "a search waits for its turn");
+            }
+            assert_eq!(handler.respond(get(target)).await.status(), 200, "{target}");
+        }
+        assert_eq!(handler.respond(get("/holders")).await.status(), 429, "four wait for their turn");
+        go_on.send(()).unwrap();
+        assert!(search.await.unwrap(), "the others were answered meanwhile");
+        for search in searches {
+            search.await;
+        }
+    });
+}
+
 #[test]
 fn the_index_mends_its_links_only_where_it_must() {
     let handler = Handler::new();

@@ -4,7 +4,6 @@
 //!
 //! Path: *read path*. Cost: it takes as long as the search, and as looking up names.
 
-use alloc_profiler::Snapshot;
 use hyper::StatusCode;
 
 use super::answer::Answer;
@@ -52,7 +51,7 @@ fn of_suspects(snapshots: &Snapshots) -> Choice {
     let report = suspects::report(&names, &snapshots.history(), &now, process::memory(), wanted);
     let suspected = report.snapshot(&now);
     match suspected.stacks.is_empty() {
-        false => of_stacks(&suspected),
+        false => Choice::of_stacks(&suspected),
         true => Choice {
             top: Some(USUAL_STACKS),
             note: Some(format!(
@@ -62,10 +61,4 @@ fn of_suspects(snapshots: &Snapshots) -> Choice {
             ..Choice::default()
         },
     }
-}
-
-/// Chooses the stacks of `snapshot`.
-pub(super) fn of_stacks(snapshot: &Snapshot) -> Choice {
-    let frames = snapshot.stacks.iter().map(|stack| stack.trace.frames.clone());
-    Choice { stacks: Some(frames.collect()), ..Choice::default() }
 }

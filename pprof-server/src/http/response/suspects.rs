@@ -12,7 +12,8 @@ use crate::http::refusal::Refusal;
 use crate::http::request::format::{ReportFormat, SuspectsRequest};
 use crate::http::snapshots::Snapshots;
 use crate::process;
-use crate::sources::{holders, suspects};
+use crate::sources::holders::{self, Choice};
+use crate::sources::suspects;
 
 /// The sites that grow by now.
 ///
@@ -31,7 +32,7 @@ pub(crate) fn report(snapshots: &Snapshots, asked: SuspectsRequest) -> Result<An
         report.add_waits(&waits, found.at, &found.table.notes);
     }
     if asked.with_holders && report.len() > 0 {
-        match holders::find(&super::holders::of_stacks(&report.snapshot(&now))) {
+        match holders::find(&Choice::of_stacks(&report.snapshot(&now))) {
             Ok(held) => report.note_holders(|named| held.sentence(named)),
             Err(why) => report.note(format!("holders: {why}")),
         }

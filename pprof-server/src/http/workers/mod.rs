@@ -34,23 +34,27 @@ pub(super) enum Lane {
     Addresses,
     /// Names by debug information take up to seconds, when they are looked up for the first time.
     Names,
+    /// Searches of all memory take up to half a minute.
+    Searches,
 }
 
 impl Lane {
-    const ALL: [Lane; 3] = [Lane::Figures, Lane::Addresses, Lane::Names];
+    const ALL: [Lane; 4] = [Lane::Figures, Lane::Addresses, Lane::Names, Lane::Searches];
 
     fn thread_name(self) -> &'static str {
         match self {
             Lane::Figures => "pprof-worker",
             Lane::Addresses => "pprof-addresses",
             Lane::Names => "pprof-names",
+            Lane::Searches => "pprof-searches",
         }
     }
 
     /// Jobs that may be under way at once, those that wait included. A job that waits in `Addresses` holds the addresses
-    /// that were asked for, up to a megabyte of them.
+    /// that were asked for, up to a megabyte of them. Of searches, whoever comes later would wait for too long.
     pub(super) const fn max_jobs(self) -> usize {
         match self {
+            Lane::Searches => 4,
             Lane::Addresses => 16,
             Lane::Figures | Lane::Names => 64,
         }

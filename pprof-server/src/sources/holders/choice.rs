@@ -3,8 +3,8 @@
 //! Path: *read path*.
 
 use super::sites::Sites;
-use alloc_profiler::CodeAddress;
 use alloc_profiler::internal::{LiveBlock, LiveBlocks};
+use alloc_profiler::{CodeAddress, Snapshot};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -24,6 +24,12 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
+    /// Chooses the stacks of `snapshot`.
+    pub(crate) fn of_stacks(snapshot: &Snapshot) -> Choice {
+        let frames = snapshot.stacks.iter().map(|stack| stack.trace.frames.clone());
+        Choice { stacks: Some(frames.collect()), ..Choice::default() }
+    }
+
     pub(super) fn needs_functions(&self) -> bool {
         self.function.is_some()
     }

@@ -10,12 +10,14 @@ mod notes;
 mod roots;
 mod sites;
 mod surroundings;
+mod types;
 
 use crate::kept_files;
 use crate::mappings::Mappings;
+use crate::per_process::PerProcess;
 use crate::process;
 use crate::profile::{
-    Estimate, Frame, Frames, Label, LabelValue, Period, Profile, Rows, Stacks, Symbolize, Unit, add,
+    Bytes, Estimate, Frame, Frames, Label, LabelValue, Period, Profile, Rows, Stacks, Symbolize, Unit, add,
 };
 use crate::sources::goroutine::{Lines, frame};
 use crate::sources::heap;
@@ -29,11 +31,13 @@ use holders::{Block, Chain, End, Found, Link, Pace, PageMap, Scene};
 pub(super) use roots::RootNames;
 use sites::{Site, Sites};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 pub(super) use surroundings::Surroundings;
+use types::{ChainTypes, Types};
 
 /// The search takes so much memory at most, in bytes, with what names take.
-pub(super) const WORK_BYTES: usize = 24 << 20;
+pub(crate) const WORK_BYTES: usize = 24 << 20;
 /// How fast memory is gone over: a slice takes some 2 ms, and others have the processor after it.
 pub(super) const PACE: Pace =
     Pace { slice_bytes: 8 << 20, pause: Duration::from_millis(1), most_time: Duration::from_secs(30) };
@@ -49,9 +53,12 @@ pub(crate) struct Held {
 
 /// Blocks of one site with one chain.
 struct HeldRow {
-    /// The site of the blocks, and those of the blocks that hold them, the nearest first; `None` stands for blocks that were
-    /// not sampled. Of several that follow one another and are alike there is one.
-    path: Vec<Option<u32>>,
+    /// The blocks were allocated by this site.
+    site: u32,
+    /// What the blocks are, if types tell.
+    type_: Option<Arc<str>>,
+    /// The blocks that hold them, the nearest first. Of several that follow one another and are alike there is one.
+    path: Vec<Holding>,
     end: String,
     kind: &'static str,
     may_be_stale: bool,
@@ -59,12 +66,48 @@ struct HeldRow {
     bytes: Estimate,
 }
 
-/// Searches memory for what holds the blocks that are chosen.
+/// A block that holds others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Holding {
+    /// It was allocated by this site.
+    Site(u32),
+    /// It was not sampled. This says of which type it is, or how large.
+    Unsampled(Arc<str>),
+}
+
+/// Searches memory for what holds the blocks that are chosen, after all searches that are under way.
 ///
 /// # Errors
 ///
 /// A sentence says why there is no result, and what to do.
 pub(crate) fn find(choice: &Choice) -> Result<Held, String> {
+    let _turn = turn().lock().unwrap_or_else(PoisonError::into_inner);
+    find_within(choice, PACE)
+}
+
+/// Does the same within this time, unless a search is under way.
+///
+/// # Errors
+///
+/// A sentence says why there is no result, and what to do.
+pub(crate) fn find_now(choice: &Choice, most_time: Duration) -> Result<Held, String> {
+    let _turn = match turn().try_lock() {
+        Ok(turn) => turn,
+        Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            return Err("memory is being searched for somebody else; ask again later".to_owned());
+        }
+    };
+    find_within(choice, Pace { most_time, ..PACE })
+}
+
+/// Whoever has this searches memory. Two at a time would find each other's lists of addresses, and take them for holders.
+pub(super) fn turn() -> &'static Mutex<()> {
+    static TURN: PerProcess<Mutex<()>> = PerProcess::new();
+    TURN.get(Mutex::default)
+}
+
+fn find_within(choice: &Choice, pace: Pace) -> Result<Held, String> {
     unsampled(|| {
         if !alloc_profiler::is_installed() {
             return Err("holders are not known: this program's allocator takes no samples; write \
@@ -80,13 +123,13 @@ pub(crate) fn find(choice: &Choice) -> Result<Held, String> {
             return Err("there is no memory for the search; ask again when 24 MiB are free".to_owned());
         }
         let mut listed = live_blocks(|_, _| true);
-        let found = find_among(&listed, choice);
+        let found = find_among(&listed, choice, pace);
         listed.wipe();
         found
     })
 }
 
-fn find_among(listed: &LiveBlocks, choice: &Choice) -> Result<Held, String> {
+fn find_among(listed: &LiveBlocks, choice: &Choice, pace: Pace) -> Result<Held, String> {
     let mappings = Mappings::of_process();
     let stacks = Stacks::of(listed.stacks.iter(), &[], mappings.clone(), Symbolize::Full);
     let sites = Sites::of(listed, &stacks, choice.needs_functions());
@@ -116,7 +159,8 @@ fn find_among(listed: &LiveBlocks, choice: &Choice) -> Result<Held, String> {
         threads: &surroundings.threads,
         thread_local_bytes: surroundings.thread_local_bytes,
         left_out: &surroundings.left_out,
-        pace: PACE,
+        own_variables: &surroundings.own_variables,
+        pace,
     };
     let blocks: Vec<Block> = blocks.collect();
     let targets: Vec<u32> = blocks.iter().filter_map(|block| block.target).collect();
@@ -126,14 +170,15 @@ fn find_among(listed: &LiveBlocks, choice: &Choice) -> Result<Held, String> {
         _ => None,
     });
     let roots = RootNames::of(&roots.collect(), &surroundings, &mappings);
-    let (rows, gone) = rows(listed, &targets, &found, &sites, &roots);
+    let types = Types::of(&found.chains, &surroundings, &mappings, &memory);
+    let (rows, gone) = rows(listed, &targets, &found, &sites, &roots, &types);
     let mut held = Held { rows, sites: sites.sites, notes: Vec::new() };
     held.notes = notes::notes(&held, &found, gone, choice, surroundings.knows_own);
     Ok(held)
 }
 
 /// What blocks of one row have in common: the fields of [`HeldRow`] but for the sums.
-type Alike<'a> = (Vec<Option<u32>>, &'a str, &'static str, bool);
+type Alike = (u32, Vec<Holding>, String, &'static str, bool, Option<Arc<str>>);
 
 /// Sums up the targets that are still in use by site and chain. Returns also how many were freed meanwhile.
 fn rows(
@@ -142,9 +187,10 @@ fn rows(
     found: &Found,
     sites: &Sites,
     roots: &RootNames,
+    types: &Types,
 ) -> (Vec<HeldRow>, usize) {
     let chains: BTreeMap<u32, &Chain> = found.chains.iter().map(|chain| (chain.target, chain)).collect();
-    let mut sums: BTreeMap<Alike<'_>, [Estimate; 2]> = BTreeMap::new();
+    let mut sums: BTreeMap<Alike, [Estimate; 2]> = BTreeMap::new();
     let mut gone = 0;
     for &target in targets {
         let block = &listed.blocks[target as usize];
@@ -153,19 +199,14 @@ fn rows(
             gone += 1;
             continue;
         }
-        let chain = chains.get(&target);
-        let mut path = vec![Some(sites.of_stack(block.stack))];
-        path.extend(chain.iter().flat_map(|chain| &chain.links).map(|link| match link {
-            Link::Sampled { site, .. } => Some(*site),
-            Link::Unsampled { .. } => None,
-        }));
-        // A list of a thousand nodes is a list.
-        let own = path.remove(0);
-        path.dedup();
-        path.insert(0, own);
+        let (chain, known) = (chains.get(&target), types.of_target(target));
+        let path = chain.map_or_else(Vec::new, |chain| path(chain, known));
         let end = chain.map_or(End::NotJudged, |chain| chain.end);
+        let text = roots.end(end, known.and_then(|known| known.fields.as_deref()));
         let may_be_stale = chain.is_some_and(|chain| chain.may_be_stale);
-        let sum = sums.entry((path, roots.end(end), kind(end), may_be_stale)).or_default();
+        let type_ = known.and_then(|known| known.target.clone());
+        let alike = (sites.of_stack(block.stack), path, text, kind(end), may_be_stale, type_);
+        let sum = sums.entry(alike).or_default();
         let size = block.size as f64;
         let objects = Estimate { value: block.weight, samples: 1, variance: block.objects_variance };
         let bytes = Estimate {
@@ -175,15 +216,25 @@ fn rows(
         };
         add(sum, &[objects, bytes]);
     }
-    let rows = sums.into_iter().map(|((path, end, kind, may_be_stale), [objects, bytes])| HeldRow {
-        path,
-        end: end.to_owned(),
-        kind,
-        may_be_stale,
-        objects,
-        bytes,
+    let rows = sums.into_iter().map(|((site, path, end, kind, may_be_stale, type_), [objects, bytes])| {
+        HeldRow { site, type_, path, end, kind, may_be_stale, objects, bytes }
     });
     (rows.collect(), gone)
+}
+
+/// Returns the blocks of a chain, of which one stands for several that are alike: a list of a thousand nodes is a list.
+fn path(chain: &Chain, known: Option<&ChainTypes>) -> Vec<Holding> {
+    let holding = |(number, link): (usize, &Link)| match *link {
+        Link::Sampled { site, .. } => Holding::Site(site),
+        Link::Unsampled { bytes } => {
+            let type_ = known.and_then(|known| known.links[number].clone());
+            let class = || format!("up to {}", Bytes(bytes.next_power_of_two() as f64)).into();
+            Holding::Unsampled(type_.unwrap_or_else(class))
+        }
+    };
+    let mut path: Vec<Holding> = chain.links.iter().enumerate().map(holding).collect();
+    path.dedup();
+    path
 }
 
 /// Returns what the label says of the end of a chain.
@@ -262,12 +313,15 @@ impl Held {
 
     /// Returns the frames of a chain: the block's site is the leaf, and what holds all of it is the root.
     fn frames(&self, row: &HeldRow, lines: &mut Lines) -> Vec<CodeAddress> {
-        let mut frame_of = |site: &Option<u32>| match site.map(|site| &self.sites[site as usize]) {
-            Some(Site { line: Some(line), near }) => frame(*near, [line.clone()].into(), lines),
-            Some(Site { line: None, .. }) => synthetic("[unknown stack]", lines),
-            None => synthetic("[block that was not sampled]", lines),
+        let mut frame_of = |holding: &Holding| match holding {
+            Holding::Site(site) => match &self.sites[*site as usize] {
+                Site { line: Some(line), near } => frame(*near, [line.clone()].into(), lines),
+                Site { line: None, .. } => synthetic("[unknown stack]", lines),
+            },
+            Holding::Unsampled(what) => synthetic(&format!("[block that was not sampled: {what}]"), lines),
         };
-        let mut frames: Vec<CodeAddress> = row.path.iter().map(&mut frame_of).collect();
+        let mut frames = vec![frame_of(&Holding::Site(row.site))];
+        frames.extend(row.path.iter().map(&mut frame_of));
         frames.push(synthetic(&row.end, lines));
         frames
     }
@@ -281,6 +335,7 @@ impl HeldRow {
     fn labels(&self) -> Vec<Label> {
         let label = |key, value: &str| Label { key, value: LabelValue::Text(value.into()) };
         let mut labels = vec![label(Label::KIND, self.kind)];
+        labels.extend(self.type_.as_deref().map(|type_| label("type", type_)));
         labels.extend(self.may_be_stale.then(|| label("may_be_stale", "1")));
         labels
     }
@@ -301,7 +356,21 @@ mod tests {
             Sites::of(&listed, &Stacks::of([].iter(), &[], Mappings::default(), Symbolize::None), false);
         let surroundings = Surroundings::of_process(&Mappings::default()).unwrap();
         let roots = RootNames::of(&std::collections::BTreeSet::new(), &surroundings, &Mappings::default());
-        let (rows, gone) = rows(&listed, &[0], &found, &sites, &roots);
+        let (rows, gone) = rows(&listed, &[0], &found, &sites, &roots, &Types::default());
         assert_eq!((rows.len(), gone), (0, 1));
+    }
+    /// Its list of addresses would look like holders.
+    #[test]
+    fn a_search_waits_for_another_or_goes_without() {
+        let turn = turn().lock().unwrap();
+        let nothing = Choice::default();
+        let refused = find_now(&nothing, Duration::from_secs(1)).err().unwrap();
+        assert!(refused.contains("somebody else"), "{refused}");
+        let waiting = std::thread::spawn(|| find(&Choice::default()).err());
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        drop(turn);
+        // Tests have no allocator that takes samples.
+        assert!(waiting.join().unwrap().unwrap().contains("install"));
     }
 }

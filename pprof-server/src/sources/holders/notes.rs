@@ -2,7 +2,7 @@
 //!
 //! Path: *read path*.
 
-use super::{Choice, Held, HeldRow};
+use super::{Choice, Held, HeldRow, Holding};
 use crate::profile::Estimate;
 use holders::Found;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(super) fn notes(
     let mut notes: Vec<String> = choice.note.iter().cloned().collect();
     let mut bytes: BTreeMap<u32, f64> = BTreeMap::new();
     for row in &held.rows {
-        *bytes.entry(row.site()).or_default() += row.bytes.value;
+        *bytes.entry(row.site).or_default() += row.bytes.value;
     }
     let mut sites: Vec<(u32, f64)> = bytes.into_iter().collect();
     sites.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -74,7 +74,7 @@ pub(super) fn notes(
 
 /// Says what holds most of the blocks of a site, with the share and its error.
 pub(super) fn holder_of(held: &Held, site: u32) -> Option<String> {
-    let rows: Vec<&HeldRow> = held.rows.iter().filter(|row| row.site() == site).collect();
+    let rows: Vec<&HeldRow> = held.rows.iter().filter(|row| row.site == site).collect();
     let mut by_holder: BTreeMap<String, Estimate> = BTreeMap::new();
     for row in &rows {
         let sum = by_holder.entry(text(held, row)).or_default();
@@ -109,11 +109,11 @@ fn text(held: &Held, row: &HeldRow) -> String {
         "unsampled" => "memory that was not sampled",
         _ => &row.end,
     };
-    let link = |site: &Option<u32>| match site {
-        Some(site) => format!("blocks of {}", held.sites[*site as usize].text()),
-        None => "a block that was not sampled".to_owned(),
+    let link = |holding: &Holding| match holding {
+        Holding::Site(site) => format!("blocks of {}", held.sites[*site as usize].text()),
+        Holding::Unsampled(what) => format!("a block that was not sampled ({what})"),
     };
-    let links: Vec<String> = row.path[1..].iter().map(link).collect();
+    let links: Vec<String> = row.path.iter().map(link).collect();
     match (row.kind, &links[..]) {
         ("lost" | "cycle" | "not-judged", []) => end.to_owned(),
         (_, []) => format!("held by {end}"),
@@ -125,12 +125,5 @@ fn text(held: &Held, row: &HeldRow) -> String {
         }
         ("not-judged", links) => format!("held by {}; the rest is not judged", links.join(", held by ")),
         (_, links) => format!("held by {}, held by {end}", links.join(", held by ")),
-    }
-}
-
-impl HeldRow {
-    /// Returns the site of the blocks.
-    fn site(&self) -> u32 {
-        self.path.first().copied().flatten().unwrap_or(super::sites::UNKNOWN)
     }
 }

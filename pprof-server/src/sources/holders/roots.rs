@@ -4,13 +4,16 @@
 
 use super::surroundings::Surroundings;
 use crate::mappings::Mappings;
-use crate::symbols::{SymbolKind, variables};
+use crate::symbols::SymbolKind;
+use crate::symbols::variables::{self, Variable};
 use holders::{End, Root};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names roots.
 pub(in crate::sources) struct RootNames {
     names: BTreeMap<Root, String>,
+    /// How far behind the beginning of its variable a root is, where the variable has a name.
+    offsets: BTreeMap<Root, u64>,
 }
 
 impl RootNames {
@@ -48,7 +51,7 @@ impl RootNames {
                 }
             }
         }
-        let mut found = RootNames { names };
+        let mut found = RootNames { names, offsets: BTreeMap::new() };
         found.name_statics(&statics, mappings);
         found.name_locals(&locals, surroundings, mappings);
         found
@@ -58,13 +61,17 @@ impl RootNames {
         for (&index, addresses) in statics {
             let image = &mappings.as_slice()[index];
             let in_file: Vec<u64> = addresses.iter().map(|&address| image.elf_address(address)).collect();
-            let named = variables::names(image, SymbolKind::Static, &in_file);
-            for ((&address, in_file), name) in addresses.iter().zip(in_file).zip(named) {
-                let text = match name {
-                    Some(name) => format!("static {name}"),
+            let named = variables::at(image, SymbolKind::Static, &in_file);
+            for ((&address, in_file), variable) in addresses.iter().zip(in_file).zip(named) {
+                let root = Root::Static(address);
+                let text = match variable {
+                    Some(Variable { name, start }) => {
+                        self.offsets.insert(root, in_file.saturating_sub(start));
+                        format!("static {name}")
+                    }
                     None => format!("static {}+{in_file:#x}", image.file_name()),
                 };
-                self.names.insert(Root::Static(address), text);
+                self.names.insert(root, text);
             }
         }
     }
@@ -77,13 +84,16 @@ impl RootNames {
     ) {
         let program = mappings.as_slice().first().filter(|mapping| mapping.is_main);
         let offsets: Vec<u64> = locals.keys().copied().collect();
-        let named = program.map(|program| variables::names(program, SymbolKind::ThreadLocal, &offsets));
-        for (index, roots) in locals.values().enumerate() {
-            let name = named.as_ref().and_then(|names| names[index].as_deref());
+        let named = program.map(|program| variables::at(program, SymbolKind::ThreadLocal, &offsets));
+        for (index, (offset, roots)) in locals.iter().enumerate() {
+            let variable = named.as_ref().and_then(|variables| variables[index].as_ref());
             for &root in roots {
                 let Root::ThreadLocal(thread, below) = root else { continue };
-                let text = match name {
-                    Some(name) if below > 0 => format!("thread-local {name}"),
+                let text = match variable {
+                    Some(Variable { name, start }) if below > 0 => {
+                        self.offsets.insert(root, offset.saturating_sub(*start));
+                        format!("thread-local {name}")
+                    }
                     _ => format!("thread-local variable of thread {}", surroundings.thread_name(thread)),
                 };
                 self.names.insert(root, text);
@@ -96,14 +106,20 @@ impl RootNames {
         self.names.get(&root).map_or("a variable", String::as_str)
     }
 
-    /// Returns what stands at the root of a chain.
-    pub(super) fn end(&self, end: End) -> &str {
-        match end {
-            End::Root(root) => self.root(root),
-            End::Unsampled => "[memory that was not sampled]",
-            End::Lost => "[lost: no pointer leads here]",
-            End::Cycle => "[cycle: only its own blocks point here]",
-            End::NotJudged => "[not judged]",
-        }
+    /// Returns what stands at the root of a chain. `fields` lead from the variable to the word, if types tell.
+    pub(super) fn end(&self, end: End, fields: Option<&str>) -> String {
+        let text = match (end, fields) {
+            (End::Root(root), None) => match self.offsets.get(&root).copied() {
+                Some(offset @ 1..) => return format!("{}+{offset:#x}", self.root(root)),
+                _ => self.root(root),
+            },
+            (End::Root(root), Some("")) => self.root(root),
+            (End::Root(root), Some(fields)) => return format!("{}.{fields}", self.root(root)),
+            (End::Unsampled, _) => "[memory that was not sampled]",
+            (End::Lost, _) => "[lost: no pointer leads here]",
+            (End::Cycle, _) => "[cycle: only its own blocks point here]",
+            (End::NotJudged, _) => "[not judged]",
+        };
+        text.to_owned()
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::sources) struct Surroundings {
     pub(in crate::sources) thread_local_bytes: u64,
     /// These ranges have addresses of blocks and hold none.
     pub(in crate::sources) left_out: Vec<(u64, u64)>,
+    /// Where the profiler's own variables are, if there is a symbol table.
+    pub(in crate::sources) own_variables: Vec<(u64, u64)>,
     /// Whether all memory of the profiler's own is known.
     pub(in crate::sources) knows_own: bool,
     pub(super) ranges: Vec<DataRange>,
@@ -65,6 +67,7 @@ impl Surroundings {
             thread_local_bytes: program.and_then(variables::thread_local_bytes).unwrap_or(0),
             stack_pointers,
             left_out,
+            own_variables: own_variables(&ranges, mappings),
             knows_own,
             ranges,
         })
@@ -86,4 +89,15 @@ impl Surroundings {
 fn range_around(ranges: &[DataRange], address: u64) -> (u64, u64) {
     let range = ranges.iter().find(|range| (range.start..range.limit).contains(&address));
     range.map_or((address, address), |range| (range.start, range.limit))
+}
+
+fn own_variables(ranges: &[DataRange], mappings: &Mappings) -> Vec<(u64, u64)> {
+    let mut own = Vec::new();
+    for range in ranges {
+        let DataKind::Variables(path) = &range.kind else { continue };
+        if let Some(image) = mappings.as_slice().iter().find(|mapping| mapping.path == *path) {
+            own.extend(variables::own_in(image, (range.start, range.limit)));
+        }
+    }
+    own
 }

@@ -139,6 +139,7 @@ impl Search<'_> {
                 threads: &surroundings.threads,
                 thread_local_bytes: surroundings.thread_local_bytes,
                 left_out: &surroundings.left_out,
+                own_variables: &surroundings.own_variables,
                 pace: PACE,
             };
             let mut finder = AtTasks { found: &mut self.found, turns: &self.turns };

@@ -21,13 +21,14 @@ use super::goroutine::tasks::{
     Cells, IndexInUse, Lines, own_memory, package, types as types_note, waiter_of,
 };
 use super::goroutine::{Part, Waiter};
-use super::holders::WORK_BYTES;
+use super::holders::{WORK_BYTES, turn};
 use crate::kept_files;
 use crate::mappings::Mappings;
 use crate::process;
 use crate::profile::{Label, LabelValue};
 use look::{Look, look};
 use std::fs;
+use std::sync::PoisonError;
 use std::time::Duration;
 use tasks::{Grade, Memory, TypeIndex, Wait, Waiting};
 use verdict::{Reason, Verdict};
@@ -78,10 +79,12 @@ fn find() -> Result<Part, String> {
     if cells.blocks.is_empty() {
         return Ok(Part { notes: vec![notes::no_tasks()], is_known: true, ..Part::default() });
     }
-    let mut used = IndexInUse::take(&cells, &mappings)
+    let mut used = IndexInUse::take(&cells.addresses, &mappings)
         .map_err(|error| format!("the debug information cannot be read: {error}"))?;
     let grade = used.index.grade();
+    let turn = turn().lock().unwrap_or_else(PoisonError::into_inner);
     let found = judge(&cells, &mut used.index, &*memory, &mappings, lines);
+    drop(turn);
     used.put_back();
     let mut part = found?;
     part.notes.extend(types_note(grade, &package(&mappings)));

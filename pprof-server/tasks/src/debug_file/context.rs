@@ -81,6 +81,14 @@ impl<'f> Context<'f> {
         operations.next().ok()?.is_none().then_some(address)
     }
 
+    /// Returns where the variables of a thread have the one that an expression describes, if it is nothing else.
+    pub(crate) fn thread_local_of(&self, expression: Expression<Slice<'_>>) -> Option<u64> {
+        let mut operations = expression.operations(self.encoding);
+        let Operation::UnsignedConstant { value } = operations.next().ok()?? else { return None };
+        let is_thread_local = matches!(operations.next().ok()?, Some(Operation::TLS));
+        (is_thread_local && operations.next().ok()?.is_none()).then_some(value)
+    }
+
     /// Returns the offset in the section to which an attribute refers.
     pub(crate) fn reference(&self, value: Value<'_>) -> Option<u64> {
         match value {

@@ -2,6 +2,7 @@
 
 mod grade;
 mod resting;
+mod typed;
 
 pub use grade::Grade;
 pub use resting::RestingIndex;
@@ -32,7 +33,7 @@ pub struct Image {
 
 /// Finds the types of tasks.
 pub struct TypeIndex {
-    types: Types,
+    pub(crate) types: Types,
 }
 
 impl TypeIndex {

@@ -31,6 +31,12 @@ impl RestingIndex {
         RestingIndex { types, found }
     }
 
+    /// Returns another index like it. Types are read anew, which takes milliseconds.
+    #[must_use]
+    pub fn copy(&self) -> RestingIndex {
+        RestingIndex { types: Types::default(), found: self.found.clone() }
+    }
+
     /// Returns about how much memory it takes, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.types.memory_bytes() + self.found.iter().flatten().map(Found::memory_bytes).sum::<usize>()

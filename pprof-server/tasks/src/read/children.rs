@@ -321,7 +321,7 @@ impl Follower<'_, '_> {
                 (type_.name.is_empty() || is_owner(&type_.name)) && self.leads(target, depth)
             }
             &Shape::Array { element, .. } => self.leads(element, depth),
-            Shape::Other => false,
+            Shape::Union(_) | Shape::Other => false,
         }
     }
 }

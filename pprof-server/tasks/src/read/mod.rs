@@ -4,6 +4,7 @@ mod chain;
 mod children;
 mod trail;
 mod waits;
+mod words;
 
 use crate::error::Unread;
 use crate::memory::Memory;
@@ -14,6 +15,7 @@ use crate::wait::Waiting;
 use chain::Follower;
 use std::sync::Arc;
 use trail::Trail;
+pub(crate) use words::word;
 
 /// The bits of a task's state word that are looked at. Its count of references is above them.
 const RUNNING: u64 = 1 << 0;

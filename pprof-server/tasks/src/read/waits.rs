@@ -181,7 +181,7 @@ impl Reader<'_, '_> {
                 let member = self.follower.variant(&type_, address).ok()?.member.clone();
                 self.parts(member.type_, address.checked_add(member.offset)?, depth + 1, parts)
             }
-            Shape::Array { .. } | Shape::Other => Some(()),
+            Shape::Array { .. } | Shape::Union(_) | Shape::Other => Some(()),
         }
     }
 

@@ -99,6 +99,7 @@ impl Parts {
             gimli::DW_TAG_structure_type if !variants.is_empty() && !is_known => Shape::Other,
             gimli::DW_TAG_structure_type if !variants.is_empty() => Shape::Choice { tag, variants },
             gimli::DW_TAG_structure_type => Shape::Record(self.members),
+            gimli::DW_TAG_union_type => Shape::Union(self.members),
             _ => Shape::Other,
         };
         let bytes = match shape {

@@ -7,6 +7,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use names::short;
 pub(crate) use store::Types;
 
 use crate::task::Place;
@@ -59,6 +60,8 @@ pub(crate) struct Function {
 pub(crate) enum Shape {
     /// It is all of these: a struct, a tuple, or what a closure has captured.
     Record(Vec<Member>),
+    /// It is one of these, and nothing in it says which: a union.
+    Union(Vec<Member>),
     /// It is one of several: an enum, or the future of an `async fn`.
     Choice { tag: Option<Tag>, variants: Vec<Variant> },
     /// It is the address of another value.
@@ -108,7 +111,7 @@ impl Type {
     fn memory_bytes(&self) -> usize {
         let of_member = |member: &Member| size_of::<Member>() + member.name.len();
         let parts: usize = match &self.shape {
-            Shape::Record(members) => members.iter().map(of_member).sum(),
+            Shape::Record(members) | Shape::Union(members) => members.iter().map(of_member).sum(),
             Shape::Choice { variants, .. } => {
                 variants.iter().map(|variant| size_of::<Variant>() + variant.member.name.len()).sum()
             }

@@ -82,6 +82,44 @@ pub(super) fn first_argument(name: &str) -> Option<&str> {
     None
 }
 
+/// Names are cut to so many bytes.
+const MAX_SHORT_BYTES: usize = 100;
+/// Arguments that nobody writes, since they are those that a type has unless told otherwise.
+const USUAL_ARGUMENTS: [&str; 3] = [
+    ", alloc::alloc::Global",
+    ", std::hash::random::RandomState",
+    ", std::collections::hash::map::RandomState",
+];
+/// The types of these crates are known by their names alone.
+const STANDARD: [&str; 4] = ["alloc", "core", "std", "hashbrown"];
+
+/// Makes `Mutex<Vec<shop::Session>>` of `std::sync::poison::mutex::Mutex<alloc::vec::Vec<shop::Session, alloc::alloc::Global>>`.
+pub(crate) fn short(name: &str) -> String {
+    let mut name = name.to_owned();
+    USUAL_ARGUMENTS.iter().for_each(|usual| name = name.replace(usual, ""));
+    let is_part = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | ':' | '{' | '}' | '#');
+    let (mut text, mut rest) = (String::new(), &name[..]);
+    while let Some(start) = rest.find(is_part) {
+        let (between, path) = rest.split_at(start);
+        let (path, after) = path.split_at(path.find(|sign| !is_part(sign)).unwrap_or(path.len()));
+        let krate = path.split("::").next().unwrap_or_default();
+        text.push_str(between);
+        text.push_str(if STANDARD.contains(&krate) {
+            path.rsplit("::").next().unwrap_or(path)
+        } else {
+            path
+        });
+        rest = after;
+    }
+    text.push_str(rest);
+    if text.len() > MAX_SHORT_BYTES {
+        let end = (0..=MAX_SHORT_BYTES).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +151,26 @@ mod tests {
         }
         assert_eq!(without_arguments("<a::R<T> as b::Tr>::recv"), "<a::R<T> as b::Tr>::recv");
         assert_eq!(without_arguments("a::f::<fn(u8) -> u8>"), "a::f");
+    }
+
+    #[test]
+    fn types_are_called_what_people_write() {
+        for (name, expected) in [
+            (
+                "std::sync::poison::mutex::Mutex<alloc::vec::Vec<shop::Session, alloc::alloc::Global>>",
+                "Mutex<Vec<shop::Session>>",
+            ),
+            (
+                "std::collections::hash::map::HashMap<u64, (shop::a::B, &str), std::hash::random::RandomState>",
+                "HashMap<u64, (shop::a::B, &str)>",
+            ),
+            ("[u64; 512]", "[u64; 512]"),
+            ("shop::f::{closure_env#0}<core::option::Option<u8>>", "shop::f::{closure_env#0}<Option<u8>>"),
+        ] {
+            assert_eq!(short(name), expected);
+        }
+        let long = short(&format!("shop::Ä<{}>", "ä".repeat(200)));
+        assert!(long.len() <= MAX_SHORT_BYTES + 3 && long.ends_with('…'), "{long}");
     }
 
     #[test]

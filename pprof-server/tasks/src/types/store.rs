@@ -1,6 +1,6 @@
 //! Types and units that were read, so that none is read twice while it is needed.
 
-use super::{Function, HeaderLayout, Type, TypeId, compile};
+use super::{Function, HeaderLayout, Shape, Type, TypeId, compile};
 use crate::debug_file::{Context, DebugFile, Entry, Unit};
 use crate::scan::{Found, Poll};
 use crate::task::End;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// Units are kept in memory until they are larger than this together, in bytes.
 const MAX_UNITS_BYTES: usize = 24 << 20;
+/// Arrays may be nested so deep in one another.
+const MAX_ARRAYS: usize = 16;
 /// So many types are kept before all are forgotten.
 const MAX_TYPES: usize = 1 << 16;
 
@@ -194,6 +196,45 @@ impl Types {
         self.images.iter().enumerate().flat_map(of_image).collect()
     }
 
+    /// Returns the static variable that has `address` in it: its type, and where it begins.
+    pub(crate) fn static_at(&mut self, address: u64) -> Option<(TypeId, u64)> {
+        let of_image = |(image, types): (usize, &ImageTypes)| {
+            let (start, offset) = last_before(&types.found.statics, address.wrapping_sub(types.bias))?;
+            Some((TypeId { image: image as u16, offset }, start.wrapping_add(types.bias)))
+        };
+        let found: Vec<_> = self.images.iter().enumerate().filter_map(of_image).collect();
+        found.into_iter().find(|&(id, start)| self.has(id, address.wrapping_sub(start)))
+    }
+
+    /// Returns the variable of a thread that has the byte at `place` among all that a thread has of the image at `bias`: its type, and
+    /// where it begins.
+    pub(crate) fn thread_local_at(&mut self, bias: u64, place: u64) -> Option<(TypeId, u64)> {
+        let of_image = |(image, types): (usize, &ImageTypes)| {
+            let (start, offset) = last_before(&types.found.thread_locals, place)?;
+            (types.bias == bias).then_some((TypeId { image: image as u16, offset }, start))
+        };
+        let found: Vec<_> = self.images.iter().enumerate().filter_map(of_image).collect();
+        found.into_iter().find(|&(id, start)| self.has(id, place - start))
+    }
+
+    /// Whether a value of the type has a byte at this offset.
+    fn has(&mut self, id: TypeId, offset: u64) -> bool {
+        offset < self.value_bytes(id)
+    }
+
+    /// Returns how many bytes a value of the type has. Debug information does not say so of arrays.
+    pub(crate) fn value_bytes(&mut self, mut id: TypeId) -> u64 {
+        let mut count: u64 = 1;
+        for _ in 0..MAX_ARRAYS {
+            let Some(type_) = self.get(id) else { return 0 };
+            let Shape::Array { element, count: more } = type_.shape else {
+                return type_.bytes.saturating_mul(count);
+            };
+            (id, count) = (element, count.saturating_mul(more));
+        }
+        0
+    }
+
     /// Returns the type that a table of methods is for.
     pub(crate) fn implementor(&mut self, table: TypeId) -> Option<TypeId> {
         let mut offset = None;
@@ -238,4 +279,10 @@ impl Types {
         };
         scopes().unwrap_or_default()
     }
+}
+
+/// Returns the last of `variables`, which are ascending, that does not begin after `place`.
+fn last_before(variables: &[(u64, u64)], place: u64) -> Option<(u64, u64)> {
+    let after = variables.partition_point(|&(start, _)| start <= place);
+    variables.get(after.checked_sub(1)?).copied()
 }

@@ -41,7 +41,7 @@ pub(in crate::sources) struct Cells {
     /// The sites that may have spawned them.
     pub(super) sites: Vec<Site>,
     /// Lists the addresses of all code on the stacks of `sites`.
-    pub(super) addresses: Vec<u64>,
+    pub(in crate::sources) addresses: Vec<u64>,
     /// How many of `blocks` were told by what is in them.
     pub(super) told_by_content: usize,
 }

@@ -92,7 +92,7 @@ impl Chains {
             Ok(memory) => memory,
             Err(why) => return nothing(Some(why)),
         };
-        let mut used = match IndexInUse::take(cells, mappings) {
+        let mut used = match IndexInUse::take(&cells.addresses, mappings) {
             Ok(used) => used,
             Err(error) => return nothing(Some(format!("the debug information cannot be read: {error}"))),
         };

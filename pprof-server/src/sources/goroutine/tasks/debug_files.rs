@@ -2,7 +2,6 @@
 //!
 //! Path: *read path*.
 
-use super::cells::Cells;
 use crate::mappings::Mappings;
 use crate::mappings::files::{self, OpenFile};
 use crate::symbols;
@@ -12,7 +11,7 @@ use std::time::SystemTime;
 use tasks::{Image, Memory, ReadAt, Unreadable};
 
 /// A file that has debug information, as it was when it was looked through.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     /// The mapped file that it is of: its path, its build id and where it is loaded.
     mapped: (PathBuf, String, u64),
@@ -24,18 +23,18 @@ pub(super) struct Known {
 }
 
 /// What tells that a file is still the same.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Contents {
     inode: u64,
     bytes: u64,
     modified: Option<SystemTime>,
 }
 
-/// Returns the debug information of the program, and of each library that has spawned tasks. `before` is what this returned last
+/// Returns the debug information of the program, and of each library that has one of `addresses`. `before` is what this returned last
 /// time: where the debug information was then, it need not be looked for.
-pub(super) fn images(cells: &Cells, mappings: &Mappings, before: &[Known]) -> (Vec<Image>, Vec<Known>) {
+pub(super) fn images(addresses: &[u64], mappings: &Mappings, before: &[Known]) -> (Vec<Image>, Vec<Known>) {
     let (mut images, mut known): (Vec<Image>, Vec<Known>) = (Vec::new(), Vec::new());
-    for index in mappings.used(&cells.addresses) {
+    for index in mappings.used(addresses) {
         let mapping = &mappings.as_slice()[index];
         // A file may be mapped in several places.
         let is_known = known.iter().any(|known| known.mapped.2 == mapping.load_bias);

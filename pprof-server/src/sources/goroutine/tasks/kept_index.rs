@@ -5,7 +5,6 @@
 //!
 //! Path: *read path*.
 
-use super::cells::Cells;
 use super::debug_files::{self, Known};
 use crate::mappings::Mappings;
 use crate::per_process::PerProcess;
@@ -47,18 +46,30 @@ struct Kept {
     used: Instant,
 }
 
-/// An index that one request uses. Another request meanwhile has one of its own.
+impl Kept {
+    fn copy(&self) -> Kept {
+        Kept { index: self.index.copy(), files: self.files.clone(), used: self.used }
+    }
+}
+
+/// An index that one request uses. Another request meanwhile uses a copy, since a search may take long.
 pub(in crate::sources) struct IndexInUse {
     pub(in crate::sources) index: TypeIndex,
     files: Vec<Known>,
 }
 
 impl IndexInUse {
-    /// Takes the index that was kept, if all files are the same as then, or makes one.
-    pub(in crate::sources) fn take(cells: &Cells, mappings: &Mappings) -> Result<IndexInUse, IndexError> {
-        let kept = keeper().state().kept.take();
+    /// Takes the index that was kept, if all files are the same as then, or makes one: of the program, and of the libraries that have
+    /// these addresses.
+    pub(in crate::sources) fn take(addresses: &[u64], mappings: &Mappings) -> Result<IndexInUse, IndexError> {
+        let kept = {
+            let mut state = keeper().state();
+            let kept = state.kept.take();
+            state.kept = kept.as_ref().map(Kept::copy);
+            kept
+        };
         let before = kept.as_ref().map_or(&[][..], |kept| &kept.files);
-        let (images, files) = debug_files::images(cells, mappings, before);
+        let (images, files) = debug_files::images(addresses, mappings, before);
         IndexInUse::of(kept, images, files)
     }
 
