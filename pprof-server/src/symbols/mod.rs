@@ -20,6 +20,7 @@ pub(crate) mod library;
 mod linkage;
 mod own_crate;
 #[cfg(feature = "http")]
+mod plumbing_names;
 mod plumbing_pattern;
 pub(crate) mod role;
 mod shortfall;

@@ -4,9 +4,9 @@
 //! to leave out the plumbing further out, and the functions in which threads begin. The `history` endpoint has it in its
 //! answer. JavaScript and Go read it, so it uses only what both have.
 //!
-//! Path: *read path*. It is made once, from the lists of names in `role`.
+//! Path: *read path*. It is made once, from the lists in `plumbing_names`.
 
-use super::role::{
+use super::plumbing_names::{
     ALLOCATOR_TRAITS, C_FUNCTIONS, C_PREFIXES, CRATES, ENTRY_FILES, ENTRY_NAMES, MODULES, SOURCES,
 };
 use once_cell::race::OnceBox;
