@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs tests on this platform with what other platforms do about stacks. First they use the platform's unwinder, as on all of
-# Unix except x86-64 Linux with glibc. Then they take no stacks, as on Windows, and with musl on other processors. On those platforms it is not known
+# Unix except Linux on x86-64 and aarch64. Then they take no stacks, as on Windows. On those platforms it is not known
 # how much stack is left.
 #
 # Tests that rely on stacks of our own unwinder, or on how much stack is left, are left out. So is one in which signals come in the
