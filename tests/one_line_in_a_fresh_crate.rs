@@ -17,6 +17,7 @@ use workspace_tests::{check_valid, client, scraper_rules};
 const BLOCK_BYTES: i64 = 1 << 20;
 const LEAKED_BLOCKS: i64 = 200;
 const CHURNED_BLOCKS: i64 = 300;
+const C_BLOCKS: i64 = 50;
 
 const MANIFEST: &str = r#"[package]
 name = "fresh"
@@ -51,6 +52,7 @@ use std::hint::black_box;
 
 pub fn run() {
     leak();
+    leak_as_c();
     churn();
     println!("ready");
     std::io::read_to_string(std::io::stdin()).unwrap();
@@ -64,6 +66,14 @@ fn leak() {
 }
 
 #[inline(never)]
+fn leak_as_c() {
+    for _ in 0..C_BLOCKS {
+        // SAFETY: any size may be asked for.
+        assert!(!black_box(unsafe { libc::malloc(BLOCK_BYTES) }).is_null());
+    }
+}
+
+#[inline(never)]
 fn churn() {
     for _ in 0..CHURNED_BLOCKS {
         drop(black_box(vec![0_u8; BLOCK_BYTES]));
@@ -72,10 +82,19 @@ fn churn() {
 "#;
 
 /// Lists the programs, each with its one line.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("over_system", "pprof_server::install!();"),
     ("over_mimalloc", "pprof_server::install!(allocator = mimalloc::MiMalloc);"),
     ("over_jemalloc", "pprof_server::install!(allocator = tikv_jemallocator::Jemalloc);"),
+    ("over_system_with_c", "pprof_server::install!(c_allocations = true);"),
+    (
+        "over_mimalloc_with_c",
+        "pprof_server::install!(c_allocations = mimalloc, allocator = mimalloc::MiMalloc);",
+    ),
+    (
+        "over_jemalloc_with_c",
+        "pprof_server::install!(c_allocations = jemalloc, allocator = tikv_jemallocator::Jemalloc);",
+    ),
 ];
 
 /// Builds the crate, once; where its programs are.
@@ -94,9 +113,12 @@ fn build() -> PathBuf {
     let pprof_server = workspace.join("pprof-server");
     write(&package.join("Cargo.toml"), &MANIFEST.replace("PPROF_SERVER", pprof_server.to_str().unwrap()));
     let mut library = LIBRARY.to_owned();
-    for (name, value) in
-        [("LEAKED_BLOCKS", LEAKED_BLOCKS), ("CHURNED_BLOCKS", CHURNED_BLOCKS), ("BLOCK_BYTES", BLOCK_BYTES)]
-    {
+    for (name, value) in [
+        ("LEAKED_BLOCKS", LEAKED_BLOCKS),
+        ("CHURNED_BLOCKS", CHURNED_BLOCKS),
+        ("C_BLOCKS", C_BLOCKS),
+        ("BLOCK_BYTES", BLOCK_BYTES),
+    ] {
         library = library.replace(name, &value.to_string());
     }
     write(&package.join("src/lib.rs"), &library);
@@ -210,6 +232,10 @@ fn with_every_allocation_recorded_the_numbers_are_exact() {
         assert_eq!(values(&profile, "fresh::leak"), [leaked, leaked].concat()[..], "{program}");
         let churned = [CHURNED_BLOCKS, CHURNED_BLOCKS * BLOCK_BYTES, 0, 0];
         assert_eq!(values(&profile, "fresh::churn"), churned, "{program}");
+        // Without the option, what C code allocates is not seen.
+        let by_c = if program.ends_with("_with_c") { C_BLOCKS } else { 0 };
+        let by_c = [by_c, by_c * BLOCK_BYTES];
+        assert_eq!(values(&profile, "fresh::leak_as_c"), [by_c, by_c].concat()[..], "{program}");
     }
 }
 

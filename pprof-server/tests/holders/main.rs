@@ -122,6 +122,12 @@ fn the_profilers_own_variables_hold_nothing() {
     let thread = std::thread::Builder::new().stack_size(64 << 20);
     let address = thread.spawn(install).unwrap().join().unwrap();
     let reply = get(address, "/debug/pprof/holders?stack=in_own_variable&format=folded");
-    assert!(reply.text().contains("[lost: "), "{}", reply.text_lossy());
+    // A word that was left behind may hide that the block is lost. But no variable holds it.
+    let chain = reply.text().lines().find(|line| line.ends_with(";holders::in_own_variable 4200"));
+    let holder = chain.unwrap_or_else(|| panic!("{}", reply.text_lossy())).split(';').next().unwrap();
+    assert!(
+        ["[lost: ", "[memory that was not sampled]"].iter().any(|known| holder.starts_with(known)),
+        "{holder}"
+    );
     assert!(!reply.text().contains("pprof_server"), "{}", reply.text_lossy());
 }
