@@ -63,8 +63,8 @@ struct Kind {
     first_of_change: usize,
 }
 
-/// Labels that the demo gives. They come after those of the profile, and are texts.
-const OF_PROGRAM: &[&str] = &["tenant"];
+/// Labels that some programs have: those whose C allocations are counted, and the demo. They come after the others, and are texts.
+const OF_PROGRAM: &[&str] = &["allocator", "tenant"];
 
 const KINDS: &[Kind] = &[
     Kind {
