@@ -45,8 +45,11 @@ if [[ $(rustc --crate-type lib --crate-name mangled --emit asm -o - - <<<'pub fn
   echo 'test.sh: v0 is what this Rust mangles by, so the old mangling is not tried; rustc before 1.97 does that'
 fi
 
-benchmarks_lock_has_all_crates() {
-  cargo metadata --manifest-path tests/benchmarks/Cargo.toml --locked --format-version 1 >/dev/null
+locks_have_all_crates() {
+  local workspace
+  for workspace in tests/benchmarks tests/owners; do
+    cargo metadata --manifest-path $workspace/Cargo.toml --locked --format-version 1 >/dev/null
+  done
 }
 
 release_builds() {
@@ -74,7 +77,7 @@ step cargo fmt --all --check
 step python3 scripts/mutants.py --check
 step scripts/check-circles.py
 step scripts/check-sentences.py
-step benchmarks_lock_has_all_crates
+step locks_have_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside 19 release_builds
