@@ -1,7 +1,7 @@
 //! C's functions, counted down and perhaps sampled: what [`define_malloc!`](crate::define_malloc) defines calls these.
 //!
 //! Each hands its arguments on to the function of the allocator below, once, and returns what that returned. An allocation that is
-//! not sampled costs what one of Rust's costs, and two instructions more for a size that no `Layout` has: see [`is_due`].
+//! not sampled costs what one of Rust's costs, and two instructions more for a size that no `Layout` has: see `is_due`.
 //!
 //! A block of 0 bytes, which C has and Rust has not, takes no part: it has no bytes that could be sampled.
 //!

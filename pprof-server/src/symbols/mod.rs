@@ -19,8 +19,8 @@ pub(crate) mod library;
 #[cfg(any(feature = "http", test))]
 mod linkage;
 mod own_crate;
-#[cfg(feature = "http")]
 mod plumbing_names;
+#[cfg(feature = "http")]
 mod plumbing_pattern;
 pub(crate) mod role;
 mod shortfall;

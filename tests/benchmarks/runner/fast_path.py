@@ -46,7 +46,8 @@ def too_many_instructions(bare, ours, in_c):
         print(f"{name:<24}{added:>10.2f}{bound:>8g}")
         if added > bound:
             yield f"{name}: {added:.2f} instructions more than bare, the bound is {bound:g}"
-        if is_of_c and (added := instructions_per_operation(ours, [name], OFF) - counts[0]) > 0.01:
+        # One instruction would be 1. Where glibc clears memory, and how often it asks for more, differs a little between programs.
+        if is_of_c and (added := instructions_per_operation(ours, [name], OFF) - counts[0]) > 0.1:
             yield f"{name}: {added:.2f} instructions more than bare without `define_malloc!`"
 
 
