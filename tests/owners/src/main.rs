@@ -31,7 +31,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().expect("a number"));
     let (interval, count) = (arguments.next().expect("the interval"), arguments.next().expect("how many"));
     let server = pprof_server::serve("127.0.0.1:0").expect("a free port can be had");
-    set_sampling_interval(interval as usize);
+    set_sampling_interval(interval);
     shapes::COUNT.set(count).expect("it is set once");
     shapes::plant();
     // What planting leaves behind on the stack goes with its thread.
