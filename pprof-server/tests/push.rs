@@ -105,9 +105,10 @@ worker!(work_in_silence);
 #[test]
 fn what_an_engine_has_and_does_not_answer_is_not_told_again() {
     let engine = Engine::start(|number| if number == 0 { Answer::Silence } else { Answer::Ok });
+    let builder = push_to(&engine.url()).timeout(Duration::from_secs(1));
     let mut kept = Vec::with_capacity(100);
     work_in_silence(&mut kept);
-    let push = push_to(&engine.url()).timeout(Duration::from_secs(1)).start().unwrap();
+    let push = builder.start().unwrap();
     engine.wait_until("two pushes", |received| received.len() >= 2);
     work_in_silence(&mut kept);
     assert!(push.counts().unknown >= 1, "{:?}", push.counts());
@@ -127,10 +128,11 @@ fn what_an_engine_breaks_off_is_told_again() {
     socket.listen(16).unwrap();
     let answer = |number| if number < 2 { Answer::BreakOff } else { Answer::Ok };
     let engine = Engine::on(TcpListener::from(socket), answer);
+    let long = |builder: PushBuilder, number: u8| builder.label(format!("long_{number}"), "x".repeat(2048));
+    let builder = (0..20).fold(push_to(&engine.url()), long);
     let mut kept = Vec::with_capacity(100);
     work_until_it_breaks_off(&mut kept);
-    let long = |builder: PushBuilder, number: u8| builder.label(format!("long_{number}"), "x".repeat(2048));
-    let push = (0..20).fold(push_to(&engine.url()), long).start().unwrap();
+    let push = builder.start().unwrap();
     wait_until("the outcome", || push.counts().accepted > 0);
     assert_eq!((push.counts().unsent, push.counts().unknown), (2, 0), "{:?}", push.counts());
     assert_eq!(engine.received()[0].sums_of("push::work_until_it_breaks_off")[1], ALLOCATED);
