@@ -116,28 +116,6 @@ fn what_an_engine_has_and_does_not_answer_is_not_told_again() {
     engine.received_when_told("push::work_in_silence", 2 * ALLOCATED);
 }
 
-worker!(work_until_it_breaks_off);
-
-#[test]
-fn what_an_engine_breaks_off_is_told_again() {
-    // Segments are small, and so is the room for them: the client's system cannot take the whole request before the engine reads it.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_tcp_mss(88).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    socket.listen(16).unwrap();
-    let answer = |number| if number < 2 { Answer::BreakOff } else { Answer::Ok };
-    let engine = Engine::on(TcpListener::from(socket), answer);
-    let long = |builder: PushBuilder, number: u8| builder.label(format!("long_{number}"), "x".repeat(2048));
-    let builder = (0..20).fold(push_to(&engine.url()), long);
-    let mut kept = Vec::with_capacity(100);
-    work_until_it_breaks_off(&mut kept);
-    let push = builder.start().unwrap();
-    wait_until("the outcome", || push.counts().accepted > 0);
-    assert_eq!((push.counts().unsent, push.counts().unknown), (2, 0), "{:?}", push.counts());
-    assert_eq!(engine.received()[0].sums_of("push::work_until_it_breaks_off")[1], ALLOCATED);
-}
-
 worker!(work_alone);
 
 #[test]
