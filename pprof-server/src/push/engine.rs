@@ -201,6 +201,10 @@ impl Read for Sent<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{SocketAddr, TcpListener};
+
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     #[test]
@@ -213,6 +217,28 @@ mod tests {
         assert_eq!(wish("Sun, 06 Nov 1994 08:49:36 GMT"), None, "it has passed");
         assert_eq!(wish("soon"), None);
         assert_eq!(wish("-1"), None);
+    }
+
+    #[test]
+    fn what_an_engine_breaks_off_was_not_sent() {
+        // Segments are small, and so is the room for them: the system cannot take the whole request before the engine reads it.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_tcp_mss(88).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1).unwrap();
+        let listener = TcpListener::from(socket);
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let engine = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 64]).unwrap();
+        });
+        // The HTTP client could have all of it in its own buffer.
+        let profile = vec![1; 120_000];
+        let pushed = Engine::new(&url, Protocol::Pyroscope, Vec::new());
+        let outcome = pushed.send(Kind::Heap, &[], profile, Patience(Duration::from_secs(60)));
+        assert!(matches!(outcome, Outcome::Unsent(_)), "{outcome:?}");
+        engine.join().unwrap();
     }
 
     #[test]

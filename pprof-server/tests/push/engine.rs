@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,8 +23,6 @@ pub(crate) enum Answer {
     Close,
     /// It takes the profile, and says nothing until the client has gone.
     Silence,
-    /// It breaks off when it has read the head of the request, and takes nothing.
-    BreakOff,
 }
 
 /// This and what it holds are messages of `push/v1/push.proto`, by the numbers of their fields.
@@ -113,8 +110,6 @@ pub(crate) fn allocated_by(function: &str, received: &[Received]) -> i64 {
 pub(crate) struct Engine {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
-    /// How many requests it broke off.
-    broken_off: Arc<AtomicUsize>,
 }
 
 impl Engine {
@@ -124,11 +119,7 @@ impl Engine {
     }
 
     pub(crate) fn on(listener: TcpListener, script: impl Fn(usize) -> Answer + Send + 'static) -> Engine {
-        let engine = Engine {
-            address: listener.local_addr().unwrap(),
-            received: Arc::default(),
-            broken_off: Arc::default(),
-        };
+        let engine = Engine { address: listener.local_addr().unwrap(), received: Arc::default() };
         let own = engine.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -162,13 +153,6 @@ impl Engine {
     }
 
     fn serve(&self, stream: TcpStream, script: &impl Fn(usize) -> Answer) -> std::io::Result<()> {
-        let number = self.received.lock().unwrap().len() + self.broken_off.load(Relaxed);
-        let answer = script(number);
-        if let Answer::BreakOff = answer {
-            read_head(&mut BufReader::with_capacity(64, stream))?;
-            self.broken_off.fetch_add(1, Relaxed);
-            return Ok(());
-        }
         let mut reader = BufReader::new(stream);
         let (head, body) = read_request(&mut reader)?;
         let at = Instant::now();
@@ -176,7 +160,10 @@ impl Engine {
         let [series] = <[Series; 1]>::try_from(request.series).expect("one series in a request");
         assert_eq!(series.samples.len(), 1);
         let profile = scraper_rules(&series.samples[0].raw_profile);
-        self.received.lock().unwrap().push(Received { at, head, series, profile, answer });
+        let mut received = self.received.lock().unwrap();
+        let answer = script(received.len());
+        received.push(Received { at, head, series, profile, answer });
+        drop(received);
         let mut stream = reader.into_inner();
         match answer {
             Answer::Ok => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
@@ -184,7 +171,7 @@ impl Engine {
                 let body = r#"{"code":"unavailable","message":"not now"}"#;
                 write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
             }
-            Answer::Close | Answer::BreakOff => Ok(()),
+            Answer::Close => Ok(()),
             Answer::Silence => stream.read_to_end(&mut Vec::new()).map(drop),
         }
     }
