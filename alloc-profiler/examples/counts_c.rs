@@ -1,4 +1,4 @@
-//! What scripts/check-c-allocations.sh links in many ways: it says whether C's allocations are counted, and fails if its own are not.
+//! scripts/check-c-allocations.sh links this program in many ways. It says whether C's allocations are counted, and fails if its own are not.
 
 use alloc_profiler::{
     CAllocations, CLibrary, SamplingAllocator, c_allocations, set_sampling_interval, snapshot,

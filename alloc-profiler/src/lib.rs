@@ -181,7 +181,7 @@ pub mod internal {
         pub use crate::process::bell::{SignalTaker, at_exit, ring, ring_on_signal, rings, signals, wait};
     }
     pub use crate::__literal as literal;
-    /// What `define_malloc!` calls.
+    /// `define_malloc!` calls these.
     #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
     pub mod c_allocations {
         pub use crate::c_allocations::{functions, prepare};

@@ -16,15 +16,16 @@ pub enum CAllocations {
     CountedDespitePreloaded,
 }
 
-/// Tries whether C's allocations are counted: whether a function of the C library that allocates is noticed.
+/// Tells whether C's allocations are counted. The first call tries it: whether a function of the C library that allocates is noticed.
 ///
 /// # Cost
 ///
-/// It allocates and frees two small blocks, and asks the loader for two names.
+/// The first call allocates and frees two small blocks. Where these are counted it also asks the loader for two names, for which it may
+/// wait while a library is being opened. Later calls load a byte.
 #[must_use]
 pub fn c_allocations() -> CAllocations {
     #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
-    return asked::c_allocations();
+    return asked::remembered();
     #[cfg(not(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static"))))]
     CAllocations::NotCounted
 }
@@ -32,11 +33,30 @@ pub fn c_allocations() -> CAllocations {
 #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
 mod asked {
     use std::hint::black_box;
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
     use super::CAllocations;
     use crate::sampling::pause;
 
-    pub(super) fn c_allocations() -> CAllocations {
+    /// How the program was linked and started does not change, so one trial is enough. Of two threads that try at once, both find the same.
+    pub(super) fn remembered() -> CAllocations {
+        static FOUND: AtomicU8 = AtomicU8::new(NOT_TRIED);
+        const NOT_TRIED: u8 = u8::MAX;
+        const ANSWERS: [CAllocations; 4] = [
+            CAllocations::NotCounted,
+            CAllocations::Counted,
+            CAllocations::CountedWithRustTwice,
+            CAllocations::CountedDespitePreloaded,
+        ];
+        if let Some(&found) = ANSWERS.get(usize::from(FOUND.load(Relaxed))) {
+            return found;
+        }
+        let found = tried();
+        FOUND.store(found as u8, Relaxed);
+        found
+    }
+
+    fn tried() -> CAllocations {
         const TEXT: &std::ffi::CStr = c"a text of so many bytes";
         let bytes = TEXT.count_bytes() as i64;
         let duplicate = || {

@@ -20,7 +20,7 @@ pub mod functions;
 
 pub use check::{CAllocations, c_allocations};
 
-/// What a program that has these functions calls before the constructors of all libraries: from then on, stacks are taken by our own
+/// A program that has these functions calls this before the constructors of all libraries. From then on, stacks are taken by our own
 /// unwinder, which takes no lock that a caller of `malloc` may have.
 #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
 pub extern "C" fn prepare() {

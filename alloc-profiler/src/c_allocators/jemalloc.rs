@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use super::CAllocator;
 
-/// What `define_malloc!(jemalloc)` hands on to: jemalloc, as the crate `tikv-jemalloc-sys` links it, without its feature
+/// `define_malloc!(jemalloc)` hands on to this: it is jemalloc, as the crate `tikv-jemalloc-sys` links it, without its feature
 /// `unprefixed_malloc_on_supported_platforms`. It must be linked: `use tikv_jemallocator as _;`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jemalloc;

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use super::CAllocator;
 
-/// What `define_malloc!(mimalloc)` hands on to: mimalloc, as the crates `mimalloc` and `libmimalloc-sys` link it, without
+/// `define_malloc!(mimalloc)` hands on to this: it is mimalloc, as the crates `mimalloc` and `libmimalloc-sys` link it, without
 /// their feature `override`. One of them must be linked: `use mimalloc as _;`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MiMalloc;

@@ -1,4 +1,4 @@
-//! What samples of one stack are kept apart by: who asked for the block, and perhaps what the thread worked for.
+//! Samples of one stack are kept apart by who asked for the block, and perhaps by what the thread worked for.
 //!
 //! Path: *allocation path*, sampled allocations only.
 

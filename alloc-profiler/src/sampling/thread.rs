@@ -1,4 +1,4 @@
-//! What each thread knows of its next sample, and how it stops counting for a while.
+//! Each thread knows when its next sample is due, and can stop counting for a while.
 //!
 //! A countdown of bytes says when to sample. It never runs for more than [`STRETCH_BYTES`] without a look at the interval; the rest of
 //! a longer gap waits in `deferred`.

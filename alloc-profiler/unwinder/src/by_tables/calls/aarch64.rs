@@ -20,7 +20,7 @@ fn signed(value: u32, bits: u32) -> isize {
     (value.wrapping_shl(shift) as i32).wrapping_shr(shift) as isize
 }
 
-/// What the call right before `return_address` leads to. `before` yields the code that begins so many bytes before that.
+/// Returns what the call right before `return_address` leads to. `before` yields the code that begins so many bytes before that.
 pub(super) fn call_before(
     return_address: usize,
     before: impl Fn(usize) -> Option<&'static [u8]>,

@@ -4,7 +4,7 @@ use super::{Target, WORD_BYTES};
 use crate::by_tables::processor::ReturnAddress;
 use crate::by_tables::rules::{Cfa, Rule};
 
-/// What the call right before `return_address` leads to. `before` yields the code that begins so many bytes before that.
+/// Returns what the call right before `return_address` leads to. `before` yields the code that begins so many bytes before that.
 pub(super) fn call_before(
     return_address: usize,
     before: impl Fn(usize) -> Option<&'static [u8]>,
