@@ -103,7 +103,12 @@ impl Engine {
         profile: Vec<u8>,
         Patience(time): Patience,
     ) -> Outcome {
-        let request = self.protocol.request(kind, labels, profile);
+        let Some(request) = self.protocol.request(kind, labels, profile) else {
+            // It would be no other the next time, so it does not wait for that.
+            return Outcome::Unknown(
+                "the profile could not be read, which is a fault of pprof-server".to_owned(),
+            );
+        };
         let mut body = Sent { rest: &request };
         // There is no limit for finding the address of a name: for that, a thread would be started.
         let mut sending = (self.agent.post(&self.uri))

@@ -44,10 +44,10 @@ impl Protocol {
         }
     }
 
-    /// Makes a request that carries a pprof profile, gzipped or not.
-    pub(super) fn request(self, kind: Kind, labels: &[LabelPair], profile: Vec<u8>) -> Vec<u8> {
+    /// Makes a request that carries a pprof profile, gzipped or not; `None` if the profile would have to be read for that and cannot be.
+    pub(super) fn request(self, kind: Kind, labels: &[LabelPair], profile: Vec<u8>) -> Option<Vec<u8>> {
         match self {
-            Protocol::Pyroscope => pyroscope::request(kind, labels, profile),
+            Protocol::Pyroscope => Some(pyroscope::request(kind, labels, profile)),
             #[cfg(feature = "push-otlp")]
             Protocol::Otlp => otlp::request(labels, &profile),
         }

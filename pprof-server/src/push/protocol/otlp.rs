@@ -33,9 +33,9 @@ const BUILD_ID: &str = "process.executable.build_id.gnu";
 /// The attribute of pprof's comments, by the Collector's own translation of pprof.
 const COMMENTS: &str = "pprof.profile.comment";
 
-/// Returns the bytes of a request that carries `profile`, which is one of pprof's.
-pub(super) fn request(labels: &[LabelPair], profile: &[u8]) -> Vec<u8> {
-    let profile = read(profile);
+/// Returns the bytes of a request that carries `profile`, which is one of pprof's; `None` if it cannot be read.
+pub(super) fn request(labels: &[LabelPair], profile: &[u8]) -> Option<Vec<u8>> {
+    let profile = read(profile)?;
     let attribute = |label: &LabelPair| {
         let key = if label.name == SERVICE_NAME.1 { SERVICE_NAME.0 } else { &label.name };
         KeyValue { key: key.to_owned(), value: text(label.value.clone()), ..KeyValue::default() }
@@ -54,7 +54,7 @@ pub(super) fn request(labels: &[LabelPair], profile: &[u8]) -> Vec<u8> {
         scope_profiles,
         ..otlp::ResourceProfiles::default()
     }];
-    ExportProfilesServiceRequest { resource_profiles, dictionary: Some(dictionary) }.encode_to_vec()
+    Some(ExportProfilesServiceRequest { resource_profiles, dictionary: Some(dictionary) }.encode_to_vec())
 }
 
 /// Returns what the engine says of profiles that it did not take, although it took the request.
@@ -64,15 +64,15 @@ pub(super) fn complaint(answer: &[u8]) -> Option<String> {
     (part.rejected_profiles > 0).then(|| format!("{} profiles were rejected: {said}", part.rejected_profiles))
 }
 
-/// Reads a profile of our own. One that cannot be read would be a fault of ours, and is empty.
-fn read(bytes: &[u8]) -> proto::Profile {
+/// Reads a profile of our own. One that cannot be read would be a fault of ours.
+fn read(bytes: &[u8]) -> Option<proto::Profile> {
     let mut plain = Vec::new();
     let bytes = match GzDecoder::new(bytes).read_to_end(&mut plain) {
         Ok(_) => &plain[..],
         // It was not compressed for want of memory.
         Err(_) => bytes,
     };
-    proto::Profile::decode(bytes).unwrap_or_default()
+    proto::Profile::decode(bytes).ok()
 }
 
 fn text(value: String) -> Option<AnyValue> {
@@ -319,7 +319,8 @@ mod tests {
         let labels = [LabelPair::new("service_name", "shop"), LabelPair::new("pod", "p1")];
         let plain = profile().encode_to_vec();
         for bytes in [plain.clone(), gzip(plain)] {
-            let request = ExportProfilesServiceRequest::decode(&request(&labels, &bytes)[..]).unwrap();
+            let request =
+                ExportProfilesServiceRequest::decode(&request(&labels, &bytes).unwrap()[..]).unwrap();
             let tables = request.dictionary.unwrap();
             let string = |index: i32| &*tables.string_table[index as usize];
             let [of_resource] = &request.resource_profiles[..] else {
@@ -370,6 +371,11 @@ mod tests {
             assert_eq!((string(mapping.filename_strindex), mapping.memory_start), ("/shop", 0x1000));
             assert_eq!(told(&tables, mapping.attribute_indices[0]), "process.executable.build_id.gnu=ab12");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_empty_profile() {
+        assert_eq!(request(&[], b"no profile"), None);
     }
 
     #[test]
