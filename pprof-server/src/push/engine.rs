@@ -104,8 +104,7 @@ impl Engine {
         Patience(time): Patience,
     ) -> Outcome {
         let Some(request) = self.protocol.request(kind, labels, profile) else {
-            // It would be no other the next time, so it does not wait for that.
-            return Outcome::Unknown(
+            return Outcome::Unsent(
                 "the profile could not be read, which is a fault of pprof-server".to_owned(),
             );
         };
