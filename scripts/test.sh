@@ -65,6 +65,7 @@ checks() {
   step cargo clippy -p pprof-server --no-default-features -- -D warnings
   step cargo fmt --manifest-path tests/benchmarks/Cargo.toml --check
   step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-targets -- -D warnings
+  step cargo test -p workspace-tests --features push-tls --test push_over_tls
   step cargo doc --workspace --no-deps
   step scripts/check-msrv.sh
   step scripts/check-packages.sh

@@ -167,7 +167,7 @@ impl PushBuilder {
         if !TIMEOUTS.contains(&self.timeout) {
             return Err(refused(format!("the timeout {:?}", self.timeout), "it may be 100 ms to 5 minutes"));
         }
-        check_url(&self.url)?;
+        check_url(&self.url, cfg!(feature = "push-tls"))?;
         let engine = Engine::new(&self.url, self.protocol, self.headers()?);
         Ok(Pusher {
             engine,
@@ -224,13 +224,13 @@ fn refused(setting: String, remedy: &'static str) -> Error {
     Error::Push { setting, remedy }
 }
 
-fn check_url(url: &str) -> Result<(), Error> {
+fn check_url(url: &str, speaks_tls: bool) -> Result<(), Error> {
     let refused = |remedy| Err(refused(format!("the URL {url:?}"), remedy));
     let usual = "it looks like http://HOST:PORT, with a path if the engine is below one";
     let Ok(uri) = url.parse::<Uri>() else { return refused(usual) };
     match uri.scheme_str() {
         Some("http") => {}
-        Some("https") if cfg!(feature = "push-tls") => {}
+        Some("https") if speaks_tls => {}
         Some("https") => {
             return refused(
                 "https needs the feature push-tls of pprof-server, or a proxy beside the program that speaks TLS",
@@ -348,12 +348,12 @@ mod tests {
 
     #[test]
     fn https_needs_its_feature() {
-        let pusher = Push::builder("https://127.0.0.1").pusher(alloc_profiler::snapshot);
-        if cfg!(feature = "push-tls") {
-            pusher.unwrap();
-        } else {
-            assert!(pusher.unwrap_err().to_string().contains("push-tls"));
-        }
+        let url = "https://127.0.0.1";
+        check_url(url, true).unwrap();
+        let text = check_url(url, false).unwrap_err().to_string();
+        assert!(text.contains("the feature push-tls of pprof-server"), "{text}");
+        let pusher = Push::builder(url).pusher(alloc_profiler::snapshot);
+        assert_eq!(pusher.is_ok(), cfg!(feature = "push-tls"));
     }
 
     #[test]

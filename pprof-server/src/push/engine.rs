@@ -81,6 +81,7 @@ impl Engine {
             .user_agent(concat!("pprof-server/", env!("CARGO_PKG_VERSION")));
         #[cfg(feature = "push-tls")]
         let config = config.tls_config(
+            // mutant: E75 any certificate is believed
             ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
         );
         Engine {
@@ -130,7 +131,7 @@ impl Engine {
             Ok(response) => self.outcome(response),
             // mutant: E70 what may have arrived is sent again
             Err(error) if body.rest.is_empty() => Outcome::Unknown(error.to_string()),
-            Err(error) => Outcome::Unsent(error.to_string()),
+            Err(error) => Outcome::Unsent(explained(&error)),
         }
     }
 
@@ -156,6 +157,37 @@ impl Engine {
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Unknown(told(status, &reason)),
             _ => Outcome::Refused(Refusal { status, reason, wish }),
         }
+    }
+}
+
+/// Why a request was not sent, with what to do about that where it is known.
+fn explained(error: &ureq::Error) -> String {
+    // mutant: E75 no remedy is named
+    #[cfg(feature = "push-tls")]
+    if no_authority_vouches(error) {
+        return format!(
+            "{error}. The certificate authority that signed the engine's certificate is none that this system believes: add it \
+             there, or start the program with SSL_CERT_FILE=/path/to/its/certificate.pem"
+        );
+    }
+    error.to_string()
+}
+
+/// Whether the engine's certificate may be in order, and only the authority is missing that signed it.
+#[cfg(feature = "push-tls")]
+fn no_authority_vouches(error: &ureq::Error) -> bool {
+    use rustls::{CertificateError, Error};
+    let refused = match error {
+        ureq::Error::Rustls(refused) => Some(refused),
+        // A handshake fails in the middle of reading or writing.
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    match refused {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => true,
+        // A system may have no authorities at all, as in a small image of a container.
+        Some(Error::General(text)) => text.contains("No CA certificates"),
+        _ => false,
     }
 }
 

@@ -56,10 +56,7 @@ impl Protocol {
     /// Returns what an engine says that has accepted a request, and not all that is in it.
     pub(super) fn complaint(self, answer: &[u8]) -> Option<String> {
         match self {
-            Protocol::Pyroscope => {
-                let _ = answer;
-                None
-            }
+            Protocol::Pyroscope => pyroscope::complaint(answer),
             #[cfg(feature = "push-otlp")]
             Protocol::Otlp => otlp::complaint(answer),
         }

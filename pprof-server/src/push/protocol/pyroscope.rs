@@ -74,6 +74,12 @@ pub(super) fn request(kind: Kind, labels: &[LabelPair], profile: Vec<u8>) -> Vec
     PushRequest { series: vec![RawProfileSeries { labels, samples }] }.encode_to_vec()
 }
 
+/// An engine has nothing to say of a part of a request: `PushResponse`, the answer of one that has taken it, is a message without
+/// fields. What it does not take, it refuses by the status.
+pub(super) fn complaint(_answer: &[u8]) -> Option<String> {
+    None
+}
+
 /// Makes a random UUID, of version 4.
 fn uuid() -> String {
     let bits = random_bits();
