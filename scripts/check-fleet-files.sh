@@ -23,6 +23,8 @@ PATH="$(scripts/install-go.sh):$PATH"
 
 (cd scripts/fleet/alloy && nice go build -p 1 -o "$PWD/../../../.tools/check-alloy" .)
 alloy_of_values() { sed -n '/^    content: |/,/^  mounts:/{//!s/^      //p}' docs/fleet/values-alloy.yaml; }
+# The chart takes it for a template.
+alloy_of_values | grep -q '{{' && fail "values-alloy.yaml has a template's brackets in Alloy's configuration"
 alloy_of_page() { sed -n '/^```alloy/,/^```/{//!p}' docs/continuous-profiling.md; }
 for configuration in alloy_of_values alloy_of_page; do
   [[ -n $("$configuration") ]] || fail "no $configuration"

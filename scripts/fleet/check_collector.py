@@ -6,13 +6,15 @@ Usage: check_collector.py COLLECTOR DEMO FOLDER. `scripts/check-fleet.sh --colle
 
 import gzip
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 from check import LEAK, failed, free_port, waited
-from parca import block
+from parca import ROOT, block
 from pods import Pod
 from pprof import fields, values
 from recorder import Recorder
@@ -24,6 +26,9 @@ PODS = {"v1-0": ("v1", ["--fixed"]), "v2-0": ("v2", [])}
 ROUNDS = 4
 PATH = "/v1development/profiles"
 TYPES = {"alloc_objects", "alloc_space", "inuse_objects", "inuse_space", "samples", "cpu"}
+
+GATE = "--feature-gates=+service.profilesSupport"
+
 
 class Collector:
     def __init__(self, binary, folder, port, sink):
@@ -37,15 +42,31 @@ class Collector:
         self.start()
 
     def start(self):
-        gate = "--feature-gates=+service.profilesSupport"
         quiet = "--set=service.telemetry.metrics.level=none"
-        command = [self.binary, gate, f"--config={self.configuration}", quiet]
+        command = [self.binary, GATE, f"--config={self.configuration}", quiet]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
     def end(self):
         """Ends it, so that it passes on what it has."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+
+
+def check_configurations(binary, folder):
+    """Has the Collector itself validate the configurations that it is not run with, and refuse one with a setting that it does not
+    know."""
+    manifest = (ROOT / "docs/fleet/kubernetes-collector.yaml").read_text()
+    of_manifest = textwrap.dedent(re.search(r"  collector.yaml: \|\n(.*?)^---", manifest, re.S | re.M)[1])
+    of_page = block("receivers:\n  pprof:")
+    misspelt = of_page.replace("collection_interval:", "collection_intervall:")
+    assert misspelt != of_page
+    for name, text, is_valid in [("manifest", of_manifest, True), ("page", of_page, True), ("misspelt", misspelt, False)]:
+        file = pathlib.Path(folder, f"{name}.yaml")
+        file.write_text(text)
+        ran = subprocess.run([binary, "validate", GATE, f"--config={file}"], capture_output=True, text=True, timeout=100)
+        if (ran.returncode == 0) != is_valid or (not is_valid and "collection_intervall" not in ran.stderr):
+            failed(f"the Collector validates the configuration of the {name} wrongly: {ran.stdout}{ran.stderr}")
+    print("the configurations with the pprof receiver, of the manifest and of the page, are valid")
 
 
 def children(message, *path):
@@ -135,6 +156,7 @@ def compared(pushed, passed_on):
 
 
 def run(binary, demo, folder):
+    check_configurations(binary, folder)
     port = free_port()
     # Nobody listens behind the sink, so it answers by itself.
     sink, recorder = Recorder(free_port(), away=200), Recorder(port, away=503)
