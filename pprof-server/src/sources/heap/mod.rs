@@ -22,7 +22,6 @@ use alloc_profiler::internal::literal;
 use alloc_profiler::{AgeTotals, SizeTotals, Snapshot, Totals};
 use legacy::HeapText;
 #[cfg(feature = "http")]
-#[cfg(feature = "http")]
 pub(crate) use notes::{FileLoss, losses, losses_by_file, symbols_of};
 pub use options::{Labels, ProfileKind, ProfileOptions};
 pub use sample_type::SampleType;

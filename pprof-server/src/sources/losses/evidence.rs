@@ -2,7 +2,7 @@
 //!
 //! Path: *read path*. Cost: some 2 ns for each address on each stack.
 
-use crate::profile::{Frames, Gap, Gaps, Home, Lack, Stacks};
+use crate::profile::{Frames, Gaps, Place, Signs, Stacks};
 use crate::symbols::{OfFrames, Verdict};
 use alloc_profiler::StackTrace;
 use std::collections::HashMap;
@@ -163,52 +163,28 @@ impl Evidence {
     }
 
     fn add_names(&mut self, index: usize, stacks: &Stacks, gaps: &Gaps, extent: Extent) {
-        let mut found = Found::default();
-        for gap in stacks.places(index).iter().filter_map(|&place| gaps.at(place)) {
-            if let Some(verdict) = gap.mapping.and_then(|mapping| gaps.lacking(mapping)) {
-                // What a library lacks as a whole is told of the library, not of each of its functions.
-                self.add_lacking(index, verdict, extent);
-                found.lacking = true;
-                continue;
-            }
-            match (gap.lack, gap.home) {
-                (Lack::Nothing, _) => {}
-                (Lack::Time, _) => found.out_of_time = true,
-                (_, Home::Program) => found.program = true,
-                (_, Home::UnknownLibrary) => found.unknown_library = true,
-                (_, Home::Nowhere) => found.nowhere = true,
-                // mutant: D6 names that are missing are not told
-                (Lack::Name, Home::Library) => found.unnamed = Some(gap),
-                (Lack::Name, Home::System) => found.may_be_first = true,
-                // The lines of libraries are told of the library, and nobody misses those of the system's files.
-                (Lack::Line, Home::Library | Home::System) => {}
+        let places = stacks.places(index);
+        let signs = places.iter().fold(Signs::default(), |all, &place| all | gaps.signs(place));
+        for (sign, sum) in [
+            (Signs::PROGRAM, &mut self.program),
+            (Signs::LACKING, &mut self.in_lacking),
+            (Signs::UNKNOWN_LIBRARY, &mut self.unknown_libraries),
+            (Signs::NOWHERE, &mut self.nowhere),
+            (Signs::OUT_OF_TIME, &mut self.out_of_time),
+        ] {
+            if signs.has(sign) {
+                sum.add(extent);
             }
         }
-        // What has no name in the C library begins every thread.
-        if found.may_be_first
-            && let Some(first) = stacks.shown(index, Frames::UserFirst).locations().next()
-            && let Some(gap) = gaps.at(first.place)
-            && (gap.lack, gap.home) == (Lack::Name, Home::System)
-        {
-            found.unnamed = Some(gap);
+        if signs.has(Signs::LACKING) {
+            let lacking = places.iter().filter_map(|&place| gaps.lacking(place));
+            lacking.for_each(|verdict| self.add_lacking(index, verdict, extent));
         }
-        self.add(&found, extent);
-    }
-
-    fn add(&mut self, found: &Found, extent: Extent) {
-        let yes_or_no = [
-            (found.program, &mut self.program),
-            (found.unnamed.is_some(), &mut self.unnamed),
-            (found.lacking, &mut self.in_lacking),
-            (found.unknown_library, &mut self.unknown_libraries),
-            (found.nowhere, &mut self.nowhere),
-            (found.out_of_time, &mut self.out_of_time),
-        ];
-        for (_, sum) in yes_or_no.into_iter().filter(|(is_so, _)| *is_so) {
-            sum.add(extent);
-        }
-        if let Some(mapping) = found.unnamed.and_then(|gap| gap.mapping) {
-            *self.by_mapping.entry(mapping).or_default() += extent.value();
+        if let Some(place) = unnamed_place(index, stacks, gaps, signs) {
+            self.unnamed.add(extent);
+            if let Some(mapping) = gaps.mapping(place) {
+                *self.by_mapping.entry(mapping).or_default() += extent.value();
+            }
         }
     }
 
@@ -229,16 +205,22 @@ impl Evidence {
     }
 }
 
-/// What one stack lacks.
-#[derive(Default)]
-struct Found {
-    program: bool,
-    unknown_library: bool,
-    nowhere: bool,
-    out_of_time: bool,
-    unnamed: Option<Gap>,
-    /// In a library that lacks names or lines as a whole.
-    lacking: bool,
-    /// Only if it is the first row.
-    may_be_first: bool,
+/// Returns the place on the stack at `index` for whose missing name its file is to blame. `signs` are those of the stack.
+fn unnamed_place(index: usize, stacks: &Stacks, gaps: &Gaps, signs: Signs) -> Option<Place> {
+    let mut places = stacks.places(index).iter().copied();
+    // What has no name in the C library begins every thread, so it counts in the first row only. That row is never further
+    // out than a function that somebody wrote, so the search for it, which costs more, is for few stacks.
+    let may_be_first = Signs::USER | Signs::UNNAMED_OF_SYSTEM;
+    if signs.has(Signs::UNNAMED_OF_SYSTEM)
+        && let Some(inner) = places.clone().find(|&place| gaps.signs(place).has(may_be_first))
+        && gaps.signs(inner).has(Signs::UNNAMED_OF_SYSTEM)
+        && let Some(first) = stacks.shown(index, Frames::UserFirst).locations().next()
+        && gaps.signs(first.place).has(Signs::UNNAMED_OF_SYSTEM)
+    {
+        return Some(first.place);
+    }
+    if !signs.has(Signs::UNNAMED) {
+        return None;
+    }
+    places.rfind(|&place| gaps.signs(place).has(Signs::UNNAMED))
 }
