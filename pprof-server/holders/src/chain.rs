@@ -2,8 +2,9 @@
 
 use crate::block::Block;
 use crate::edges::Edge;
+use crate::forks::{Fork, Forks};
 use crate::graph::{Step, Ways};
-use crate::hold::{Hold, Holder};
+use crate::hold::{Hold, Holder, Node};
 use crate::region::Root;
 use tasks::Masked;
 
@@ -22,6 +23,8 @@ pub struct Chain {
     pub links: Vec<Link>,
     /// What holds the last of them, or the target itself if there are none.
     pub end: End,
+    /// Other variables lead to it as well. One of the words may have been left behind, so the owner is uncertain between all.
+    pub forks: Vec<Fork>,
     /// The words by which each holds the next: the first points to the target, the second to the first of the links, and so on. There are
     /// none if there are more than 16.
     pub way: Vec<Word>,
@@ -77,6 +80,7 @@ pub(crate) fn chains(
     blocks: &[Block],
     climbed: &[Block],
     ways: &Ways,
+    nodes: &[Node],
     holds: &[Hold],
     edges: &[Edge],
     doubtful: u64,
@@ -87,9 +91,12 @@ pub(crate) fn chains(
         Some(block) => Link::Sampled { site: block.site, bytes: block.bytes },
         None => Link::Unsampled { bytes: climbed[node - blocks.len()].bytes },
     };
+    let forks = Forks::of(ways, nodes, holds);
     let chain = |(index, block): (usize, &Block)| {
         let (mut links, mut way, mut node, mut end) = (Vec::new(), Vec::new(), index, End::NotJudged);
+        let mut others = Vec::new();
         for _ in 0..=ways.steps.len() {
+            forks.add(node as u32, links.len(), &mut others);
             if let Step::By { edge, .. } = ways.steps[node]
                 && way.len() <= MAX_WORDS
             {
@@ -123,7 +130,15 @@ pub(crate) fn chains(
             _ => false,
         };
         let may_be_stale = ways.costs[index] >= doubtful && is_single;
-        Chain { target: block.target.unwrap_or_default(), links, end, way, words: words[index], may_be_stale }
+        Chain {
+            target: block.target.unwrap_or_default(),
+            links,
+            end,
+            forks: others,
+            way,
+            words: words[index],
+            may_be_stale,
+        }
     };
     blocks.iter().enumerate().filter(|(_, block)| block.target.is_some()).map(chain).collect()
 }

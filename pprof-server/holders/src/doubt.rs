@@ -56,25 +56,66 @@ fn groups(nodes: &[Node], holds: &[Hold]) -> Vec<Option<u32>> {
 }
 
 /// Returns what each hold costs beyond its length, because it may be a word that was left behind in memory. Such a word holds few
-/// blocks of a group, while many have another holder.
+/// blocks of a group, while many have another holder; or all blocks that it holds have another holder, which also holds a quarter
+/// as many alone.
 pub(crate) fn doubts(nodes: &[Node], holds: &[Hold]) -> Vec<u64> {
     let kinds = Kinds::count(nodes, holds);
     let larger = larger_holders(&kinds.groups, nodes, holds);
-    let doubt = |(hold, has_larger): (&Hold, bool)| {
-        let Some(group) = kinds.groups[hold.node as usize] else { return 0 };
-        let kind = kind(nodes, hold);
-        let count = kinds.nodes_of.get(&(group, kind)).map_or(0, |&(_, count)| count);
-        // mutant: H5 a word that was left behind is as good as all others
-        let is_rare = count * 4 < kinds.most.get(&group).copied().unwrap_or(0);
-        // mutant: H10 a word in a buffer to a block that was not sampled is as good as all others
-        let is_few = group & UNSAMPLED_GROUP != 0 && matches!(kind, Kind::Site(_)) && count < MANY;
-        match (is_rare || has_larger, is_few) {
-            (true, _) => RARE,
-            (false, true) => FEW,
-            (false, false) => 0,
+    let mut doubts = Vec::with_capacity(holds.len());
+    let mut larger = larger.into_iter();
+    for of_node in holds.chunk_by(|a, b| a.node == b.node) {
+        let group = kinds.groups[of_node[0].node as usize];
+        let most_alone = |is_known| {
+            let of_kind = of_node.iter().filter(|hold| (kind(nodes, hold) != Kind::Unsampled) == is_known);
+            of_kind.map(|hold| kinds.alone(nodes, hold)).max().unwrap_or(0)
+        };
+        let (most_alone, most_unknown) = (most_alone(true), most_alone(false));
+        for (hold, has_larger) in of_node.iter().zip(&mut larger) {
+            let Some(group) = group else {
+                doubts.push(0);
+                continue;
+            };
+            let kind = kind(nodes, hold);
+            let count = kinds.nodes_of.get(&(group, kind)).map_or(0, |&(_, count)| count);
+            let most = kinds.most.get(&group).copied().unwrap_or_default();
+            // Where blocks of a group hold each other, a variable holds the first of them, and that is no coincidence.
+            // mutant: H26 a variable that holds the first of many blocks is as doubtful as a word in a block
+            let most = if is_variable(kind) { most.of_strangers } else { most.of_all };
+            // mutant: H5 a word that was left behind is as good as all others
+            let is_rare = count * 4 < most;
+            // mutant: H10 a word in a buffer to a block that was not sampled is as good as all others
+            let is_few = group & UNSAMPLED_GROUP != 0 && matches!(kind, Kind::Site(_)) && count < MANY;
+            // A few blocks that are held by something else, such as one that moves just now, say nothing of many. But if nobody knows
+            // what that is, it may be the owner of all.
+            let alone = kinds.alone(nodes, hold);
+            let is_idle = alone * 4 < most_unknown || alone * 4 < most_alone && count <= most_alone * 4;
+            // mutant: H24 what holds nothing alone is as good a holder as what does
+            let is_idle = is_idle && !is_kin(group, kind);
+            doubts.push(match (is_rare || is_idle || has_larger, is_few) {
+                (true, _) => RARE,
+                (false, true) => FEW,
+                (false, false) => 0,
+            });
         }
-    };
-    holds.iter().zip(larger).map(doubt).collect()
+    }
+    doubts
+}
+
+fn is_variable(kind: Kind) -> bool {
+    matches!(kind, Kind::Static | Kind::ThreadLocal)
+}
+
+/// Whether a holder is one of the same group, as a node of a list is for the next one. That says nothing of the owner of all.
+fn is_kin(group: u32, kind: Kind) -> bool {
+    if group & UNSAMPLED_GROUP != 0 { kind == Kind::Unsampled } else { kind == Kind::Site(group) }
+}
+
+/// How many nodes of a group have holders of the most common kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Most {
+    of_all: usize,
+    /// It is that of the kinds beside the group's own.
+    of_strangers: usize,
 }
 
 /// How many nodes of each group have holders of each kind.
@@ -82,25 +123,53 @@ struct Kinds {
     groups: Vec<Option<u32>>,
     /// Holds the node that was counted last, and the number.
     nodes_of: HashMap<(u32, Kind), (u32, usize)>,
-    /// Holds the number of the most common kind.
-    most: HashMap<u32, usize>,
+    most: HashMap<u32, Most>,
+    /// How many nodes of a group have holders of this one kind, beside those of their own group.
+    alone: HashMap<(u32, Kind), usize>,
 }
 
 impl Kinds {
     /// Counts. The holds of one node follow one another.
     fn count(nodes: &[Node], holds: &[Hold]) -> Kinds {
-        let mut kinds =
-            Kinds { groups: groups(nodes, holds), nodes_of: HashMap::new(), most: HashMap::new() };
-        for hold in holds {
-            let Some(group) = kinds.groups[hold.node as usize] else { continue };
-            let (node, count) = kinds.nodes_of.entry((group, kind(nodes, hold))).or_insert((u32::MAX, 0));
-            if *node != hold.node {
-                (*node, *count) = (hold.node, *count + 1);
-                let most = kinds.most.entry(group).or_default();
-                *most = (*most).max(*count);
-            }
+        let mut kinds = Kinds {
+            groups: groups(nodes, holds),
+            nodes_of: HashMap::new(),
+            most: HashMap::new(),
+            alone: HashMap::new(),
+        };
+        for of_node in holds.chunk_by(|a, b| a.node == b.node) {
+            let Some(group) = kinds.groups[of_node[0].node as usize] else { continue };
+            kinds.count_node(nodes, group, of_node);
         }
         kinds
+    }
+
+    fn count_node(&mut self, nodes: &[Node], group: u32, of_node: &[Hold]) {
+        for hold in of_node {
+            let kind = kind(nodes, hold);
+            let (node, count) = self.nodes_of.entry((group, kind)).or_insert((u32::MAX, 0));
+            if *node != hold.node {
+                (*node, *count) = (hold.node, *count + 1);
+                let most = self.most.entry(group).or_default();
+                most.of_all = most.of_all.max(*count);
+                if !is_kin(group, kind) {
+                    most.of_strangers = most.of_strangers.max(*count);
+                }
+            }
+        }
+        let mut strangers = of_node.iter().map(|hold| kind(nodes, hold)).filter(|&kind| !is_kin(group, kind));
+        if let Some(only) = strangers.next()
+            && strangers.all(|kind| kind == only)
+            && !nodes[of_node[0].node as usize].is_cut
+        {
+            *self.alone.entry((group, only)).or_default() += 1;
+        }
+    }
+
+    /// Returns how many nodes of its group the kind of a hold holds alone.
+    fn alone(&self, nodes: &[Node], hold: &Hold) -> usize {
+        let group = self.groups[hold.node as usize];
+        group.and_then(|group| self.alone.get(&(group, kind(nodes, hold)))).copied().unwrap_or(0)
     }
 }
 

@@ -19,7 +19,7 @@ const RUNNING_STACK: u64 = 20 << LENGTH_BITS;
 /// A way from a block that was not sampled, whose own holder is not known.
 const UNSAMPLED: u64 = 10_000 << LENGTH_BITS;
 const NOT_JUDGED: u64 = 1_000_000 << LENGTH_BITS;
-const LOST: u64 = 2_000_000 << LENGTH_BITS;
+pub(crate) const LOST: u64 = 2_000_000 << LENGTH_BITS;
 
 /// From here on a way may be due to a single word that was left behind.
 pub(crate) const DOUBTFUL: u64 = STACK;
@@ -44,6 +44,8 @@ pub(crate) enum Step {
 pub(crate) struct Ways {
     pub(crate) steps: Vec<Step>,
     pub(crate) costs: Vec<u64>,
+    /// What each hold costs beyond its length.
+    pub(crate) doubts: Vec<u64>,
 }
 
 impl Drop for Ways {
@@ -71,7 +73,11 @@ pub(crate) fn ways(nodes: &[Node], holds: &[Hold]) -> Ways {
         doubts: &doubts,
         held_by: &held_by,
         queue: BinaryHeap::new(),
-        ways: Ways { steps: vec![Step::NotJudged; nodes.len()], costs: vec![u64::MAX; nodes.len()] },
+        ways: Ways {
+            steps: vec![Step::NotJudged; nodes.len()],
+            costs: vec![u64::MAX; nodes.len()],
+            doubts: Vec::new(),
+        },
     };
     for (hold, doubt) in holds.iter().zip(&doubts) {
         let cost = match hold.holder {
@@ -85,7 +91,9 @@ pub(crate) fn ways(nodes: &[Node], holds: &[Hold]) -> Ways {
     }
     search.run();
     search.unreached();
-    search.ways
+    let mut ways = search.ways;
+    ways.doubts = doubts;
+    ways
 }
 
 struct Search<'a> {
@@ -241,6 +249,40 @@ mod tests {
         list.extend([(3, Holder::Node(11)), (10, ON_STACK), (11, STATIC)]);
         let found = holders(&nodes, &list);
         assert!(found[..10].iter().all(|holder| *holder == Some(Holder::Node(10))), "{found:?}");
+        // No holder has any of them alone, since other memory has the addresses of all.
+        list.extend((0..10).map(|block| (block, Holder::Unsampled)));
+        let found = holders(&nodes, &list);
+        assert!(found[..10].iter().all(|holder| *holder == Some(Holder::Node(10))), "{found:?}");
+    }
+
+    /// A block has the addresses of most targets. Memory of which nothing is known has those of all, and so may be that of their owner.
+    #[test]
+    fn what_is_not_known_may_hold_what_a_known_block_has_not() {
+        let mut nodes = vec![node(7); 10];
+        nodes.push(node(8));
+        let mut list: Vec<_> = (0..10).map(|block| (block, Holder::Unsampled)).collect();
+        list.extend((0..9).map(|block| (block, Holder::Node(10))));
+        list.push((10, STATIC));
+        assert_eq!(holders(&nodes, &list)[..10], [Some(Holder::Unsampled); 10]);
+    }
+
+    /// One line makes a map of many tables, and what has all of them: a variable holds that alone. Four of the tables, and one block in
+    /// each, also have their addresses in what another variable holds.
+    #[test]
+    fn a_variable_that_holds_the_first_of_many_blocks_is_not_doubtful() {
+        let (map, other) = (0, 17);
+        // The map is followed by eight tables, and each table by a block that it holds.
+        let mut nodes = vec![node(7); 9];
+        nodes.extend(vec![node(8); 8]);
+        nodes.push(node(9));
+        let mut list = vec![(map, STATIC), (other, Holder::Root(Root::Static(0x20)))];
+        list.extend((1..9).flat_map(|table| [(table, Holder::Node(map)), (table + 8, Holder::Node(table))]));
+        list.extend(
+            (1..5).flat_map(|table| [(table, Holder::Node(other)), (table + 8, Holder::Node(other))]),
+        );
+        let found = holders(&nodes, &list);
+        assert_eq!(found[1..9], [Some(Holder::Node(map)); 8]);
+        assert_eq!(found[9..17], [1, 2, 3, 4, 5, 6, 7, 8].map(|table| Some(Holder::Node(table))));
     }
 
     /// The buffer of a container was not sampled and holds ten blocks. Another block that was not sampled has one word of them.

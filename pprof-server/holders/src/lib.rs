@@ -29,6 +29,7 @@ mod climb;
 mod doubt;
 mod edges;
 mod error;
+mod forks;
 mod graph;
 mod hold;
 mod origins;
@@ -41,6 +42,7 @@ mod thread_pointers;
 pub use block::Block;
 pub use chain::{Chain, End, Link, Word};
 pub use error::Failure;
+pub use forks::Fork;
 pub use origins::{Finder, Origin, Origins, Reached, origins};
 #[cfg(target_os = "linux")]
 pub use pages::PageMap;

@@ -102,6 +102,7 @@ pub fn search(
             search.table.blocks(),
             &search.climbed,
             &ways,
+            &search.nodes(),
             &search.holds(),
             &search.edges,
             DOUBTFUL,

@@ -5,6 +5,8 @@
 mod shapes;
 mod verdicts;
 
+use std::sync::{Arc, Mutex};
+
 use pprof_server::alloc_profiler::{SamplingAllocator, set_sampling_interval};
 use pprof_server::serve;
 use shapes::{COUNT, SHAPES, count, plant};
@@ -101,6 +103,43 @@ fn go_reads_the_chains_and_totals_are_those_of_the_heap() {
     }
     let refused = get(server.local_addr(), "/debug/pprof/holders?stacks=x");
     assert_eq!(refused.status, 400);
+}
+
+static SESSIONS: Mutex<Vec<Arc<shapes::Item>>> = Mutex::new(Vec::new());
+static QUEUE: Mutex<Vec<Arc<shapes::Item>>> = Mutex::new(Vec::new());
+
+#[inline(never)]
+fn in_two_lists() -> Arc<shapes::Item> {
+    std::hint::black_box(Arc::new([1; 512]))
+}
+
+#[inline(never)]
+fn enters_both_lists() {
+    let item = in_two_lists();
+    QUEUE.lock().unwrap().push(item.clone());
+    SESSIONS.lock().unwrap().push(item);
+}
+
+/// Two lists have the same blocks. If one of them had only what was left behind in its memory, it would look the same.
+#[test]
+fn an_owner_is_uncertain_between_two_until_one_of_them_holds_more() {
+    set_sampling_interval(1);
+    std::thread::spawn(|| (0..20).for_each(|_| enters_both_lists())).join().unwrap();
+    let server = serve("127.0.0.1:0").unwrap();
+    let ask = |form: &str| {
+        let target = format!("/debug/pprof/holders?stack=in_two_lists&format={form}");
+        get(server.local_addr(), &target).text().to_owned()
+    };
+    let both = "[one of: static holders::QUEUE, static holders::SESSIONS]";
+    let found = ask("folded");
+    assert!(found.contains(&format!("{both};holders::in_two_lists 82240")), "{found}");
+    let text = ask("text");
+    assert!(text.contains("20 samples pointers lead from several variables"), "{text}");
+    let more = || (0..10).for_each(|_| SESSIONS.lock().unwrap().push(in_two_lists()));
+    std::thread::spawn(more).join().unwrap();
+    let found = ask("folded");
+    let is_held = found.contains(";holders::enters_both_lists;holders::in_two_lists 123360");
+    assert!(is_held && found.contains("static holders::SESSIONS") && !found.contains("QUEUE"), "{found}");
 }
 
 #[inline(never)]

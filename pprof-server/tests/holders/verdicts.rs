@@ -1,7 +1,9 @@
 //! Each chain is compared here with the owner that is known.
 
 /// What may stand in a chain instead of an owner that is not known.
-const UNKNOWN: [&str; 2] = ["[memory that was not sampled]", "[not judged]"];
+const UNKNOWN: [&str; 3] = ["[memory that was not sampled]", "[not judged]", SEVERAL];
+/// What names several variables, of which it is uncertain which is the owner.
+const SEVERAL: &str = "[one of: ";
 /// What stands for a block whose site is not known.
 const UNSAMPLED: &str = "[block that was not sampled: ";
 
@@ -28,7 +30,10 @@ pub(crate) fn verdicts(folded: &str, target: &str, expected: &[&str]) -> Verdict
         let is_right = expected.iter().all(|part| holds(part));
         // Of a task it is not laid down which variable of the runtime leads to it.
         let names_root = expected[0].contains([' ', ':']) || expected[0].starts_with('[');
-        if is_right || holds(UNSAMPLED) && holds(expected[0]) {
+        if names_root && holds(SEVERAL) {
+            // The right name among several is no answer.
+            verdicts.none += bytes;
+        } else if is_right || holds(UNSAMPLED) && holds(expected[0]) {
             verdicts.right += bytes;
         } else if UNKNOWN.iter().any(|part| holds(part)) || holds(UNSAMPLED) && !names_root {
             verdicts.none += bytes;

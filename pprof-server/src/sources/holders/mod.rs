@@ -165,9 +165,12 @@ fn find_among(listed: &LiveBlocks, choice: &Choice, pace: Pace) -> Result<Held, 
     let blocks: Vec<Block> = blocks.collect();
     let targets: Vec<u32> = blocks.iter().filter_map(|block| block.target).collect();
     let found = holders::search(&memory, &pages, scene, blocks).map_err(|failure| failure.to_string())?;
-    let roots = found.chains.iter().filter_map(|chain| match chain.end {
-        End::Root(root) => Some(root),
-        _ => None,
+    let roots = found.chains.iter().flat_map(|chain| {
+        let end = match chain.end {
+            End::Root(root) => Some(root),
+            _ => None,
+        };
+        end.into_iter().chain(chain.forks.iter().map(|fork| fork.root))
     });
     let roots = RootNames::of(&roots.collect(), &surroundings, &mappings);
     let types = Types::of(&found.chains, &surroundings, &mappings, &memory);
@@ -200,12 +203,17 @@ fn rows(
             continue;
         }
         let (chain, known) = (chains.get(&target), types.of_target(target));
-        let path = chain.map_or_else(Vec::new, |chain| path(chain, known));
+        let several = chain.and_then(|chain| roots.several(chain));
+        let links = several.as_ref().map_or(usize::MAX, |several| several.links);
+        let path = chain.map_or_else(Vec::new, |chain| path(chain, links, known));
         let end = chain.map_or(End::NotJudged, |chain| chain.end);
-        let text = roots.end(end, known.and_then(|known| known.fields.as_deref()));
+        let (text, kind) = match several {
+            Some(several) => (several.text, "several"),
+            None => (roots.end(end, known.and_then(|known| known.fields.as_deref())), kind(end)),
+        };
         let may_be_stale = chain.is_some_and(|chain| chain.may_be_stale);
         let type_ = known.and_then(|known| known.target.clone());
-        let alike = (sites.of_stack(block.stack), path, text, kind(end), may_be_stale, type_);
+        let alike = (sites.of_stack(block.stack), path, text, kind, may_be_stale, type_);
         let sum = sums.entry(alike).or_default();
         let size = block.size as f64;
         let objects = Estimate { value: block.weight, samples: 1, variance: block.objects_variance };
@@ -222,8 +230,8 @@ fn rows(
     (rows.collect(), gone)
 }
 
-/// Returns the blocks of a chain, of which one stands for several that are alike: a list of a thousand nodes is a list.
-fn path(chain: &Chain, known: Option<&ChainTypes>) -> Vec<Holding> {
+/// Returns the first blocks of a chain, of which one stands for several that are alike: a list of a thousand nodes is a list.
+fn path(chain: &Chain, links: usize, known: Option<&ChainTypes>) -> Vec<Holding> {
     let holding = |(number, link): (usize, &Link)| match *link {
         Link::Sampled { site, .. } => Holding::Site(site),
         Link::Unsampled { bytes } => {
@@ -232,7 +240,7 @@ fn path(chain: &Chain, known: Option<&ChainTypes>) -> Vec<Holding> {
             Holding::Unsampled(type_.unwrap_or_else(class))
         }
     };
-    let mut path: Vec<Holding> = chain.links.iter().enumerate().map(holding).collect();
+    let mut path: Vec<Holding> = chain.links.iter().take(links).enumerate().map(holding).collect();
     path.dedup();
     path
 }

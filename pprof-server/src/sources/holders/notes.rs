@@ -54,6 +54,14 @@ pub(super) fn notes(
              ALLOC_PROFILER_INTERVAL=65536 to find more"
         ));
     }
+    let several: i64 =
+        held.rows.iter().filter(|row| row.kind == "several").map(|row| row.bytes.samples).sum();
+    if several > 0 {
+        notes.push(format!(
+            "holders: to {several} samples pointers lead from several variables, and one may be a word that was left behind, so it is \
+             uncertain which of these variables hold them"
+        ));
+    }
     if gone > 0 {
         notes.push(format!("holders: {gone} samples were freed during the search, and are left out"));
     }
@@ -122,6 +130,9 @@ fn text(held: &Held, row: &HeldRow) -> String {
         }
         ("cycle", links) => {
             format!("held by {}, in a cycle that no variable reaches", links.join(", held by "))
+        }
+        ("several", links) => {
+            format!("held by {}, to which {end} leads", links.join(", held by "))
         }
         ("not-judged", links) => format!("held by {}; the rest is not judged", links.join(", held by ")),
         (_, links) => format!("held by {}, held by {end}", links.join(", held by ")),

@@ -6,7 +6,7 @@ use super::surroundings::Surroundings;
 use crate::mappings::Mappings;
 use crate::symbols::SymbolKind;
 use crate::symbols::variables::{self, Variable};
-use holders::{End, Root};
+use holders::{Chain, End, Root};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names roots.
@@ -14,6 +14,14 @@ pub(in crate::sources) struct RootNames {
     names: BTreeMap<Root, String>,
     /// How far behind the beginning of its variable a root is, where the variable has a name.
     offsets: BTreeMap<Root, u64>,
+}
+
+/// Several variables lead to a block, and it is uncertain which of them hold it.
+pub(super) struct Several {
+    /// This stands at the root of the chain.
+    pub(super) text: String,
+    /// All of them lead to the first so many links of the chain.
+    pub(super) links: usize,
 }
 
 impl RootNames {
@@ -104,6 +112,18 @@ impl RootNames {
     /// Returns the name of a root.
     pub(in crate::sources) fn root(&self, root: Root) -> &str {
         self.names.get(&root).map_or("a variable", String::as_str)
+    }
+
+    /// Returns what stands at the root of a chain if another variable leads to it as well as the one where it begins.
+    pub(super) fn several(&self, chain: &Chain) -> Option<Several> {
+        let End::Root(root) = chain.end else { return None };
+        let begin = self.root(root);
+        let others = || chain.forks.iter().filter(|fork| self.root(fork.root) != begin);
+        // mutant: H27 it is one of the variables that lead to a block that is told
+        let links = others().map(|fork| fork.links).min()?;
+        let names: BTreeSet<&str> = others().map(|fork| self.root(fork.root)).chain([begin]).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        Some(Several { text: format!("[one of: {}]", names.join(", ")), links })
     }
 
     /// Returns what stands at the root of a chain. `fields` lead from the variable to the word, if types tell.
