@@ -34,6 +34,7 @@ LABEL_LIMITS = ["-p", "pprof-server", "--test", "label_limits"]
 UNWINDER_UNITS = ["-p", "unwinder", "--lib"]
 PUSH = ["-p", "pprof-server", "--features", "push-otlp", "--test", "push"]
 PUSH_TLS = ["-p", "workspace-tests", "--features", "push-tls", "--test", "push_over_tls"]
+PUSH_BOUNDS = ["-p", "pprof-server", "--features", "push", "--test", "push_bounds"]
 CAPTURE_UNITS = ["-p", "capture", "--lib"]
 CAPTURE_HAZARDS = ["-p", "capture", "--test", "hazards"]
 HOLDERS = ["-p", "holders", "--test", "made_up"]
@@ -400,6 +401,7 @@ MUTANTS = [
     ("E75 any certificate is believed",
      replace(r"\.root_certs\(.+\)\.build", r".disable_verification(true).build"), [*PUSH_TLS, "nobody_vouches"]),
     ("E75 no remedy is named", replace(r"if .+ \{", r"if false {"), [*PUSH_TLS, "nobody_vouches"]),
+    ("E76 what was read for a push is kept", replace(r"drop\(", r"std::mem::forget("), [*PUSH_BOUNDS, "with_a_fault"]),
     ("E73 a request does not wait for the thread that pushes",
      replace(r"if must_wait &&", r"if false && must_wait &&"), [*PUSH, "cpu_time_is_pushed"]),
     ("D16 a dump is written in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),

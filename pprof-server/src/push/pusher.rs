@@ -127,6 +127,7 @@ impl Pusher {
         let state = &mut self.state;
         let allocated = Allocated::leave_new(&mut now, state.before.as_ref(), &state.hasher, age);
         let profile = heap_profile(&now, &ProfileOptions::default());
+        // mutant: E76 what was read for a push is kept
         drop(now);
         let outcome = self.engine.send(Kind::Heap, &self.labels, profile, patience);
         // mutant: E71 what was refused counts as told
