@@ -14,7 +14,8 @@ pub struct CurrentWaits {
     /// The threads that wait on a word of memory, in the order of their numbers.
     pub waits: Vec<CurrentWait>,
     /// Of each word that somebody waits on as on a lock: the threads whose stacks have a pointer to it, but those that wait on it.
-    /// Whoever holds the lock is among them as a rule, since the guard of a lock points to it; others may be too.
+    /// Whoever holds the lock is among them as a rule, since the guard of a lock points to it; others may be too. Where the stack of
+    /// a thread that ran was cannot be told, so a pointer on any stack that no thread slept on counts for each thread that ran.
     pub pointed_to_by: BTreeMap<usize, Vec<u32>>,
     /// How many threads were looked at.
     pub threads: usize,

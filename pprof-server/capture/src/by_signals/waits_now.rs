@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 use super::dump::sleeper::Copier;
 use super::dump::task::{Asleep, Whereabouts, whereabouts};
 use super::dump::thread_dump;
-use super::maps;
+use super::maps::{self, StackRange};
 use super::timers::used_time;
 use crate::locks::waiting_on;
 use crate::{CurrentWait, CurrentWaits, LockWord, StartError, Thread};
 
+const WORD_BYTES: usize = size_of::<usize>();
 /// So many words of a stack are searched: all of nearly every one.
 const MAX_WORDS: usize = 1 << 17;
 /// So many where it is not known how far a stack goes, as that of a fiber.
@@ -29,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// # Cost
 ///
 /// It takes as long as a [`thread_dump`](crate::thread_dump), and where somebody waits for a lock, a millisecond for each MiB of stack
-/// that threads use. Threads that run are given 20 ms to come to a wait.
+/// that threads use. Threads that run are given 20 ms to come to a wait; if there are some even then, a MiB is searched of each stack that no
+/// thread sleeps on.
 pub fn current_waits() -> Result<CurrentWaits, StartError> {
     let dump = thread_dump()?;
     let asleep = settled(&dump.threads);
@@ -39,23 +41,9 @@ pub fn current_waits() -> Result<CurrentWaits, StartError> {
     let mut pointed_to_by: BTreeMap<usize, Vec<u32>> =
         waits.iter().filter(|wait| is_lock(wait)).map(|wait| (wait.address, Vec::new())).collect();
     if !pointed_to_by.is_empty() {
-        let (main, others) = maps::stacks().unwrap_or_default();
-        let end_of = |pointer: usize| {
-            let range = main.iter().chain(&others).find(|range| (range.start..range.end).contains(&pointer));
-            range.map(|range| range.end)
-        };
-        let mut copier = Copier::default();
-        for (&id, asleep) in &asleep {
-            let pointer = asleep.stack_pointer & !7;
-            let words = end_of(pointer).map_or(FEW_WORDS, |end| ((end - pointer) / 8).min(MAX_WORDS));
-            for word in copier.words(pointer, words) {
-                if let Some(threads) = pointed_to_by.get_mut(word)
-                    && threads.last() != Some(&id)
-                {
-                    threads.push(id);
-                }
-            }
-        }
+        let running: Vec<u32> =
+            dump.threads.iter().map(|thread| thread.id).filter(|id| !asleep.contains_key(id)).collect();
+        note_pointers(&asleep, &running, &mut pointed_to_by);
     }
     for wait in waits.iter().filter(|wait| is_lock(wait)) {
         pointed_to_by.get_mut(&wait.address).into_iter().for_each(|threads| {
@@ -65,11 +53,54 @@ pub fn current_waits() -> Result<CurrentWaits, StartError> {
     Ok(CurrentWaits { taken_at: SystemTime::now(), waits, pointed_to_by, threads: dump.threads.len() })
 }
 
+/// Notes which stacks have a pointer to which words.
+fn note_pointers(
+    asleep: &BTreeMap<u32, Asleep>,
+    running: &[u32],
+    pointed_to_by: &mut BTreeMap<usize, Vec<u32>>,
+) {
+    let (main, others) = maps::stacks().unwrap_or_default();
+    let mut stacks: Vec<StackRange> = main.into_iter().chain(others).collect();
+    let mut copier = Copier::default();
+    let mut search = |start: usize, words: usize, threads: &[u32]| {
+        for word in copier.words(start, words) {
+            if let Some(pointing) = pointed_to_by.get_mut(word)
+                && !threads.iter().all(|id| pointing.contains(id))
+            {
+                pointing.extend(threads);
+            }
+        }
+    };
+    for (&id, asleep) in asleep {
+        let pointer = asleep.stack_pointer & !(WORD_BYTES - 1);
+        let own = stacks.iter().position(|stack| (stack.start..stack.end).contains(&pointer));
+        let words = own
+            .map_or(FEW_WORDS, |own| ((stacks.swap_remove(own).end - pointer) / WORD_BYTES).min(MAX_WORDS));
+        search(pointer, words, &[id]);
+    }
+    // Nobody tells where the stack pointer of a thread is that runs, or would run if it had a processor. Its stack is among those that
+    // no thread sleeps on, where stacks of ended threads are too. So whatever these point to, each of the threads that run may have.
+    // mutant: E97 who runs has no lock
+    if !running.is_empty() {
+        for stack in stacks {
+            let words = ((stack.end - stack.start) / WORD_BYTES).min(MAX_WORDS);
+            search(stack.end - words * WORD_BYTES, words, running);
+        }
+    }
+}
+
 impl CurrentWaits {
     /// Leaves out the threads that have gone on since the look: what is left has waited all the while, for the same thing.
     pub fn keep_lasting(&mut self) {
+        // Who was woken and has had no processor yet has used no time either, but no longer sleeps.
+        let sleeps_there = |wait: &CurrentWait| match whereabouts(wait.thread.id) {
+            Ok(Whereabouts::Asleep(now)) => {
+                now.futex_wait().is_some_and(|futex| futex.address == wait.address)
+            }
+            _ => false,
+        };
         // mutant: E97 who has gone on waits still
-        self.waits.retain(|wait| used_time(wait.thread.id) == Some(wait.used));
+        self.waits.retain(|wait| sleeps_there(wait) && used_time(wait.thread.id) == Some(wait.used));
     }
 }
 

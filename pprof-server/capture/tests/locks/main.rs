@@ -1,7 +1,9 @@
 //! Waits for locks, held against the time that was really waited.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod current;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
@@ -10,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use capture::{
-    CurrentWaits, LockEvent, LockEventKind, LockEvents, LockSamples, LockStack, LockTrace, LockWord,
-    current_waits, lock_samples, monotonic_time, sees_locks, set_block_rate,
+    LockEvent, LockEventKind, LockEvents, LockSamples, LockStack, LockTrace, lock_samples, monotonic_time,
+    sees_locks, set_block_rate,
 };
 use common::is_of;
 
@@ -249,46 +251,6 @@ fn a_trace_tells_when_somebody_waited() {
     assert!(woke.waited > HELD / 2 && woke.waited <= whole, "{woke:?}");
     // Nothing is kept when it is over, and the next one begins anew.
     assert!(LockTrace::start().unwrap().finish().events.is_empty());
-}
-
-/// Who waits now is told with the word, the time, and who has a pointer to it; and who has gone on since then does not wait.
-#[test]
-fn who_waits_now_is_told_until_it_goes_on() {
-    let _turn = turn();
-    let lock = Mutex::new(());
-    let guard = std::hint::black_box(lock.lock().unwrap());
-    let waiting = AtomicI32::new(0);
-    set_block_rate(Some(Duration::from_millis(1))).unwrap();
-    let start = Instant::now();
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            waiting.store(thread_id(), Relaxed);
-            drop(lock.lock());
-        });
-        await_sleep(&waiting);
-        thread::sleep(HELD);
-        let mut waits = current_waits().unwrap();
-        let id = waiting.load(Relaxed) as u32;
-        let of_waiter = |waits: &CurrentWaits| waits.waits.iter().find(|wait| wait.thread.id == id).cloned();
-        let wait = of_waiter(&waits).expect("it waits");
-        let address = (&raw const lock).addr();
-        assert_eq!(
-            (wait.address, wait.word, wait.has_end, wait.joins),
-            (address, LockWord::Mutex, false, None)
-        );
-        let waited = wait.waited.expect("it was measured");
-        assert!(waited >= HELD && waited <= start.elapsed(), "{waited:?}");
-        assert!(waits.pointed_to_by[&address].contains(&(thread_id() as u32)), "{:?}", waits.pointed_to_by);
-        assert!(!waits.pointed_to_by[&address].contains(&id));
-        assert!(waits.deadlocks(|_| true).is_empty());
-        waits.keep_lasting();
-        assert!(of_waiter(&waits).is_some());
-        drop(std::hint::black_box(guard));
-        waiter.join().unwrap();
-        waits.keep_lasting();
-        assert!(of_waiter(&waits).is_none());
-    });
-    set_block_rate(None).unwrap();
 }
 
 /// A lock that is held for 10 ms makes 100 threads wait for a second together, and that is charged to the one who held it, and not
