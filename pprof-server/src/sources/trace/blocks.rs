@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use alloc_profiler::StackTrace;
-use alloc_profiler::internal::{LiveBlock, LiveBlocks, live_blocks};
+use alloc_profiler::internal::{LiveBlock, LiveBlocks, cpu_time, live_blocks};
 
-use super::{LOOK_EVERY, MAX_SHARE};
+use super::pace::Pace;
 use crate::trace::BlockEvent;
 
 /// Live samples of which a list is made again and again. Where there are more, blocks are not told.
@@ -32,7 +32,7 @@ pub(super) struct Blocks {
     looks: u64,
     next_block: u64,
     last: Duration,
-    next: Duration,
+    pub(super) pace: Pace,
     /// There were more live samples than are listed.
     pub(super) are_too_many: bool,
     /// Events there was no room for.
@@ -53,11 +53,18 @@ struct Known {
 
 impl Blocks {
     /// Looks which blocks there are, if that is due.
-    pub(super) fn look(&mut self, now: impl Fn() -> Duration) {
-        let start = now();
-        if start < self.next || self.are_too_many {
+    pub(super) fn look_if_due(&mut self, now: Duration) {
+        if self.pace.is_due(now) {
+            self.look(now);
+        }
+    }
+
+    /// Looks which blocks there are.
+    pub(super) fn look(&mut self, now: Duration) {
+        if self.are_too_many {
             return;
         }
+        let started = cpu_time();
         let listed = Cell::new(0);
         let is_within = |_, _| {
             listed.set(listed.get() + 1);
@@ -68,10 +75,10 @@ impl Blocks {
         if listed.get() > 2 * MAX_LIVE {
             self.are_too_many = true;
         } else {
-            self.add(start, &live);
+            self.add(now, &live);
         }
         live.wipe();
-        self.next = start + (LOOK_EVERY / 2).max(now().saturating_sub(start) * MAX_SHARE);
+        self.pace.looked(now, cpu_time().saturating_sub(started));
     }
 
     /// Compares what is there with what there was at the last look.

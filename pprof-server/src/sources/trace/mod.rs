@@ -10,6 +10,7 @@
 
 mod blocks;
 mod notes;
+mod pace;
 mod threads;
 
 use std::fmt;
@@ -28,8 +29,6 @@ use threads::Threads;
 
 /// Everything is looked at so often at most.
 pub(crate) const LOOK_EVERY: Duration = capture::LOOK_EVERY;
-/// Looking at a thing takes a part of the time that is no larger: where there is very much of it, it is looked at less often.
-const MAX_SHARE: u32 = 50;
 
 /// A trace that is being taken. One is taken at a time, and no CPU profile meanwhile.
 pub(crate) struct Recording {
@@ -92,11 +91,23 @@ impl Recording {
     }
 
     fn look_around(&mut self) {
-        let now = || capture::monotonic_time().saturating_sub(self.started);
-        self.threads.look(now);
-        self.blocks.look(now);
+        self.threads.look_if_due(self.now());
+        self.blocks.look_if_due(self.now());
+        self.look_at_memory();
+    }
+
+    fn look_at_memory(&mut self) {
         let inuse_bytes = alloc_profiler::totals().map(|totals| totals.inuse_bytes);
-        self.memory.push(MemoryPoint { at: now(), inuse_bytes, resident_bytes: process::resident_bytes() });
+        self.memory.push(MemoryPoint {
+            at: self.now(),
+            inuse_bytes,
+            resident_bytes: process::resident_bytes(),
+        });
+    }
+
+    /// The time since it began.
+    fn now(&self) -> Duration {
+        capture::monotonic_time().saturating_sub(self.started)
     }
 
     /// The stacks of samples so far, so that their names can be looked up before the end.
@@ -105,9 +116,12 @@ impl Recording {
         stacks.map(|(frames, is_truncated)| StackTrace::new(frames, is_truncated)).collect()
     }
 
-    /// Ends it.
+    /// Ends it, with a last look at everything: what came before it would be missing where the one before was long ago.
     pub(crate) fn finish(mut self) -> Recorded {
-        self.look_around();
+        // mutant: E98 the end of a trace is not looked at
+        self.threads.look(self.now());
+        self.blocks.look(self.now());
+        self.look_at_memory();
         let Recording { cpu, locks, blocks, threads, memory, started, started_at, _turn } = self;
         let duration = capture::monotonic_time().saturating_sub(started);
         let (cpu, locks) = (cpu.finish(), locks.map(LockTrace::finish));

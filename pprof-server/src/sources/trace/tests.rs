@@ -105,4 +105,13 @@ fn one_recording_is_made_at_a_time() {
     assert!(trace.notes[0].starts_with("trace: ") && trace.memory.len() >= 3, "{:?}", trace.notes);
     assert!(trace.threads.iter().any(|thread| thread.id == std::process::id()));
     assert!(trace.memory.iter().all(|point| point.at <= trace.duration));
+
+    // However expensive the first look was, the last is made.
+    let Ok(mut recording) = Recording::start(100) else { return };
+    recording.threads.pace.looked(Duration::ZERO, Duration::MAX);
+    recording.look();
+    std::thread::sleep(Duration::from_millis(5));
+    let trace = recording.finish().named(Symbolize::None);
+    let first = trace.threads.iter().find(|thread| thread.id == std::process::id()).expect("it goes on");
+    assert!(first.end >= Duration::from_millis(5), "{first:?}");
 }

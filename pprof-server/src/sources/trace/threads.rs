@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use capture::ThreadLook;
 
-use super::{LOOK_EVERY, MAX_SHARE};
+use super::pace::Pace;
 use crate::trace::{StateSpan, Thread};
+use alloc_profiler::internal::cpu_time;
 
 /// Threads that are told apart. Those beyond are in no trace.
 const MAX_THREADS: usize = 4096;
@@ -20,7 +21,7 @@ const MAX_SPANS: usize = 100_000;
 pub(super) struct Threads {
     by_id: BTreeMap<u32, Thread>,
     spans: usize,
-    next: Duration,
+    pub(super) pace: Pace,
     /// Threads were seen that there is no room for.
     pub(super) are_too_many: bool,
     /// States were seen that there is no room for.
@@ -31,16 +32,20 @@ pub(super) struct Threads {
 
 impl Threads {
     /// Looks what threads do, if that is due.
-    pub(super) fn look(&mut self, now: impl Fn() -> Duration) {
-        let start = now();
-        if start < self.next {
-            return;
+    pub(super) fn look_if_due(&mut self, now: Duration) {
+        if self.pace.is_due(now) {
+            self.look(now);
         }
+    }
+
+    /// Looks what threads do.
+    pub(super) fn look(&mut self, now: Duration) {
+        let started = cpu_time();
         match capture::thread_looks() {
-            Ok(looks) => self.add(start, &looks),
+            Ok(looks) => self.add(now, &looks),
             Err(_) => self.are_hidden = true,
         }
-        self.next = start + (LOOK_EVERY / 2).max(now().saturating_sub(start) * MAX_SHARE);
+        self.pace.looked(now, cpu_time().saturating_sub(started));
     }
 
     pub(super) fn add(&mut self, at: Duration, looks: &[ThreadLook]) {
