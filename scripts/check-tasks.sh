@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted=("$@")
+own=package.tasks-corpus
 target=${CARGO_TARGET_DIR:-target}
 builds=$target/tasks-corpus
 mkdir -p "$builds"
@@ -27,7 +28,10 @@ build() {
   local flags=${RUSTFLAGS-}
   case $profile in
     dev) folder=debug ;;
-    *) flags+=" -C symbol-mangling-version=$mangling" ;;
+    *)
+      flags+=" -C symbol-mangling-version=$mangling"
+      settings+=(--config "profile.$profile.$own.opt-level=3")
+      ;;
   esac
   RUSTFLAGS=$flags cargo build --quiet -p tasks-corpus --bin tasks-corpus --profile "$profile" --target-dir "$target" "${settings[@]}"
   rm -rf "${builds:?}/$name"
@@ -37,7 +41,6 @@ build() {
 }
 
 with_types=() without_types=()
-own=package.tasks-corpus
 
 has_types() { ! wants "$1" || { build "$@"; with_types+=("$builds/$1/tasks-corpus"); }; }
 has_no_types() { ! wants "$1" || { build "$@"; without_types+=("$builds/$1/tasks-corpus"); }; }

@@ -52,11 +52,19 @@ pub(super) struct Cohort {
 }
 
 /// Returns the records to look at, of those that are at most `longest` old, the oldest first.
+///
+/// Where the oldest of all is so young, it is among them, since growth may have begun just after it. It takes the place of the one after
+/// it if the two are too close to each other.
 pub(super) fn looked_at(history: &History, at: Instant, longest: Duration) -> Vec<&Record> {
     let mut thinning = Thinning { longest: longest.as_secs_f64(), next_age: 0.0 };
-    let latest_first = history.records().rev();
+    let age = |record: &Record| record.age(at).as_secs_f64();
     let mut chosen: Vec<&Record> =
-        latest_first.filter(|record| thinning.takes(record.age(at).as_secs_f64())).collect();
+        history.records().rev().filter(|record| thinning.takes(age(record))).collect();
+    // mutant: D14 the oldest moment may be passed over
+    let oldest = history.records().next().filter(|record| thinning.is_within(age(record)));
+    if let (Some(last), Some(oldest)) = (chosen.last_mut(), oldest) {
+        *last = oldest;
+    }
     chosen.reverse();
     chosen
 }
@@ -69,11 +77,15 @@ struct Thinning {
 }
 
 impl Thinning {
-    fn takes(&mut self, age: f64) -> bool {
+    /// Whether a record of this age is to be looked at, if it is not too close to others.
+    fn is_within(&self, age: f64) -> bool {
         // The first record may have been made half a gap too early or too late.
-        let is_within = age <= self.longest * (1.0 + GAP_SHARE_OF_WINDOW / 2.0);
+        age <= self.longest * (1.0 + GAP_SHARE_OF_WINDOW / 2.0)
+    }
+
+    fn takes(&mut self, age: f64) -> bool {
         // What was recorded at this very moment says nothing that the snapshot of now does not say.
-        let is_taken = is_within && age > 0.0 && age >= self.next_age;
+        let is_taken = self.is_within(age) && age > 0.0 && age >= self.next_age;
         if is_taken {
             let gap = (age * GAP_SHARE_OF_AGE).min(self.longest * GAP_SHARE_OF_WINDOW);
             self.next_age = age + GRACE * gap;
@@ -162,10 +174,35 @@ pub(super) fn series<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::testing;
+    use crate::process::Memory;
+    use crate::sources::suspects::LONGEST_WINDOW;
 
     fn taken(ages: impl Iterator<Item = u32>, longest: f64) -> Vec<u32> {
         let mut thinning = Thinning { longest, next_age: 0.0 };
         ages.filter(|&age| thinning.takes(f64::from(age))).collect()
+    }
+
+    #[test]
+    fn the_oldest_record_is_looked_at() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let mut history = History::new(Some(second), 8 << 20);
+        let snapshot = testing::snapshot(&[(1, testing::totals(10, 10))]);
+        for seconds in 0..40 {
+            let at = start + second * seconds;
+            history.record(&snapshot, Memory::default(), at);
+            // A moment after each record, at whatever distance from it, its age is that of the first.
+            for millis in [10, 340, 990] {
+                let now = at + Duration::from_millis(millis);
+                let looked_at = looked_at(&history, now, LONGEST_WINDOW);
+                assert_eq!(looked_at[0].age(now), now - start);
+            }
+        }
+        let now = start + second * 40;
+        let ages: Vec<u64> =
+            looked_at(&history, now, second * 30).iter().map(|record| record.age(now).as_secs()).collect();
+        assert!((27..=30).contains(&ages[0]) && ages.last() == Some(&1), "{ages:?}");
     }
 
     #[test]
