@@ -115,6 +115,39 @@ fn a_signal_has_a_profile_each_time_it_is_sent() {
     }
 }
 
+/// Nothing is suspected before a leak is half a minute old, so a dump is asked for until then.
+#[test]
+fn a_dump_says_who_holds_what_grows() {
+    const LONGEST: Duration = Duration::from_secs(180);
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("PPROF_DUMP_SIGNAL", "USR2"),
+        ("PPROF_RECORD", "1s"),
+        ("ALLOC_PROFILER_INTERVAL", "65536"),
+        ("PPROF_QUIET", "1"),
+    ];
+    let mut child = grow(folder.path(), &["1", "1000", "forever"], &variables).spawn().unwrap();
+    let started = Instant::now();
+    // The newest file is the last one. Its lines are wrapped.
+    let report = || {
+        let text = fs::read_to_string(files(folder.path(), "-signal.txt").pop()?).unwrap();
+        Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let mut last = String::new();
+    while !last.contains("held by ") && !last.contains("lost: no pointer to them was found") {
+        assert!(started.elapsed() < LONGEST, "nobody says who holds what grows: {last}");
+        std::thread::sleep(Duration::from_secs(2));
+        send("USR2", &child);
+        last = report().unwrap_or_default();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let suspect = last.find("grow::leak_here").unwrap_or_else(|| panic!("{last}"));
+    // The blocks were given to `Box::leak`, and nobody has their addresses.
+    let said = last.find("lost: no pointer to them was found").unwrap_or_else(|| panic!("{last}"));
+    assert!(suspect < said, "{last}");
+}
+
 #[test]
 fn a_handler_of_the_program_stays() {
     let folder = tempfile::tempdir().unwrap();

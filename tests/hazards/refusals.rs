@@ -8,6 +8,7 @@ use alloc_profiler::{Totals, set_sampling_interval, size_class, snapshot};
 use pprof_server::internal::proto::Profile;
 use pprof_server::{Body, Handler, ProfileOptions, Symbolize, heap_profile};
 use prost::Message;
+use workspace_tests::client::get;
 use workspace_tests::scraper_rules;
 
 use crate::caps;
@@ -30,20 +31,47 @@ fn assert_exact() {
     assert_consistent(&snapshot());
 }
 
+/// Enters an empty folder, of which nobody gets out.
+fn leave_proc_behind() {
+    // The folder's name is gone already, since nobody could remove it from within.
+    let empty = tempfile::tempdir().expect("a folder");
+    std::env::set_current_dir(&empty).expect("it is there");
+    empty.close().expect("it is empty");
+    std::os::unix::fs::chroot(".").expect("root may");
+    std::env::set_current_dir("/").expect("it is there");
+    assert!(fs::metadata("/proc").is_err());
+}
+
+/// The search for holders needs more than what is open since the start.
+#[test]
+fn without_proc_a_search_of_memory_says_what_it_lacks() {
+    isolated(1, || {
+        if !is_root() {
+            return println!("skipped: only root may leave /proc behind");
+        }
+        set_sampling_interval(1);
+        let server = pprof_server::serve("127.0.0.1:0").expect("a free port");
+        leave_proc_behind();
+        let refused = get(server.local_addr(), "/debug/pprof/holders?top=1");
+        assert_eq!(refused.status, 503, "{}", refused.text_lossy());
+        let said = refused.text_lossy();
+        assert!(
+            said.contains("cannot be listed") && said.contains("allow reading /proc/self/task"),
+            "{said}"
+        );
+        let empty = get(server.local_addr(), "/debug/pprof/goroutineleak?format=text");
+        assert_eq!(empty.status, 200, "{}", empty.text_lossy());
+        assert_exact();
+    });
+}
+
 #[test]
 fn nothing_of_proc_is_needed() {
     isolated(1, || {
         if !is_root() {
             return println!("skipped: only root may leave /proc behind");
         }
-        // The folder's name is gone already, since nobody could remove it from within.
-        let empty = tempfile::tempdir().expect("a folder");
-        std::env::set_current_dir(&empty).expect("it is there");
-        empty.close().expect("it is empty");
-        std::os::unix::fs::chroot(".").expect("root may");
-        std::env::set_current_dir("/").expect("it is there");
-        assert!(fs::metadata("/proc").is_err());
-
+        leave_proc_behind();
         set_sampling_interval(1);
         assert_exact();
         thread::spawn(assert_exact).join().expect("no panic");

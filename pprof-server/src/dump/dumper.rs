@@ -136,6 +136,7 @@ impl Dumper {
         // The program may have entered a sandbox meanwhile.
         if self.has_memory_for_names() && !kept_files::is_sandboxed() {
             let mut report = self.write_as(&stem, &now, Symbolize::Full)?.1;
+            // mutant: D18 a dump does not say who holds what grows
             if report.len() > 0 && self.has_memory_for(WORK_BYTES as u64) && !kept_files::is_sandboxed() {
                 match holders::find_now(&Choice::of_stacks(&report.snapshot(&now)), LONGEST_SEARCH) {
                     Ok(held) => report.note_holders(|named| held.sentence(named)),

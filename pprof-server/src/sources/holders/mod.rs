@@ -114,6 +114,7 @@ fn find_within(choice: &Choice, pace: Pace) -> Result<Held, String> {
                         pprof_server::install!() in main"
                 .to_owned());
         }
+        // mutant: H28 memory is searched in a sandbox
         if kept_files::is_sandboxed() {
             return Err("the program has entered a sandbox since the profiler started, and the sandbox may kill whoever lists \
                         threads or opens files; set PPROF_OPEN_FILES=1 in the environment if it lets both be done"
