@@ -36,6 +36,8 @@ const STEADY_SHARE: f64 = 0.9;
 const SLOWING_SHARE: f64 = 0.8;
 /// In what chance makes.
 const SLOWING_ERRORS: f64 = 2.5;
+/// Beyond so many times what chance makes, it is in doubt whether growth gets slower.
+const DOUBTFUL_ERRORS: f64 = 1.0;
 /// If the earlier part of growth is below this share of that, it began within the window.
 const BEGUN_EARLY_SHARE: f64 = 0.5;
 /// Where of late it grew by less than this share of its rate, it has stopped.
@@ -54,6 +56,8 @@ const BEGUN_SHARE: f64 = 0.05;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) kind: Kind,
+    /// What it is called if no shorter window tells more.
+    pub(super) in_doubt: Kind,
     /// How many times what chance makes.
     pub(crate) z: f64,
     /// The index of the moment since which it grew.
@@ -88,13 +92,14 @@ pub(super) fn judge(series: &Series<'_>, first: usize) -> Option<Growth> {
     }
     let judge = Judge { series, first, a, b, c };
     let since = judge.since();
-    let kind = judge.kind(since);
-    Some(Growth { is_steady: judge.is_steady(z), ..series.growth(kind, z, first, since) })
+    let [kind, in_doubt] = judge.kind(since);
+    Some(Growth { is_steady: judge.is_steady(z), in_doubt, ..series.growth(kind, z, first, since) })
 }
 
 impl Judge<'_> {
-    /// The first of these rules that holds decides.
-    fn kind(&self, since: usize) -> Kind {
+    /// Returns what it is, and what it is called if that is in doubt and no shorter window tells more. The first of these rules that holds
+    /// decides.
+    fn kind(&self, since: usize) -> [Kind; 2] {
         let Judge { series, a, b, c, .. } = *self;
         let bytes = &series.bytes;
         let (growth, earlier, later) = (bytes[c] - bytes[a], bytes[b] - bytes[a], bytes[c] - bytes[b]);
@@ -104,24 +109,30 @@ impl Judge<'_> {
         let is_step = self.largest_step() > STEP_SHARE * growth;
         let is_over = is_flat && (is_step || later + chance(b, c) < SLOWING_SHARE * even);
         if is_over || self.has_stopped(since) {
-            return Kind::Burst;
+            return [Kind::Burst; 2];
         }
         let is_late = earlier < BEGUN_EARLY_SHARE * (growth - even) || earlier <= chance(a, b);
         if is_step || is_late {
             // A shorter window tells more: it ends now too, and begins after the step, or before most of the growth.
-            return Kind::Growing;
+            return [Kind::Growing; 2];
         }
         if self.loses_its_oldest(since) {
-            return Kind::Backlog;
+            // What may have stopped growing may be load that has begun: there, old blocks are freed too.
+            return if is_flat { [Kind::Growing, Kind::Burst] } else { [Kind::Backlog; 2] };
         }
         // mutant: D14 what has grown for a moment is a leak
         if series.age(since) < YOUNG_SECONDS {
-            Kind::Growing
-        } else if later < SLOWING_SHARE * even && 2.0 * (even - later) > SLOWING_ERRORS * series.chance(a, c)
-        {
-            Kind::Slowing
+            return [Kind::Growing; 2];
+        }
+        let is_slower = later < SLOWING_SHARE * even;
+        // In what chance makes.
+        let slower_by = if is_slower { 2.0 * (even - later) / series.chance(a, c) } else { 0.0 };
+        if slower_by > SLOWING_ERRORS {
+            [Kind::Slowing; 2]
+        } else if slower_by > DOUBTFUL_ERRORS {
+            [Kind::Growing, Kind::Slowing]
         } else {
-            Kind::Leak
+            [Kind::Leak; 2]
         }
     }
 
@@ -214,6 +225,7 @@ impl Series<'_> {
         };
         Growth {
             kind,
+            in_doubt: kind,
             z,
             since,
             until,

@@ -20,6 +20,7 @@ pub(super) fn report() -> Report {
         until: 2,
         first: 0,
         is_steady: true,
+        in_doubt: Kind::Leak,
         bytes: 3096.0,
         error_bytes: 512.0,
     };

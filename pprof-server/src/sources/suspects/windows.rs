@@ -50,7 +50,11 @@ pub(super) fn verdict(series: &Series<'_>, windows: &[usize]) -> Option<Growth> 
             found = Some(growth);
         }
     }
-    found
+    let found = found?;
+    Some(match found.in_doubt {
+        in_doubt if in_doubt == found.kind => found,
+        in_doubt => series.growth(in_doubt, found.z, found.first, found.since),
+    })
 }
 
 impl Series<'_> {
