@@ -43,7 +43,7 @@ fn work(kept: &mut Vec<Vec<u8>>) {
     (0..10).for_each(|_| kept.push(black_box(vec![1; 7_000])));
 }
 
-/// What the processes do. By itself it does nothing.
+/// Each process runs this test. It does nothing if the variables that tell it what to do are missing.
 #[test]
 fn program() {
     let Ok(url) = std::env::var(URL) else { return };

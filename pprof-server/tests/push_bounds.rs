@@ -26,10 +26,11 @@ static ALLOCATOR: SamplingAllocator<CountingAllocator> = SamplingAllocator::with
 /// Tell a program where the engine is, and how long it waits for it, in milliseconds.
 const URL: &str = "PUSH_BOUNDS_URL";
 const TIMEOUT: &str = "PUSH_BOUNDS_TIMEOUT";
-/// Nobody waits longer than `SHORT` for an engine that does not answer. An answer comes before `LONG`, on a busy machine too.
+/// A program waits for `SHORT` if the engine is to seem too slow. It waits for `LONG` if the engine answers, which takes less time on a
+/// busy machine too.
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(120);
-/// What it says when so many pushes have failed.
+/// A program prints this line when [`FAILURES`] pushes have failed.
 const HAVE_FAILED: &str = "have failed";
 const FAILURES: u64 = 5;
 
@@ -82,7 +83,7 @@ fn least_in_use_until(is_there: impl Fn() -> bool) -> i64 {
     least.get()
 }
 
-/// What the processes do. By itself it does nothing.
+/// Each process runs this test. It does nothing if the variables that tell it what to do are missing.
 #[test]
 fn program() {
     let Ok(url) = env::var(URL) else { return };

@@ -25,7 +25,7 @@ pub(crate) struct Forks<'a> {
     ways: &'a Ways,
     nodes: &'a [Node],
     holds: &'a [Hold],
-    /// What begins the best way to each node; `None` if that is no variable.
+    /// Holds the root at which the best way to each node begins. It is `None` where no way begins at a root.
     begins: Vec<Option<Root>>,
     /// The other variables that lead to a node, or to what holds it on its best way.
     others: HashMap<u32, Vec<Root>>,

@@ -44,7 +44,7 @@ pub(crate) enum Step {
 pub(crate) struct Ways {
     pub(crate) steps: Vec<Step>,
     pub(crate) costs: Vec<u64>,
-    /// What each hold costs beyond its length.
+    /// Tells what each hold costs beyond its length, because it is doubtful.
     pub(crate) doubts: Vec<u64>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn ways(nodes: &[Node], holds: &[Hold]) -> Ways {
 struct Search<'a> {
     nodes: &'a [Node],
     holds: &'a [Hold],
-    /// What each hold costs beyond its length.
+    /// Tells what each hold costs beyond its length, because it is doubtful.
     doubts: &'a [u64],
     /// This lists the holder and the index of each hold by a node, ascending.
     held_by: &'a [(u32, u32)],

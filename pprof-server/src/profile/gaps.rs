@@ -40,7 +40,7 @@ enum Home {
     Nowhere,
 }
 
-/// What the addresses of a stack say of it, as a set. Each address has its set, and that of a stack is their union. So a
+/// This set holds what the addresses of a stack say of it. Each address has such a set, and that of a stack is their union. So a
 /// stack of which nothing is to be told, as nearly all are, costs one look at each of its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signs(u8);

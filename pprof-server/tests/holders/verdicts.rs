@@ -2,7 +2,7 @@
 
 /// What may stand in a chain instead of an owner that is not known.
 const UNKNOWN: [&str; 3] = ["[memory that was not sampled]", "[not judged]", SEVERAL];
-/// What names several variables, of which it is uncertain which is the owner.
+/// A frame begins so if it names several variables, one of which is the owner, and nobody knows which.
 const SEVERAL: &str = "[one of: ";
 /// What stands for a block whose site is not known.
 const UNSAMPLED: &str = "[block that was not sampled: ";

@@ -56,7 +56,7 @@ const BEGUN_SHARE: f64 = 0.05;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) kind: Kind,
-    /// What it is called if no shorter window tells more.
+    /// Holds the kind that the growth is called by if no shorter window tells more.
     pub(super) in_doubt: Kind,
     /// How many times what chance makes.
     pub(crate) z: f64,
