@@ -67,7 +67,20 @@ fn every_allocation_is_exact() {
     // The test harness's threads allocate now and then: let this thread's own start be over, and keep results
     // of assertions out of the counts by allocating nothing between the two readings.
     exactly("nothing", || {});
+    boxes_are_counted();
+    reallocations_are_counted();
+    all_methods_are_counted();
+    threads_that_hand_blocks_over_are_counted();
 
+    assert_eq!(testing::duplicate_inserts(), 0);
+    let end = snapshot();
+    assert_eq!(end.dropped.live_full + end.dropped.missed_removals, 0);
+    assert!(end.dropped.live_busy < 20, "{:?}", end.dropped);
+    assert!(end.overflow.is_empty(), "{:?}", end.overflow);
+    each_stack_is_kept_once();
+}
+
+fn boxes_are_counted() {
     let mut kept: Vec<Box<[u8]>> = Vec::with_capacity(3000);
     exactly("kept boxes of many sizes", || {
         for size in 1..=3000 {
@@ -79,7 +92,9 @@ fn every_allocation_is_exact() {
         std::thread::spawn(move || drop(half)).join().expect("no panic");
     });
     exactly("all of them freed", || drop(kept));
+}
 
+fn reallocations_are_counted() {
     exactly("a vector that grows by realloc", || {
         let mut grown: Vec<u64> = Vec::new();
         for n in 0..100_000 {
@@ -88,7 +103,9 @@ fn every_allocation_is_exact() {
         grown.shrink_to_fit();
         std::mem::forget(grown);
     });
+}
 
+fn all_methods_are_counted() {
     exactly("zeroed and aligned blocks", || {
         for align in [1, 8, 64, 4096, 1 << 21] {
             for size in [1, 100, 5000, 1 << 20] {
@@ -107,17 +124,6 @@ fn every_allocation_is_exact() {
         }
     });
 
-    let growth = exactly("two threads handing blocks to each other", || {
-        let (to_other, from_here) = std::sync::mpsc::channel::<Vec<u8>>();
-        let other = std::thread::spawn(move || from_here.iter().map(|block| block.len()).sum::<usize>());
-        for size in 0..20_000 {
-            to_other.send(black_box(vec![0; size % 700 + 1])).expect("the other thread listens");
-        }
-        drop(to_other);
-        other.join().expect("no panic");
-    });
-    assert!(growth.totals().alloc_objects >= 20_000.0);
-
     exactly("an allocation that fails", || {
         let layout = Layout::from_size_align(isize::MAX as usize - 4096, 1).expect("a valid layout");
         let small = Layout::new::<[u8; 100]>();
@@ -129,13 +135,22 @@ fn every_allocation_is_exact() {
             ALLOCATOR.dealloc(block, small);
         }
     });
+}
 
-    assert_eq!(testing::duplicate_inserts(), 0);
-    let end = snapshot();
-    assert_eq!(end.dropped.live_full + end.dropped.missed_removals, 0);
-    assert!(end.dropped.live_busy < 20, "{:?}", end.dropped);
-    assert!(end.overflow.is_empty(), "{:?}", end.overflow);
+fn threads_that_hand_blocks_over_are_counted() {
+    let growth = exactly("two threads handing blocks to each other", || {
+        let (to_other, from_here) = std::sync::mpsc::channel::<Vec<u8>>();
+        let other = std::thread::spawn(move || from_here.iter().map(|block| block.len()).sum::<usize>());
+        for size in 0..20_000 {
+            to_other.send(black_box(vec![0; size % 700 + 1])).expect("the other thread listens");
+        }
+        drop(to_other);
+        other.join().expect("no panic");
+    });
+    assert!(growth.totals().alloc_objects >= 20_000.0);
+}
 
+fn each_stack_is_kept_once() {
     // Of so many threads some cannot remember their last stack, and find the same ones all the same.
     std::thread::scope(|scope| {
         for thread in 0..100 {

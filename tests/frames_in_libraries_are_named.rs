@@ -39,19 +39,48 @@ fn frames_in_libraries_are_named() {
     let server = serve("127.0.0.1:0").unwrap();
     for (name, source, (source_file, library), inlined) in &libraries {
         leak_through(library);
-
         let profile = get(server.local_addr(), "/debug/pprof/heap").body;
         check_valid(&profile);
-        let decoded = scraper_rules(&profile);
+        let line_of = |part: &str| {
+            let (index, line) = source.lines().enumerate().find(|(_, line)| line.contains(part)).unwrap();
+            (line.trim(), index as i64 + 1)
+        };
+        let library = Library {
+            name,
+            path: library.to_str().unwrap(),
+            source: source_file.to_str().unwrap(),
+            inlined,
+            inner: line_of("function()"),
+            outer: line_of("inlined(function);"),
+        };
+        library.is_named(&profile);
+        library.is_shown_by_go(&profile);
+    }
+}
+
+/// A library, and the two lines of its source that are on the stack.
+struct Library<'a> {
+    name: &'a str,
+    path: &'a str,
+    source: &'a str,
+    /// The function that is inlined in `call_back`.
+    inlined: &'a str,
+    /// The line in the function that is inlined, and the one that calls that: the code and its number.
+    inner: (&'a str, i64),
+    outer: (&'a str, i64),
+}
+
+impl Library<'_> {
+    fn is_named(&self, profile: &[u8]) {
+        let Self { name, source, .. } = self;
+        let decoded = scraper_rules(profile);
         let text = |index: i64| &*decoded.string_table[index as usize];
-        let mapping =
-            decoded.mapping.iter().find(|mapping| text(mapping.filename_index) == library.to_str().unwrap());
-        let mapping = mapping.unwrap_or_else(|| panic!("{name}: {library:?} is not in the profile"));
+        let mapping = decoded.mapping.iter().find(|mapping| text(mapping.filename_index) == self.path);
+        let mapping = mapping.unwrap_or_else(|| panic!("{name}: {} is not in the profile", self.path));
         // There is one address in it, and there are two functions at that.
         let mut locations = decoded.location.iter().filter(|location| location.mapping_id == mapping.id);
         let location = locations.next().expect("its frame");
         assert_eq!(locations.next(), None, "{name}");
-        let line_of = |code: &str| source.lines().position(|line| line.trim() == code).unwrap() as i64 + 1;
         let frames: Vec<_> = location
             .line
             .iter()
@@ -60,10 +89,8 @@ fn frames_in_libraries_are_named() {
                 (text(function.name_index), text(function.filename_index), line.line)
             })
             .collect();
-        let inner = source.lines().find(|line| line.contains("function()")).unwrap().trim();
-        let outer = source.lines().find(|line| line.contains("inlined(function);")).unwrap().trim();
-        let file = source_file.to_str().unwrap();
-        assert_eq!(frames, [(*inlined, file, line_of(inner)), ("call_back", file, line_of(outer))], "{name}");
+        let expected = [(self.inlined, *source, self.inner.1), ("call_back", *source, self.outer.1)];
+        assert_eq!(frames, expected, "{name}");
         // The stack goes on to who called the library.
         let sample = decoded.sample.iter().find(|sample| sample.location_id.contains(&location.id)).unwrap();
         let functions = sample.location_id.iter().flat_map(|&id| &decoded.location[id as usize - 1].line);
@@ -75,22 +102,25 @@ fn frames_in_libraries_are_named() {
             names.any(|name| name.split('#').next() == Some(own)),
             "{name}: the stack ends in the library"
         );
+    }
 
-        // And so Go shows it.
-        let focused = format!("-focus={}", library.file_name().unwrap().to_str().unwrap());
+    fn is_shown_by_go(&self, profile: &[u8]) {
+        let Self { name, source, .. } = self;
+        let focused = format!("-focus={}", self.path.rsplit('/').next().unwrap());
         let top =
-            go_tool_pprof(&["-top", "-cum", "-lines", "-unit=mb", "-nodefraction=0", &focused], &profile);
+            go_tool_pprof(&["-top", "-cum", "-lines", "-unit=mb", "-nodefraction=0", &focused], profile);
         for row in [
-            format!(" {inlined} {file}:{} (inline)", line_of(inner)),
-            format!(" call_back {file}:{}", line_of(outer)),
+            format!(" {} {source}:{} (inline)", self.inlined, self.inner.1),
+            format!(" call_back {source}:{}", self.outer.1),
         ] {
             assert!(
                 top.lines().any(|line| line.ends_with(&row) && line.contains("5MB")),
                 "{name} {row}: {top}"
             );
         }
-        let list = go_tool_pprof(&["-list=^call_back$", "-unit=mb", &focused], &profile);
-        let listed = list.lines().find(|line| line.contains(outer)).unwrap_or_else(|| panic!("{list}"));
+        let list = go_tool_pprof(&["-list=^call_back$", "-unit=mb", &focused], profile);
+        let listed =
+            list.lines().find(|line| line.contains(self.outer.0)).unwrap_or_else(|| panic!("{list}"));
         assert!(listed.contains(" 5MB "), "{name}: {list}");
     }
 }

@@ -173,25 +173,6 @@ fn the_message_says_what_the_snapshot_holds() {
     assert!(profile.mapping.iter().any(|mapping| string(mapping.filename_index).contains("/libc")));
     assert!(!profile.mapping.iter().any(|mapping| string(mapping.filename_index) == "[vdso]"));
 
-    // The heaviest sample comes first, and its first row is the user's.
-    let heaviest = &profile.sample[0];
-    assert_eq!((heaviest.label[0].num, string(heaviest.label[0].num_unit_index)), (1024, "bytes"));
-    let expected = snapshot.stacks[0].by_size[0].totals;
-    assert_eq!(heaviest.value[2], expected.inuse_objects.round() as i64);
-    assert_eq!(heaviest.value[3], expected.inuse_bytes.round() as i64);
-    let leaf = &profile.location[heaviest.location_id[0] as usize - 1];
-    let functions: Vec<_> =
-        leaf.line.iter().map(|line| &profile.function[line.function_id as usize - 1]).collect();
-    let names: Vec<&str> = functions.iter().map(|function| string(function.name_index)).collect();
-    assert_eq!(names, ["real_stack::leak::remember", "real_stack::leak::handle_connection"]);
-    assert!(
-        functions.iter().all(|function| string(function.filename_index).ends_with("tests/real_stack.rs"))
-    );
-    assert!(functions.iter().all(|function| string(function.system_name_index).starts_with('_')));
-    assert!(leaf.line.iter().all(|line| line.line > 0));
-    let calls = snapshot.stacks[0].trace.frames.iter().map(|frame| frame.lookup() as u64);
-    assert!(calls.into_iter().any(|address| address == leaf.address));
-
     for marker in ["[profiler overflow]", "[unknown stack]", "[truncated]"] {
         assert!(profile.string_table.iter().any(|text| text == marker), "{marker}");
     }
@@ -212,6 +193,31 @@ fn the_message_says_what_the_snapshot_holds() {
     let sum = |index: usize| profile.sample.iter().map(|sample| sample.value[index]).sum::<i64>();
     assert!((sum(1) - 2 * sum(3)).abs() <= profile.sample.len() as i64);
     assert!((sum(3) as f64 - snapshot.totals().inuse_bytes).abs() <= profile.sample.len() as f64);
+}
+
+#[test]
+fn the_heaviest_sample_comes_first_with_its_names() {
+    let snapshot = snapshot(512 * 1024);
+    let profile = scraper_rules(&heap_profile(&snapshot, &ProfileOptions::default()));
+    let string = |index: i64| &profile.string_table[index as usize][..];
+    // The heaviest sample comes first, and its first row is the user's.
+    let heaviest = &profile.sample[0];
+    assert_eq!((heaviest.label[0].num, string(heaviest.label[0].num_unit_index)), (1024, "bytes"));
+    let expected = snapshot.stacks[0].by_size[0].totals;
+    assert_eq!(heaviest.value[2], expected.inuse_objects.round() as i64);
+    assert_eq!(heaviest.value[3], expected.inuse_bytes.round() as i64);
+    let leaf = &profile.location[heaviest.location_id[0] as usize - 1];
+    let functions: Vec<_> =
+        leaf.line.iter().map(|line| &profile.function[line.function_id as usize - 1]).collect();
+    let names: Vec<&str> = functions.iter().map(|function| string(function.name_index)).collect();
+    assert_eq!(names, ["real_stack::leak::remember", "real_stack::leak::handle_connection"]);
+    assert!(
+        functions.iter().all(|function| string(function.filename_index).ends_with("tests/real_stack.rs"))
+    );
+    assert!(functions.iter().all(|function| string(function.system_name_index).starts_with('_')));
+    assert!(leaf.line.iter().all(|line| line.line > 0));
+    let calls = snapshot.stacks[0].trace.frames.iter().map(|frame| frame.lookup() as u64);
+    assert!(calls.into_iter().any(|address| address == leaf.address));
 }
 
 #[test]

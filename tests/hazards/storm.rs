@@ -3,6 +3,7 @@
 use std::backtrace::Backtrace;
 use std::ffi::{CStr, c_int, c_void};
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::panic::{catch_unwind, panic_any, resume_unwind, set_hook};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -42,6 +43,90 @@ extern "C" fn look_at(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c
     0
 }
 
+/// What the threads of the storm have done so far, and whether it is over.
+struct Storm {
+    /// How often each thread that is sampled has allocated. These must never stand still.
+    sampled: [AtomicU64; 4],
+    /// Callbacks of the loader, openings of libraries, panics, and requests.
+    others: [AtomicU64; 4],
+    is_over: AtomicBool,
+}
+
+impl Storm {
+    /// Counts, and says whether the storm goes on.
+    fn again(&self, count: &AtomicU64) -> bool {
+        count.fetch_add(1, Relaxed);
+        !self.is_over.load(Relaxed)
+    }
+
+    fn iterate(&self) {
+        while self.again(&self.others[0]) {
+            // SAFETY: the callback looks at nothing.
+            unsafe { libc::dl_iterate_phdr(Some(look_at), ptr::null_mut()) };
+            rest();
+        }
+    }
+
+    fn open(&self) {
+        while self.again(&self.others[1]) {
+            // SAFETY: these are libraries of the system, of which nothing is used.
+            let opened = LIBRARIES.map(|name| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) });
+            // A static program opens none.
+            assert!(cfg!(not(target_env = "gnu")) || opened.iter().any(|library| !library.is_null()));
+            for library in opened.into_iter().filter(|library| !library.is_null()) {
+                // SAFETY: the library was opened above.
+                unsafe { libc::dlclose(library) };
+            }
+            rest();
+        }
+    }
+
+    fn panic(&self) {
+        while self.again(&self.others[2]) {
+            let _ = catch_unwind(|| match self.again(&self.others[2]) {
+                true => panic_any(EXPECTED),
+                false => resume_unwind(Box::new(())),
+            });
+        }
+    }
+
+    fn request(&self, address: SocketAddr) {
+        while self.again(&self.others[3]) {
+            assert_eq!(get(address, "/debug/pprof/heap").status, 200);
+        }
+    }
+
+    /// Watches until the storm has lasted long enough and all threads have been at work.
+    fn watch(&self) {
+        let start = Instant::now();
+        let mut moved = [start; 4];
+        let mut last = [0; 4];
+        let goes_on = || self.others.iter().all(|count| count.load(Relaxed) > 2);
+        while start.elapsed() < Duration::from_secs(pick(3, 60))
+            || !goes_on() && start.elapsed() < Duration::from_secs(45)
+        {
+            thread::sleep(Duration::from_millis(50));
+            for ((count, last), moved) in self.sampled.iter().zip(&mut last).zip(&mut moved) {
+                let now = count.load(Relaxed);
+                if now != *last {
+                    (*last, *moved) = (now, Instant::now());
+                }
+                assert!(
+                    moved.elapsed() < Duration::from_secs(2),
+                    "stands at {now}: {:?} {:?}",
+                    self.sampled,
+                    self.others
+                );
+            }
+        }
+    }
+}
+
+/// The loader's locks are not fair: a thread that takes one again at once may keep all others out for seconds.
+fn rest() {
+    thread::sleep(Duration::from_micros(100));
+}
+
 #[test]
 fn the_loaders_locks_are_not_waited_for() {
     isolated(pick(1, 3), || {
@@ -54,22 +139,15 @@ fn the_loaders_locks_are_not_waited_for() {
                 eprintln!("{panic}\n{backtrace}");
             }
         }));
-        // These count for the threads that are sampled, which must never stand still.
-        let sampled: [AtomicU64; 4] = array::from_fn(|_| AtomicU64::new(0));
-        let others: [AtomicU64; 4] = array::from_fn(|_| AtomicU64::new(0));
-        let is_over = AtomicBool::new(false);
-        let again = |count: &AtomicU64| {
-            count.fetch_add(1, Relaxed);
-            !is_over.load(Relaxed)
-        };
-        // The loader's locks are not fair: a thread that takes one again at once may keep all others out for seconds.
-        let rest = || thread::sleep(Duration::from_micros(100));
+        let counts = || array::from_fn(|_| AtomicU64::new(0));
+        let storm = Storm { sampled: counts(), others: counts(), is_over: AtomicBool::new(false) };
+        let Storm { sampled, others, is_over } = &storm;
         thread::scope(|scope| {
             // However the storm ends, the threads do.
-            let _over = Over(&is_over);
-            for count in &sampled {
-                scope.spawn(move || {
-                    while again(count) {
+            let _over = Over(is_over);
+            for count in sampled {
+                scope.spawn(|| {
+                    while storm.again(count) {
                         allocate_and_free(100)
                     }
                 });
@@ -78,60 +156,11 @@ fn the_loaders_locks_are_not_waited_for() {
             while sampled.iter().any(|count| count.load(Relaxed) < 2) {
                 thread::sleep(Duration::from_millis(1));
             }
-            let [iterations, openings, panics, requests] = &others;
-            scope.spawn(move || {
-                while again(iterations) {
-                    // SAFETY: the callback looks at nothing.
-                    unsafe { libc::dl_iterate_phdr(Some(look_at), ptr::null_mut()) };
-                    rest();
-                }
-            });
-            scope.spawn(move || {
-                while again(openings) {
-                    // SAFETY: these are libraries of the system, of which nothing is used.
-                    let opened = LIBRARIES.map(|name| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) });
-                    // A static program opens none.
-                    assert!(cfg!(not(target_env = "gnu")) || opened.iter().any(|library| !library.is_null()));
-                    for library in opened.into_iter().filter(|library| !library.is_null()) {
-                        // SAFETY: the library was opened above.
-                        unsafe { libc::dlclose(library) };
-                    }
-                    rest();
-                }
-            });
-            scope.spawn(move || {
-                while again(panics) {
-                    let _ = catch_unwind(|| match again(panics) {
-                        true => panic_any(EXPECTED),
-                        false => resume_unwind(Box::new(())),
-                    });
-                }
-            });
-            scope.spawn(move || {
-                while again(requests) {
-                    assert_eq!(get(address, "/debug/pprof/heap").status, 200);
-                }
-            });
-
-            let start = Instant::now();
-            let mut moved = [start; 4];
-            let mut last = [0; 4];
-            let goes_on = || others.iter().all(|count| count.load(Relaxed) > 2);
-            while start.elapsed() < Duration::from_secs(pick(3, 60))
-                || !goes_on() && start.elapsed() < Duration::from_secs(45)
-            {
-                thread::sleep(Duration::from_millis(50));
-                for ((count, last), moved) in sampled.iter().zip(&mut last).zip(&mut moved) {
-                    let now = count.load(Relaxed);
-                    if now != *last {
-                        (*last, *moved) = (now, Instant::now());
-                    }
-                    assert!(
-                        moved.elapsed() < Duration::from_secs(2),
-                        "stands at {now}: {sampled:?} {others:?}"
-                    );
-                }
-            }
+            scope.spawn(|| storm.iterate());
+            scope.spawn(|| storm.open());
+            scope.spawn(|| storm.panic());
+            scope.spawn(|| storm.request(address));
+            storm.watch();
         });
         println!("{sampled:?}; callbacks, openings, panics, requests: {others:?}");
         assert!(others.iter().all(|count| count.load(Relaxed) > 1), "{others:?}");

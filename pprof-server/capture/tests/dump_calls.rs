@@ -233,34 +233,37 @@ fn locks() -> Vec<(&'static str, Call)> {
                     timed_out(libc::sigtimedwait(signals.as_ptr(), null_mut(), &timespec()).into())
                 }),
             ),
-            (
-                "Condvar::wait_timeout",
-                Box::new(|| {
-                    let mutex = Mutex::new(());
-                    drop(Condvar::new().wait_timeout(mutex.lock().unwrap(), LIMIT));
-                    0
-                }),
-            ),
-            (
-                "park_timeout",
-                Box::new(|| {
-                    thread::park_timeout(LIMIT);
-                    0
-                }),
-            ),
-            (
-                "waitpid",
-                Box::new(|| {
-                    let child = libc::fork();
-                    if child == 0 {
-                        libc::usleep(3000);
-                        libc::_exit(0);
-                    }
-                    libc::waitpid(child, null_mut(), 0).into()
-                }),
-            ),
         ]
     }
+}
+
+/// Waits of the standard library, and for a child.
+fn others() -> Vec<(&'static str, Call)> {
+    let condvar = || {
+        let mutex = Mutex::new(());
+        drop(Condvar::new().wait_timeout(mutex.lock().unwrap(), LIMIT));
+        0
+    };
+    let park = || {
+        thread::park_timeout(LIMIT);
+        0
+    };
+    let waitpid = || {
+        // SAFETY: the child calls nothing but what it may between `fork` and its end; the status is not asked for.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::usleep(3000);
+                libc::_exit(0);
+            }
+            libc::waitpid(child, null_mut(), 0).into()
+        }
+    };
+    vec![
+        ("Condvar::wait_timeout", Box::new(condvar)),
+        ("park_timeout", Box::new(park)),
+        ("waitpid", Box::new(waitpid)),
+    ]
 }
 
 /// Ends the calls when it is dropped, so that a test that fails ends too.
@@ -275,7 +278,7 @@ impl Drop for Ends<'_> {
 /// Makes all calls, each in a thread of its own, until `dump` is done. Returns how often each was made, and how often it returned
 /// early.
 fn made_during(dump: impl FnOnce()) -> Vec<(&'static str, usize, usize)> {
-    let calls: Vec<_> = [sleeps(), polls(), sockets(), locks()].into_iter().flatten().collect();
+    let calls: Vec<_> = [sleeps(), polls(), sockets(), locks(), others()].into_iter().flatten().collect();
     assert_eq!(calls.len(), 22);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {

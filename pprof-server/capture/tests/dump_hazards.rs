@@ -11,6 +11,7 @@ use std::{env, thread};
 
 use capture::{Found, Thread, ThreadDump, thread_dump};
 use common::{named, within_reason};
+use unwinder::CodeAddress;
 
 /// How many walks there are of threads that wake at random; `DUMP_WALKS` says otherwise.
 const USUAL_WALKS: usize = 3000;
@@ -41,39 +42,41 @@ fn wait_at(depth: usize, wait: &dyn Fn()) {
 
 const DEPTHS: usize = 8;
 
-/// A thread waits at one depth after another, and is woken at random. Whatever is walked from outside is one of the stacks that
-/// there can be, as they were found while the thread slept at each depth.
-#[test]
-fn a_sleeper_that_wakes_is_walked_right_or_not_at_all() {
-    let _turn = common::turn();
-    let walks = env::var("DUMP_WALKS").map_or(USUAL_WALKS, |number| number.parse().expect("a number"));
-    let (depth, is_over, is_free) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
-    thread::scope(|scope| {
-        let sleeper = thread::Builder::new().name("sleeper".into());
-        let sleeper = sleeper.spawn_scoped(scope, || {
-            let mut random = 7_usize;
-            while !is_over.load(Relaxed) {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let now = depth.load(Relaxed);
-                let at = if is_free.load(Relaxed) { (random >> 33) % DEPTHS } else { now };
-                let wait = || {
-                    while !is_over.load(Relaxed) && !is_free.load(Relaxed) && depth.load(Relaxed) == now {
-                        thread::park();
-                    }
-                    if is_free.load(Relaxed) {
-                        thread::park();
-                    }
-                };
-                wait_at(at, &wait);
-            }
-        });
-        let sleeper = sleeper.unwrap();
-        let _ends = Ends(&is_over, Some(sleeper.thread().clone()));
-        let is_asleep = |thread: &Thread| thread.waits.as_deref() == Some("futex");
-        let mut known: HashSet<Vec<_>> = HashSet::new();
+/// A thread that waits at a depth, and what others tell it.
+struct Sleeper {
+    depth: AtomicUsize,
+    /// It waits wherever it likes.
+    is_free: AtomicBool,
+    is_over: AtomicBool,
+}
+
+impl Sleeper {
+    /// Waits at one depth after another until it is over.
+    fn sleep(&self) {
+        let Self { depth, is_free, is_over } = self;
+        let mut random = 7_usize;
+        while !is_over.load(Relaxed) {
+            random = next(random);
+            let now = depth.load(Relaxed);
+            let at = if is_free.load(Relaxed) { (random >> 33) % DEPTHS } else { now };
+            let wait = || {
+                while !is_over.load(Relaxed) && !is_free.load(Relaxed) && depth.load(Relaxed) == now {
+                    thread::park();
+                }
+                if is_free.load(Relaxed) {
+                    thread::park();
+                }
+            };
+            wait_at(at, &wait);
+        }
+    }
+
+    /// Returns the stacks that the thread has while it sleeps at each depth.
+    fn stacks(&self, thread: &thread::Thread) -> HashSet<Vec<CodeAddress>> {
+        let mut known = HashSet::new();
         for at in 0..DEPTHS {
-            depth.store(at, Relaxed);
-            sleeper.thread().unpark();
+            self.depth.store(at, Relaxed);
+            thread.unpark();
             within_reason(|| {
                 let dump = thread_dump().unwrap();
                 let thread = named(&dump, "sleeper").filter(|thread| is_asleep(thread))?;
@@ -81,17 +84,47 @@ fn a_sleeper_that_wakes_is_walked_right_or_not_at_all() {
                 known.insert(thread.frames.to_vec()).then_some(())
             });
         }
+        known
+    }
+
+    /// Wakes it at random until it is over.
+    fn wake(&self, thread: &thread::Thread) {
+        let mut random = 1_usize;
+        while !self.is_over.load(Relaxed) {
+            thread.unpark();
+            random = next(random);
+            (0..random >> 52).for_each(|_| std::hint::spin_loop());
+        }
+    }
+}
+
+fn next(random: usize) -> usize {
+    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)
+}
+
+fn is_asleep(thread: &Thread) -> bool {
+    thread.waits.as_deref() == Some("futex")
+}
+
+/// A thread waits at one depth after another, and is woken at random. Whatever is walked from outside is one of the stacks that
+/// there can be, as they were found while the thread slept at each depth.
+#[test]
+fn a_sleeper_that_wakes_is_walked_right_or_not_at_all() {
+    let _turn = common::turn();
+    let walks = env::var("DUMP_WALKS").map_or(USUAL_WALKS, |number| number.parse().expect("a number"));
+    let sleeper = Sleeper { depth: 0.into(), is_free: false.into(), is_over: false.into() };
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("sleeper".into());
+        let started = builder.spawn_scoped(scope, || sleeper.sleep()).unwrap();
+        let thread = started.thread().clone();
+        let _ends = Ends(&sleeper.is_over, Some(thread.clone()));
+        let known = sleeper.stacks(&thread);
         // It begins to park at a second place too.
-        is_free.store(true, Relaxed);
-        sleeper.thread().unpark();
-        let (woken, is_over) = (sleeper.thread().clone(), &is_over);
-        let waker = scope.spawn(move || {
-            let mut random = 1_usize;
-            while !is_over.load(Relaxed) {
-                woken.unpark();
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (0..random >> 52).for_each(|_| std::hint::spin_loop());
-            }
+        sleeper.is_free.store(true, Relaxed);
+        thread.unpark();
+        let waker = scope.spawn({
+            let (sleeper, thread) = (&sleeper, thread.clone());
+            move || sleeper.wake(&thread)
         });
         let (mut right, mut from_outside) = (0, 0);
         for _ in 0..walks {
@@ -101,22 +134,23 @@ fn a_sleeper_that_wakes_is_walked_right_or_not_at_all() {
             if is_walked && is_asleep(thread) {
                 from_outside += 1;
                 // Of the two places in `wait`, only that differs.
-                let callers =
-                    |frames: &[_]| frames.iter().copied().skip_while(|frame| !is_wait_at(*frame)).collect();
-                let outer: Vec<_> = callers(&thread.frames);
+                let callers = |frames: &[CodeAddress]| -> Vec<CodeAddress> {
+                    frames.iter().copied().skip_while(|frame| !is_wait_at(*frame)).collect()
+                };
+                let outer = callers(&thread.frames);
                 let is_known = known.iter().any(|known| callers(known) == outer);
                 assert!(is_known && outer.len() > 3, "{thread:?}");
                 right += 1;
             }
         }
         println!("{walks} dumps, {from_outside} from outside, {right} right");
-        is_over.store(true, Relaxed);
+        sleeper.is_over.store(true, Relaxed);
         waker.join().unwrap();
         assert!(from_outside > walks / 100, "{from_outside} of {walks}");
     });
 }
 
-fn is_wait_at(frame: unwinder::CodeAddress) -> bool {
+fn is_wait_at(frame: CodeAddress) -> bool {
     let start = wait_at as fn(usize, &dyn Fn()) as usize;
     (start..start + 512).contains(&frame.lookup()) && common::is_of(frame.lookup(), "wait_at")
 }

@@ -35,93 +35,78 @@ type Wait = Box<dyn FnOnce() + Send>;
 
 /// Starts a thread in each kind of wait, and returns their names with what they wait in.
 fn start_waits() -> HashMap<&'static str, &'static str> {
-    let kinds: Vec<(&str, &str, Wait)> = vec![
+    let kinds = || waits_for_threads().into_iter().chain(waits_for_others());
+    let names = kinds().map(|(name, call, _)| (name, call)).collect();
+    kinds().for_each(|(name, _, wait)| wait_in(name, wait));
+    names
+}
+
+/// Waits that another thread of the program would end, or the clock.
+fn waits_for_threads() -> Vec<(&'static str, &'static str, Wait)> {
+    let mutex = || {
+        static HELD: Mutex<()> = Mutex::new(());
+        let _held = HELD.lock();
+        thread::scope(|scope| drop(scope.spawn(|| drop(HELD.lock())).join()));
+    };
+    let condvar = || {
+        let mutex = Mutex::new(());
+        drop(Condvar::new().wait_while(mutex.lock().unwrap(), |()| true));
+    };
+    let wait_timeout = || {
+        let mutex = Mutex::new(());
+        drop(Condvar::new().wait_timeout_while(mutex.lock().unwrap(), LONG, |()| true));
+    };
+    let recv = || {
+        let (_sender, receiver) = mpsc::channel::<()>();
+        let _ = receiver.recv();
+    };
+    let recv_timeout = || {
+        let (_sender, receiver) = mpsc::channel::<()>();
+        let _ = receiver.recv_timeout(LONG);
+    };
+    let rwlock = || {
+        static LOCK: RwLock<()> = RwLock::new(());
+        let _held = LOCK.write();
+        thread::scope(|scope| drop(scope.spawn(|| drop(LOCK.read())).join()));
+    };
+    vec![
         ("park", "futex", Box::new(thread::park)),
         ("park_timeout", "futex", Box::new(|| thread::park_timeout(LONG))),
         ("sleep", "clock_nanosleep", Box::new(|| thread::sleep(LONG))),
-        (
-            "mutex",
-            "futex",
-            Box::new(|| {
-                static HELD: Mutex<()> = Mutex::new(());
-                let _held = HELD.lock();
-                thread::scope(|scope| drop(scope.spawn(|| drop(HELD.lock())).join()));
-            }),
-        ),
-        (
-            "condvar",
-            "futex",
-            Box::new(|| {
-                let mutex = Mutex::new(());
-                drop(Condvar::new().wait_while(mutex.lock().unwrap(), |()| true));
-            }),
-        ),
-        (
-            "wait_timeout",
-            "futex",
-            Box::new(|| {
-                let mutex = Mutex::new(());
-                drop(Condvar::new().wait_timeout_while(mutex.lock().unwrap(), LONG, |()| true));
-            }),
-        ),
-        (
-            "recv",
-            "futex",
-            Box::new(|| {
-                let (_sender, receiver) = mpsc::channel::<()>();
-                let _ = receiver.recv();
-            }),
-        ),
-        (
-            "recv_timeout",
-            "futex",
-            Box::new(|| {
-                let (_sender, receiver) = mpsc::channel::<()>();
-                let _ = receiver.recv_timeout(LONG);
-            }),
-        ),
+        ("mutex", "futex", Box::new(mutex)),
+        ("condvar", "futex", Box::new(condvar)),
+        ("wait_timeout", "futex", Box::new(wait_timeout)),
+        ("recv", "futex", Box::new(recv)),
+        ("recv_timeout", "futex", Box::new(recv_timeout)),
         ("barrier", "futex", Box::new(|| _ = Barrier::new(2).wait())),
-        (
-            "rwlock",
-            "futex",
-            Box::new(|| {
-                static LOCK: RwLock<()> = RwLock::new(());
-                let _held = LOCK.write();
-                thread::scope(|scope| drop(scope.spawn(|| drop(LOCK.read())).join()));
-            }),
-        ),
-        ("accept", "accept4", Box::new(|| drop(TcpListener::bind("127.0.0.1:0").unwrap().accept()))),
-        (
-            "read",
-            "recvfrom",
-            Box::new(|| {
-                let (mut one, _other) = UnixStream::pair().unwrap();
-                let _ = one.read(&mut [0; 8]);
-            }),
-        ),
-        (
-            "poll",
-            "poll",
-            Box::new(|| {
-                let (one, _other) = UnixStream::pair().unwrap();
-                let mut polled = libc::pollfd { fd: one.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-                // SAFETY: there is one.
-                unsafe { libc::poll(&raw mut polled, 1, -1) };
-            }),
-        ),
-        (
-            "epoll",
-            "epoll_wait",
-            Box::new(|| {
-                let mut events: [libc::epoll_event; 1] = [libc::epoll_event { events: 0, u64: 0 }];
-                // SAFETY: there is room for one.
-                unsafe { libc::epoll_wait(libc::epoll_create1(0), events.as_mut_ptr(), 1, -1) };
-            }),
-        ),
-    ];
-    let names = kinds.iter().map(|(name, call, _)| (*name, *call)).collect();
-    kinds.into_iter().for_each(|(name, _, wait)| wait_in(name, wait));
-    names
+        ("rwlock", "futex", Box::new(rwlock)),
+    ]
+}
+
+/// Waits that another program would end.
+fn waits_for_others() -> Vec<(&'static str, &'static str, Wait)> {
+    let accept = || drop(TcpListener::bind("127.0.0.1:0").unwrap().accept());
+    let read = || {
+        let (mut one, _other) = UnixStream::pair().unwrap();
+        let _ = one.read(&mut [0; 8]);
+    };
+    let poll = || {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let mut polled = libc::pollfd { fd: one.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: there is one.
+        unsafe { libc::poll(&raw mut polled, 1, -1) };
+    };
+    let epoll = || {
+        let mut events: [libc::epoll_event; 1] = [libc::epoll_event { events: 0, u64: 0 }];
+        // SAFETY: there is room for one.
+        unsafe { libc::epoll_wait(libc::epoll_create1(0), events.as_mut_ptr(), 1, -1) };
+    };
+    vec![
+        ("accept", "accept4", Box::new(accept)),
+        ("read", "recvfrom", Box::new(read)),
+        ("poll", "poll", Box::new(poll)),
+        ("epoll", "epoll_wait", Box::new(epoll)),
+    ]
 }
 
 fn is_in(thread: &Thread, function: &str) -> bool {

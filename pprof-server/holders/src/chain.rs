@@ -87,58 +87,83 @@ pub(crate) fn chains(
 ) -> Vec<Chain> {
     let mut words = vec![0_u32; ways.steps.len()];
     holds.iter().for_each(|hold| words[hold.node as usize] += 1);
-    let link = |node: usize| match blocks.get(node) {
-        Some(block) => Link::Sampled { site: block.site, bytes: block.bytes },
-        None => Link::Unsampled { bytes: climbed[node - blocks.len()].bytes },
-    };
-    let forks = Forks::of(ways, nodes, holds);
-    let chain = |(index, block): (usize, &Block)| {
+    let known = Known { blocks, climbed, ways, edges, words, forks: Forks::of(ways, nodes, holds), doubtful };
+    let targets =
+        blocks.iter().enumerate().filter_map(|(index, block)| block.target.map(|target| (index, target)));
+    targets.map(|(index, target)| known.chain(index, target)).collect()
+}
+
+/// What the search has found, from which chains are made.
+struct Known<'a> {
+    blocks: &'a [Block],
+    climbed: &'a [Block],
+    ways: &'a Ways,
+    edges: &'a [Edge],
+    /// How many words point to each node.
+    words: Vec<u32>,
+    forks: Forks<'a>,
+    /// A way that costs as much leads over a word that may have been left behind.
+    doubtful: u64,
+}
+
+impl Known<'_> {
+    /// Goes from the block with this index to its root, and returns what it came by.
+    fn chain(&self, index: usize, target: u32) -> Chain {
         let (mut links, mut way, mut node, mut end) = (Vec::new(), Vec::new(), index, End::NotJudged);
-        let mut others = Vec::new();
-        for _ in 0..=ways.steps.len() {
-            forks.add(node as u32, links.len(), &mut others);
-            if let Step::By { edge, .. } = ways.steps[node]
+        let mut forks = Vec::new();
+        // No way is longer than there are nodes.
+        for _ in 0..=self.ways.steps.len() {
+            self.forks.add(node as u32, links.len(), &mut forks);
+            let step = &self.ways.steps[node];
+            if let Step::By { edge, .. } = step
                 && way.len() <= MAX_WORDS
             {
-                let Edge { address, word, .. } = edges[edge as usize];
+                let Edge { address, word, .. } = self.edges[*edge as usize];
                 way.push(Word { place: Masked::of(address), target: Masked::of(word) });
             }
-            end = match ways.steps[node] {
-                Step::By { holder: Holder::Node(by), .. } => {
-                    node = by as usize;
-                    if links.len() < MAX_LINKS {
-                        links.push(link(node));
-                    }
-                    continue;
-                }
-                Step::By { holder: Holder::Root(root), .. } => End::Root(root),
-                Step::By { holder: Holder::RunningStack(thread), .. } => End::Root(Root::Stack(thread)),
-                Step::By { holder: Holder::Unsampled, .. } => End::Unsampled,
-                Step::Lost => End::Lost,
-                Step::Cycle => End::Cycle,
-                Step::NotJudged => End::NotJudged,
+            let Step::By { holder: Holder::Node(by), .. } = step else {
+                end = end_of(step);
+                break;
             };
-            break;
+            node = *by as usize;
+            if links.len() < MAX_LINKS {
+                links.push(self.link(node));
+            }
         }
         if way.len() > MAX_WORDS {
             way = Vec::new();
         }
+        let may_be_stale = self.may_be_stale(index, node, end);
+        Chain { target, links, end, forks, way, words: self.words[index], may_be_stale }
+    }
+
+    fn link(&self, node: usize) -> Link {
+        match self.blocks.get(node) {
+            Some(block) => Link::Sampled { site: block.site, bytes: block.bytes },
+            None => Link::Unsampled { bytes: self.climbed[node - self.blocks.len()].bytes },
+        }
+    }
+
+    /// Whether the way from the block `index` over the last node to the end may begin with a word that was left behind.
+    fn may_be_stale(&self, index: usize, last: usize, end: End) -> bool {
         // A stack often has more than one word of a variable. What makes a way from another variable doubtful is a single word.
         let is_single = match end {
-            End::Root(Root::Stack(_)) => words[node] < 2 || ways.costs[index] >> 32 >= 10_000,
+            End::Root(Root::Stack(_)) => self.words[last] < 2 || self.ways.costs[index] >> 32 >= 10_000,
             End::Root(_) => true,
             _ => false,
         };
-        let may_be_stale = ways.costs[index] >= doubtful && is_single;
-        Chain {
-            target: block.target.unwrap_or_default(),
-            links,
-            end,
-            forks: others,
-            way,
-            words: words[index],
-            may_be_stale,
-        }
-    };
-    blocks.iter().enumerate().filter(|(_, block)| block.target.is_some()).map(chain).collect()
+        self.ways.costs[index] >= self.doubtful && is_single
+    }
+}
+
+/// Where a chain ends at whose last block this step is.
+fn end_of(step: &Step) -> End {
+    match *step {
+        Step::By { holder: Holder::Root(root), .. } => End::Root(root),
+        Step::By { holder: Holder::RunningStack(thread), .. } => End::Root(Root::Stack(thread)),
+        Step::By { holder: Holder::Unsampled, .. } => End::Unsampled,
+        Step::Lost => End::Lost,
+        Step::Cycle => End::Cycle,
+        Step::By { holder: Holder::Node(_), .. } | Step::NotJudged => End::NotJudged,
+    }
 }

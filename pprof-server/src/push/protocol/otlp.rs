@@ -236,6 +236,18 @@ mod tests {
     use super::*;
     use crate::writers::pprof::gzip;
 
+    /// Two samples of one stack, of which one has labels.
+    fn samples() -> Vec<proto::Sample> {
+        let label = vec![
+            proto::Label { key_index: 2, num: 512, num_unit_index: 2, ..proto::Label::default() },
+            proto::Label { key_index: 9, str_index: 10, ..proto::Label::default() },
+        ];
+        vec![
+            proto::Sample { location_id: vec![2, 1], value: vec![30, 20], label },
+            proto::Sample { location_id: vec![2, 1], value: vec![7, 0], label: Vec::new() },
+        ]
+    }
+
     fn profile() -> proto::Profile {
         let strings = [
             "",
@@ -256,17 +268,7 @@ mod tests {
                 proto::ValueType { type_index: 3, unit_index: 2 },
                 proto::ValueType { type_index: 1, unit_index: 2 },
             ],
-            sample: vec![
-                proto::Sample {
-                    location_id: vec![2, 1],
-                    value: vec![30, 20],
-                    label: vec![
-                        proto::Label { key_index: 2, num: 512, num_unit_index: 2, ..proto::Label::default() },
-                        proto::Label { key_index: 9, str_index: 10, ..proto::Label::default() },
-                    ],
-                },
-                proto::Sample { location_id: vec![2, 1], value: vec![7, 0], label: Vec::new() },
-            ],
+            sample: samples(),
             mapping: vec![proto::Mapping {
                 id: 1,
                 memory_start: 0x1000,

@@ -19,16 +19,7 @@ pub(super) fn notes(
     knows_own: bool,
 ) -> Vec<String> {
     let mut notes: Vec<String> = choice.note.iter().cloned().collect();
-    let mut bytes: BTreeMap<u32, f64> = BTreeMap::new();
-    for row in &held.rows {
-        *bytes.entry(row.site).or_default() += row.bytes.value;
-    }
-    let mut sites: Vec<(u32, f64)> = bytes.into_iter().collect();
-    sites.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    for &(site, _) in sites.iter().take(MAX_SENTENCES) {
-        let text = holder_of(held, site).unwrap_or_default();
-        notes.push(format!("holders: {}: {text}", held.sites[site as usize].text()));
-    }
+    notes.extend(of_sites(held));
     if held.rows.is_empty() {
         notes.push("holders: no sampled block that is in use was chosen".to_owned());
     }
@@ -39,29 +30,7 @@ pub(super) fn notes(
         found.passes,
         found.time.as_secs_f64() * 1e3
     ));
-    let stale: i64 = held.rows.iter().filter(|row| row.may_be_stale).map(|row| row.bytes.samples).sum();
-    if stale > 0 {
-        notes.push(format!(
-            "holders: of {stale} samples the holder is known by a single word on a stack or in a buffer, which may have been left \
-             behind; they have the label may_be_stale"
-        ));
-    }
-    let unsampled: i64 =
-        held.rows.iter().filter(|row| row.kind == "unsampled").map(|row| row.bytes.samples).sum();
-    if unsampled > 0 {
-        notes.push(format!(
-            "holders: {unsampled} samples are held by memory that was not sampled, so their owner is not known; set \
-             ALLOC_PROFILER_INTERVAL=65536 to find more"
-        ));
-    }
-    let several: i64 =
-        held.rows.iter().filter(|row| row.kind == "several").map(|row| row.bytes.samples).sum();
-    if several > 0 {
-        notes.push(format!(
-            "holders: to {several} samples pointers lead from several variables, and one may be a word that was left behind, so it is \
-             uncertain which of these variables hold them"
-        ));
-    }
+    notes.extend(of_doubts(held));
     if gone > 0 {
         notes.push(format!("holders: {gone} samples were freed during the search, and are left out"));
     }
@@ -78,6 +47,55 @@ pub(super) fn notes(
         );
     }
     notes
+}
+
+/// Says what holds the blocks of the sites that have most bytes in use.
+fn of_sites(held: &Held) -> Vec<String> {
+    let mut bytes: BTreeMap<u32, f64> = BTreeMap::new();
+    for row in &held.rows {
+        *bytes.entry(row.site).or_default() += row.bytes.value;
+    }
+    let mut sites: Vec<(u32, f64)> = bytes.into_iter().collect();
+    sites.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let sentence = |&(site, _): &(u32, f64)| {
+        let text = holder_of(held, site).unwrap_or_default();
+        format!("holders: {}: {text}", held.sites[site as usize].text())
+    };
+    sites.iter().take(MAX_SENTENCES).map(sentence).collect()
+}
+
+/// Says how many samples have a holder that is uncertain, for each reason.
+fn of_doubts(held: &Held) -> impl Iterator<Item = String> {
+    let samples = |is_meant: fn(&HeldRow) -> bool| -> i64 {
+        held.rows.iter().filter(|row| is_meant(row)).map(|row| row.bytes.samples).sum()
+    };
+    let stale = samples(|row| row.may_be_stale);
+    let unsampled = samples(|row| row.kind == "unsampled");
+    let several = samples(|row| row.kind == "several");
+    let doubts = [
+        (
+            stale,
+            format!(
+                "holders: of {stale} samples the holder is known by a single word on a stack or in a buffer, which may have been \
+                 left behind; they have the label may_be_stale"
+            ),
+        ),
+        (
+            unsampled,
+            format!(
+                "holders: {unsampled} samples are held by memory that was not sampled, so their owner is not known; set \
+                 ALLOC_PROFILER_INTERVAL=65536 to find more"
+            ),
+        ),
+        (
+            several,
+            format!(
+                "holders: to {several} samples pointers lead from several variables, and one may be a word that was left behind, so \
+                 it is uncertain which of these variables hold them"
+            ),
+        ),
+    ];
+    doubts.into_iter().filter(|(samples, _)| *samples > 0).map(|(_, doubt)| doubt)
 }
 
 /// Says what holds most of the blocks of a site, with the share and its error.

@@ -191,6 +191,22 @@ fn labels_of(counted: Counted, label: u32, word: LockWord, is_idle: bool) -> Vec
     approximate.into_iter().chain(is_idle.then(|| yes("idle"))).chain(labels::of_number(label)).collect()
 }
 
+/// Says why no wait was measured, if none was.
+fn why_not_measured(name: &str, measured: &Measured) -> Option<String> {
+    if !capture::sees_locks() {
+        return Some(format!(
+            "{name}: waits for locks are not measured, whatever the program waits for: write install!(locks = true), or \
+             pprof_server::define_syscall!(); in the program's own crate; if that is there, another definition of `syscall` comes \
+             before it, or the platform is not Linux on x86-64 with glibc 2.35 or later"
+        ));
+    }
+    let remedy = format!(
+        "{name}: waits for locks are not measured yet: ask for {name}?seconds=10, or set PPROF_BLOCK_RATE=1ms in the environment to \
+         measure them all the time"
+    );
+    (!measured.now.was_on).then_some(remedy)
+}
+
 /// What there is to say of the profile, a line each.
 fn notes(
     counted: Counted,
@@ -200,18 +216,8 @@ fn notes(
     options: Options,
 ) -> Vec<String> {
     let name = counted.name();
-    if !capture::sees_locks() {
-        return vec![format!(
-            "{name}: waits for locks are not measured, whatever the program waits for: write install!(locks = true), or \
-             pprof_server::define_syscall!(); in the program's own crate; if that is there, another definition of `syscall` comes \
-             before it, or the platform is not Linux on x86-64 with glibc 2.35 or later"
-        )];
-    }
-    if !measured.now.was_on {
-        return vec![format!(
-            "{name}: waits for locks are not measured yet: ask for {name}?seconds=10, or set PPROF_BLOCK_RATE=1ms in the environment \
-             to measure them all the time"
-        )];
+    if let Some(why) = why_not_measured(name, measured) {
+        return vec![why];
     }
     let time = |nanoseconds: f64| Amount(nanoseconds, Unit::Nanoseconds).to_string();
     let rate = capture::block_rate().unwrap_or(capture::USUAL_BLOCK_RATE);

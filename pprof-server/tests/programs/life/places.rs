@@ -15,14 +15,41 @@ use crate::{ask, forks, install};
 
 /// Starts and stops all servers that there are, at `place` and under `failure`. Then the program goes on, and says so.
 pub(crate) fn start_at(place: &str, failure: &str) {
-    let (failure, again) = (failure.to_owned(), failure);
+    let failure = failure.to_owned();
     let start = move || start_and_stop(&failure);
     match place {
         "main" => start(),
         "twice" => {
-            start_and_stop(again);
+            start.clone()();
             start();
         }
+        "static" => {
+            static STARTED: LazyLock<()> =
+                LazyLock::new(|| start_and_stop(&std::env::args().nth(3).unwrap()));
+            LazyLock::force(&STARTED);
+        }
+        "fork" => forks::in_child(start),
+        // A server was there before the fork.
+        "fork-of-server" => {
+            let server = Server::builder().token("0123456789abcdef").serve("127.0.0.1:0").unwrap();
+            let address = server.local_addr();
+            let server = forks::in_child_with(server, |server| {
+                start();
+                drop(server);
+            });
+            assert_eq!(ask(address, "/debug/pprof/heap"), Some(401), "the parent's server");
+            drop(server);
+        }
+        "exit" => return at_exit(),
+        "drop" | "unwinding" | "thread-local" => at_end(place, start),
+        _ => in_runtime(place, start),
+    }
+    println!("went on");
+}
+
+/// Starts within a runtime of this name.
+fn in_runtime(place: &str, start: impl FnOnce() + Send + 'static) {
+    match place {
         "multi" => Builder::new_multi_thread().enable_all().build().unwrap().block_on(async { start() }),
         "task" => {
             let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -55,11 +82,13 @@ pub(crate) fn start_at(place: &str, failure: &str) {
             async_std::task::sleep(Duration::from_millis(1)).await;
             async_std::task::spawn(async move { start() }).await;
         }),
-        "static" => {
-            static STARTED: LazyLock<()> =
-                LazyLock::new(|| start_and_stop(&std::env::args().nth(3).unwrap()));
-            LazyLock::force(&STARTED);
-        }
+        _ => panic!("{place}"),
+    }
+}
+
+/// Starts when something ends: a value, a panic that unwinds, or a thread.
+fn at_end(place: &str, start: impl FnOnce() + Send + 'static) {
+    match place {
         "drop" => drop(AtEnd(Some(start))),
         // The message of this panic is not one of ours.
         "unwinding" => {
@@ -75,30 +104,18 @@ pub(crate) fn start_at(place: &str, failure: &str) {
             let start: Start = Box::new(start);
             thread::spawn(|| LAST.set(Some(AtEnd(Some(start))))).join().unwrap();
         }
-        "exit" => {
-            extern "C" fn at_exit() {
-                start_and_stop(&std::env::args().nth(3).unwrap());
-                println!("went on");
-            }
-            // SAFETY: the function is there to the end, and does not unwind.
-            assert_eq!(unsafe { libc::atexit(at_exit) }, 0);
-            return;
-        }
-        "fork" => forks::in_child(start),
-        // A server was there before the fork.
-        "fork-of-server" => {
-            let server = Server::builder().token("0123456789abcdef").serve("127.0.0.1:0").unwrap();
-            let address = server.local_addr();
-            let server = forks::in_child_with(server, |server| {
-                start();
-                drop(server);
-            });
-            assert_eq!(ask(address, "/debug/pprof/heap"), Some(401), "the parent's server");
-            drop(server);
-        }
         _ => panic!("{place}"),
     }
-    println!("went on");
+}
+
+/// Starts when the program ends, which goes on then.
+fn at_exit() {
+    extern "C" fn at_exit() {
+        start_and_stop(&std::env::args().nth(3).unwrap());
+        println!("went on");
+    }
+    // SAFETY: the function is there to the end, and does not unwind.
+    assert_eq!(unsafe { libc::atexit(at_exit) }, 0);
 }
 
 /// The profile has no names, which take time in a program that was not optimised.

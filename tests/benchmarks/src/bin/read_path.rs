@@ -36,19 +36,8 @@ fn main() {
     let mut held: Vec<Box<[u64; 8]>> = Vec::with_capacity(live + 1);
     alloc_profiler::set_sampling_interval(1);
 
-    // The first blocks bring every stack; the rest only live samples, so what memory they take is theirs alone.
-    let first = stacks.max(live / 10).min(live);
-    let (mut mapped_before, mut start) = (0, Instant::now());
-    // One call for both parts: two, or a loop unrolled, would be two sets of stacks.
-    for &live in black_box(&[first, live][..]) {
-        mapped_before = alloc_profiler::snapshot().own_memory.mapped_bytes;
-        start = Instant::now();
-        hold(&mut held, live, stacks);
-    }
-    let nanos = start.elapsed().as_nanos() as f64 / (live - first).max(1) as f64;
+    let (nanos, bytes_per_live) = fill(&mut held, live, stacks);
     let own = alloc_profiler::snapshot().own_memory;
-    let bytes_per_live = (own.mapped_bytes - mapped_before) as f64 / (live - first).max(1) as f64;
-
     let pair_nanos = pair_nanos();
 
     let (mut snapshots, mut encodings) = (Vec::new(), Vec::new());
@@ -92,6 +81,23 @@ fn main() {
         median(totals),
         recorder_share * 100.0,
     );
+}
+
+/// Holds so many live samples on so many stacks. Returns the time and the profiler's bytes of each sample.
+fn fill(held: &mut Vec<Box<[u64; 8]>>, live: usize, stacks: usize) -> (f64, f64) {
+    // The first blocks bring every stack; the rest only live samples, so what memory they take is theirs alone.
+    let first = stacks.max(live / 10).min(live);
+    let (mut mapped_before, mut start) = (0, Instant::now());
+    // One call for both parts: two, or a loop unrolled, would be two sets of stacks.
+    for &live in black_box(&[first, live][..]) {
+        mapped_before = alloc_profiler::snapshot().own_memory.mapped_bytes;
+        start = Instant::now();
+        hold(held, live, stacks);
+    }
+    let nanos = start.elapsed().as_nanos() as f64;
+    let mapped = alloc_profiler::snapshot().own_memory.mapped_bytes - mapped_before;
+    let each = |sum: f64| sum / (live - first).max(1) as f64;
+    (each(nanos), each(mapped as f64))
 }
 
 /// The share of a core that a server's recorder takes by itself, records and time line together, while nobody asks for anything.

@@ -6,6 +6,9 @@
 #![cfg_attr(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")), allow(unused))]
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod filters;
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 fn main() {
     on_linux::main();
 }
@@ -18,15 +21,17 @@ fn main() {
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod on_linux {
     use std::hint::black_box;
-    use std::net::{SocketAddr, TcpListener};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::os::unix::process::ExitStatusExt;
     use std::process::{ChildStdin, Command, ExitStatus, Stdio};
     use std::sync::Barrier;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::{Duration, Instant};
     use std::{env, fs, thread};
 
     use workspace_tests::client::send;
+
+    use crate::filters::{CODE, FILES, Forbidden, OTHERS, PROGRAMS, SOCKETS, THREADS, enter};
 
     /// What is refused, because it opens files and makes timers.
     const CPU: &str = "/debug/pprof/profile?seconds=1";
@@ -38,59 +43,6 @@ mod on_linux {
     /// Says which filter a process is to enter.
     const CHOSEN: &str = "SANDBOX";
 
-    /// What a filter kills for.
-    #[derive(Clone, Copy)]
-    enum Forbidden {
-        Call(i64),
-        /// The call is `mmap` or `mprotect`, with `PROT_EXEC` in the third argument.
-        Executable(i64),
-    }
-    use Forbidden::{Call, Executable};
-
-    const FILES: &[Forbidden] = &[
-        Call(libc::SYS_open),
-        Call(libc::SYS_openat),
-        Call(libc::SYS_openat2),
-        Call(libc::SYS_creat),
-        Call(libc::SYS_open_by_handle_at),
-    ];
-    const SOCKETS: &[Forbidden] = &[
-        Call(libc::SYS_socket),
-        Call(libc::SYS_socketpair),
-        Call(libc::SYS_connect),
-        Call(libc::SYS_bind),
-        Call(libc::SYS_listen),
-    ];
-    const THREADS: &[Forbidden] =
-        &[Call(libc::SYS_clone), Call(libc::SYS_clone3), Call(libc::SYS_fork), Call(libc::SYS_vfork)];
-    const PROGRAMS: &[Forbidden] = &[Call(libc::SYS_execve), Call(libc::SYS_execveat)];
-    const CODE: &[Forbidden] = &[
-        Executable(libc::SYS_mmap),
-        Executable(libc::SYS_mprotect),
-        Executable(libc::SYS_pkey_mprotect),
-        Call(libc::SYS_memfd_create),
-    ];
-    const OTHERS: &[Forbidden] = &[
-        Call(libc::SYS_readlink),
-        Call(libc::SYS_readlinkat),
-        Call(libc::SYS_stat),
-        Call(libc::SYS_access),
-        Call(libc::SYS_faccessat),
-        Call(libc::SYS_ptrace),
-        Call(libc::SYS_process_vm_readv),
-        Call(libc::SYS_perf_event_open),
-        Call(libc::SYS_bpf),
-        Call(libc::SYS_prctl),
-        Call(libc::SYS_setrlimit),
-        Call(libc::SYS_prlimit64),
-        Call(libc::SYS_kill),
-        Call(libc::SYS_tgkill),
-        Call(libc::SYS_unlink),
-        Call(libc::SYS_rename),
-        Call(libc::SYS_epoll_create1),
-        Call(libc::SYS_eventfd2),
-        Call(libc::SYS_pipe2),
-    ];
     const ALL: &[&[Forbidden]] = &[FILES, SOCKETS, THREADS, PROGRAMS, CODE, OTHERS];
 
     /// Name, what is forbidden, and the variables that the program is started with.
@@ -129,42 +81,6 @@ mod on_linux {
     /// Says that it was not.
     const NO_PUSH: &str = "so no profiles are pushed";
 
-    /// Enters the sandbox, with all threads: from here on, a forbidden call is the end of the process.
-    fn enter(forbidden: impl Iterator<Item = Forbidden>) {
-        const NUMBER: u32 = 0;
-        /// This is where the lower half of the third argument is.
-        const PROTECTION: u32 = 16 + 2 * 8;
-        let load = |from| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: from };
-        let unless_equal =
-            |number: i64, skipped| libc::sock_filter { code: 0x15, jt: 0, jf: skipped, k: number as u32 };
-        let unless_any =
-            |bits: i32, skipped| libc::sock_filter { code: 0x45, jt: 0, jf: skipped, k: bits as u32 };
-        let end = |how| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: how };
-        let mut filter = vec![load(NUMBER)];
-        for call in forbidden {
-            match call {
-                Call(number) => filter.extend([unless_equal(number, 1), end(libc::SECCOMP_RET_KILL_PROCESS)]),
-                Executable(number) => filter.extend([
-                    unless_equal(number, 4),
-                    load(PROTECTION),
-                    unless_any(libc::PROT_EXEC, 1),
-                    end(libc::SECCOMP_RET_KILL_PROCESS),
-                    load(NUMBER),
-                ]),
-            }
-        }
-        filter.push(end(libc::SECCOMP_RET_ALLOW));
-        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-        // SAFETY: the program is there for as long as the call, and the kernel checks it.
-        unsafe {
-            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-            let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
-            let set =
-                libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program);
-            assert_eq!(set, 0, "no filter can be set");
-        }
-    }
-
     /// How much of the stack deep frames are on, below which nothing has been yet.
     #[inline(never)]
     fn deep_inside(depth: usize, kept: &mut Vec<Vec<u8>>) {
@@ -193,7 +109,7 @@ mod on_linux {
     }
 
     /// What one client asks of the server, whose sockets are of before the sandbox.
-    fn ask(waiting: &mut Vec<std::net::TcpStream>, path: &str) -> String {
+    fn ask(waiting: &mut Vec<TcpStream>, path: &str) -> String {
         use std::io::{Read, Write};
         let mut stream = waiting.pop().expect("one for each request");
         stream
@@ -229,42 +145,7 @@ mod on_linux {
             let builder = pprof_server::Push::builder("http://127.0.0.1:9").without_cpu();
             builder.every(Duration::from_secs(3600)).start().expect("it starts")
         });
-        // Threads of before: one has allocated, the other has not.
-        let (enter_all, leave_all) = (Barrier::new(3), channel());
-        let enter_all: &'static Barrier = Box::leak(Box::new(enter_all));
-        for has_allocated in [true, false] {
-            let done = leave_all.0.clone();
-            thread::spawn(move || {
-                if has_allocated {
-                    allocate_and_free();
-                }
-                enter_all.wait();
-                enter_all.wait();
-                allocate_and_free();
-                done.send(()).expect("main waits");
-            });
-        }
-        const PATHS: [&str; 19] = [
-            "/debug/pprof/heap?format=text",
-            "/debug/pprof/heap",
-            "/debug/pprof/heap?debug=1",
-            "/debug/pprof/heap?format=json&seconds=1",
-            "/debug/pprof/delta_heap",
-            "/debug/pprof/leaks",
-            "/debug/pprof/history",
-            "/debug/pprof/",
-            "/debug/pprof/symbol?0x1",
-            "/metrics",
-            "/metrics?malloc=1",
-            "/debug/pprof/heap?format=text&frames=all",
-            CPU,
-            "/debug/pprof/threadcreate?format=text",
-            "/debug/pprof/goroutine?format=text",
-            "/debug/pprof/goroutine?debug=2",
-            WALL,
-            HOLDERS,
-            LEAKED_TASKS,
-        ];
+        let (enter_all, left) = threads_of_before();
         let mut waiting: Vec<_> = PATHS.iter().filter_map(|_| Some(send(address?, b""))).collect();
         let signal = (name == DUMPS).then(signal_to_self);
         enter_all.wait();
@@ -277,7 +158,7 @@ mod on_linux {
         (0..8).for_each(|_| kept.push(leak_in_the_sandbox()));
         allocate_and_free();
         enter_all.wait();
-        (0..2).for_each(|_| leave_all.1.recv().expect("threads go on"));
+        (0..2).for_each(|_| left.recv().expect("threads go on"));
         if address.is_none() {
             if name == PORT_IN_USE {
                 // The port would be tried again after a second.
@@ -293,7 +174,55 @@ mod on_linux {
         if env::var_os("PPROF_RECORD").is_none_or(|period| period != "off") {
             thread::sleep(Duration::from_millis(2200));
         }
-        let mut answers = PATHS.iter().map(|path| ask(&mut waiting, path));
+        check_answers(name, &mut waiting);
+        drop(kept);
+    }
+
+    /// Two threads that were there before the sandbox: one has allocated, the other has not. They allocate after the second wait at
+    /// the barrier, and say when they are done.
+    fn threads_of_before() -> (&'static Barrier, Receiver<()>) {
+        let enter_all: &'static Barrier = Box::leak(Box::new(Barrier::new(3)));
+        let (done, left) = channel();
+        for has_allocated in [true, false] {
+            let done = done.clone();
+            thread::spawn(move || {
+                if has_allocated {
+                    allocate_and_free();
+                }
+                enter_all.wait();
+                enter_all.wait();
+                allocate_and_free();
+                done.send(()).expect("main waits");
+            });
+        }
+        (enter_all, left)
+    }
+
+    const PATHS: [&str; 19] = [
+        "/debug/pprof/heap?format=text",
+        "/debug/pprof/heap",
+        "/debug/pprof/heap?debug=1",
+        "/debug/pprof/heap?format=json&seconds=1",
+        "/debug/pprof/delta_heap",
+        "/debug/pprof/leaks",
+        "/debug/pprof/history",
+        "/debug/pprof/",
+        "/debug/pprof/symbol?0x1",
+        "/metrics",
+        "/metrics?malloc=1",
+        "/debug/pprof/heap?format=text&frames=all",
+        CPU,
+        "/debug/pprof/threadcreate?format=text",
+        "/debug/pprof/goroutine?format=text",
+        "/debug/pprof/goroutine?debug=2",
+        WALL,
+        HOLDERS,
+        LEAKED_TASKS,
+    ];
+
+    /// Asks for everything, and looks at what a sandbox could have taken from it.
+    fn check_answers(name: &str, waiting: &mut Vec<TcpStream>) {
+        let mut answers = PATHS.iter().map(|path| ask(waiting, path));
         let table = answers.next().expect("the first");
         assert!(table.contains("entered a sandbox"), "{name}: {table}");
         // The program's functions have names, by its symbol table.
@@ -304,7 +233,6 @@ mod on_linux {
         assert!(metrics.contains("\nprocess_resident_memory_bytes "), "{name}: {metrics}");
         let history = rest.iter().find(|answer| answer.contains("\"rss_bytes\":")).expect("the history");
         assert!(!history.contains("\"rss_bytes\":null"), "{name}: {history}");
-        drop(kept);
     }
 
     /// A child that ends in so long was stuck.
