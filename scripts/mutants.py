@@ -447,7 +447,9 @@ MUTANTS = [
     ("E80 a future that nobody knows waits for nothing",
      replace(r"Unknown", r"Never"), [*TASKS_AWAITS, "what_comes_from_outside"]),
     ("E81 a task that is not judged wakes nobody", replace(r"if matches!\(.+\) =>", r"if false =>"), [*SERVER_UNITS, "a_doubt_makes_all"]),
-    ("E83 pointers that were not found wake nobody", replace(r"true =>", r"true if false =>"), [*SERVER_UNITS, "counts_more_pointers"]),
+    ("E83 what a task has left behind makes up for what is masked", replace(r".+", r"true"),
+     [*HOLDERS, "what_was_left_behind"]),
+    ("E83 pointers that were not found wake nobody", replace(r"true => .+,", r"true => false,"), [*SERVER_UNITS, "counts_more_pointers"]),
     ("H7 a word that has changed meanwhile holds", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
 ]
 

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use pprof_server::{Endpoint, Error, Server, serve};
@@ -133,15 +133,7 @@ fn a_unix_socket_is_for_its_owner_and_goes_with_the_server() {
 
 /// Starts an example. It ends when its standard input does.
 fn start(variables: &[(&str, &str)]) -> (Child, String) {
-    let mut child = examples::command("install")
-        .envs(variables.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let line = examples::first_line(&mut child);
-    (child, line)
+    examples::started(examples::command("install").envs(variables.iter().copied()))
 }
 
 fn end((mut child, _): (Child, String)) -> String {

@@ -17,14 +17,8 @@ struct Program {
 impl Program {
     /// Starts an example and waits for its first line on standard output: it has installed by then.
     fn start(example: &str, variables: &[(&str, &str)]) -> Program {
-        let mut child = examples::command(example)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let first_line = examples::first_line(&mut child);
+        let (child, first_line) =
+            examples::started(examples::command(example).envs(variables.iter().copied()));
         Program { child, first_line }
     }
 

@@ -4,7 +4,7 @@ use std::env;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 /// Returns the path of an example, which lies beside the folder of the tests' own programs.
 ///
@@ -33,6 +33,18 @@ pub fn command(example: &str) -> Command {
         }
     }
     command
+}
+
+/// Starts a program with pipes at its standard input, output and error, and returns it with its first line on standard output.
+///
+/// # Panics
+///
+/// It panics if the program cannot be started.
+pub fn started(command: &mut Command) -> (Child, String) {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = first_line(&mut child);
+    (child, line)
 }
 
 /// Waits for the first line on the standard output of `child`, and returns it without its end. What comes later is not read.

@@ -17,9 +17,8 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use holders::{Block, Found, Pace, PageMap, Scene};
-use process::{masked, regions, threads, unmasked};
-use tasks::OwnMemory;
+use holders::{Block, Found, Pace};
+use process::{masked, unmasked};
 
 const GIB: usize = 1 << 30;
 const MIB: f64 = 1048576.0;
@@ -71,17 +70,7 @@ fn blocks(words: &[u64]) -> Vec<Block> {
 }
 
 fn search(targets: &[Block]) -> Found {
-    let (memory, pages) = (OwnMemory::open().unwrap(), PageMap::open().unwrap());
-    let (regions, threads) = (regions(), threads());
-    let scene = Scene {
-        regions: &regions,
-        threads: &threads,
-        thread_local_bytes: 0x400,
-        left_out: &[],
-        own_variables: &[],
-        pace: PACE,
-    };
-    holders::search(&memory, &pages, scene, unmasked(targets)).unwrap()
+    process::search(unmasked(targets), PACE).unwrap()
 }
 
 /// Returns for how many nanoseconds this thread has run.

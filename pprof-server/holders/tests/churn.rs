@@ -12,9 +12,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use holders::{Block, Chain, End, Failure, Pace, PageMap, Root, Scene};
-use process::{block, masked, regions, threads, unmasked};
-use tasks::OwnMemory;
+use holders::{Block, Chain, End, Failure, Pace, Root};
+use process::{block, masked, unmasked};
 
 #[expect(clippy::vec_box, reason = "each box is a block of its own")]
 static TABLE: Mutex<Vec<Box<[u64; 16]>>> = Mutex::new(Vec::new());
@@ -86,18 +85,8 @@ fn maps() -> std::thread::JoinHandle<()> {
 }
 
 fn search(blocks: Vec<Block>) -> Result<Vec<Chain>, Failure> {
-    let (memory, pages) = (OwnMemory::open().unwrap(), PageMap::open().unwrap());
-    let (regions, threads) = (regions(), threads());
     let pace = Pace { slice_bytes: 8 << 20, pause: Duration::ZERO, most_time: Duration::from_secs(100) };
-    let scene = Scene {
-        regions: &regions,
-        threads: &threads,
-        thread_local_bytes: 0x400,
-        left_out: &[],
-        own_variables: &[],
-        pace,
-    };
-    holders::search(&memory, &pages, scene, blocks).map(|found| found.chains)
+    process::search(blocks, pace).map(|found| found.chains)
 }
 
 #[test]

@@ -8,9 +8,8 @@ use std::cell::RefCell;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use holders::{Block, Chain, End, Link, Pace, PageMap, Root, Scene};
-use process::{block, masked, regions, threads, unmasked};
-use tasks::OwnMemory;
+use holders::{Block, Chain, End, Link, Pace, Root};
+use process::{block, masked, unmasked};
 
 #[expect(clippy::vec_box, reason = "each box is a block of its own")]
 static TABLE: Mutex<Vec<Box<[u64; 16]>>> = Mutex::new(Vec::new());
@@ -21,18 +20,8 @@ thread_local! {
 }
 
 fn search(blocks: Vec<Block>) -> Vec<Chain> {
-    let (memory, pages) = (OwnMemory::open().unwrap(), PageMap::open().unwrap());
-    let (regions, threads) = (regions(), threads());
     let pace = Pace { slice_bytes: 8 << 20, pause: Duration::ZERO, most_time: Duration::from_secs(100) };
-    let scene = Scene {
-        regions: &regions,
-        threads: &threads,
-        thread_local_bytes: 0x400,
-        left_out: &[],
-        own_variables: &[],
-        pace,
-    };
-    holders::search(&memory, &pages, scene, blocks).unwrap().chains
+    process::search(blocks, pace).unwrap().chains
 }
 
 /// All are held by buffers that the search does not know, but for glibc's word on their length.

@@ -2,6 +2,7 @@
 
 use crate::memory::Masked;
 use crate::task::Task;
+use crate::typed::Typed;
 
 /// A task, and all that it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Waiting {
     pub references: u64,
     /// Whether somebody has its `JoinHandle`, of which there is one at most.
     pub has_handle: bool,
+    /// The memory of the task, by its type; `None` if it may be of several types.
+    pub memory: Option<Typed>,
 }
 
 /// What a future waits for that does not wait for another one.

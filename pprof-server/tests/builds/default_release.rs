@@ -3,7 +3,7 @@
 
 use std::io::{BufReader, Read};
 use std::path::Path;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, Command};
 
 use workspace_tests::client::get;
 use workspace_tests::{examples, go_tool_pprof};
@@ -14,14 +14,7 @@ use super::{Program, build};
 fn start_service(file: &Path, quiet: Option<&str>) -> (Program, BufReader<ChildStderr>) {
     let mut command = Command::new(file);
     command.env_remove("PPROF_ADDR").env_remove("PPROF_QUIET").env("ALLOC_PROFILER_INTERVAL", "4096");
-    let mut child = command
-        .envs(quiet.map(|value| ("PPROF_QUIET", value)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let line = examples::first_line(&mut child);
+    let (mut child, line) = examples::started(command.envs(quiet.map(|value| ("PPROF_QUIET", value))));
     let address = line.strip_prefix("served at ").and_then(|address| address.parse().ok());
     let errors = BufReader::new(child.stderr.take().unwrap());
     (Program { child, address: address.expect("an address") }, errors)

@@ -21,13 +21,7 @@ use planted::Planted;
 
 fn main() {
     let served = pprof_server::install!("127.0.0.1:0", allocator = cells::CellRecorder);
-    // Every task is in the profile.
-    alloc_profiler::set_sampling_interval(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
+    let runtime = tasks_corpus::runtime();
     let mut planted = Planted::default();
     runtime.block_on(shapes::plant(&mut planted));
     settled::wait();

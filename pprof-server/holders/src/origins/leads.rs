@@ -3,25 +3,38 @@
 use std::collections::BTreeSet;
 
 use super::search::{Holder, MAX_WORDS_EACH, Search, Word};
-use super::{Origin, Reached};
+use super::{Finder, Origin, Reached};
 use crate::region::Root;
 
 /// Which words lead to which nodes.
+///
+/// A word that a task has left behind leads there, so that the task may be thought to wake others. It is no proof that the pointer which
+/// somebody else has to the same block is one of those that were found.
 pub(super) struct Leads<'s> {
-    /// The words in the order of their nodes, without those that hold nothing.
-    words: Vec<&'s Word>,
+    /// The words in the order of their nodes, without those that hold nothing; and whether each is surely a pointer, as far as that is known.
+    words: Vec<(&'s Word, bool)>,
 }
 
 impl<'s> Leads<'s> {
-    pub(super) fn of(search: &'s Search<'_>, ran: &BTreeSet<u32>) -> Leads<'s> {
+    pub(super) fn of(search: &'s Search<'_>, finder: &mut dyn Finder) -> Leads<'s> {
+        let ran: BTreeSet<u32> = finder.ran_meanwhile().into_iter().collect();
         let holds = |word: &&Word| match word.holder {
             Holder::Nothing => false,
             // mutant: H22 what a thread has left behind is never in use
             Holder::BelowStack(thread) => ran.contains(&thread),
             _ => true,
         };
-        let mut words: Vec<&Word> = search.words.iter().filter(holds).collect();
-        words.sort_by_key(|word| word.node);
+        let mut is_sure = |word: &Word| match word.holder {
+            Holder::Node(by) if search.nodes[by as usize].is_end => {
+                let [end, target] = [by, word.node].map(|node| search.nodes[node as usize].start);
+                // mutant: E83 what a task has left behind makes up for what is masked
+                finder.is_sure(end, word.place, target)
+            }
+            _ => true,
+        };
+        let mut words: Vec<(&Word, bool)> =
+            search.words.iter().filter(holds).map(|word| (word, is_sure(word))).collect();
+        words.sort_by_key(|(word, _)| word.node);
         Leads { words }
     }
 
@@ -42,11 +55,15 @@ impl<'s> Leads<'s> {
             }
             // mutant: H23 a block whose words are not all known is
             reached.is_whole &= node.is_searched && node.words <= MAX_WORDS_EACH;
-            let first = self.words.partition_point(|word| word.node < number);
-            for word in self.words[first..].iter().take_while(|word| word.node == number) {
-                reached.start_words += u32::from(number == sought && word.is_start);
+            let first = self.words.partition_point(|(word, _)| word.node < number);
+            for (word, is_sure) in self.words[first..].iter().take_while(|(word, _)| word.node == number) {
+                reached.start_words += u32::from(number == sought && word.is_start && *is_sure);
                 let origin = match word.holder {
                     Holder::Node(by) => {
+                        if !is_sure {
+                            reached.origins.insert(Origin::End(search.nodes[by as usize].start));
+                            continue;
+                        }
                         points_to.push((by, number));
                         if seen.insert(by) {
                             next.push(by);

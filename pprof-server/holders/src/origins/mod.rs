@@ -31,6 +31,11 @@ pub trait Finder {
     /// Whether the ways end at the block that begins there, so that what points to that block does not matter.
     fn is_end(&mut self, start: Masked) -> bool;
 
+    /// Whether the word at `place` is surely a pointer that is in use. It lies in the block that begins at `end`, at which ways end, and
+    /// is an address in the block that begins at `target`. A word that is not sure may have been left behind: a way begins there, but it does
+    /// not make up for a pointer that is not seen.
+    fn is_sure(&mut self, end: Masked, place: Masked, target: Masked) -> bool;
+
     /// Lists the numbers of the threads that have run since the stack pointers in [`Scene`] were read, or have begun since. What
     /// they have left behind may be in use by now.
     fn ran_meanwhile(&mut self) -> Vec<u32>;
@@ -60,7 +65,7 @@ pub struct Reached {
     pub block: Option<Masked>,
     /// Where the ways to that block begin. If there is no block, it is the variable or the stack that has the place, if there is one.
     pub origins: BTreeSet<Origin>,
-    /// How many words are the address at which the block begins, as an `Arc` is.
+    /// How many words are the address at which the block begins, as an `Arc` is, without those that are not sure.
     pub start_words: u32,
     /// Whether all words that lead there are known.
     pub is_whole: bool,
@@ -112,8 +117,7 @@ pub fn origins(
         search.look_for(&fresh)?;
         search.name_holders(finder);
     }
-    let ran: BTreeSet<u32> = finder.ran_meanwhile().into_iter().collect();
-    let leads = Leads::of(&search, &ran);
+    let leads = Leads::of(&search, finder);
     let reached = |(place, node): (&Masked, Option<u32>)| match node {
         Some(node) => leads.to(&search, node),
         // A variable is there as long as the program.

@@ -36,7 +36,7 @@ pub(super) struct Node {
 pub(super) struct Word {
     pub(super) node: u32,
     /// Where it lies.
-    place: Masked,
+    pub(super) place: Masked,
     /// Whether it is the address at which the block begins.
     pub(super) is_start: bool,
     pub(super) holder: Holder,

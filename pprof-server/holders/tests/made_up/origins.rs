@@ -16,11 +16,18 @@ use crate::world::{
 struct Known {
     ends: Vec<u64>,
     ran: Vec<u32>,
+    /// Words at these places were left behind.
+    left_behind: Vec<u64>,
 }
 
 impl Finder for Known {
     fn is_end(&mut self, start: Masked) -> bool {
         self.ends.contains(&start.address())
+    }
+
+    fn is_sure(&mut self, end: Masked, place: Masked, target: Masked) -> bool {
+        assert!(self.ends.contains(&end.address()) && place.address() > end.address() && target != end);
+        !self.left_behind.contains(&place.address())
     }
 
     fn ran_meanwhile(&mut self) -> Vec<u32> {
@@ -228,4 +235,24 @@ fn what_the_profiler_holds_leads_nowhere_and_is_not_lost() {
     // A variable of the program's own holds that block too.
     world.set(STATICS, own);
     assert_eq!(world.origins(target), [Origin::Root(Root::Static(STATICS))]);
+}
+
+/// A block at which ways end has a word for a block that somebody else holds in a way that is not seen.
+#[test]
+fn what_was_left_behind_makes_up_for_nothing() {
+    let mut world = World::new();
+    let [target, end, hidden] = [world.sampled(1, 100), world.sampled(2, 100), world.sampled(3, 40)];
+    world.set(hidden, target);
+    world.set(end + 16, hidden);
+    world.set(end + 24, target);
+    let at_end = BTreeSet::from([Origin::End(Masked::of(end))]);
+    let origins = |left_behind: &[u64]| {
+        let mut known = Known { ends: vec![end], left_behind: left_behind.to_vec(), ..Known::default() };
+        let reached = world.origins_with(&[target], &mut known).remove(0);
+        assert_eq!(reached.origins, at_end, "the way begins there all the same");
+        (reached.start_words, reached.has_lost)
+    };
+    assert_eq!(origins(&[]), (2, false));
+    assert_eq!(origins(&[end + 16]), (2, true), "nothing holds the other block");
+    assert_eq!(origins(&[end + 24]), (1, false));
 }

@@ -4,7 +4,8 @@
 use std::fs;
 use std::hint::black_box;
 
-use holders::{Block, Region, RegionKind, Thread};
+use holders::{Block, Failure, Found, Pace, PageMap, Region, RegionKind, Scene, Thread};
+use tasks::OwnMemory;
 
 /// Lists the private memory that may be written to.
 pub(crate) fn regions() -> Vec<Region> {
@@ -36,6 +37,20 @@ pub(crate) fn threads() -> Vec<Thread> {
         Thread { id: std::process::id(), stack_pointer: None },
         Thread { id: this, stack_pointer: Some(black_box(&raw const here) as u64 - 4096) },
     ]
+}
+
+/// Searches all memory of this process for what holds the blocks.
+pub(crate) fn search(blocks: Vec<Block>, pace: Pace) -> Result<Found, Failure> {
+    let (memory, pages) = (OwnMemory::open().unwrap(), PageMap::open().unwrap());
+    let scene = Scene {
+        regions: &regions(),
+        threads: &threads(),
+        thread_local_bytes: 0x400,
+        left_out: &[],
+        own_variables: &[],
+        pace,
+    };
+    holders::search(&memory, &pages, scene, blocks)
 }
 
 pub(crate) fn block<T>(value: &T, site: u32) -> Block {

@@ -27,7 +27,7 @@ use crate::symbols::synthetic_line;
 use alloc_profiler::internal::{LiveBlock, LiveBlocks, live_blocks};
 use alloc_profiler::{CodeAddress, StackTrace, sampling_interval, unsampled};
 pub(crate) use choice::Choice;
-use holders::{Block, Chain, End, Found, Link, Pace, PageMap, Scene};
+use holders::{Block, Chain, End, Found, Link, Pace, PageMap};
 pub(super) use roots::RootNames;
 use sites::{Site, Sites};
 use std::collections::BTreeMap;
@@ -155,17 +155,10 @@ fn find_among(listed: &LiveBlocks, choice: &Choice, pace: Pace) -> Result<Held, 
     let pages = PageMap::open().map_err(|error| {
         format!("it is not known which pages are in memory ({error}); allow reading /proc/self/pagemap")
     })?;
-    let scene = Scene {
-        regions: &surroundings.regions,
-        threads: &surroundings.threads,
-        thread_local_bytes: surroundings.thread_local_bytes,
-        left_out: &surroundings.left_out,
-        own_variables: &surroundings.own_variables,
-        pace,
-    };
     let blocks: Vec<Block> = blocks.collect();
     let targets: Vec<u32> = blocks.iter().filter_map(|block| block.target).collect();
-    let found = holders::search(&memory, &pages, scene, blocks).map_err(|failure| failure.to_string())?;
+    let found = holders::search(&memory, &pages, surroundings.scene(pace), blocks)
+        .map_err(|failure| failure.to_string())?;
     let roots = found.chains.iter().flat_map(|chain| {
         let end = match chain.end {
             End::Root(root) => Some(root),

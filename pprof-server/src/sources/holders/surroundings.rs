@@ -7,7 +7,7 @@ use crate::mappings::{Mapping, Mappings};
 use crate::symbols::variables;
 use alloc_profiler::internal::for_each_mapping;
 use capture::StackPointer;
-use holders::{Region, RegionKind, Thread};
+use holders::{Pace, Region, RegionKind, Scene, Thread};
 
 /// What the names of the profiler's own threads begin with.
 const OWN_THREADS: &str = "pprof-";
@@ -71,6 +71,18 @@ impl Surroundings {
             knows_own,
             ranges,
         })
+    }
+
+    /// Returns what a search at this pace is told.
+    pub(in crate::sources) fn scene(&self, pace: Pace) -> Scene<'_> {
+        Scene {
+            regions: &self.regions,
+            threads: &self.threads,
+            thread_local_bytes: self.thread_local_bytes,
+            left_out: &self.left_out,
+            own_variables: &self.own_variables,
+            pace,
+        }
     }
 
     /// Returns the name of a thread.

@@ -109,6 +109,16 @@ impl<'a> FoundTasks<'a> {
         self.by_cell.get(&cell).copied()
     }
 
+    /// Whether the memory of the task in `cell` has a pointer at `place` which is in use, by its type: whatever else is there was left behind,
+    /// or is a number.
+    pub(super) fn has_pointer(&mut self, cell: Masked, place: Masked, target: Masked) -> bool {
+        let task = self.known(cell).map(|task| &self.tasks[task]);
+        let typed = task.and_then(|task| task.waiting.as_ref().ok()?.memory);
+        typed.is_some_and(|typed| {
+            self.index.word(self.memory, typed, place.address(), target.address()).is_some()
+        })
+    }
+
     /// Returns which undecided task waits for which other one to end, by the other one's memory.
     pub(super) fn joined(&self) -> BTreeMap<Masked, usize> {
         let of = |task: usize| {

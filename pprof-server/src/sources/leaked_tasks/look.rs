@@ -9,7 +9,7 @@ use crate::mappings::Mappings;
 use crate::sources::goroutine::tasks::Cells;
 use crate::sources::holders::{PACE, RootNames, Surroundings};
 use alloc_profiler::internal::live_blocks;
-use holders::{Block, Finder, Origin, PageMap, Reached, Root, Scene, origins};
+use holders::{Block, Finder, Origin, PageMap, Reached, Root, origins};
 use std::collections::{BTreeMap, BTreeSet};
 use tasks::{Masked, Memory, Part, TypeIndex, Wait, Waiting};
 
@@ -107,6 +107,10 @@ impl Finder for AtTasks<'_, '_> {
         self.found.at(start).is_some_and(|task| !self.found.has_ended(task))
     }
 
+    fn is_sure(&mut self, end: Masked, place: Masked, target: Masked) -> bool {
+        self.found.has_pointer(end, place, target)
+    }
+
     fn ran_meanwhile(&mut self) -> Vec<u32> {
         self.turns.ran_since()
     }
@@ -134,16 +138,8 @@ impl Search<'_> {
             });
             let blocks: Vec<Block> = blocks.collect();
             listed.wipe();
-            let scene = Scene {
-                regions: &surroundings.regions,
-                threads: &surroundings.threads,
-                thread_local_bytes: surroundings.thread_local_bytes,
-                left_out: &surroundings.left_out,
-                own_variables: &surroundings.own_variables,
-                pace: PACE,
-            };
             let mut finder = AtTasks { found: &mut self.found, turns: &self.turns };
-            let found = origins(memory, pages, scene, blocks, &places, &mut finder)
+            let found = origins(memory, pages, surroundings.scene(PACE), blocks, &places, &mut finder)
                 .map_err(|failure| failure.to_string())?;
             self.reached.extend(places.into_iter().zip(found.reached));
             self.searched_bytes += found.searched_bytes;

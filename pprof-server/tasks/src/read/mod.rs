@@ -7,9 +7,10 @@ mod waits;
 mod words;
 
 use crate::error::Unread;
-use crate::memory::Memory;
+use crate::memory::{Masked, Memory};
 use crate::scan::Poll;
 use crate::task::{AwaitFrame, Block, End, Kind, State, Task};
+use crate::typed::{Extent, Typed};
 use crate::types::{HeaderLayout, Shape, Type, TypeId, Types};
 use crate::wait::Waiting;
 use chain::Follower;
@@ -41,7 +42,18 @@ pub(crate) fn task(types: &mut Types, memory: &dyn Memory, block: Block) -> Resu
 pub(crate) fn waiting(types: &mut Types, memory: &dyn Memory, block: Block) -> Result<Waiting, Unread> {
     let (task, state, waits) = task_with(types, memory, block, waits::waits)?;
     let (references, has_handle) = (state / ONE_REFERENCE, state & HAS_HANDLE != 0);
-    Ok(Waiting { task, waits, references, has_handle })
+    Ok(Waiting { task, waits, references, has_handle, memory: cell(types, memory, block) })
+}
+
+/// Returns the memory of the task in `block` by its type, if it is surely of that.
+fn cell(types: &mut Types, memory: &dyn Memory, block: Block) -> Option<Typed> {
+    let mut trail = Trail::new(memory);
+    let layouts = header_layouts(types);
+    let polls = layouts.into_iter().find_map(|layout| polls(types, &mut trail, block, layout))?;
+    let (frame, type_) = future(types, &mut trail, block, &polls).ok()?;
+    let is_sure = frame.end != Some(End::Ambiguous);
+    let at = Masked::of(block.address);
+    type_.filter(|_| is_sure).map(|type_| Typed { type_, extent: Extent::One, at })
 }
 
 /// Reads the task in `block`, its state, and what `more` reads of it, all at one moment.
@@ -63,7 +75,7 @@ fn task_with<'m, T>(
     }
     is_idle(before)?;
     let future = match before & COMPLETE {
-        0 => future(types, &mut trail, block, &polls)?,
+        0 => future(types, &mut trail, block, &polls)?.0,
         _ => AwaitFrame { end: None, ..name_alone(types, &polls)? },
     };
     let more = more(types, &mut trail, &future);
@@ -134,18 +146,18 @@ fn polls(
     })
 }
 
-/// Returns the chain of the future in a cell: of the types that it may have, the one that leads farthest.
+/// Returns the chain of the future in a cell, and the type of the cell: of the types that it may have, the one that leads farthest.
 fn future(
     types: &mut Types,
     trail: &mut Trail<'_>,
     block: Block,
     polls: &[(u16, Poll)],
-) -> Result<AwaitFrame, Unread> {
+) -> Result<(AwaitFrame, Option<TypeId>), Unread> {
     if let Some(ambiguous) = shared_code(types, polls) {
-        return Ok(ambiguous);
+        return Ok((ambiguous, None));
     }
     let mut is_other_size = false;
-    let mut best: Option<(AwaitFrame, Arc<Type>)> = None;
+    let mut best: Option<(AwaitFrame, Arc<Type>, TypeId)> = None;
     for id in types.cells_of(polls, MAX_CANDIDATES) {
         let Some(cell) = types.get(id) else { continue };
         // mutant: E9 a block may have another size than the task
@@ -160,17 +172,17 @@ fn future(
         };
         // No other description can lead farther than one that lacks nothing.
         let is_whole = is_whole(&found);
-        if best.as_ref().is_none_or(|(best, _)| length(best) < length(&found)) {
-            best = Some((found, cell));
+        if best.as_ref().is_none_or(|(best, ..)| length(best) < length(&found)) {
+            best = Some((found, cell, id));
         }
         if is_whole {
             break;
         }
     }
     match best {
-        Some((future, cell)) => Ok(with_lookalikes(types, future, &cell)),
+        Some((future, cell, id)) => Ok((with_lookalikes(types, future, &cell), Some(id))),
         None if is_other_size => Err(Unread::NotATask),
-        None => name_alone(types, polls),
+        None => Ok((name_alone(types, polls)?, None)),
     }
 }
 

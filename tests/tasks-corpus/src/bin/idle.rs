@@ -51,13 +51,7 @@ fn connected(service: SocketAddr) -> TcpStream {
 fn main() {
     let connections: usize = std::env::args().nth(1).map_or(1000, |count| count.parse().expect("a number"));
     let profiles = pprof_server::install!("127.0.0.1:0").expect("a free port can be had");
-    // Every task is in the profile.
-    alloc_profiler::set_sampling_interval(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
+    let runtime = tasks_corpus::runtime();
     let (ready, is_ready) = std::sync::mpsc::channel();
     drop(runtime.spawn(serve(ready)));
     let service = is_ready.recv().expect("the service starts");

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::task::{Poll, Waker};
@@ -26,6 +27,7 @@ static WAKERS: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
 static BROADCAST: OnceLock<broadcast::Sender<u8>> = OnceLock::new();
 static WATCH: OnceLock<watch::Sender<u8>> = OnceLock::new();
 static MASKED: AtomicUsize = AtomicUsize::new(0);
+static OTHER_MASKED: AtomicUsize = AtomicUsize::new(0);
 static SET: Mutex<Option<JoinSet<()>>> = Mutex::new(None);
 
 thread_local! {
@@ -47,6 +49,12 @@ receivers! {
     alive_in_static alive_in_sleeping_task alive_in_task_at_socket alive_on_stack alive_in_thread_local alive_in_leaked_box
     alive_by_chain alive_in_queue_of_thread alive_in_blocking_thread alive_in_other_runtime alive_in_task_by_hand
     alive_behind_masked_pointer alive_in_running_task alive_with_weak_sender
+}
+
+/// The address of what is masked is in the memory of the task too, as a number: so are words that were left behind.
+async fn alive_behind_masked_pointer_of_which_a_word_is_left(mut receiver: mpsc::Receiver<u8>, word: usize) {
+    receiver.recv().await;
+    black_box(word);
 }
 
 async fn alive_in_map(receiver: oneshot::Receiver<u8>) {
@@ -194,6 +202,10 @@ pub(crate) async fn plant() {
     let (masked, receiver) = mpsc::channel::<u8>(1);
     MASKED.store(!(Box::into_raw(Box::new(masked)) as usize), Relaxed);
     drop(tokio::spawn(alive_behind_masked_pointer(receiver)));
+    let (masked, receiver) = mpsc::channel::<u8>(1);
+    let masked = Box::into_raw(Box::new(masked)) as usize;
+    OTHER_MASKED.store(!masked, Relaxed);
+    drop(tokio::spawn(alive_behind_masked_pointer_of_which_a_word_is_left(receiver, masked)));
     for number in 0..TASKS as u64 {
         let (sender, receiver) = oneshot::channel();
         ANSWERS.lock().unwrap().insert(number, sender);

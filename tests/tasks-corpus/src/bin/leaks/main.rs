@@ -48,13 +48,7 @@ fn accused(answer: &str) -> BTreeMap<String, usize> {
 fn main() {
     let times: usize = std::env::args().nth(1).map_or(10, |times| times.parse().expect("a number"));
     let served = pprof_server::install!("127.0.0.1:0").expect("a free port can be had");
-    // Every task is in the profile.
-    alloc_profiler::set_sampling_interval(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
+    let runtime = tasks_corpus::runtime();
     // What planting leaves behind on the stack goes with its thread.
     let handle = runtime.handle().clone();
     let plant = move || {
