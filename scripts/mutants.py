@@ -223,6 +223,8 @@ MUTANTS = [
      [*SERVER_UNITS, "a_lower_interval_is_no_leak"]),
     ("D14 what has grown for a moment is a leak",
      replace(r"< [A-Z_]+ \{", r"< 0.0 {"), [*SERVER_UNITS, "first_minutes_are_told_right"]),
+    ("D14 growth whose slowing is in doubt is a leak",
+     replace(r"> [A-Z_]+ \{", r"> f64::INFINITY {"), [*SERVER_UNITS, "whose_slowing_is_in_doubt"]),
     ("D14 what falls and rises again grows",
      replace(r"< [A-Z_]+\)", r"< 0.0)"), [*SERVER_UNITS, "known_programs_are_called_what_they_are"]),
     ("D14 the oldest moment may be passed over",

@@ -129,6 +129,7 @@ impl Judge<'_> {
         let slower_by = if is_slower { 2.0 * (even - later) / series.chance(a, c) } else { 0.0 };
         if slower_by > SLOWING_ERRORS {
             [Kind::Slowing; 2]
+            // mutant: D14 growth whose slowing is in doubt is a leak
         } else if slower_by > DOUBTFUL_ERRORS {
             [Kind::Growing, Kind::Slowing]
         } else {

@@ -66,6 +66,7 @@ impl Series<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::series::Cohort;
     use super::*;
 
     fn moments(ages: &[f64]) -> Moments {
@@ -82,5 +83,38 @@ mod tests {
         // The windows have 60, 45, 30, 20, 15, 10 and 7 minutes.
         assert_eq!(windows(&moments(&minutes), false), [0, 15, 30, 40, 45, 50, 53]);
         assert_eq!(windows(&moments(&minutes), true), [0]);
+    }
+
+    /// A group is looked at each minute of ten. Each block has one byte and is kept. `earlier` blocks come in the first four minutes, and
+    /// `later` ones in each three minutes of the others.
+    fn kept(moments: &Moments, earlier: f64, later: f64) -> Series<'_> {
+        let mut series = Series::empty(moments);
+        for (index, &time) in moments.times.iter().enumerate().skip(1) {
+            let count = if index <= 4 { earlier / 4.0 } else { later / 3.0 };
+            series.bytes[index] = series.bytes[index - 1] + count;
+            series.objects[index] = series.bytes[index];
+            series.live.push(Cohort { born: time - 30.0, bytes: count, objects: count });
+        }
+        series
+    }
+
+    /// Of ten minutes, growth is compared in the first four and in the three after them, where 43 in 100 would come if growth were even.
+    /// What is fewer than 34 in 100 is less than 80 % of that.
+    #[test]
+    fn growth_whose_slowing_is_in_doubt_is_no_leak() {
+        let minutes: Vec<f64> = (1..=10).rev().map(|minute| f64::from(minute) * 60.0).collect();
+        let moments = moments(&minutes);
+        let kind = |earlier, later, firsts: &[usize]| {
+            verdict(&kept(&moments, earlier, later), firsts).map(|growth| growth.kind)
+        };
+        assert_eq!(kind(60.0, 40.0, &[0]), Some(Kind::Leak));
+        // Twice the difference is 2.9 times what chance would make, which is the root of 200.
+        assert_eq!(kind(135.0, 65.0, &[0]), Some(Kind::Slowing));
+        // It is 2.2 times the root of 100.
+        assert_eq!(kind(68.0, 32.0, &[0]), Some(Kind::Slowing));
+        // It is 0.9 times the root of 16.
+        assert_eq!(kind(11.0, 5.0, &[0]), Some(Kind::Leak));
+        // The last six minutes tell that it goes on as steadily.
+        assert_eq!(kind(68.0, 32.0, &[0, 4]), Some(Kind::Leak));
     }
 }
