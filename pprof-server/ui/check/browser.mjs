@@ -65,3 +65,10 @@ export async function accessibility(page, where) {
   );
   assert.deepEqual(said, []);
 }
+
+/** Fails with what axe finds wrong, and if the page is wider than its window. */
+export async function fits(page, where) {
+  await accessibility(page, where);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `${where}: ${overflow} pixels stick out`);
+}

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
-import { accessibility, close, open } from './browser.mjs';
-import { agreesWithPprof, boxes, downloaded, picture, rows, said, settled, showsNow, step, tab } from './page.mjs';
+import { accessibility, close, fits, open } from './browser.mjs';
+import { agreesWithPprof, boxes, cells, downloaded, labels, nameOf, picture, said, settled, showsNow, step, tab } from './page.mjs';
 
 const CPU_TABS = ['Table', 'Functions', 'Flame graph'];
 /** A demo that passes on lines is busy for some hundredths of each second, so that this is some dozens of samples. */
@@ -26,7 +26,16 @@ async function capture(page, seconds = SECONDS, hz = HZ) {
 /** `address` is that of a demo whose load goes on. */
 export async function captureCpu({ browser, address, complaints }) {
   const page = await open(browser, address, complaints);
+  await captureFirst({ page, complaints });
+  await compareWithPprof({ page });
+  await narrowBusy({ page });
+  await keepCaptured({ browser, page, address, complaints });
+  await close(page);
+  await captureByKeys({ browser, address, complaints });
+  await lookAtCpu({ browser, address, complaints });
+}
 
+async function captureFirst({ page, complaints }) {
   await step('CPU time is a link beside the heap, and nothing is sampled until it is asked for', async () => {
     let asked = 0;
     page.on('request', (request) => (asked += request.url().includes('/profile') ? 1 : 0));
@@ -65,7 +74,9 @@ export async function captureCpu({ browser, address, complaints }) {
     const trace = JSON.parse(await readFile(await file.path(), 'utf8'));
     assert.ok(trace.meta.preprocessedProfileVersion > 0 && trace.threads.length > 0);
   });
+}
 
+async function compareWithPprof({ page }) {
   await step('what was busy agrees with go tool pprof to the nanosecond, whatever is left out', async () => {
     const { ours } = await agreesWithPprof(page, 'cpu');
     assert.ok([...ours.keys()].some((name) => name.startsWith('demo_leak::')), [...ours.keys()].join('\n'));
@@ -97,12 +108,14 @@ export async function captureCpu({ browser, address, complaints }) {
     await page.getByLabel('A row for each').selectOption('line');
     assert.equal(await sum(), whole);
   });
+}
 
+async function narrowBusy({ page }) {
   await step('the search, only this, a zoom and a copied line do what they do for the heap', async () => {
     await tab(page, 'Flame graph');
     await boxes(page).nth(1).click();
     assert.match(page.url(), /zoom=/);
-    const name = (await boxes(page).and(page.locator('[aria-selected=true]')).getAttribute('aria-label')).replace(/( \(inlined.*\))?, [^,]*$/, '');
+    const name = await nameOf(boxes(page).and(page.locator('[aria-selected=true]')));
     await page.keyboard.press('Escape');
     await page.getByRole('searchbox').fill('demo_leak');
     assert.match(await page.locator('.found').textContent(), /^“demo_leak”: \d[\d.]* m?s \(\d+\.\d %\) on \d+ of \d+ stacks/);
@@ -112,7 +125,9 @@ export async function captureCpu({ browser, address, complaints }) {
     await page.getByRole('button', { name: /^Leave: only/ }).click();
     assert.ok(name.length > 0);
   });
+}
 
+async function keepCaptured({ browser, page, address, complaints }) {
   await step('a capture that fails shows the words of the server, and what was captured stays', async () => {
     const told = await said(page);
     const meanwhile = [];
@@ -156,11 +171,9 @@ export async function captureCpu({ browser, address, complaints }) {
     await accessibility(kept, 'saved CPU profile');
     await close(kept);
   });
-  await close(page);
-  await lookAtCpu({ browser, address, complaints });
 }
 
-async function lookAtCpu({ browser, address, complaints }) {
+async function captureByKeys({ browser, address, complaints }) {
   await step('CPU time is captured and looked at with keys alone', async () => {
     const keyed = await open(browser, address, complaints);
     await keyed.locator('.timeline').waitFor();
@@ -182,7 +195,9 @@ async function lookAtCpu({ browser, address, complaints }) {
     await keyed.locator('.timeline').waitFor();
     await close(keyed);
   });
+}
 
+async function lookAtCpu({ browser, address, complaints }) {
   for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280, 760], ['dark', 390, 900], ['light', 390, 900]]) {
     await step(`CPU time is accessible, ${colorScheme}, ${width} pixels wide`, async () => {
       const seen = await open(browser, `${address}#of=cpu`, complaints, { colorScheme, viewport: { width, height } });
@@ -191,20 +206,10 @@ async function lookAtCpu({ browser, address, complaints }) {
       await capture(seen);
       for (const name of CPU_TABS) {
         await tab(seen, name);
-        await accessibility(seen, `${name} of CPU, ${colorScheme}, ${width}`);
-        const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(overflow <= 0, `${name}: ${overflow} pixels stick out`);
+        await fits(seen, `${name} of CPU, ${colorScheme}, ${width}`);
         if (name === 'Flame graph' && width === 1280 && colorScheme === 'light') await picture(seen, 'page-cpu', { width, height });
       }
       await close(seen);
     });
   }
 }
-
-/** Returns the names and values of the table's rows. */
-const cells = (page) =>
-  rows(page, 'lines').evaluateAll((all) =>
-    all.map((row) => [row.querySelector('th button').textContent.replace(/^[▸▾] /, ''), Number(row.querySelector('td').dataset.value)]),
-  );
-
-const labels = (page) => boxes(page).evaluateAll((all) => all.map((box) => box.getAttribute('aria-label')));

@@ -21,6 +21,12 @@ export async function markConnected(address) {
 
 /** `ended` is the address of a demo whose load has ended, with the mark `connected` from before it. */
 export async function compareFigures({ browser, page, ended, complaints }) {
+  await compareValues({ page });
+  await captureAndCancel({ browser, page, complaints });
+  await askForOtherMoments({ browser, ended, complaints });
+}
+
+async function compareValues({ page }) {
   await step('what is shown agrees with go tool pprof to the byte, in all four values', async () => {
     for (const type of ['inuse_space', 'inuse_objects', 'alloc_space', 'alloc_objects']) {
       await page.getByLabel('Value').selectOption(type);
@@ -36,7 +42,9 @@ export async function compareFigures({ browser, page, ended, complaints }) {
     await page.getByLabel('Hide std').check();
     await settled(page);
   });
+}
 
+async function captureAndCancel({ browser, page, complaints }) {
   await step('a capture counts down, and nothing stands still meanwhile', async () => {
     await page.getByLabel('Capture the next').fill('3');
     await page.getByRole('button', { name: 'Capture', exact: true }).click();
@@ -72,21 +80,6 @@ export async function compareFigures({ browser, page, ended, complaints }) {
     await settled(page);
   });
 
-  await step('a moment that is gone offers the nearest', async () => {
-    const old = await open(browser, 'about:blank', []);
-    await old.goto(`${ended}#from=1000000000&tab=table`);
-    await old.getByText(/^This moment is not recorded, or not any more: the records reach back to /).waitFor();
-    await old.getByRole('button', { name: 'Show the nearest moments', exact: true }).click();
-    await settled(old);
-    assert.match(await said(old), /^What changed from /);
-    assert.equal(await old.locator('.error').count(), 0);
-    await old.goto(`${ended}#from=no-such-mark&tab=table`);
-    await old.getByRole('button', { name: 'Show the nearest moments', exact: true }).click();
-    await settled(old);
-    await showsNow(old);
-    await close(old);
-  });
-
   await step('a capture is cancelled, and the next is answered', async () => {
     const aborted = page.waitForEvent('requestfailed', (request) => request.url().includes('seconds=60'));
     await page.getByLabel('Capture the next').fill('60');
@@ -100,6 +93,23 @@ export async function compareFigures({ browser, page, ended, complaints }) {
     await page.getByText(/^What changed in the [1-9]\.\d s until/).waitFor();
     await page.getByRole('button', { name: /^Leave: Capture/ }).click();
     await settled(page);
+  });
+}
+
+async function askForOtherMoments({ browser, ended, complaints }) {
+  await step('a moment that is gone offers the nearest', async () => {
+    const old = await open(browser, 'about:blank', []);
+    await old.goto(`${ended}#from=1000000000&tab=table`);
+    await old.getByText(/^This moment is not recorded, or not any more: the records reach back to /).waitFor();
+    await old.getByRole('button', { name: 'Show the nearest moments', exact: true }).click();
+    await settled(old);
+    assert.match(await said(old), /^What changed from /);
+    assert.equal(await old.locator('.error').count(), 0);
+    await old.goto(`${ended}#from=no-such-mark&tab=table`);
+    await old.getByRole('button', { name: 'Show the nearest moments', exact: true }).click();
+    await settled(old);
+    await showsNow(old);
+    await close(old);
   });
 
   await step('an address that changes before the page is drawn is followed', async () => {

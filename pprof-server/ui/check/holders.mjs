@@ -1,7 +1,7 @@
 // These steps ask who holds memory, and which tasks nobody can wake.
 
 import assert from 'node:assert/strict';
-import { accessibility, close, open } from './browser.mjs';
+import { close, fits, open } from './browser.mjs';
 import { start } from './demo.mjs';
 import { LEAK, picture, rows, settled, step, tab } from './page.mjs';
 
@@ -26,6 +26,15 @@ export async function askWhoHolds({ browser, binary, complaints }) {
   const options = ['--connections-per-second', '20', '--idle-seconds', '1', '--load-seconds', '3600'];
   const address = await start(binary, options, { PPROF_RECORD: '1s', ALLOC_PROFILER_INTERVAL: '4096' });
   const page = await open(browser, `${address}#tab=suspects`, complaints);
+  await askOfSuspect({ page });
+  await askOfRows({ browser, page, address, complaints });
+  await findLeakedTasks({ page });
+  await close(page);
+  await askByKeys({ browser, address, complaints });
+  await lookAtHolders({ browser, address, complaints });
+}
+
+async function askOfSuspect({ page }) {
   let asked = 0;
   page.on('request', (request) => (asked += request.url().includes('/holders') ? 1 : 0));
 
@@ -57,7 +66,9 @@ export async function askWhoHolds({ browser, binary, complaints }) {
     assert.match(await words.locator('li').first().textContent(), /% of the bytes in use/);
     assert.match(await page.locator('.note code').textContent(), /^go tool pprof -http=: 'http:.*\/holders\?stack=demo_leak/);
   });
+}
 
+async function askOfRows({ browser, page, address, complaints }) {
   await step('a row of the table says it too, and the tab asks about any function, or about the suspects', async () => {
     await tab(page, 'Table');
     await settled(page);
@@ -92,7 +103,9 @@ export async function askWhoHolds({ browser, binary, complaints }) {
     complaints.splice(0, complaints.length, ...complaints.filter((complaint) => !complaint.includes('503')));
     await close(strange);
   });
+}
 
+async function findLeakedTasks({ page }) {
   await step('the tasks that nobody can wake are found, with where they wait', async () => {
     await page.getByRole('link', { name: 'Threads and tasks', exact: true }).click();
     const leaked = page.getByRole('region', { name: 'Tasks that nobody can wake' });
@@ -112,8 +125,9 @@ export async function askWhoHolds({ browser, binary, complaints }) {
     await leaked.getByText('Who could wake the others').click();
     await leaked.locator('details li', { hasText: /of [\d ]+ ± .* tasks nobody can wake/ }).waitFor();
   });
-  await close(page);
+}
 
+async function askByKeys({ browser, address, complaints }) {
   await step('holders and tasks that nobody can wake are asked for with keys alone', async () => {
     const keyed = await open(browser, address, complaints);
     await keyed.locator('.timeline').waitFor();
@@ -138,7 +152,9 @@ export async function askWhoHolds({ browser, binary, complaints }) {
     assert.notEqual(await open_(), before);
     await close(keyed);
   });
+}
 
+async function lookAtHolders({ browser, address, complaints }) {
   await step('who holds memory is accessible, in light and dark, wide and narrow', async () => {
     const seen = await open(browser, `${address}#tab=holders`, complaints, { viewport: { width: 1280, height: 760 } });
     await search(seen, LEAK);
@@ -148,19 +164,15 @@ export async function askWhoHolds({ browser, binary, complaints }) {
     for (const [colorScheme, width] of [['light', 1280], ['dark', 1280], ['dark', 390], ['light', 390]]) {
       await seen.emulateMedia({ colorScheme });
       await seen.setViewportSize({ width, height: 760 });
-      const fits = async (what) => {
-        await accessibility(seen, `${what}, ${colorScheme}, ${width}`);
-        const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(overflow <= 0, `${what}: ${overflow} pixels stick out`);
-      };
-      await fits('tasks that nobody can wake');
+      const fitsHere = (what) => fits(seen, `${what}, ${colorScheme}, ${width}`);
+      await fitsHere('tasks that nobody can wake');
       await seen.keyboard.press('h');
       await tab(seen, 'Holders');
-      await fits('holders');
+      await fitsHere('holders');
       if (width === 1280 && colorScheme === 'light') await picture(seen, 'page-holders', { width, height: 760 });
       await tab(seen, 'Suspects');
       await heldBy(seen).filter({ hasText: SENTENCE }).first().waitFor();
-      await fits('a suspect and who holds it');
+      await fitsHere('a suspect and who holds it');
       await seen.keyboard.press('t');
     }
     await close(seen);

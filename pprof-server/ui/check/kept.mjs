@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { accessibility, close, open } from './browser.mjs';
-import { agreesWithPprof, boxes, downloaded, LEAK, said, settled, step, tab } from './page.mjs';
+import { agreesWithPprof, boxes, downloaded, labels, LEAK, said, settled, step, tab } from './page.mjs';
 
 /** `address` is that of a demo with the mark `under-load`. */
 export async function keepIt({ browser, address, complaints }) {
@@ -42,13 +42,13 @@ export async function keepIt({ browser, address, complaints }) {
     const seen = await open(browser, `${address}#from=under-load&tab=flame`, complaints);
     await boxes(seen).nth(1).waitFor();
     await settled(seen);
-    const labels = await seen.locator('.box').evaluateAll((all) => all.map((box) => box.getAttribute('aria-label')));
+    const told = await labels(seen);
     const svg = readFileSync(await downloaded(seen, 'Save as SVG'), 'utf8');
     await close(seen);
     const titles = await (await openSvg(browser, svg, complaints)).evaluate(() =>
       [...document.querySelectorAll('title')].map((title) => title.textContent),
     );
-    assert.deepEqual(titles, labels);
+    assert.deepEqual(titles, told);
     assert.match(svg, /<rect [^>]*fill="#[0-9a-f]{6}"/);
   });
 }
@@ -57,5 +57,3 @@ export async function keepIt({ browser, address, complaints }) {
 async function openSvg(browser, svg, complaints) {
   return open(browser, `data:image/svg+xml,${encodeURIComponent(svg)}`, complaints);
 }
-
-const labels = (page) => boxes(page).evaluateAll((all) => all.map((box) => box.getAttribute('aria-label')));

@@ -1,41 +1,43 @@
 // These steps narrow what is shown to one of the labels that the program gives, and make rows by them.
 
 import assert from 'node:assert/strict';
-import { accessibility, close, open } from './browser.mjs';
-import { agreesWithPprof, rows, settled, step, tab } from './page.mjs';
+import { close, fits, open } from './browser.mjs';
+import { agreesWithPprof, cells, rows, settled, step, tab } from './page.mjs';
 
 /** The demo's tenants are known by their addresses. */
 const [FIRST, SECOND] = ['127.0.0.1', '127.0.0.2'];
 
 const choose = (page, label) => page.locator('select[name=label]').selectOption(label);
-const values = (page) =>
-  rows(page, 'lines').evaluateAll((all) =>
-    all.map((row) => [row.querySelector('th button').textContent.replace(/^[▸▾] /, ''), Number(row.querySelector('td').dataset.value)]),
-  );
-const sum = (cells) => cells.reduce((sum, [, value]) => sum + value, 0);
+const sum = (all) => all.reduce((sum, [, value]) => sum + value, 0);
 
 /** `address` is that of a demo whose load goes on, `ended` that of one whose load has ended. */
 export async function useLabels({ browser, address, ended, complaints }) {
   const page = await open(browser, `${ended}#tab=table&type=alloc_space`, complaints);
   await settled(page);
+  await narrowToLabels({ browser, page, ended, complaints });
+  await close(page);
+  await keepLabel({ browser, address, complaints });
+  await lookAtLabels({ browser, ended, complaints });
+}
 
+async function narrowToLabels({ browser, page, ended, complaints }) {
   await step('rows are of a label’s values, and their sum is all that was allocated', async () => {
-    const whole = sum(await values(page));
+    const whole = sum(await cells(page));
     await page.getByLabel('A row for each').selectOption('label:tenant');
-    const cells = await values(page);
-    assert.deepEqual(cells.map(([name]) => name).sort(), [FIRST, SECOND, 'no tenant']);
-    assert.equal(sum(cells), whole);
-    const of = Object.fromEntries(cells);
+    const tenants = await cells(page);
+    assert.deepEqual(tenants.map(([name]) => name).sort(), [FIRST, SECOND, 'no tenant']);
+    assert.equal(sum(tenants), whole);
+    const of = Object.fromEntries(tenants);
     assert.ok(of[FIRST] > of[SECOND], JSON.stringify(of));
     assert.match(page.url(), /group=label%3Atenant/);
     await page.getByText('Samples, errors and ages are told of stacks with all their labels together').waitFor();
   });
 
   await step('one tenant alone agrees with go tool pprof -tagfocus, in all tabs, and is in the address', async () => {
-    const of = Object.fromEntries(await values(page));
+    const of = Object.fromEntries(await cells(page));
     await choose(page, `tenant=${SECOND}`);
     await page.locator('.chip', { hasText: `only tenant ${SECOND}` }).waitFor();
-    assert.deepEqual(await values(page), [[SECOND, of[SECOND]]]);
+    assert.deepEqual(await cells(page), [[SECOND, of[SECOND]]]);
     assert.match(await page.locator('.downloads code').textContent(), / -tagfocus='tenant=\^127\\\.0\\\.0\\\.2\$' /);
     await agreesWithPprof(page, 'alloc_space');
     const again = await open(browser, page.url(), complaints);
@@ -55,7 +57,9 @@ export async function useLabels({ browser, address, ended, complaints }) {
     assert.equal(await past.locator('select[name=label]').count(), 0);
     await close(past);
   });
+}
 
+async function keepLabel({ browser, address, complaints }) {
   await step('a label is kept from the heap to CPU time, and narrows it', async () => {
     const busy = await open(browser, `${address}#tab=table&label=tenant%3D${FIRST}`, complaints);
     await busy.locator('.chip').waitFor();
@@ -70,20 +74,19 @@ export async function useLabels({ browser, address, ended, complaints }) {
     await busy.getByRole('button', { name: `Leave: only tenant ${FIRST}` }).click();
     await tab(busy, 'Table');
     await busy.getByLabel('A row for each').selectOption('label:tenant');
-    const names = (await values(busy)).map(([name]) => name);
+    const names = (await cells(busy)).map(([name]) => name);
     assert.ok(names.includes(FIRST) && names.includes('no tenant'), names.join());
     await close(busy);
   });
-  await close(page);
+}
 
+async function lookAtLabels({ browser, ended, complaints }) {
   for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 390, 900]]) {
     await step(`rows by label are accessible, ${colorScheme}, ${width} pixels wide`, async () => {
       const view = `#tab=table&group=label:tenant&label=tenant%3D${FIRST}`;
       const seen = await open(browser, `${ended}${view}`, complaints, { colorScheme, viewport: { width, height } });
       await settled(seen);
-      await accessibility(seen, `labels, ${colorScheme}, ${width}`);
-      const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(overflow <= 0, `${overflow} pixels stick out`);
+      await fits(seen, `labels, ${colorScheme}, ${width}`);
       await close(seen);
     });
   }

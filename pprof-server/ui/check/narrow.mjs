@@ -5,12 +5,18 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { close, open } from './browser.mjs';
-import { agreesWithPprof, boxes, folder, LEAK, rows, said, settled, showsNow, step, tab } from './page.mjs';
-
-const nameOf = async (box) => (await box.getAttribute('aria-label')).replace(/( \(inlined.*\))?, [^,]*$/, '');
+import { agreesWithPprof, boxes, folder, LEAK, nameOf, rows, said, settled, showsNow, step, tab } from './page.mjs';
 
 /** The steps need a `page` over a demo whose load goes on. */
 export async function narrowIt({ browser, page, complaints }) {
+  await foldLibraries({ page });
+  await narrowToFunctions({ page });
+  await searchAndGroup({ page });
+  await ageAndCopy({ browser, page, complaints });
+  await compareWithFile({ page });
+}
+
+async function foldLibraries({ page }) {
   await step('my code only shows the program’s own functions, as go tool pprof does', async () => {
     await page.locator('select[name=from]').selectOption('');
     await page.getByLabel('My code only').check();
@@ -43,7 +49,9 @@ export async function narrowIt({ browser, page, complaints }) {
     await page.getByLabel('Hide std').check();
     await settled(page);
   });
+}
 
+async function narrowToFunctions({ page }) {
   await step('only this, and without this: sums and the command follow', async () => {
     await page.getByLabel('Value').selectOption('alloc_space');
     await settled(page);
@@ -87,7 +95,9 @@ export async function narrowIt({ browser, page, complaints }) {
     await page.getByRole('button', { name: /^Leave: callers and callees/ }).click();
     await page.getByRole('tree', { name: 'Flame graph' }).waitFor();
   });
+}
 
+async function searchAndGroup({ page }) {
   await step('a search says how much it finds, narrows to it, and is in the command', async () => {
     await tab(page, 'Table');
     await page.getByRole('searchbox').fill('reader.rs');
@@ -135,7 +145,9 @@ export async function narrowIt({ browser, page, complaints }) {
     assert.equal(await sum(), whole);
     await page.getByLabel('A row for each').selectOption('line');
   });
+}
 
+async function ageAndCopy({ browser, page, complaints }) {
   await step('only what is old counts as in use, if that is wished', async () => {
     await page.locator('select[name=age]').selectOption('86400');
     await settled(page);
@@ -157,7 +169,9 @@ export async function narrowIt({ browser, page, complaints }) {
     await page.getByText('Copied.').waitFor();
     assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^\/.*\/demo-leak\/src\/reader\.rs:\d+$/);
   });
+}
 
+async function compareWithFile({ page }) {
   await step('what is shown is compared with a profile in a file', async () => {
     const [download] = await Promise.all([page.waitForEvent('download'), page.locator('.downloads a').click()]);
     const file = join(folder, `kept-${download.suggestedFilename()}`);

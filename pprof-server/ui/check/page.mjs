@@ -33,6 +33,15 @@ export const said = (page) => page.locator('.what').textContent();
 export const showsNow = (page) => page.locator('.what', { hasText: /^As of / }).waitFor();
 export const rows = (page, table) => page.locator(`table.${table} tbody tr`);
 export const boxes = (page) => page.getByRole('treeitem');
+/** Returns what is said of each box. */
+export const labels = (page) => boxes(page).evaluateAll((all) => all.map((box) => box.getAttribute('aria-label')));
+/** Returns the names and values of the rows of the table of lines. */
+export const cells = (page) =>
+  rows(page, 'lines').evaluateAll((all) =>
+    all.map((row) => [row.querySelector('th button').textContent.replace(/^[▸▾] /, ''), Number(row.querySelector('td').dataset.value)]),
+  );
+/** Returns the name of a box. */
+export const nameOf = async (box) => (await box.getAttribute('aria-label')).replace(/( \(inlined.*\))?, [^,]*$/, '');
 
 /** Waits, after the view was changed, for the profile and the table of what is chosen now. */
 export async function settled(page) {

@@ -10,6 +10,12 @@ const TOKEN = '0123456789abcdef0123456789abcdef';
 
 /** `address` is that of a demo, and `binary` its program. */
 export async function askOtherServers({ browser, address, binary, complaints }) {
+  await tellLosses({ browser, address, complaints });
+  await showStrangeNames({ browser, address, complaints });
+  await startOthers({ browser, binary, complaints });
+}
+
+async function tellLosses({ browser, address, complaints }) {
   await step('a limit, losses, and missing names are told', async () => {
     const seen = await open(browser, 'about:blank', complaints);
     await seen.route('**/history', async (route) => {
@@ -45,7 +51,9 @@ export async function askOtherServers({ browser, address, binary, complaints }) 
     await accessibility(seen, 'with a limit');
     await close(seen);
   });
+}
 
+async function showStrangeNames({ browser, address, complaints }) {
   await step('names are text, whatever is in them', async () => {
     // It is as long as the name that it replaces, so it fits where a profile has that.
     const evil = '<img src=x onerror="alert(1)" a>';
@@ -75,7 +83,9 @@ export async function askOtherServers({ browser, address, binary, complaints }) 
     assert.ok(await plain.getByRole('link', { name: 'heap', exact: true }).isVisible());
     await close(plain);
   });
+}
 
+async function startOthers({ browser, binary, complaints }) {
   await step('a restart of the program is told, and what is shown is of the new one', async () => {
     const options = ['--idle-seconds', '0', '--load-seconds', '3600'];
     const first = await start(binary, options, { PPROF_RECORD: '1s' });

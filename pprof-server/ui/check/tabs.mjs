@@ -5,6 +5,13 @@ import { boxes, LEAK, rows, said, settled, step, tab } from './page.mjs';
 
 /** The steps need a `page` over a demo whose load goes on. They leave the mark `under-load` behind. */
 export async function clickEverything({ page, complaints }) {
+  await comeUp({ page });
+  await useSuspects({ page });
+  await chooseMoments({ page, complaints });
+  await useTableAndFlame({ page });
+}
+
+async function comeUp({ page }) {
   const began = Date.now();
   await step('the page comes up with its key facts, and with the list of profiles', async () => {
     await page.getByText('In use', { exact: true }).waitFor();
@@ -26,7 +33,9 @@ export async function clickEverything({ page, complaints }) {
     assert.match(figures, /rate\+\d.*iB\/min ± /);
     assert.match(figures, /sure(chance of error < 1 in|this may be chance)/);
   });
+}
 
+async function useSuspects({ page }) {
   await step('what each kind means and what to do next stands below, in the words of the server', async () => {
     const { kinds } = await page.evaluate(async () => (await fetch('leaks?format=json')).json());
     await page.getByText('What the kinds mean, and what to do next').click();
@@ -48,7 +57,9 @@ export async function clickEverything({ page, complaints }) {
     assert.ok((await rows(page, 'lines').count()) > 0);
     await page.getByRole('searchbox').fill('');
   });
+}
 
+async function chooseMoments({ page, complaints }) {
   await step('a mark is set, shown, and replaced only when asked again', async () => {
     const name = page.getByLabel('Mark', { exact: true });
     await name.fill('0');
@@ -90,7 +101,9 @@ export async function clickEverything({ page, complaints }) {
     await settled(page);
     assert.doesNotMatch(page.url(), /to=/);
   });
+}
 
+async function useTableAndFlame({ page }) {
   await step('the table sorts, opens a stack, and finds', async () => {
     await tab(page, 'Table');
     await page.getByRole('button', { name: 'Δ objects', exact: true }).click();

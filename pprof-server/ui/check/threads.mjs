@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { accessibility, close, open } from './browser.mjs';
+import { accessibility, close, fits, open } from './browser.mjs';
 import { start } from './demo.mjs';
 import { agreesWithPprof, boxes, downloaded, picture, rows, said, settled, step, tab } from './page.mjs';
 
@@ -35,7 +35,16 @@ export async function lookAtThreads({ browser, binary, complaints }) {
   const address = await start(binary, options, { PPROF_RECORD: '1s', ALLOC_PROFILER_INTERVAL: '4096' });
   await leaks(address);
   const page = await open(browser, address, complaints);
+  await lookAtRows({ page });
+  await compareWithSuspects({ page });
+  await narrowToKinds({ page });
+  await refuseAndKeep({ browser, page, address, complaints });
+  await close(page);
+  await lookByKeys({ browser, address, complaints });
+  await lookInSizes({ browser, address, complaints });
+}
 
+async function lookAtRows({ page }) {
   await step('threads and tasks are a link beside the heap, and are looked at when that is opened', async () => {
     let asked = 0;
     page.on('request', (request) => (asked += request.url().includes('/goroutine') ? 1 : 0));
@@ -77,7 +86,9 @@ export async function lookAtThreads({ browser, binary, complaints }) {
     await leakRow(page).getByRole('button').first().click();
     assert.equal(await chain.count(), 0);
   });
+}
 
+async function compareWithSuspects({ page }) {
   await step('what belongs to a suspect comes first, and the suspect says where its tasks wait', async () => {
     await page.locator('td', { hasText: /^(leak|growing)$/ }).first().waitFor();
     const suspected = await rows(page, 'lines').evaluateAll((all) => all.map((row) => [...row.children].at(-2).textContent));
@@ -99,7 +110,9 @@ export async function lookAtThreads({ browser, binary, complaints }) {
     await page.getByRole('searchbox').fill('');
     await page.getByRole('button', { name: 'Leave: only tasks' }).click();
   });
+}
 
+async function narrowToKinds({ page }) {
   await step('threads or tasks alone, the search and all tabs agree with go tool pprof', async () => {
     await agreesWithPprof(page, 'goroutine');
     await page.locator('select[name=kind]').selectOption('task');
@@ -118,7 +131,9 @@ export async function lookAtThreads({ browser, binary, complaints }) {
     await page.getByRole('searchbox').fill('');
     assert.ok((await boxes(page).count()) > 1);
   });
+}
 
+async function refuseAndKeep({ browser, page, address, complaints }) {
   await step('what could not be read is said in the words of the server, and a refusal too', async () => {
     const words = 'tasks: unread=not-a-task: 3 samples: what is in memory there is no task of a known version of tokio';
     const strange = await open(browser, 'about:blank', complaints);
@@ -147,11 +162,9 @@ export async function lookAtThreads({ browser, binary, complaints }) {
     await accessibility(kept, 'saved threads and tasks');
     await close(kept);
   });
-  await close(page);
-  await lookByKeysAndSizes({ browser, address, complaints });
 }
 
-async function lookByKeysAndSizes({ browser, address, complaints }) {
+async function lookByKeys({ browser, address, complaints }) {
   await step('threads and tasks are looked at with keys alone', async () => {
     const keyed = await open(browser, address, complaints);
     await keyed.locator('.timeline').waitFor();
@@ -171,16 +184,16 @@ async function lookByKeysAndSizes({ browser, address, complaints }) {
     await keyed.locator('tr.is-open .frames').waitFor();
     await close(keyed);
   });
+}
 
+async function lookInSizes({ browser, address, complaints }) {
   for (const [colorScheme, width, height] of [['light', 1280, 760], ['dark', 1280, 760], ['dark', 390, 900], ['light', 390, 900]]) {
     await step(`threads and tasks are accessible, ${colorScheme}, ${width} pixels wide`, async () => {
       const seen = await open(browser, `${address}#of=threads`, complaints, { colorScheme, viewport: { width, height } });
       await leakRow(seen).waitFor();
       for (const name of TABS) {
         await tab(seen, name);
-        await accessibility(seen, `${name} of threads and tasks, ${colorScheme}, ${width}`);
-        const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(overflow <= 0, `${name}: ${overflow} pixels stick out`);
+        await fits(seen, `${name} of threads and tasks, ${colorScheme}, ${width}`);
       }
       await tab(seen, 'Table');
       await leakRow(seen).getByRole('button').first().click();

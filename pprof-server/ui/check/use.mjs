@@ -1,7 +1,7 @@
 // These steps use the page over time, from its address, with keys alone, and as those do who do not see it.
 
 import assert from 'node:assert/strict';
-import { accessibility, close, open } from './browser.mjs';
+import { close, fits, open } from './browser.mjs';
 import { agreesWithPprof, boxes, picture, settled, step, tab, TABS } from './page.mjs';
 
 /** The tabs that the documents show, each once. */
@@ -16,6 +16,13 @@ const TABLE_PX = 640;
 
 /** The steps need the mark `under-load`. */
 export async function useIt({ browser, page, address, complaints }) {
+  await pauseAndCopy({ browser, page, address, complaints });
+  await askAndReturn({ browser, page, complaints });
+  await useKeysAlone({ browser, address, complaints });
+  await lookInSizes({ browser, address, complaints });
+}
+
+async function pauseAndCopy({ browser, page, address, complaints }) {
   await step('paused it asks nothing, and goes on where it was', async () => {
     let asked = 0;
     const count = (request) => (asked += request.url().includes('/history') ? 1 : 0);
@@ -49,7 +56,9 @@ export async function useIt({ browser, page, address, complaints }) {
     assert.equal(selected, await refused.locator('.downloads code').textContent());
     await close(refused);
   });
+}
 
+async function askAndReturn({ browser, page, complaints }) {
   await step('whether resident memory is the program’s own is told, and malloc is asked on demand', async () => {
     let asked = 0;
     const count = (request) => (asked += request.url().includes('metrics') ? 1 : 0);
@@ -78,7 +87,9 @@ export async function useIt({ browser, page, address, complaints }) {
     assert.equal(await zoomed(again), await zoomed(page));
     await close(again);
   });
+}
 
+async function useKeysAlone({ browser, address, complaints }) {
   await step('it is done with keys alone', async () => {
     const keyed = await open(browser, address, complaints);
     const focused = () => keyed.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
@@ -130,7 +141,9 @@ export async function useIt({ browser, page, address, complaints }) {
     assert.equal(await keyed.getByRole('searchbox').inputValue(), 'reader');
     await close(keyed);
   });
+}
 
+async function lookInSizes({ browser, address, complaints }) {
   // A difference has other colours than a moment, and both are looked at.
   for (const [colorScheme, width, height, view] of [
     ['light', 1280, 760, '#from=under-load'],
@@ -144,9 +157,7 @@ export async function useIt({ browser, page, address, complaints }) {
       for (const name of TABS) {
         await tab(seen, name);
         await settled(seen);
-        await accessibility(seen, `${name}, ${colorScheme}, ${width}`);
-        const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(overflow <= 0, `${name}: ${overflow} pixels stick out`);
+        await fits(seen, `${name}, ${colorScheme}, ${width}`);
         if (name === 'Flame graph') await boxes(seen).filter({ hasText: 'Reader::start' }).first().hover();
         const shown = PICTURES[`${name}, ${width < 1280 ? 'narrow' : colorScheme}`];
         if (shown) await picture(seen, shown, { width, height: ['Table', 'Functions'].includes(name) ? TABLE_PX : height });
