@@ -31,22 +31,36 @@ export function Capture({ running, onStart, onCancel }: Props) {
     >
       <label>
         Capture the next{' '}
-        <input
-          type="number"
-          name="seconds"
-          required
-          min={1}
-          max={MAX_SECONDS}
-          step={1}
-          value={seconds}
-          onInput={(event) => setSeconds(event.currentTarget.value)}
-        />{' '}
+        <WholeNumber name="seconds" value={seconds} onInput={setSeconds} />{' '}
         s
       </label>
       <button type="submit" title="Wait, and show what changed meanwhile">
         Capture
       </button>
     </form>
+  );
+}
+
+interface NumberProps {
+  readonly name: string;
+  readonly max?: number;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+}
+
+/** A whole number that has to be given: so many seconds, if `max` says nothing else. */
+export function WholeNumber({ name, max = MAX_SECONDS, value, onInput }: NumberProps) {
+  return (
+    <input
+      type="number"
+      name={name}
+      required
+      min={1}
+      max={max}
+      step={1}
+      value={value}
+      onInput={(event) => onInput(event.currentTarget.value)}
+    />
   );
 }
 

@@ -1,19 +1,15 @@
 // CPU time is what the program's threads do while they are on a processor. Nothing of it is recorded, so it is captured first.
 
 import { useMemo, useState } from 'preact/hooks';
-import { Countdown, MAX_SECONDS } from './capture';
+import { WholeNumber } from './capture';
 import type { Captured } from './captured';
-import { Filters } from './filters';
-import { Losses } from './notes';
+import { CapturedPage } from './captured_page';
 import type { Choosing, Page } from './page';
 import { indexOf, total } from './profile';
-import { droppedInWords, ProfileTabs, useLeft } from './profile_tabs';
 import { format } from './sample_type';
 import type { Shown } from './shown';
-import { Tabs } from './tabs';
 import { Trace } from './trace';
 import { clock, count, duration, things } from './units';
-import { TABS_OF } from './view';
 
 const DEFAULT_SECONDS = 10;
 const DEFAULT_HZ = 100;
@@ -26,46 +22,24 @@ interface Props extends Page {
   readonly cpu: Captured<number>;
 }
 
-export function Cpu({ view, tab, cpu, owners, searchBox, savedAt, onChange }: Props) {
-  const { current, running, error } = cpu;
-  const left = useLeft(current, view, owners);
+const EMPTY = {
+  before: 'Capture shows what the program’s threads do while they use a processor. Until then nothing is sampled, and nothing is spent.',
+  meanwhile: 'Sampling what is busy…',
+};
+
+export function Cpu({ cpu, ...page }: Props) {
+  const { current } = cpu;
   const said = useMemo(() => current && inWordsOf(current), [current]);
   return (
-    <>
-      {savedAt === null ? (
-        <div class="toolbar">
-          {running ? <Countdown running={running} onCancel={cpu.cancel} /> : <Start onStart={cpu.start} />}
-        </div>
-      ) : (
-        <p class="note">Saved at {clock(savedAt)}: another capture needs the program.</p>
-      )}
-      {savedAt === null && <Trace />}
-      <Filters shown={current} {...{ view, searchBox, onChange }}>
-        <Threads shown={current} {...{ view, onChange }} />
-      </Filters>
-      <Tabs tabs={TABS_OF.cpu} tab={tab} onChange={(tab) => onChange({ tab })} />
-      <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={running !== null} tabIndex={-1}>
-        <p class="what" role="status">
-          {said}
-          {left && current && droppedInWords(left, current, view)}
-        </p>
-        {error && (
-          <p class="error" role="alert">
-            {error}
-          </p>
-        )}
-        <Losses notes={current?.notes ?? []} />
-        {current ? (
-          <ProfileTabs shown={current} {...{ left, tab, view, owners, onChange }} />
-        ) : (
-          <p class="empty">
-            {running
-              ? 'Sampling what is busy…'
-              : 'Capture shows what the program’s threads do while they use a processor. Until then nothing is sampled, and nothing is spent.'}
-          </p>
-        )}
-      </section>
-    </>
+    <CapturedPage
+      captured={cpu}
+      form={<Start onStart={cpu.start} />}
+      others={<Trace />}
+      filters={<Threads shown={current} view={page.view} onChange={page.onChange} />}
+      said={said}
+      empty={EMPTY}
+      {...page}
+    />
   );
 }
 
@@ -73,18 +47,6 @@ export function Cpu({ view, tab, cpu, owners, searchBox, savedAt, onChange }: Pr
 function Start({ onStart }: { onStart: (seconds: number, hz: number) => void }) {
   const [seconds, setSeconds] = useState(String(DEFAULT_SECONDS));
   const [hz, setHz] = useState(String(DEFAULT_HZ));
-  const number = (name: string, max: number, value: string, set: (value: string) => void) => (
-    <input
-      type="number"
-      name={name}
-      required
-      min={1}
-      max={max}
-      step={1}
-      value={value}
-      onInput={(event) => set(event.currentTarget.value)}
-    />
-  );
   return (
     <form
       class="capture cpu-capture"
@@ -93,8 +55,12 @@ function Start({ onStart }: { onStart: (seconds: number, hz: number) => void }) 
         onStart(Number(seconds), Number(hz));
       }}
     >
-      <label>Next {number('seconds', MAX_SECONDS, seconds, setSeconds)} s</label>
-      <label title="Samples in each second of a thread's CPU time">at {number('hz', MAX_HZ, hz, setHz)} Hz</label>
+      <label>
+        Next <WholeNumber name="seconds" value={seconds} onInput={setSeconds} /> s
+      </label>
+      <label title="Samples in each second of a thread's CPU time">
+        at <WholeNumber name="hz" max={MAX_HZ} value={hz} onInput={setHz} /> Hz
+      </label>
       <button type="submit" title="Wait, and show what was busy meanwhile">
         Capture CPU time
       </button>

@@ -74,23 +74,12 @@ function Graphs({ graphs, isDifference, view, owners, onChange }: Props & { grap
     <div class="flame">
       <Around view={view} onChange={onChange} />
       <Details node={shown} root={rootOf(shown)} type={type} isDifference={isDifference} />
-      <div class="toolbar flame-tools">
-        <button type="button" disabled={zoomed.every((node) => !node.parent)} onClick={() => onChange({ zoom: '' })}>
-          Reset zoom
-        </button>
-        <OfBox node={current} view={view} onChange={onChange} />
-        <label title="Three and more frames in a row that are not the program's own are one box">
-          <input
-            type="checkbox"
-            checked={view.folds}
-            onChange={(event) => onChange({ folds: event.currentTarget.checked, zoom: '' })}
-          />{' '}
-          Fold libraries
-        </label>
-        <button type="button" onClick={() => save('flame.svg', svgOf([...place.current!.querySelectorAll('.boxes')]), 'image/svg+xml')}>
-          Save as SVG
-        </button>
-      </div>
+      <Tools
+        node={current}
+        isZoomed={zoomed.some((node) => node.parent)}
+        onSave={() => save('flame.svg', svgOf([...place.current!.querySelectorAll('.boxes')]), 'image/svg+xml')}
+        {...{ view, onChange }}
+      />
       <div ref={place}>
         {graphs.map(({ title, root }, index) => (
           <div key={title}>
@@ -109,6 +98,36 @@ function Graphs({ graphs, isDifference, view, owners, onChange }: Props & { grap
         ))}
       </div>
       <Legend isDifference={isDifference} />
+    </div>
+  );
+}
+
+interface ToolsProps extends Choosing {
+  /** The box that was chosen last. */
+  readonly node: Node;
+  readonly isZoomed: boolean;
+  readonly onSave: () => void;
+}
+
+/** What can be done with the graph, and with one of its boxes. */
+function Tools({ node, isZoomed, onSave, view, onChange }: ToolsProps) {
+  return (
+    <div class="toolbar flame-tools">
+      <button type="button" disabled={!isZoomed} onClick={() => onChange({ zoom: '' })}>
+        Reset zoom
+      </button>
+      <OfBox node={node} view={view} onChange={onChange} />
+      <label title="Three and more frames in a row that are not the program's own are one box">
+        <input
+          type="checkbox"
+          checked={view.folds}
+          onChange={(event) => onChange({ folds: event.currentTarget.checked, zoom: '' })}
+        />{' '}
+        Fold libraries
+      </label>
+      <button type="button" onClick={onSave}>
+        Save as SVG
+      </button>
     </div>
   );
 }

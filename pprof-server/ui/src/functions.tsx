@@ -4,6 +4,7 @@
 
 import { useMemo, useState } from 'preact/hooks';
 import { finds } from './filter';
+import { More } from './more';
 import { shortPlace } from './names';
 import type { Profile } from './profile';
 import type { SampleType } from './sample_type';
@@ -12,7 +13,6 @@ import { build, functions, onNode, placesOf, weight, type FunctionTotals } from 
 import { count, percent } from './units';
 
 const FIRST_ROWS = 100;
-const MORE_ROWS = 500;
 const COLUMNS = [
   ['flat', 'itself'],
   ['cum', 'with callees'],
@@ -37,11 +37,6 @@ export function FunctionTable({ profile, type, isDifference, search, onFind }: P
     return all.filter(isMatch).sort((a, b) => Math.abs(b[order]) - Math.abs(a[order]));
   }, [all, order, search]);
   const whole = isDifference ? weight(root) : root.value;
-  const cell = (of: FunctionTotals, column: 'flat' | 'cum') => (
-    <td class="number" data-value={of[column]}>
-      {format(type, of[column], isDifference)} <small>{percent(of[column], whole)}</small>
-    </td>
-  );
   return (
     <>
       <div class="scroll" tabIndex={0} role="region" aria-label="Table of functions">
@@ -63,32 +58,45 @@ export function FunctionTable({ profile, type, isDifference, search, onFind }: P
           </thead>
           <tbody>
             {rows.slice(0, most).map((row) => (
-              <tr key={row.name} data-function={row.name}>
-                {cell(row, 'flat')}
-                {cell(row, 'cum')}
-                <th scope="row" class="place">
-                  <button type="button" title="Find it in the flame graph" onClick={() => onFind(row.name)}>
-                    {row.name}
-                  </button>
-                  {row.inlined !== 'no' && <small class="inlined">{row.inlined === 'yes' ? 'inlined' : 'inlined in places'}</small>}
-                  {placesOf(row).slice(0, 1).map(([place]) => (
-                    <small key={place} class="file" title={place}>
-                      {shortPlace(place)}
-                      {row.places.size > 1 && ` and ${count(row.places.size - 1)} more`}
-                    </small>
-                  ))}
-                </th>
-              </tr>
+              <Row key={row.name} {...{ row, type, whole, isDifference, onFind }} />
             ))}
           </tbody>
         </table>
       </div>
       {rows.length === 0 && <p class="empty">{search ? `No function is called “${search}”.` : 'Nothing to show.'}</p>}
-      {rows.length > most && (
-        <button type="button" class="more-rows" onClick={() => setMost(most + MORE_ROWS)}>
-          Show {count(Math.min(MORE_ROWS, rows.length - most))} more of {count(rows.length)} functions
-        </button>
-      )}
+      <More shown={most} all={rows.length} of="functions" onShow={setMost} />
     </>
+  );
+}
+
+interface RowProps extends Pick<Props, 'type' | 'isDifference' | 'onFind'> {
+  readonly row: FunctionTotals;
+  /** What shares are shares of. */
+  readonly whole: number;
+}
+
+function Row({ row, type, whole, isDifference, onFind }: RowProps) {
+  const cell = (column: 'flat' | 'cum') => (
+    <td class="number" data-value={row[column]}>
+      {format(type, row[column], isDifference)} <small>{percent(row[column], whole)}</small>
+    </td>
+  );
+  return (
+    <tr data-function={row.name}>
+      {cell('flat')}
+      {cell('cum')}
+      <th scope="row" class="place">
+        <button type="button" title="Find it in the flame graph" onClick={() => onFind(row.name)}>
+          {row.name}
+        </button>
+        {row.inlined !== 'no' && <small class="inlined">{row.inlined === 'yes' ? 'inlined' : 'inlined in places'}</small>}
+        {placesOf(row).slice(0, 1).map(([place]) => (
+          <small key={place} class="file" title={place}>
+            {shortPlace(place)}
+            {row.places.size > 1 && ` and ${count(row.places.size - 1)} more`}
+          </small>
+        ))}
+      </th>
+    </tr>
   );
 }

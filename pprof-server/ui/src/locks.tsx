@@ -2,19 +2,15 @@
 // are captured first. Who waits at this moment is seen at once.
 
 import { useState } from 'preact/hooks';
-import { Countdown, MAX_SECONDS } from './capture';
+import { WholeNumber } from './capture';
 import type { Captured } from './captured';
-import { Filters } from './filters';
-import { Losses } from './notes';
+import { CapturedPage } from './captured_page';
 import type { Page } from './page';
 import { indexOf, total } from './profile';
-import { droppedInWords, ProfileTabs, useLeft } from './profile_tabs';
 import { format } from './sample_type';
 import { WAITS, type Waits } from './server';
 import type { Shown } from './shown';
-import { Tabs } from './tabs';
 import { clock, duration, things } from './units';
-import { TABS_OF } from './view';
 
 const DEFAULT_SECONDS = 10;
 
@@ -24,46 +20,24 @@ interface Props extends Page {
   readonly waits: Captured<Waits>;
 }
 
-export function Locks({ view, tab, waits, owners, searchBox, savedAt, onChange }: Props) {
-  const { current, running, error } = waits;
+const EMPTY = {
+  before:
+    'Capture shows how long threads wait for locks, channels and condition variables. The program switches that on by install!(locks = true). Who waits now is known without it.',
+  meanwhile: 'Measuring waits…',
+};
+
+export function Locks({ waits, ...page }: Props) {
+  const { current } = waits;
   // The choice stays for the next capture.
   const [chosen, setChosen] = useState<Chosen>({ of: 'block', seconds: String(DEFAULT_SECONDS) });
-  const left = useLeft(current, view, owners);
   return (
-    <>
-      {savedAt === null ? (
-        <div class="toolbar">
-          {running ? <Countdown running={running} onCancel={waits.cancel} /> : <Start chosen={chosen} onChoose={setChosen} onStart={waits.start} />}
-        </div>
-      ) : (
-        <p class="note">Saved at {clock(savedAt)}: another capture needs the program.</p>
-      )}
-      <Filters shown={current} {...{ view, searchBox, onChange }}>
-        {null}
-      </Filters>
-      <Tabs tabs={TABS_OF.locks} tab={tab} onChange={(tab) => onChange({ tab })} />
-      <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} aria-busy={running !== null} tabIndex={-1}>
-        <p class="what" role="status">
-          {current && inWordsOf(current)}
-          {left && current && droppedInWords(left, current, view)}
-        </p>
-        {error && (
-          <p class="error" role="alert">
-            {error}
-          </p>
-        )}
-        <Losses notes={current?.notes ?? []} />
-        {current ? (
-          <ProfileTabs shown={current} {...{ left, tab, view, owners, onChange }} />
-        ) : (
-          <p class="empty">
-            {running
-              ? 'Measuring waits…'
-              : 'Capture shows how long threads wait for locks, channels and condition variables. The program switches that on by install!(locks = true). Who waits now is known without it.'}
-          </p>
-        )}
-      </section>
-    </>
+    <CapturedPage
+      captured={waits}
+      form={<Start chosen={chosen} onChoose={setChosen} onStart={waits.start} />}
+      said={current && inWordsOf(current)}
+      empty={EMPTY}
+      {...page}
+    />
   );
 }
 
@@ -102,16 +76,7 @@ function Start({ chosen, onChoose, onStart }: StartProps) {
       {of !== 'current' && (
         <label>
           in the next{' '}
-          <input
-            type="number"
-            name="seconds"
-            required
-            min={1}
-            max={MAX_SECONDS}
-            step={1}
-            value={seconds}
-            onInput={(event) => onChoose({ ...chosen, seconds: event.currentTarget.value })}
-          />{' '}
+          <WholeNumber name="seconds" value={seconds} onInput={(seconds) => onChoose({ ...chosen, seconds })} />{' '}
           s
         </label>
       )}

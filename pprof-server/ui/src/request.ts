@@ -151,13 +151,6 @@ export function useRequest(view: View, isReady: boolean, source: Source): Reques
     }
   };
   const error = errorOf(requests, question);
-  const compare = async (file: File | null) => {
-    try {
-      dispatch({ type: 'compares with', baseline: file && (await baselineOf(file)) });
-    } catch (failure) {
-      dispatch({ type: 'failed', question: null, why: inWords(failure) });
-    }
-  };
 
   return {
     current: captured ?? compared,
@@ -170,6 +163,15 @@ export function useRequest(view: View, isReady: boolean, source: Source): Reques
     askAnew: () => dispatch({ type: 'asked anew' }),
     startCapture,
     cancelCapture: () => cancelling.current?.abort(),
-    compare,
+    compare: async (file) => dispatch(await comparing(file)),
   };
+}
+
+/** Returns what comes of comparing with a file of the user's, or with none. */
+async function comparing(file: File | null): Promise<Action> {
+  try {
+    return { type: 'compares with', baseline: file && (await baselineOf(file)) };
+  } catch (failure) {
+    return { type: 'failed', question: null, why: inWords(failure) };
+  }
 }

@@ -11,16 +11,16 @@ import { finds, labelsIn, onStack } from './filter';
 import { Stack, Title } from './frames';
 import { HeldBy, type Holding } from './held_by';
 import { alike, byLeaf, byOwn, lineOfStack, linesOf, type Line, type RowsBy, type Told } from './lines';
+import { More } from './more';
 import type { OfStacks } from './page';
+import type { Owners } from './plumbing';
 import { indexOf, type Profile } from './profile';
 import { GOROUTINE_TYPES, type SampleType } from './sample_type';
 import type { Shown } from './shown';
 import { count, things } from './units';
 import { byLabel, GROUPS, labelKeyOf, type View } from './view';
 
-/** More rows are behind a button, a step at a time, so that the page stays quick whatever there is. */
 const FIRST_ROWS = 50;
-const MORE_ROWS = 500;
 /** As many stacks of an open row are shown. */
 const FIRST_STACKS = 10;
 
@@ -34,26 +34,15 @@ interface Props extends OfStacks {
 }
 
 export function LineTable({ shown, profile, view, owners, holding, onChange }: Props) {
-  const { isDifference, suspicions } = shown;
-  const isOfWaits = profile.types === GOROUTINE_TYPES;
-  const leadOf = useMemo(() => (isOfWaits ? byOwn((frame) => owners.of(frame) === 'own') : byLeaf), [isOfWaits, owners]);
-  const knowsThreads = useMemo(() => shown.profile.stacks.some(({ thread }) => thread !== ''), [shown]);
-  const keys = useMemo(() => [...labelsIn(shown.profile, 0).keys()], [shown]);
-  const groups: RowsBy[] = [...GROUPS.filter((one) => one !== 'thread' || knowsThreads), ...keys.map(byLabel)];
-  const group = groups.includes(view.group) ? view.group : 'line';
-  // The server tells these of stacks, whatever their labels are.
-  const isByLabel = labelKeyOf(group) !== null || (view.labels.length > 0 && keys.length > 0);
-  const details = isByLabel ? NO_DETAILS : shown.details;
-  const told = useMemo(() => ({ details, suspicions, leadOf }), [details, suspicions, leadOf]);
   const { type, search } = view;
+  const { isDifference } = shown;
+  const isOfWaits = profile.types === GOROUTINE_TYPES;
+  const { groups, group, isByLabel } = useGroups(shown, view);
+  const told = useTold(shown, owners, isOfWaits, isByLabel);
   const index = indexOf(profile, type);
+  const all = useLines(profile, told, index, group, search);
   const [most, setMost] = useState(FIRST_ROWS);
   const [showsIdle, setShowsIdle] = useState(false);
-  const stacks = useMemo(() => alike(profile, group), [profile, group]);
-  const all = useMemo(() => {
-    const isFound = onStack(finds(search));
-    return linesOf(search.trim() ? stacks.filter(({ frames }) => isFound(frames)) : stacks, told, index, group);
-  }, [stacks, told, index, search, group]);
   // What was freed again does not stand between the rows of what is in use.
   const lines = useMemo(() => (showsIdle ? all : all.filter(({ values }) => values[index] !== 0)), [all, index, showsIdle]);
   const idle = useMemo(() => all.filter(({ values }) => values[index] === 0).length, [all, index]);
@@ -66,20 +55,7 @@ export function LineTable({ shown, profile, view, owners, holding, onChange }: P
     onChange({ open: open.has(id) ? view.open.filter((other) => other !== id) : [...view.open, id] });
   return (
     <>
-      <label class="group">
-        A row for each{' '}
-        <select
-          name="group"
-          value={group}
-          onChange={(event) => onChange({ group: event.currentTarget.value as RowsBy, open: [] })}
-        >
-          {groups.map((one) => (
-            <option key={one} value={one}>
-              {labelKeyOf(one) ?? one}
-            </option>
-          ))}
-        </select>
-      </label>
+      <GroupChoice {...{ groups, group, onChange }} />
       <div class="scroll" tabIndex={0} role="region" aria-label="Table of lines">
         <table class="lines">
           <Head columns={columns} sorting={sorting} type={type} onSort={(sort) => onChange({ sort })} />
@@ -91,11 +67,7 @@ export function LineTable({ shown, profile, view, owners, holding, onChange }: P
         </table>
       </div>
       {rows.length === 0 && <p class="empty">{search ? `No stack has “${search}” on it.` : 'Nothing to show.'}</p>}
-      {rows.length > most && (
-        <button type="button" class="more-rows" onClick={() => setMost(most + MORE_ROWS)}>
-          Show {count(Math.min(MORE_ROWS, rows.length - most))} more of {count(rows.length)} rows
-        </button>
-      )}
+      <More shown={most} all={rows.length} of="rows" onShow={setMost} />
       {idle > 0 && (
         <p class="note">
           <button type="button" class="idle-rows" aria-expanded={showsIdle} onClick={() => setShowsIdle(!showsIdle)}>
@@ -103,14 +75,68 @@ export function LineTable({ shown, profile, view, owners, holding, onChange }: P
           </button>
         </p>
       )}
-      {isByLabel && shown.details.size > 0 && (
-        <p class="note">Samples, errors and ages are told of stacks with all their labels together, so not here.</p>
-      )}
-      {!isByLabel && shown.untold > 0 && (
-        <p class="note">Samples, errors and ages are not told of the {things(shown.untold, 'smallest stack')}.</p>
-      )}
+      <Untold shown={shown} isByLabel={isByLabel} />
     </>
   );
+}
+
+/** Returns what rows can be made by, what they are made by, and whether labels tell stacks apart that the server takes together. */
+function useGroups(shown: Shown, view: View) {
+  const knowsThreads = useMemo(() => shown.profile.stacks.some(({ thread }) => thread !== ''), [shown]);
+  const keys = useMemo(() => [...labelsIn(shown.profile, 0).keys()], [shown]);
+  const groups: RowsBy[] = [...GROUPS.filter((one) => one !== 'thread' || knowsThreads), ...keys.map(byLabel)];
+  const group = groups.includes(view.group) ? view.group : 'line';
+  const isByLabel = labelKeyOf(group) !== null || (view.labels.length > 0 && keys.length > 0);
+  return { groups, group, isByLabel };
+}
+
+/** Returns what is known of stacks beside the profile. */
+function useTold(shown: Shown, owners: Owners, isOfWaits: boolean, isByLabel: boolean): Told {
+  const { suspicions } = shown;
+  const leadOf = useMemo(() => (isOfWaits ? byOwn((frame) => owners.of(frame) === 'own') : byLeaf), [isOfWaits, owners]);
+  // The server tells these of stacks, whatever their labels are.
+  const details = isByLabel ? NO_DETAILS : shown.details;
+  return useMemo(() => ({ details, suspicions, leadOf }), [details, suspicions, leadOf]);
+}
+
+/** Returns the rows of the stacks that the search finds. */
+function useLines(profile: Profile, told: Told, index: number, group: RowsBy, search: string): Line[] {
+  const stacks = useMemo(() => alike(profile, group), [profile, group]);
+  return useMemo(() => {
+    const isFound = onStack(finds(search));
+    return linesOf(search.trim() ? stacks.filter(({ frames }) => isFound(frames)) : stacks, told, index, group);
+  }, [stacks, told, index, search, group]);
+}
+
+interface GroupProps extends Pick<Props, 'onChange'> {
+  readonly groups: readonly RowsBy[];
+  readonly group: RowsBy;
+}
+
+/** The choice of what the stacks of a row have in common. */
+function GroupChoice({ groups, group, onChange }: GroupProps) {
+  return (
+    <label class="group">
+      A row for each{' '}
+      <select name="group" value={group} onChange={(event) => onChange({ group: event.currentTarget.value as RowsBy, open: [] })}>
+        {groups.map((one) => (
+          <option key={one} value={one}>
+            {labelKeyOf(one) ?? one}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** Says of which rows samples, errors and ages are not known. */
+function Untold({ shown, isByLabel }: { shown: Shown; isByLabel: boolean }) {
+  if (isByLabel) {
+    if (shown.details.size === 0) return null;
+    return <p class="note">Samples, errors and ages are told of stacks with all their labels together, so not here.</p>;
+  }
+  if (shown.untold === 0) return null;
+  return <p class="note">Samples, errors and ages are not told of the {things(shown.untold, 'smallest stack')}.</p>;
 }
 
 /** Says what lines are that have nothing of `type`. */
@@ -191,9 +217,7 @@ function Rows({ line, columns, told, isOfWaits, holding, view, owners, isOpen, o
       {isOpen && line.stacks.length > most && !isAlone && (
         <tr class="of-line">
           <td colSpan={columns.length}>
-            <button type="button" onClick={() => setMost(most + MORE_ROWS)}>
-              Show {count(Math.min(MORE_ROWS, line.stacks.length - most))} more of {count(line.stacks.length)} stacks
-            </button>
+            <More shown={most} all={line.stacks.length} of="stacks" onShow={setMost} />
           </td>
         </tr>
       )}

@@ -1,7 +1,7 @@
 // A trace has what happened event by event. Other viewers show it, so the page offers it as a file, and says how to open it.
 
 import { useState } from 'preact/hooks';
-import { MAX_SECONDS } from './capture';
+import { MAX_SECONDS, WholeNumber } from './capture';
 
 const DEFAULT_SECONDS = 5;
 
@@ -12,16 +12,7 @@ export function Trace() {
     <p class="trace note">
       <label>
         All events of the next{' '}
-        <input
-          type="number"
-          name="trace-seconds"
-          required
-          min={1}
-          max={MAX_SECONDS}
-          step={1}
-          value={seconds}
-          onInput={(event) => setSeconds(event.currentTarget.value)}
-        />{' '}
+        <WholeNumber name="trace-seconds" value={seconds} onInput={setSeconds} />{' '}
         s:
       </label>{' '}
       <a href={`trace?seconds=${isTime ? Number(seconds) : DEFAULT_SECONDS}`} download="trace.json">
