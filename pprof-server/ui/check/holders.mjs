@@ -71,6 +71,8 @@ async function askOfSuspect({ page }) {
 async function askOfRows({ browser, page, address, complaints }) {
   await step('a row of the table says it too, and the tab asks about any function, or about the suspects', async () => {
     await tab(page, 'Table');
+    // The table may be of a moment before there was load.
+    await page.getByRole('button', { name: 'Refresh', exact: true }).click();
     await settled(page);
     const row = rows(page, 'lines').filter({ hasText: 'tokio::sync::mpsc' }).first();
     await row.getByRole('button').first().click();
