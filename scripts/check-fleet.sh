@@ -81,8 +81,8 @@ PATH="$(scripts/install-go.sh):$PATH"
 if [[ ${1-} == --pyroscope ]]; then
   [[ -x $pyroscope ]] || build_pyroscope
 elif [[ ${1-} == --collector ]]; then
-  # It may be there with other parts.
-  [[ -n ${COLLECTOR-} || $collector -nt scripts/fleet/collector/builder.yaml ]] || build_collector
+  # It may be there with other parts, or not at all, which find complains of.
+  [[ -n ${COLLECTOR-} || -z $(find scripts/fleet/collector -newer "$collector" 2>&1) ]] || build_collector
 else
   [[ -x $parca ]] || build_parca
 fi

@@ -5,6 +5,7 @@ Usage: check_collector.py COLLECTOR DEMO FOLDER. `scripts/check-fleet.sh --colle
 """
 
 import gzip
+import os
 import pathlib
 import re
 import signal
@@ -57,16 +58,30 @@ def check_configurations(binary, folder):
     know."""
     manifest = (ROOT / "docs/fleet/kubernetes-collector.yaml").read_text()
     of_manifest = textwrap.dedent(re.search(r"  collector.yaml: \|\n(.*?)^---", manifest, re.S | re.M)[1])
+    values = (ROOT / "docs/fleet/values-collector.yaml").read_text()
+    # scripts/check-fleet-files.sh sees that the chart makes this configuration of them.
+    of_values = textwrap.dedent(re.search(r"^alternateConfig:\n(.*?)^\S", values, re.S | re.M)[1])
     of_page = block("receivers:\n  pprof:")
-    misspelt = of_page.replace("collection_interval:", "collection_intervall:")
-    assert misspelt != of_page
-    for name, text, is_valid in [("manifest", of_manifest, True), ("page", of_page, True), ("misspelt", misspelt, False)]:
-        file = pathlib.Path(folder, f"{name}.yaml")
+    configurations = [(of_manifest, ""), (of_page, ""), (of_values, "")]
+    # In each of these is one fault, which the Collector has to name.
+    for text, right, wrong, name in [
+        (of_page, "collection_interval:", "collection_intervall:", "collection_intervall"),
+        (of_values, "collection_interval:", "collection_intervall:", "collection_intervall"),
+        (of_values, "pod.annotations", "pod.anotations", "anotations"),
+        (of_values, 'name == "pprof"', 'name == "http"', "the rule says false"),
+        (of_values, "observe_pods:", "observe_pod:", "observe_pod"),
+    ]:
+        assert right in text
+        configurations.append((text.replace(right, wrong), name))
+    file = pathlib.Path(folder, "validated.yaml")
+    environment = dict(os.environ, MY_POD_IP="127.0.0.1", PPROF_TOKEN="token")
+    for text, fault in configurations:
         file.write_text(text)
-        ran = subprocess.run([binary, "validate", GATE, f"--config={file}"], capture_output=True, text=True, timeout=100)
-        if (ran.returncode == 0) != is_valid or (not is_valid and "collection_intervall" not in ran.stderr):
-            failed(f"the Collector validates the configuration of the {name} wrongly: {ran.stdout}{ran.stderr}")
-    print("the configurations with the pprof receiver, of the manifest and of the page, are valid")
+        command = [binary, "validate", GATE, f"--config={file}"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment)
+        if (ran.returncode == 0) != (fault == "") or fault not in ran.stderr:
+            failed(f"the Collector validates this wrongly: {text}\n{ran.stdout}{ran.stderr}")
+    print("the configurations of manifest, page and chart's values are valid, and 5 with one fault each are refused")
 
 
 def children(message, *path):

@@ -13,6 +13,13 @@ class Answer:
         self.path, self.status, self.body, self.sent = path, status, body, sent
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Says nothing when a scraper is killed, and its connection with it."""
+
+
 class Recorder:
     """Listens at a port of its own, and passes requests to `program`, a port of this machine. Where nobody listens there, it answers
     with `away`."""
@@ -33,8 +40,7 @@ class Recorder:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -14,6 +14,9 @@ import (
 	"go.opentelemetry.io/collector/scraper/scraperhelper"
 )
 
+// Type is the name of this receiver in configurations.
+var Type = component.MustNewType("pprof")
+
 type config struct {
 	Remote remote `mapstructure:"remote"`
 }
@@ -38,6 +41,6 @@ func NewFactory() receiver.Factory {
 	create := func(context.Context, receiver.Settings, component.Config, xconsumer.Profiles) (xreceiver.Profiles, error) {
 		return idle{}, nil
 	}
-	return xreceiver.NewFactory(component.MustNewType("pprof"), settings,
+	return xreceiver.NewFactory(Type, settings,
 		xreceiver.WithProfiles(create, component.StabilityLevelDevelopment))
 }
