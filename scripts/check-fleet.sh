@@ -3,15 +3,17 @@
 # It compares what Parca says with what the programs answered, finds the leak by the commands of
 # docs/continuous-profiling.md, restarts a program, and kills Parca in the middle of its scrapes. With --replay it plays
 # 200 pods to Parca instead, and measures what that costs. With --pyroscope, four processes push their profiles to Pyroscope instead,
-# which is ended and started again meanwhile. With --collector, two processes push theirs by OTLP to the OpenTelemetry Collector, and what
+# which is ended and started again meanwhile. With --scraped, Grafana Agent scrapes five processes by the configurations of Alloy and sends their
+# profiles to Pyroscope. With --collector, two processes push theirs by OTLP to the OpenTelemetry Collector, and what
 # it passes on is compared with what was pushed. It prints a table, and fails if anything in it is not right.
 #
 # Parca is built from its Go module, once, into .tools: that takes some minutes of a core. `PARCA=/path/to/parca` takes
 # another one. So is Pyroscope, which takes longer, or `PYROSCOPE=/path/to/pyroscope`; it is under the AGPL, runs as it is, and nothing
 # of it is kept here. The Collector is built by its own builder, of the parts that are needed, or is `COLLECTOR=/path/to/it`. The check of Parca takes
 # about four minutes, that of Pyroscope two, and that of the Collector one. They are not part of test.sh.
-# Alloy and the Collector's pprof receiver cannot be had: Go's module proxy refuses both (403). The Collector validates the
-# configurations with the receiver nevertheless: a module of ours has the settings that its sources publish.
+# Alloy and the Collector's pprof receiver cannot be had: Go's module proxy refuses both (403). In Alloy's place is the Grafana Agent that it was
+# made of, built of the components that profiles need, or `SCRAPER=/path/to/it`. The Collector validates the configurations with the receiver
+# nevertheless: modules of ours have the settings that its sources publish.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -24,6 +26,8 @@ pyroscope_version=v1.21.0
 # The newest version of its API that this one has all methods of. Its own go.mod names a folder, which the module does not have.
 pyroscope_api=v1.5.0
 pyroscope=${PYROSCOPE:-$PWD/.tools/pyroscope-$pyroscope_version}
+agent_version=v0.44.2
+scraper=${SCRAPER:-$PWD/.tools/scraper-$agent_version}
 collector_version=$(sed -n 's/^  version: /v/p' scripts/fleet/collector/builder.yaml)
 collector=${COLLECTOR:-$PWD/.tools/collector-$collector_version}
 
@@ -66,6 +70,18 @@ build_pyroscope() {
   rm -rf "$folder"
 }
 
+build_scraper() {
+  local module folder="$PWD/.tools/agent-source-$agent_version"
+  rm -rf "$folder"
+  module=$(go mod download -json "github.com/grafana/agent@$agent_version") || fail "no Grafana Agent: $module"
+  cp -r "$(jq -r .Dir <<<"$module")" "$folder"
+  chmod -R u+w "$folder"
+  mkdir "$folder/cmd/scraper"
+  cp scripts/fleet/scraper.go "$folder/cmd/scraper/main.go"
+  (cd "$folder" && GOFLAGS=-mod=mod nice -n 10 go build -p "${GO_BUILDS:-1}" -o "$scraper" ./cmd/scraper)
+  rm -rf "$folder"
+}
+
 build_collector() {
   local folder="$PWD/.tools/collector-source-$collector_version"
   rm -rf "$folder"
@@ -78,8 +94,9 @@ build_collector() {
 }
 
 PATH="$(scripts/install-go.sh):$PATH"
-if [[ ${1-} == --pyroscope ]]; then
+if [[ ${1-} == --pyroscope || ${1-} == --scraped ]]; then
   [[ -x $pyroscope ]] || build_pyroscope
+  [[ $1 == --pyroscope || -x $scraper ]] || build_scraper
 elif [[ ${1-} == --collector ]]; then
   # It may be there with other parts, or not at all, which find complains of.
   [[ -n ${COLLECTOR-} || -z $(find scripts/fleet/collector -newer "$collector" 2>&1) ]] || build_collector
@@ -97,6 +114,8 @@ if [[ ${1-} == --replay ]]; then
   python3 scripts/fleet/replay.py "$parca" "$demo" "$folder"
 elif [[ ${1-} == --collector ]]; then
   python3 scripts/fleet/check_collector.py "$collector" "$demo" "$folder"
+elif [[ ${1-} == --scraped ]]; then
+  python3 scripts/fleet/check_scraped.py "$scraper" "$pyroscope" "$pyroscope_version" "$demo" "$folder"
 elif [[ ${1-} == --pyroscope ]]; then
   python3 scripts/fleet/check_pyroscope.py "$pyroscope" "$pyroscope_version" "$demo" "$folder"
 else

@@ -20,6 +20,18 @@ class Server(ThreadingHTTPServer):
         """Says nothing when a scraper is killed, and its connection with it."""
 
 
+def body_of(request):
+    """Reads what was sent with a request, whole or in chunks."""
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("Content-Length", 0)))
+    chunks = []
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        chunks.append(request.rfile.read(size))
+        request.rfile.readline()
+    request.rfile.readline()
+    return b"".join(chunks)
+
+
 class Recorder:
     """Listens at a port of its own, and passes requests to `program`, a port of this machine. Where nobody listens there, it answers
     with `away`."""
@@ -45,10 +57,10 @@ class Recorder:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def pass_on(self, request, program):
-        sent = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        sent = body_of(request)
         connection = http.client.HTTPConnection("127.0.0.1", program, timeout=60)
         try:
-            headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+            headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "transfer-encoding")}
             connection.request(request.command, request.path, sent, headers)
             reply = connection.getresponse()
             body = reply.read()
