@@ -11,9 +11,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; "$@"; printf '== %s s since the start\n' "$SECONDS"; }
-
 logs=$(mktemp -d)
+# The processor time of all that this shell has run and waited for, in seconds. A shell that begins in it would have times of its own.
+processor_seconds() {
+  local file=$logs/times.$BASHPID
+  times >"$file"
+  processor_seconds=$(awk 'NR == 2 { gsub(/[ms]/, " "); print int($1 * 60 + $2 + $3 * 60 + $4) }' "$file")
+}
+# Runs a command, and says when it was done and what processor time it took.
+step() {
+  local before processor_seconds
+  processor_seconds; before=$processor_seconds
+  printf '\n== %s\n' "$*"; "$@"
+  processor_seconds
+  printf '== %s s since the start, %s s of processor time\n' "$SECONDS" "$((processor_seconds - before))"
+}
 declare -A beside=()
 # Starts a command with this niceness. It has a process group of its own, so that nothing of it outlives a step that fails.
 beside() {
