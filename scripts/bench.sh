@@ -15,9 +15,8 @@ missing=()
 command -v valgrind >/dev/null || missing+=(valgrind)
 command -v heaptrack >/dev/null || missing+=(heaptrack)
 ls /usr/lib/*/libtcmalloc.so.4 >/dev/null 2>&1 || missing+=(libgoogle-perftools4)
-if ((${#missing[@]} && EUID == 0)) && command -v apt-get >/dev/null; then
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
-    echo "bench.sh: could not install ${missing[*]}" >&2
+if ((${#missing[@]})); then
+  scripts/install-packages.sh "${missing[@]}" || echo "bench.sh: could not install ${missing[*]}" >&2
 fi
 
 exec python3 tests/benchmarks/runner --max-ratio "${MAX_RATIO:-1.05}" "$@"

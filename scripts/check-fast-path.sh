@@ -10,12 +10,7 @@ packages=()
 command -v valgrind >/dev/null || packages+=(valgrind)
 command -v objdump >/dev/null || packages+=(binutils)
 if ((${#packages[@]})); then
-  if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" libc6-dbg >/dev/null
-  else
-    echo "check-fast-path: install ${packages[*]} first" >&2
-    exit 1
-  fi
+  scripts/install-packages.sh "${packages[@]}" libc6-dbg
 fi
 
 exec python3 tests/benchmarks/runner/fast_path.py

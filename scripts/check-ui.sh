@@ -16,9 +16,7 @@ esac
 command -v npm >/dev/null || fail "no npm on the PATH: install Node 20 or newer"
 export CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
 if [[ -z $CHROMIUM ]]; then
-  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || fail "no Chromium: install it, or name it in CHROMIUM"
-  apt-get install --yes --quiet --no-install-recommends chromium >/dev/null ||
-    { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends chromium >/dev/null; }
+  scripts/install-packages.sh chromium || fail "no Chromium: install it, or name it in CHROMIUM"
   CHROMIUM=$(command -v chromium)
 fi
 PATH="$(scripts/install-go.sh):$PATH"

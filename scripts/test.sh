@@ -6,8 +6,9 @@
 # Rust mangles names in two ways, `v0` by default since 1.97 and the old one before. What is built in debug is mangled as the
 # toolchain does by itself, and what is built in release by `v0`; so a toolchain before 1.97 tries both at no further cost.
 #
-# Tests wait more than they work, for deadlines and for Go. So other checks go on beside them, and what only builds does so at a
-# priority at which it takes no time from them. What these say is shown when the tests are done.
+# Tests wait more than they work, for deadlines and for Go. So their programs run in three rows beside one another, other checks go
+# on beside them, and what only builds does so at a priority at which it takes no time from them. What all these say is shown when the
+# tests are done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -57,6 +58,28 @@ if [[ $(rustc --crate-type lib --crate-name mangled --emit asm -o - - <<<'pub fn
   echo 'test.sh: v0 is what this Rust mangles by, so the old mangling is not tried; rustc before 1.97 does that'
 fi
 
+# Prints the arguments by which cargo chooses each third program of tests, from the one with this number on.
+row() {
+  cargo metadata --format-version 1 --locked --no-deps | python3 -c '
+import json, sys
+targets = [target for package in json.load(sys.stdin)["packages"] for target in package["targets"]]
+names = sorted({target["name"] for target in targets if target["kind"] == ["test"] and "required-features" not in target})
+print(*(f"--test={name}" for name in names[int(sys.argv[1])::3]))
+' "$1"
+}
+
+# Runs all tests, which have been built. One run tells all that fails.
+all_tests() {
+  local number names
+  for number in 0 1 2; do
+    read -ra names < <(row "$number")
+    beside 0 step cargo test --workspace "$@" --no-fail-fast "${names[@]}"
+  done
+  beside 0 step cargo test --workspace "$@" --no-fail-fast --lib --bins
+  beside 0 step cargo test --workspace "$@" --no-fail-fast --doc
+  join
+}
+
 locks_have_all_crates() {
   local workspace
   for workspace in tests/benchmarks tests/owners; do
@@ -94,13 +117,10 @@ step locks_have_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside 19 release_builds
-# One run tells all that fails.
-step cargo test --workspace --no-fail-fast
-join
+all_tests
 beside 19 checks
-step by_v0 cargo test --workspace --release --no-fail-fast
-join
+beside 0 step by_v0 scripts/check-ui.sh
+by_v0 all_tests --release
 beside 19 step scripts/check-first-five-minutes.sh
-step by_v0 scripts/check-ui.sh
+beside 0 step by_v0 scripts/check-readme.sh
 join
-step by_v0 scripts/check-readme.sh
