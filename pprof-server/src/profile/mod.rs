@@ -37,9 +37,9 @@ pub(crate) use marker::{Marker, Place};
 pub(crate) use shown_stack::{Location, ShownStack};
 pub(crate) use stacks::Stacks;
 pub use stacks::{Frames, Symbolize};
-#[cfg(feature = "http")]
-pub(crate) use units::Count;
 pub(crate) use units::{Amount, Bytes, Time, Unit};
+#[cfg(feature = "http")]
+pub(crate) use units::{Count, Things};
 pub(crate) use value::{Estimate, Family, ValueType, add, standard_error};
 
 use std::fmt;

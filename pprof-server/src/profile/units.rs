@@ -97,6 +97,21 @@ impl fmt::Display for Count {
     }
 }
 
+/// A number of things of this name, as people say it: `1 sample`, `2 000 samples`.
+#[cfg(feature = "http")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Things(pub(crate) f64, pub(crate) &'static str);
+
+#[cfg(feature = "http")]
+impl fmt::Display for Things {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Things(number, name) = *self;
+        // What is written decides, and not what is behind the point.
+        let plural = if number.round() == 1.0 { "" } else { "s" };
+        write!(f, "{} {name}{plural}", Count(number))
+    }
+}
+
 /// A time in the largest unit that fits, as people say it: `7.5 s`, `12 min`, `3.4 h`, `5.0 d`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Time(pub(crate) Duration);
@@ -146,6 +161,13 @@ mod tests {
     fn thousands_stand_apart() {
         let shown = [0.0, 999.4, 1000.0, -1234567.0].map(|objects| Count(objects).to_string());
         assert_eq!(shown, ["0", "999", "1 000", "-1 234 567"]);
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn one_thing_is_no_things() {
+        let shown = [0.0, 1.0, 1.4, 2.0, 2000.0].map(|samples| Things(samples, "sample").to_string());
+        assert_eq!(shown, ["0 samples", "1 sample", "1 sample", "2 samples", "2 000 samples"]);
     }
 
     #[test]

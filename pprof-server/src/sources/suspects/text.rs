@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::kind::{Kind, WORDS, sureness};
 use super::tasks::Tasks;
 use super::{Report, Suspect, named_frame};
-use crate::profile::{Ages, Bytes, Count, Frame, Time};
+use crate::profile::{Ages, Bytes, Count, Frame, Things, Time};
 use crate::writers::wrapped::{Wrapped, between_parts, between_words};
 
 /// Rows printed unless a precision says otherwise.
@@ -87,12 +87,12 @@ impl Report {
         let error = totals.inuse_bytes_standard_error().unwrap_or(0.0);
         writeln!(
             f,
-            "{:MARGIN$}in use {} ± {}: {} objects, {} samples",
+            "{:MARGIN$}in use {} ± {}: {}, {}",
             "",
             Bytes(totals.inuse_bytes),
             Bytes(error),
-            Count(totals.inuse_objects),
-            totals.inuse_samples,
+            Things(totals.inuse_objects, "object"),
+            Things(totals.inuse_samples as f64, "sample"),
         )?;
         if let Some(held_by) = &suspect.held_by {
             write!(
@@ -121,7 +121,8 @@ impl Report {
             let since = time_of_day(self.moment(suspect.growth.since));
             format!("; {sign}{} since {since} UTC", count(growth.count, growth.error))
         });
-        let text = format!("tasks {}: {} samples{growth}", count(tasks.count, tasks.error), tasks.samples);
+        let samples = Things(tasks.samples as f64, "sample");
+        let text = format!("tasks {}: {samples}{growth}", count(tasks.count, tasks.error));
         write!(f, "{}", Wrapped { margin: MARGIN, hanging: DEEPER, ..sentences(&text) })?;
         for wait in &tasks.waits {
             let age = wait.ages.map_or(String::new(), |Ages { median, max }| {

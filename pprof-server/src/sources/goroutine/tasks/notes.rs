@@ -88,9 +88,12 @@ fn number(cells: &Cells) -> String {
 
 /// Says how many tasks are alive, by how many samples, and what to do if that is rough.
 fn alive(count: f64, error: f64, samples: usize, interval: u64) -> String {
-    let mut text = format!(
-        "tasks: {count:.0} ± {error:.0} are alive, as {samples} samples of the heap tell, taken at one in {interval} bytes"
-    );
+    let told = match samples {
+        1 => "1 sample of the heap tells".to_owned(),
+        _ => format!("{samples} samples of the heap tell"),
+    };
+    let mut text =
+        format!("tasks: {count:.0} ± {error:.0} are alive, as {told}, taken at one in {interval} bytes");
     if error > ROUGH * count {
         text.push_str(&format!("; set {} for a surer number", denser(interval)));
     }
@@ -153,5 +156,6 @@ mod tests {
             sure,
             "tasks: 991 ± 23 are alive, as 1900 samples of the heap tell, taken at one in 16384 bytes"
         );
+        assert!(alive(2048.0, 2048.0, 1, 1).contains(", as 1 sample of the heap tells, taken"));
     }
 }
