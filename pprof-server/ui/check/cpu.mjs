@@ -202,8 +202,10 @@ async function lookAtCpu({ browser, address, complaints }) {
     await step(`CPU time is accessible, ${colorScheme}, ${width} pixels wide`, async () => {
       const seen = await open(browser, `${address}#of=cpu`, complaints, { colorScheme, viewport: { width, height } });
       await seen.getByText('Capture shows what the program’s threads do').waitFor();
+      assert.equal(await seen.title(), 'CPU');
       await accessibility(seen, `CPU before a capture, ${colorScheme}, ${width}`);
       await capture(seen);
+      assert.equal(await seen.title(), 'demo-leak – CPU');
       for (const name of CPU_TABS) {
         await tab(seen, name);
         await fits(seen, `${name} of CPU, ${colorScheme}, ${width}`);

@@ -18,7 +18,7 @@ export async function narrowIt({ browser, page, complaints }) {
 
 async function foldLibraries({ page }) {
   await step('my code only shows the program’s own functions, as go tool pprof does', async () => {
-    await page.locator('select[name=from]').selectOption('');
+    await page.locator('select[name=from]').selectOption({ label: 'all in use (no comparison)' });
     await page.getByLabel('My code only').check();
     await settled(page);
     const { ours } = await agreesWithPprof(page, 'inuse_space');

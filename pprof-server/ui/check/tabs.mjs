@@ -18,6 +18,7 @@ async function comeUp({ page }) {
     await page.getByRole('heading', { name: /^Heap demo-/ }).waitFor();
     await page.locator('#profiles summary').click();
     assert.equal(await page.locator('#profiles table tr').count(), 4);
+    for (const name of ['leaks', 'history', 'mark', 'metrics']) assert.equal(await page.locator(`#profiles a[href="${name}"]`).count(), 1, name);
     await page.locator('#profiles summary').click();
   });
 
@@ -32,6 +33,7 @@ async function comeUp({ page }) {
     assert.match(figures, /grew\+\d.* ± \d.* in \d.* s; growing since \d\d:\d\d:\d\d/);
     assert.match(figures, /rate\+\d.*iB\/min ± /);
     assert.match(figures, /sure(chance of error < 1 in|this may be chance)/);
+    assert.match(await first.locator('.course figcaption').textContent(), /^\d\d:\d\d:\d\dto \d.*iB\d\d:\d\d:\d\d$/);
   });
 }
 

@@ -19,6 +19,7 @@ export async function useIt({ browser, page, address, complaints }) {
   await pauseAndCopy({ browser, page, address, complaints });
   await askAndReturn({ browser, page, complaints });
   await useKeysAlone({ browser, address, complaints });
+  await goOnBelow({ browser, address, complaints });
   await lookInSizes({ browser, address, complaints });
 }
 
@@ -139,6 +140,18 @@ async function useKeysAlone({ browser, address, complaints }) {
     await keyed.keyboard.press('/');
     await keyed.keyboard.type('reader');
     assert.equal(await keyed.getByRole('searchbox').inputValue(), 'reader');
+    await close(keyed);
+  });
+}
+
+async function goOnBelow({ browser, address, complaints }) {
+  await step('where a key leads below the tabs, the next Tab goes on there', async () => {
+    const keyed = await open(browser, `${address}#tab=suspects`, complaints);
+    await keyed.getByRole('button', { name: 'Show in flame graph', exact: true }).first().press('Enter');
+    await keyed.locator('.box.is-match[aria-selected=true]').waitFor();
+    await keyed.keyboard.press('Tab');
+    const focused = await keyed.evaluate(() => [document.activeElement.closest('#panel') !== null, document.activeElement.textContent]);
+    assert.deepEqual(focused, [true, 'Only these']);
     await close(keyed);
   });
 }

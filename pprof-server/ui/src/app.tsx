@@ -9,6 +9,7 @@ import { useAsked } from './asked';
 import { Below } from './below';
 import { useCaptured } from './captured';
 import { Cpu } from './cpu';
+import { useFocusBelow } from './focus';
 import { Header } from './header';
 import { Heap } from './heap';
 import { page } from './kept';
@@ -31,7 +32,8 @@ import { format, SUBJECTS, TABS_OF, tabOf, withSubject, withType, type Moment, t
 
 export function App({ source }: { source: Source }) {
   const isLive = source.savedAt === null;
-  const [address, change] = useView();
+  const [address, changeAddress] = useView();
+  const change = useFocusBelow(changeAddress);
   const view = useMemo(() => withType(address), [address]);
   const [isPaused, setPaused] = useState(false);
   const live = useLive(source, isPaused || !isLive);
@@ -93,7 +95,9 @@ function useProfiles(source: Source, view: View, isReady: boolean) {
   const shown = { heap: request.current, cpu: cpu.current, threads: threads.current, locks: waits.current };
   const program = (shown.heap ?? shown.cpu ?? shown.threads ?? shown.locks)?.profile.program ?? '';
   useEffect(() => {
-    if (program) document.title = `${program} – ${subject === 'heap' ? 'heap' : SUBJECT_TITLES[subject]}`;
+    const title = SUBJECT_TITLES[subject];
+    // Profiles tell the program, and some are there only after a capture.
+    document.title = program ? `${program} – ${subject === 'heap' ? 'heap' : title}` : title;
   }, [program, subject]);
   return { request, cpu, waits, threads, holders, leaked, current: shown[subject], program };
 }

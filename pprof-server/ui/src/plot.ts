@@ -16,7 +16,7 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 /** The seconds between two labels of the axis of time. */
-const TIME_STEPS = [
+export const TIME_STEPS = [
   ...[1, 2, 5, 10, 15, 30],
   ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE),
   ...[1, 2, 3, 6, 12].map((hours) => hours * HOUR),
@@ -82,7 +82,7 @@ function columns({ times, inuse, error, resident, usage, limit }: Curve): uPlot.
 }
 
 /** Formats times as finely as the steps between them need. */
-function tickLabel(seconds: number, step: number): string {
+export function tickLabel(seconds: number, step: number): string {
   const [day, time] = [new Date(seconds * 1000).toDateString().slice(4, 10), clock(seconds, seconds)];
   if (step >= 86_400) return day;
   return step >= 60 ? time.slice(0, 5) : time;
@@ -115,7 +115,7 @@ function options(element: HTMLElement, range: () => [number, number], onFrame: (
       {
         ...axis,
         size: 28,
-        space: 90,
+        space: 70,
         // None is below a second, which labels do not tell apart.
         incrs: TIME_STEPS,
         values: (_, ticks, __, ___, step) => ticks.map((tick) => tickLabel(tick, step)),
