@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a fleet of demo processes with Parca and Prometheus on loopback: seven processes of two versions, one of which leaks.
+# Runs a fleet of demo processes with Parca and Prometheus on loopback: seven processes of two versions, one of which leaks, and a program that waits.
 # It compares what Parca says with what the programs answered, finds the leak by the commands of
 # docs/continuous-profiling.md, restarts a program, and kills Parca in the middle of its scrapes. With --replay it plays
 # 200 pods to Parca instead, and measures what that costs. With --pyroscope, four processes push their profiles to Pyroscope instead,
@@ -107,6 +107,11 @@ promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
 
 demo=$(scripts/build-demo.sh --features push-otlp)
+# Its tasks are told by the types of its own futures, which the debug information has in full.
+build_waits() {
+  cargo rustc --quiet --release -p pprof-server --example waits -- -C debuginfo=2
+  realpath "${CARGO_TARGET_DIR:-target}/release/examples/waits"
+}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
@@ -115,9 +120,9 @@ if [[ ${1-} == --replay ]]; then
 elif [[ ${1-} == --collector ]]; then
   python3 scripts/fleet/check_collector.py "$collector" "$demo" "$folder"
 elif [[ ${1-} == --scraped ]]; then
-  python3 scripts/fleet/check_scraped.py "$scraper" "$pyroscope" "$pyroscope_version" "$demo" "$folder"
+  python3 scripts/fleet/check_scraped.py "$scraper" "$pyroscope" "$pyroscope_version" "$demo" "$(build_waits)" "$folder"
 elif [[ ${1-} == --pyroscope ]]; then
   python3 scripts/fleet/check_pyroscope.py "$pyroscope" "$pyroscope_version" "$demo" "$folder"
 else
-  python3 scripts/fleet/check.py "$parca" "$version" "$demo" "$folder"
+  python3 scripts/fleet/check.py "$parca" "$version" "$demo" "$(build_waits)" "$folder"
 fi

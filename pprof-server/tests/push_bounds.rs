@@ -12,12 +12,13 @@ use std::hint::black_box;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{Answer, Engine, wait_until};
 use pprof_server::alloc_profiler::{SamplingAllocator, set_sampling_interval, snapshot, unsampled};
-use pprof_server::{ProfileOptions, Push, PushCounts, heap_profile};
+use pprof_server::{ProfileOptions, Push, PushCounts, heap_profile, serve};
 use socket2::{Domain, Socket, Type};
+use workspace_tests::client::get;
 use workspace_tests::oracle::{CountingAllocator, Counts};
 
 #[global_allocator]
@@ -194,4 +195,24 @@ fn a_network_that_is_cut() {
     // They stay in the queue, and whoever takes them from there reads nothing.
     drop(queue);
     run_until_back(started(address, SHORT), socket);
+}
+
+/// While a push waits for its engine, the program allocates, and all that it is asked for is answered.
+#[test]
+fn a_program_does_not_notice_an_engine_that_says_nothing() {
+    let engine = Engine::start(|_| Answer::Silence);
+    let server = serve("127.0.0.1:0").unwrap();
+    let builder = Push::builder(engine.url()).label("service_name", "tests").timeout(LONG);
+    let push = builder.every(Duration::from_millis(100)).start().unwrap();
+    engine.wait_until("a push that waits", |received| !received.is_empty());
+    let began = Instant::now();
+    let kept: Vec<Vec<u8>> = (0..100_000).map(|path| step(path, PATH_BITS)).collect();
+    for path in ["heap", "delta_heap", "profile?seconds=1", "goroutine", "leaks"] {
+        let reply = get(server.local_addr(), &format!("/debug/pprof/{path}"));
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text_lossy());
+    }
+    drop(kept);
+    // The push waits still, so that nothing of this waited for it.
+    assert_eq!(push.counts(), PushCounts::default());
+    assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
 }

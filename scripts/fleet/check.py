@@ -1,6 +1,6 @@
 """This runs a fleet of demo processes and Parca, and compares what Parca says with what the programs answered.
 
-Usage: check.py PARCA VERSION DEMO FOLDER. `scripts/check-fleet.sh` builds the two and calls it.
+Usage: check.py PARCA VERSION DEMO WAITS FOLDER. `scripts/check-fleet.sh` builds the three and calls it.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ import time
 
 import kubernetes
 from comparison import answered, compared, lost_functions
-from jobs import INTERVAL_SECONDS, OTHERS, configuration
+from jobs import INTERVAL_SECONDS, OF_WAITS, OTHERS, configuration
 from metrics import check_metrics
 from parca import Parca, block
 from pods import Pod, asked
@@ -24,10 +24,14 @@ FLEET = {
     "defaults": [("v1", ["--fixed"])],
     "others": [("v2", [])],
     "limited": [("v2", [])],
+    "waits": [("v1", [])],
 }
-# For each pod of the page's configuration what that asks for, Parca's five defaults, and one for the job with a limit.
-TARGETS = 4 * block("object_storage:").count("enabled: true") + 5 + len(OTHERS) + 1
-KINDS = {"memory", "goroutine", "process_cpu", *OTHERS}
+# For each pod of the page's configuration what that asks for, Parca's five defaults, one for the job with a limit, and what that which waits is
+# asked for.
+TARGETS = 4 * block("object_storage:").count("enabled: true") + 5 + len(OTHERS) + 1 + 2 + len(OF_WAITS)
+KINDS = {"memory", "goroutine", "process_cpu", "block", "mutex", *OTHERS, *OF_WAITS}
+# The program that waits samples all waits and all tasks.
+SAMPLED = {"PPROF_BLOCK_RATE": "1ms", "ALLOC_PROFILER_INTERVAL": "1"}
 
 
 def failed(text):
@@ -51,12 +55,13 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def started_fleet(demo, folder):
+def started_fleet(demo, waits, folder):
     fleet = {}
     for name, pods in FLEET.items():
         for number, (version, arguments) in enumerate(pods):
             arguments = ["--connections-per-second", "20", *arguments]
-            pod = Pod(demo, folder, f"{name}-{number}", version, arguments)
+            program, variables = (waits, SAMPLED) if name == "waits" else (demo, None)
+            pod = Pod(program, folder, f"{name}-{number}", version, arguments, variables)
             fleet.setdefault(name, []).append(pod)
     return fleet
 
@@ -99,12 +104,12 @@ def print_table(version, rows, names):
 
 
 def names_by_type(parca, rows, pods, started):
-    """Tells for each type whether all functions have names, and some are the demo's own or begin threads."""
+    """Tells for each type whether all functions have names, and some are the programs' own or begin threads."""
     found = {}
     for query in rows:
         table, _ = parca.merged_top(query, started, time.time_ns())
         named = [row["name"] for row in table if row["name"]]
-        found[query] = len(named) == len(table) and any("demo_leak::" in name or "thread" in name for name in named)
+        found[query] = len(named) == len(table) and any(part in name for part in ("demo_leak::", "waits::", "thread") for name in named)
     return found
 
 
@@ -171,8 +176,8 @@ def check_kubernetes(binary, pod, folder, name, source):
         parca.kill()
 
 
-def run(binary, version, demo, folder):
-    fleet = started_fleet(demo, folder)
+def run(binary, version, demo, waits, folder):
+    fleet = started_fleet(demo, waits, folder)
     pods = [pod for group in fleet.values() for pod in group]
     parca = None
     try:

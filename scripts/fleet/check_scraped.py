@@ -1,7 +1,7 @@
 """This has Grafana Agent, which Alloy is made of, scrape demo processes by Alloy's configurations and send what it gets to Pyroscope, and compares
 what Pyroscope says with what the programs answered.
 
-Usage: check_scraped.py SCRAPER PYROSCOPE VERSION DEMO FOLDER. `scripts/check-fleet.sh --scraped` builds them and calls it.
+Usage: check_scraped.py SCRAPER PYROSCOPE VERSION DEMO WAITS FOLDER. `scripts/check-fleet.sh --scraped` builds them and calls it.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import textwrap
 import time
 
 import cluster
-from check import failed, free_port, waited
+from check import SAMPLED, failed, free_port, waited
 from check_pyroscope import check_leak, pushed
 from jobs import kind_of
 from parca import ROOT, block
@@ -24,13 +24,13 @@ from recorder import Recorder
 INTERVAL_SECONDS = 10
 # How often each kind of profile must have come from each pod, before a pod is restarted and after that.
 ROUNDS = 4
-# By the name of each pod: its version, and the arguments of the program. The last one is scraped by the page's configuration, the others by that
-# of the chart's values.
+# By the name of each pod: its version, and the arguments of the program. The last one is the program that waits, which is scraped by the page's
+# configuration, and the others by that of the chart's values.
 PODS = {name: (name[:2], ["--fixed"] if name[:2] == "v1" else []) for name in ("v1-0", "v1-1", "v2-0", "v2-1", "page")}
 OF_VALUES = ("memory", "process_cpu", "goroutine")
 OF_PAGE = (*OF_VALUES, "block", "mutex")
 # Of these the scraper passes on how much came between two scrapes, and nothing of the first one.
-GROWS = ("alloc_objects", "alloc_space")
+GROWS = ("alloc_objects", "alloc_space", "contentions", "delay")
 
 
 def replaced(text, *pairs):
@@ -120,43 +120,57 @@ def compared(engine, pods, recorder, started):
         times = {one.profile.time_nanos for one in requests}
         for sample_type in requests[0].profile.totals:
             total = sum(one.profile.totals[sample_type] for one in requests)
-            # Where nothing was ever waited for, the engine has no such type.
-            query = queries.get((kind, sample_type), f"{kind}:{sample_type}")
-            said, _ = engine.merged(query, f'{{pod="{pod}"}}', started, now) if query.count(":") == 4 else (0, None)
+            query = queries[kind, sample_type]
+            said, names = engine.merged(query, f'{{pod="{pod}"}}', started, now)
             truth = expected(answers, sample_type, times)
-            row = rows.setdefault(query, {"profiles": 0, "pods": 0, "equal": 0, "true": 0})
+            row = rows.setdefault(query, {"profiles": 0, "pods": 0, "equal": 0, "true": 0, "named": 0})
             row["profiles"] += len(requests)
             row["pods"] += 1
             row["equal"] += said == total
             row["true"] += total == truth
+            row["named"] += any(part in name for part in ("demo_leak::", "waits::", "thread") for name in names)
             if not said == total == truth:
                 print(f"{query} of {pod}: the programs {truth}, sent {total}, the engine {said}; {len(answers)} answers")
     return rows
 
 
 def print_table(version, rows):
-    line = "{:17} | {:52} | {:>8} | {:>15} | {:>16}"
-    print(line.format("engine", "profile type", "accepted", "equal what came", "equal the answers"))
+    line = "{:17} | {:52} | {:>8} | {:>15} | {:>17} | {:>11}"
+    print(line.format("engine", "profile type", "accepted", "equal what came", "equal the answers", "names there"))
     for query, row in sorted(rows.items()):
-        equal = f"{row['equal']}/{row['pods']} pods", f"{row['true']}/{row['pods']} pods"
+        equal = (f"{row[what]}/{row['pods']} pods" for what in ("equal", "true", "named"))
         print(line.format(f"Pyroscope {version}", query, row["profiles"], *equal))
-    return len(rows) == 11 and all(row["equal"] == row["true"] == row["pods"] for row in rows.values())
+    return len(rows) == 11 and all(row["equal"] == row["true"] == row["named"] == row["pods"] for row in rows.values())
 
 
-def run(scraper, pyroscope, version, demo, folder):
+def check_misspelt(scraper, folder, config):
+    """The scraper refuses each of these names, so that it would refuse any of ours that it does not know."""
+    for right, wrong in [("profile.memory", "profile.memori"), ("credentials_file", "credential_file"), ("discovery.relabel", "discovery.label")]:
+        assert right in config
+        misspelt = Scraper(scraper, folder, config.replace(right, wrong))
+        waited(f"refusal of {wrong}", lambda: misspelt.process.poll(), 30)
+        if wrong not in misspelt.log.read_text():
+            failed(f"the scraper does not refuse {wrong}: {misspelt.log.read_text()[-3000:]}")
+    print("the scraper refuses 3 names that are misspelt")
+
+
+def run(scraper, pyroscope, version, demo, waits, folder):
     port = free_port()
     recorder, started = Recorder(port, away=503), time.time_ns()
     engine, agent, pods = None, None, {}
     try:
         engine = Pyroscope(pyroscope, pathlib.Path(folder, "engine"), port, free_port())
         for name, (of, arguments) in PODS.items():
-            pods[name] = Pod(demo, folder, name, of, ["--connections-per-second", "20", *arguments])
+            program, variables = (waits, SAMPLED) if name == "page" else (demo, None)
+            pods[name] = Pod(program, folder, name, of, ["--connections-per-second", "20", *arguments], variables)
         listed = [cluster.pod(name, pod.version, cluster.annotations(pod.recorder.port)) for name, pod in pods.items() if name != "page"]
         # Nobody scrapes this one: it has no annotations.
         listed.append(cluster.pod("silent", "v1", {}))
         api = cluster.Cluster(listed)
         page = f"127.0.0.1:{pods['page'].recorder.port}"
-        agent = Scraper(scraper, folder, configuration(api.url, page, f"http://127.0.0.1:{recorder.port}", folder))
+        config = configuration(api.url, page, f"http://127.0.0.1:{recorder.port}", folder)
+        check_misspelt(scraper, folder, config)
+        agent = Scraper(scraper, folder, config)
         waited("the first profiles", lambda: agent.process.poll() is not None or rounds(recorder) >= ROUNDS)
         if agent.process.poll() is not None:
             failed(f"the scraper ended: {agent.log.read_text()[-3000:]}")

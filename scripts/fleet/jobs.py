@@ -1,4 +1,4 @@
-"""These are the scrape jobs of the check: the configuration of the page, and three more."""
+"""These are the scrape jobs of the check: the configuration of the page, and four more."""
 
 import pathlib
 
@@ -13,6 +13,8 @@ OTHERS = {
     "threadcreate": ("/debug/pprof/threadcreate", False),
     "fgprof": ("/debug/fgprof", True),
 }
+# The same for the program that waits, of which Parca's own `block` and `mutex` are asked too.
+OF_WAITS = {kind: (f"/debug/pprof/{kind}", False) for kind in ("delta_block", "delta_mutex", "goroutineleak")}
 
 
 def job(name, pods, kinds, parameters=""):
@@ -25,7 +27,7 @@ def job(name, pods, kinds, parameters=""):
     text += "    profiling_config:\n      pprof_config:\n"
     for kind in ("memory", "block", "goroutine", "mutex", "process_cpu"):
         text += f"        {kind}: {{enabled: {'true' if kind in kinds else 'false'}}}\n"
-    for kind, (path, delta) in OTHERS.items():
+    for kind, (path, delta) in (OTHERS | OF_WAITS).items():
         if kind in kinds:
             text += f"        {kind}: {{enabled: true, path: {path}, delta: {'true' if delta else 'false'}}}\n"
     return text
@@ -47,6 +49,7 @@ def configuration(fleet, folder):
         config = config.replace(old, new)
     config += job("defaults", fleet["defaults"], None)
     config += job("others", fleet["others"], OTHERS)
+    config += job("waits", fleet["waits"], ["block", "mutex", *OF_WAITS])
     config += job("limited", fleet["limited"], ["memory"], "    params: {limit: ['2']}\n")
     token = pathlib.Path(folder, "pprof-token")
     token.write_text(TOKEN)

@@ -19,7 +19,7 @@ def asked(port, path):
 
 
 class Pod:
-    """One process of `demo-leak`, which serves its profiles with a token."""
+    """One process of `demo-leak`, or of another program with `install!`, which serves its profiles with a token."""
 
     def __init__(self, binary, folder, name, version, arguments, variables=None):
         self.binary, self.name, self.version, self.arguments = binary, name, version, arguments
@@ -37,8 +37,8 @@ class Pod:
             self.process = subprocess.Popen(command + self.arguments, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + 100
         while time.monotonic() < deadline:
-            lines = [line for line in self.log.read_text().splitlines() if line.startswith("pprof:")]
-            if lines and "http://" in lines[0]:
+            lines = [line for line in self.log.read_text().splitlines() if "http://127.0.0.1:" in line and "/debug/pprof/" in line]
+            if lines:
                 self.port = int(lines[0].split("127.0.0.1:")[1].split("/")[0])
                 return
             time.sleep(0.05)
