@@ -28,7 +28,7 @@ ROUNDS = 4
 # configuration, and the others by that of the chart's values.
 PODS = {name: (name[:2], ["--fixed"] if name[:2] == "v1" else []) for name in ("v1-0", "v1-1", "v2-0", "v2-1", "page")}
 OF_VALUES = ("memory", "process_cpu", "goroutine")
-OF_PAGE = (*OF_VALUES, "block", "mutex")
+OF_PAGE = (*OF_VALUES, "block", "mutex", "goroutineleak")
 # Of these the scraper passes on how much came between two scrapes, and nothing of the first one.
 GROWS = ("alloc_objects", "alloc_space", "contentions", "delay")
 
@@ -40,8 +40,15 @@ def replaced(text, *pairs):
     return text
 
 
+def of_leaked_tasks():
+    """Returns the beginning of a `profiling_config`, with what docs/goroutineleak.md has in it."""
+    text = (ROOT / "docs/goroutineleak.md").read_text().split("```alloy\n")[1].split("  }\n```")[0]
+    assert text.startswith("  profiling_config {\n")
+    return text
+
+
 def configuration(api, page, engine, folder):
-    """Returns the configuration of the chart's values, and that of the page with one target, both with the addresses of this run."""
+    """Returns the configuration of the chart's values, and that of the pages with one target, both with the addresses of this run."""
     token = pathlib.Path(folder, "pprof-token")
     token.write_text(TOKEN)
     values = (ROOT / "docs/fleet/values-alloy.yaml").read_text()
@@ -60,6 +67,7 @@ def configuration(api, page, engine, folder):
         ("127.0.0.1:6060", page),
         ('"service_name" = "your-program"', '"service_name" = "page", "pod" = "page"'),
         ("/run/secrets/pprof-token", str(token)),
+        ("  profiling_config {\n", of_leaked_tasks()),
     )
     return of_values + of_page
 
@@ -140,7 +148,7 @@ def print_table(version, rows):
     for query, row in sorted(rows.items()):
         equal = (f"{row[what]}/{row['pods']} pods" for what in ("equal", "true", "named"))
         print(line.format(f"Pyroscope {version}", query, row["profiles"], *equal))
-    return len(rows) == 11 and all(row["equal"] == row["true"] == row["named"] == row["pods"] for row in rows.values())
+    return len(rows) == 12 and all(row["equal"] == row["true"] == row["named"] == row["pods"] for row in rows.values())
 
 
 def check_misspelt(scraper, folder, config):
