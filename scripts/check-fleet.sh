@@ -2,7 +2,7 @@
 # Runs a fleet of demo processes with Parca and Prometheus on loopback: seven processes of two versions, one of which leaks, and a program that waits.
 # It compares what Parca says with what the programs answered, finds the leak by the commands of
 # docs/continuous-profiling.md, restarts a program, and kills Parca in the middle of its scrapes. With --replay it plays
-# 200 pods to Parca instead, and measures what that costs. With --pyroscope, four processes push their profiles to Pyroscope instead,
+# 200 pods to Parca instead, measures what that costs, and how far off a fleet's merged figure is that samples less. With --pyroscope, four processes push their profiles to Pyroscope instead,
 # which is ended and started again meanwhile. With --scraped, Grafana Agent scrapes five processes by the configurations of Alloy and sends their
 # profiles to Pyroscope. With --collector, two processes push theirs by OTLP to the OpenTelemetry Collector, and what
 # it passes on is compared with what was pushed. It prints a table, and fails if anything in it is not right.
@@ -108,21 +108,21 @@ PATH="$PATH${promtool:+:$promtool}"
 
 demo=$(scripts/build-demo.sh --features push-otlp)
 # Its tasks are told by the types of its own futures, which the debug information has in full.
-build_waits() {
-  cargo rustc --quiet --release -p pprof-server --example waits -- -C debuginfo=2
-  realpath "${CARGO_TARGET_DIR:-target}/release/examples/waits"
+build_example() { # its name
+  cargo rustc --quiet --release -p pprof-server --example "$1" -- -C debuginfo=2
+  realpath "${CARGO_TARGET_DIR:-target}/release/examples/$1"
 }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 if [[ ${1-} == --replay ]]; then
-  python3 scripts/fleet/replay.py "$parca" "$demo" "$folder"
+  python3 scripts/fleet/replay.py "$parca" "$demo" "$(build_example holds)" "$folder"
 elif [[ ${1-} == --collector ]]; then
   python3 scripts/fleet/check_collector.py "$collector" "$demo" "$folder"
 elif [[ ${1-} == --scraped ]]; then
-  python3 scripts/fleet/check_scraped.py "$scraper" "$pyroscope" "$pyroscope_version" "$demo" "$(build_waits)" "$folder"
+  python3 scripts/fleet/check_scraped.py "$scraper" "$pyroscope" "$pyroscope_version" "$demo" "$(build_example waits)" "$folder"
 elif [[ ${1-} == --pyroscope ]]; then
   python3 scripts/fleet/check_pyroscope.py "$pyroscope" "$pyroscope_version" "$demo" "$folder"
 else
-  python3 scripts/fleet/check.py "$parca" "$version" "$demo" "$(build_waits)" "$folder"
+  python3 scripts/fleet/check.py "$parca" "$version" "$demo" "$(build_example waits)" "$folder"
 fi

@@ -4,6 +4,7 @@ Usage: check.py PARCA VERSION DEMO WAITS FOLDER. `scripts/check-fleet.sh` builds
 """
 
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -50,9 +51,15 @@ def waited(what, condition, seconds=200):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Returns a port that nobody has. The system gives none of these to connections, so it is free a moment later too."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def started_fleet(demo, waits, folder):

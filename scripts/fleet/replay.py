@@ -1,6 +1,7 @@
-"""This plays the answers of a few real pods as those of 200 to Parca, and measures what taking them in and asking costs.
+"""This plays the answers of a few real pods as those of 200 to Parca, and measures what taking them in and asking costs. Then it plays one answer
+of each of 200 pods that sample less, and compares the merged figure with what they hold.
 
-Usage: replay.py PARCA DEMO FOLDER
+Usage: replay.py PARCA DEMO HOLDS FOLDER
 """
 
 import os
@@ -14,6 +15,7 @@ from check import free_port
 from parca import Parca
 from pods import Pod, asked
 from pprof import Profile, dated
+from sampling import check_sampling
 
 PODS, REAL_PODS, SECONDS, INTERVAL_SECONDS = 200, 4, 60, 10
 QUERY = "memory:inuse_space:bytes:space:bytes"
@@ -29,10 +31,11 @@ class Server(ThreadingHTTPServer):
 
 
 class Fleet:
-    """Answers each scrape with the next of the profiles, dated now. The label `pod` tells the pods apart."""
+    """Answers each scrape with the next of the profiles, dated now: with each one `once`, or with all again and again. The label `pod` tells the
+    pods apart."""
 
-    def __init__(self, bodies):
-        self.bodies, self.served, self.lock = bodies, [], threading.Lock()
+    def __init__(self, bodies, once=False):
+        self.bodies, self.once, self.served, self.lock = bodies, once, [], threading.Lock()
         fleet = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,11 +43,14 @@ class Fleet:
 
             def do_GET(self):
                 body = fleet.next()
+                if body is None:
+                    return self.send_error(503)
                 self.send_response_only(200)
                 self.send_header("Content-Type", "application/octet-stream")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                return None
 
             def log_message(self, *_):
                 pass
@@ -55,6 +61,8 @@ class Fleet:
 
     def next(self):
         with self.lock:
+            if self.once and len(self.served) == len(self.bodies):
+                return None
             now = time.time_ns()
             body, total = self.bodies[len(self.served) % len(self.bodies)]
             self.served.append((now, total, len(body)))
@@ -93,7 +101,13 @@ def used(process):
     return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def run(binary, demo, folder):
+def run(binary, demo, holds, folder):
+    measure(binary, demo, folder)
+    one_each = lambda bodies: Fleet([(body, Profile(body).totals["inuse_space"]) for body in bodies], once=True)
+    check_sampling(binary, holds, folder, one_each, configuration)
+
+
+def measure(binary, demo, folder):
     fleet = Fleet(recorded(demo, folder))
     parca = Parca(binary, folder, free_port(), configuration(fleet, folder))
     try:
