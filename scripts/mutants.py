@@ -448,6 +448,8 @@ MUTANTS = [
      [*LIFE, "who_holds_what_grows"]),
     ("E80 a future that nobody knows waits for nothing",
      replace(r"Unknown", r"Never"), [*TASKS_AWAITS, "what_comes_from_outside"]),
+    ("E13 a thread of the profiler's own that has just begun is shown", replace(r"\w+\.starts_with\(.+\)", r"false"),
+     ["-p", "capture", "--test", "threads", "that_has_just_begun"]),
     ("E81 a task that is not judged wakes nobody", replace(r"if matches!\(.+\) =>", r"if false =>"), [*SERVER_UNITS, "a_doubt_makes_all"]),
     ("E83 what a task has left behind makes up for what is masked", replace(r".+", r"true"),
      [*HOLDERS, "what_was_left_behind"]),

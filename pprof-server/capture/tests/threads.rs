@@ -225,3 +225,25 @@ fn threads_are_found_with_their_labels() {
         thread.join().unwrap();
     }
 }
+
+/// A thread of the profiler's own is known by its name where it has just begun, and has not said yet that it is to be left out.
+#[test]
+fn a_thread_of_the_profiler_s_own_that_has_just_begun_is_left_out() {
+    let _turn = common::turn();
+    let (begun, has_begun) = mpsc::channel();
+    for name in ["pprof-begins", "begins"] {
+        let begun = begun.clone();
+        wait_in(name, move || {
+            begun.send(()).unwrap();
+            thread::park();
+        });
+    }
+    // They have their names.
+    (0..2).for_each(|_| has_begun.recv().unwrap());
+    let looks = capture::thread_looks().unwrap();
+    assert!(looks.iter().any(|look| &*look.name == "begins"), "{looks:?}");
+    assert!(!looks.iter().any(|look| look.name.starts_with("pprof-")), "{looks:?}");
+    let dump = thread_dump().unwrap();
+    assert!(named(&dump, "begins").is_some() && named(&dump, "pprof-begins").is_none(), "{dump:?}");
+    assert_eq!(dump.own_threads, 1);
+}

@@ -11,6 +11,9 @@ use unwinder::label;
 /// Threads that can be left out at once. Those beyond are in the profile.
 const MAX_THREADS: usize = 256;
 
+/// All threads of the profiler have names that begin so.
+const NAMES: &str = "pprof-";
+
 /// Holds the numbers of threads; 0 means that the slot is free.
 static THREADS: [AtomicU32; MAX_THREADS] = [const { AtomicU32::new(0) }; MAX_THREADS];
 
@@ -24,6 +27,9 @@ pub struct OwnThread {
 
 /// Leaves the calling thread out of all captures, as long as what this returns exists: threads that make profiles are not what
 /// the program is doing. [`CpuSamples::own_time`](crate::CpuSamples::own_time) tells how much CPU time they took.
+///
+/// Threads whose names begin with `pprof-` are in no list of threads either: one that has just begun has not said so yet, and has its
+/// name already.
 ///
 /// At most 256 threads are left out at once. Cost: two system calls.
 #[must_use]
@@ -45,6 +51,12 @@ impl Drop for OwnThread {
 /// The threads that are left out.
 pub(super) fn all() -> Vec<u32> {
     THREADS.iter().map(|place| place.load(Relaxed)).filter(|&thread_id| thread_id != 0).collect()
+}
+
+/// Whether a thread of this name is the profiler's own. One that has just begun, or is about to end, is not among [`all`].
+pub(super) fn is_named_so(name: &str) -> bool {
+    // mutant: E13 a thread of the profiler's own that has just begun is shown
+    name.starts_with(NAMES)
 }
 
 /// Forgets the parent's threads.

@@ -21,7 +21,7 @@ pub fn thread_looks() -> io::Result<Vec<ThreadLook>> {
     listed.sort_unstable();
     let own = own_threads::all();
     let look = |id: u32| {
-        let task = task(id)?;
+        let task = task(id).filter(|task| !own_threads::is_named_so(&task.name))?;
         Some(ThreadLook { id, state: task.state?, name: task.name })
     };
     Ok(listed.into_iter().filter(|id| !own.contains(id)).filter_map(look).collect())

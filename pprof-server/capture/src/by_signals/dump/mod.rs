@@ -85,10 +85,11 @@ fn dump(whom: Whom) -> Result<ThreadDump, StartError> {
     let mut own_threads = 0;
     let mut runners = Vec::new();
     for thread_id in listed {
-        if own.contains(&thread_id) {
+        let Some(task) = task(thread_id) else { continue };
+        if own.contains(&thread_id) || own_threads::is_named_so(&task.name) {
             own_threads += 1;
         } else {
-            runners.extend(dump.meet(thread_id));
+            runners.extend(dump.meet(thread_id, task));
         }
     }
     dump.ask_runners(runners, start + LONGEST_WAIT);
@@ -143,8 +144,7 @@ enum Look {
 
 impl Dump {
     /// Looks at a thread for the first time. It is returned if it runs.
-    fn meet(&mut self, thread_id: u32) -> Option<Runner> {
-        let task = task(thread_id)?;
+    fn meet(&mut self, thread_id: u32, task: Task) -> Option<Runner> {
         let mut thread = Thread::new(thread_id, &task.name, task.state?, Box::default());
         let used = (used_time(thread_id)?, Instant::now());
         let is_this_one = thread_id == system_call::thread_id();
