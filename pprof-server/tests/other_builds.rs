@@ -114,10 +114,11 @@ fn build(name: &str, program: &str, flags: &[&str]) -> PathBuf {
     let this = env::current_exe().unwrap();
     let [dependencies, profile, target] = [1, 2, 3].map(|up| this.ancestors().nth(up).unwrap());
     let is_debug = profile.ends_with("debug");
-    // Nothing is left to be built: it tells where the library lies that this test is linked with.
+    // It tells where the library lies that this test is linked with. Nothing is left to be built if all of the workspace was tested: other
+    // packages want features that this one does not have by itself.
     let told = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["test", "--no-run", "--test", "other_builds", "--message-format", "json"])
+        .args(["test", "--workspace", "--no-run", "--test", "other_builds", "--message-format", "json"])
         .args(["--profile", if is_debug { "dev" } else { "release" }])
         .arg("--target-dir")
         .arg(target)
