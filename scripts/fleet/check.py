@@ -62,15 +62,14 @@ def free_port():
                 pass
 
 
-def started_fleet(demo, waits, folder):
-    fleet = {}
+def start_fleet(fleet, demo, waits, folder):
+    """Puts the processes into `fleet` one by one, so that those that run can be stopped if another one does not start."""
     for name, pods in FLEET.items():
         for number, (version, arguments) in enumerate(pods):
             arguments = ["--connections-per-second", "20", *arguments]
             program, variables = (waits, SAMPLED) if name == "waits" else (demo, None)
             pod = Pod(program, folder, f"{name}-{number}", version, arguments, variables)
             fleet.setdefault(name, []).append(pod)
-    return fleet
 
 
 def not_green(parca):
@@ -184,10 +183,10 @@ def check_kubernetes(binary, pod, folder, name, source):
 
 
 def run(binary, version, demo, waits, folder):
-    fleet = started_fleet(demo, waits, folder)
-    pods = [pod for group in fleet.values() for pod in group]
-    parca = None
+    fleet, parca = {}, None
     try:
+        start_fleet(fleet, demo, waits, folder)
+        pods = [pod for group in fleet.values() for pod in group]
         started = time.time_ns()
         parca = Parca(binary, folder, free_port(), configuration(fleet, folder))
         waited("the first scrapes", lambda: rounds(pods) >= ROUNDS)
@@ -211,8 +210,9 @@ def run(binary, version, demo, waits, folder):
     finally:
         if parca:
             parca.kill()
-        for pod in pods:
-            pod.stop()
+        for group in fleet.values():
+            for pod in group:
+                pod.stop()
 
 
 if __name__ == "__main__":

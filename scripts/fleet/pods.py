@@ -42,6 +42,7 @@ class Pod:
                 self.port = int(lines[0].split("127.0.0.1:")[1].split("/")[0])
                 return
             time.sleep(0.05)
+        self.stop()
         raise SystemExit(f"{self.name} does not say where it serves: {self.log.read_text()}")
 
     def restart(self):
