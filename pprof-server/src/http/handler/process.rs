@@ -25,8 +25,9 @@ use crate::http::workers::{Lane, Workers};
 use crate::kept_files;
 use crate::sources::cpu;
 use crate::sources::goroutine::Kind;
-use crate::sources::locks::Measured;
 use crate::sources::locks::current::Waiting;
+use crate::sources::locks::task_waits::{FoundTaskWaits, TaskWaits};
+use crate::sources::locks::{Counted, Measured};
 use crate::sources::trace::{NotStarted, Recording};
 use crate::sources::wall;
 
@@ -132,10 +133,19 @@ impl Handler {
         let snapshots = snapshots.clone();
         // What is a lock is told by names, whether these are wanted or not.
         let slot = workers.slot(Lane::Names)?;
+        let tasks = match wanted.span {
+            Span::Next(_) if wanted.counted == Counted::Block => {
+                keep_index(workers)?;
+                workers.run_in(&slot, Lane::Names, async { TaskWaits::start() }).await?
+            }
+            _ => Err(FoundTaskWaits::default()),
+        };
         let measure = async move {
             let measured = match &wanted.span {
-                Span::SinceStart => Measured { now: capture::lock_samples(), before: None },
-                Span::Next(time) => waited_in(*time).await?,
+                Span::SinceStart => {
+                    Measured { now: capture::lock_samples(), before: None, tasks: FoundTaskWaits::default() }
+                }
+                Span::Next(time) => waited_in(*time, tasks).await?,
                 Span::SinceLastCall { client, is_peek } => {
                     snapshots.waited_since_last_call(wanted.counted, client, *is_peek)
                 }
@@ -167,14 +177,35 @@ async fn waiting_now() -> Result<Waiting, Refusal> {
 }
 
 /// Measures what is waited in this time.
-async fn waited_in(time: Duration) -> Result<Measured, Refusal> {
+async fn waited_in(time: Duration, tasks: Result<TaskWaits, FoundTaskWaits>) -> Result<Measured, Refusal> {
     // Where no wait can be seen, the answer is as long in coming as Go's, and empty.
     let watch = capture::sees_locks().then(LockWatch::start).transpose();
     let _watch = watch.map_err(|error| not_measured(&error))?;
     let (before, start) = (capture::lock_samples(), Instant::now());
-    sleep_until(start + time).await;
+    let tasks = watched_until(start + time, tasks).await;
     let time = start.elapsed();
-    Ok(Measured { now: capture::lock_samples(), before: Some((before, time)) })
+    Ok(Measured { now: capture::lock_samples(), before: Some((before, time)), tasks })
+}
+
+/// Looks at the tasks again and again, if they are watched.
+async fn watched_until(end: Instant, tasks: Result<TaskWaits, FoundTaskWaits>) -> FoundTaskWaits {
+    match tasks {
+        Ok(mut tasks) => {
+            loop {
+                let next = tasks.look();
+                if next >= end {
+                    break;
+                }
+                sleep_until(next).await;
+            }
+            sleep_until(end).await;
+            tasks.finish()
+        }
+        Err(nothing) => {
+            sleep_until(end).await;
+            nothing
+        }
+    }
 }
 
 /// Refuses where the program has entered a sandbox since it started the server: to list threads and to make timers may be the

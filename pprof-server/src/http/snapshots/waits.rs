@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use capture::{LockSamples, LockStack, LockSums};
 
 use super::clients::Clients;
+use crate::sources::locks::task_waits::FoundTaskWaits;
 use crate::sources::locks::{Counted, Measured};
 
 /// What one reader has had.
@@ -58,7 +59,14 @@ impl Clients<HadWaits> {
             }
             *stacks = by_site.into_values().collect();
             let time = had.map_or(age, |had| at.saturating_duration_since(had.at));
-            (Measured { now, before: Some((LockSamples::default(), time)) }, has)
+            (
+                Measured {
+                    now,
+                    before: Some((LockSamples::default(), time)),
+                    tasks: FoundTaskWaits::default(),
+                },
+                has,
+            )
         })
     }
 }

@@ -102,7 +102,7 @@ pub(crate) struct Part {
 #[derive(Clone, Debug)]
 pub(super) struct Waiter {
     /// Where it is.
-    trace: StackTrace,
+    pub(super) trace: StackTrace,
     /// The same at more length, for where each stands by itself.
     alone: Option<StackTrace>,
     /// What sets it apart, in the order of all rows: `kind`, `thread`, `state`, `waits`, `source`.

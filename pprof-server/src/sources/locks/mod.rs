@@ -6,8 +6,10 @@
 //! Path: *read path*.
 
 pub(crate) mod current;
+pub(crate) mod task_waits;
 mod wait_kind;
 
+use self::task_waits::FoundTaskWaits;
 use super::plain_text::PlainText;
 use crate::labels;
 use crate::mappings::Mappings;
@@ -90,35 +92,25 @@ pub(crate) struct Options {
 pub(crate) struct Measured {
     pub(crate) now: LockSamples,
     pub(crate) before: Option<(LockSamples, Duration)>,
+    /// What tasks have waited in that time, if somebody has looked.
+    pub(crate) tasks: FoundTaskWaits,
 }
 
 /// What sets a row apart: its stack, its labels, and what was waited on.
 type Key = (StackTrace, u32, LockWord);
 
+/// The values of each stack, by its labels.
+type RowsOf = BTreeMap<StackTrace, BTreeMap<Vec<Label>, [Estimate; 2]>>;
+
 /// Makes the profile of what was measured.
 ///
 /// Cost: it takes as long as naming the addresses, which tell locks from other wakes even if no names are wanted.
 pub(crate) fn waits(counted: Counted, measured: &Measured, options: Options) -> Profile {
-    let found = changes(counted, measured);
-    let named =
-        Stacks::of(found.iter().map(|((trace, ..), _)| trace), &[], Mappings::of_process(), Symbolize::Full);
-    let is_shown = |stack: usize, word: LockWord| match counted {
-        Counted::Block => options.has_idle || !wait_kind::is_idle(&named, stack),
-        Counted::Mutex => wait_kind::is_unlock(&named, stack, word),
-    };
-    let mut left_out = LockSums::default();
-    let mut rows_of = BTreeMap::<StackTrace, BTreeMap<Vec<Label>, [Estimate; 2]>>::new();
-    for (stack, ((trace, label, word), sums)) in found.iter().enumerate() {
-        if !is_shown(stack, *word) {
-            left_out.contentions += sums.contentions;
-            left_out.nanoseconds += sums.nanoseconds;
-            continue;
-        }
-        let is_idle = counted == Counted::Block && options.has_idle && wait_kind::is_idle(&named, stack);
-        let labels = if options.has_labels { labels_of(counted, *label, *word, is_idle) } else { Vec::new() };
-        add(rows_of.entry(trace.clone()).or_default().entry(labels).or_default(), &estimates(sums));
+    let (mut rows_of, left_out) = shown(counted, measured, options);
+    for (trace, labels, values) in &measured.tasks.rows {
+        let labels = if options.has_labels { labels.clone() } else { Vec::new() };
+        add(rows_of.entry(trace.clone()).or_default().entry(labels).or_default(), values);
     }
-    drop(named);
     let mut rows = Rows::new(WAITS.len(), rows_of.len());
     let (mut totals, mut traces) = ([Estimate::default(); 2], Vec::with_capacity(rows_of.len()));
     for (stack, (trace, by_labels)) in rows_of.into_iter().enumerate() {
@@ -148,11 +140,41 @@ pub(crate) fn waits(counted: Counted, measured: &Measured, options: Options) -> 
         own_bytes: 0,
         legacy: PlainText::of,
         rows,
-        is_known: measured.now.was_on,
+        is_known: measured.now.was_on || !measured.tasks.rows.is_empty(),
         totals: totals.to_vec(),
         notes,
-        stacks: Stacks::of(traces.iter(), &[Marker::OVERFLOW], Mappings::of_process(), options.symbolize),
+        stacks: Stacks::with_known(
+            traces.iter(),
+            &[Marker::OVERFLOW],
+            Mappings::of_process(),
+            options.symbolize,
+            &measured.tasks.lines,
+        ),
     }
+}
+
+/// Adds up what is shown by stacks and labels, and what is left out.
+fn shown(counted: Counted, measured: &Measured, options: Options) -> (RowsOf, LockSums) {
+    let found = changes(counted, measured);
+    let named =
+        Stacks::of(found.iter().map(|((trace, ..), _)| trace), &[], Mappings::of_process(), Symbolize::Full);
+    let is_shown = |stack: usize, word: LockWord| match counted {
+        Counted::Block => options.has_idle || !wait_kind::is_idle(&named, stack),
+        Counted::Mutex => wait_kind::is_unlock(&named, stack, word),
+    };
+    let mut left_out = LockSums::default();
+    let mut rows_of = RowsOf::new();
+    for (stack, ((trace, label, word), sums)) in found.iter().enumerate() {
+        if !is_shown(stack, *word) {
+            left_out.contentions += sums.contentions;
+            left_out.nanoseconds += sums.nanoseconds;
+            continue;
+        }
+        let is_idle = counted == Counted::Block && options.has_idle && wait_kind::is_idle(&named, stack);
+        let labels = if options.has_labels { labels_of(counted, *label, *word, is_idle) } else { Vec::new() };
+        add(rows_of.entry(trace.clone()).or_default().entry(labels).or_default(), &estimates(sums));
+    }
+    (rows_of, left_out)
 }
 
 /// Returns what each stack has more than before. Sums never fall, so the difference of two is that of what came in between.
@@ -217,7 +239,7 @@ fn notes(
 ) -> Vec<String> {
     let name = counted.name();
     if let Some(why) = why_not_measured(name, measured) {
-        return vec![why];
+        return [&[why][..], &measured.tasks.notes].concat();
     }
     let time = |nanoseconds: f64| Amount(nanoseconds, Unit::Nanoseconds).to_string();
     let rate = capture::block_rate().unwrap_or(capture::USUAL_BLOCK_RATE);
@@ -259,6 +281,7 @@ fn notes(
             "what stands under [profiler overflow] has no stack, because there were more than 4096 different ones".to_owned(),
         );
     }
+    notes.extend(measured.tasks.notes.iter().cloned());
     notes.extend(labels::notes());
     notes
 }

@@ -12,7 +12,8 @@ fn written(profile: &Profile) -> proto::Profile {
 #[test]
 fn waits_that_are_not_measured_are_a_valid_profile_with_nothing_in_it() {
     for (counted, name) in [(Counted::Block, "block"), (Counted::Mutex, "mutex")] {
-        let measured = Measured { now: LockSamples::default(), before: None };
+        let measured =
+            Measured { now: LockSamples::default(), before: None, tasks: FoundTaskWaits::default() };
         let written = written(&waits(counted, &measured, OPTIONS));
         let text = |index: i64| &written.string_table[index as usize][..];
         let types: Vec<_> =
@@ -43,7 +44,8 @@ fn a_difference_is_what_came_in_between() {
     ];
     now.mutex_overflow.samples = 1;
     now.mutex_overflow.nanoseconds = 3.0;
-    let measured = Measured { now, before: Some((before, Duration::from_secs(2))) };
+    let measured =
+        Measured { now, before: Some((before, Duration::from_secs(2))), tasks: FoundTaskWaits::default() };
     let profile = waits(Counted::Mutex, &measured, OPTIONS);
     let rows: Vec<(i64, usize)> = profile
         .rows

@@ -1,4 +1,5 @@
 //! Asks the program's own server.
+#![allow(dead_code, reason = "each program uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
