@@ -2,6 +2,8 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -105,6 +107,92 @@ fn go_tool_pprof_shows_who_waits_and_who_makes_wait() {
     }
 }
 
+const WAITERS: usize = 100;
+
+static HELD_LOCK: Mutex<()> = Mutex::new(());
+
+#[inline(never)]
+fn gives_the_lock_back(held: MutexGuard<'static, ()>) {
+    drop(black_box(held));
+}
+
+/// Holds a lock for 10 ms after 100 threads have begun to wait for it. Returns for how long all waited, and for how long any may have.
+fn hold_a_lock() -> [Duration; 2] {
+    let held = HELD_LOCK.lock().unwrap();
+    let begun = Instant::now();
+    let wait = || drop(black_box(HELD_LOCK.lock()));
+    let started =
+        (0..WAITERS).map(|_| thread::Builder::new().name("waits-for-it".into()).spawn(wait).unwrap());
+    let threads: Vec<JoinHandle<()>> = started.collect();
+    while asleep("waits-for-it") < WAITERS {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let start = Instant::now();
+    thread::sleep(Duration::from_millis(10));
+    let of_all = start.elapsed();
+    gives_the_lock_back(held);
+    let of_any = begun.elapsed();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    [of_all, of_any]
+}
+
+/// How many threads of this name sleep.
+fn asleep(name: &str) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    stats.filter(|stat| stat.contains(&format!("({name}) S"))).count()
+}
+
+/// A lock that is held for 10 ms under 100 waiters costs them a second, and whoever gives it back is charged with that: by Go, and by us.
+#[test]
+fn a_holder_is_charged_as_go_charges_it() {
+    let _turn = turn();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/go/lock");
+    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lock");
+    let built = Command::new("go").args(["build", "-o"]).arg(&binary).arg(".").current_dir(source).status();
+    assert!(
+        built.is_ok_and(|status| status.success()),
+        "this test compares us with Go: install Go 1.22 or later"
+    );
+    let go = Command::new(binary).output().unwrap();
+    let said = String::from_utf8(go.stderr).unwrap();
+    let times: Vec<u64> = said.split_whitespace().map(|nanoseconds| nanoseconds.parse().unwrap()).collect();
+    let go_times = [times[0], times[1]].map(Duration::from_nanos);
+
+    let server = server();
+    let address = server.local_addr();
+    let asking = thread::spawn(move || get(address, "/debug/pprof/mutex?seconds=3"));
+    // Waits are measured while somebody asks.
+    while get(address, "/debug/pprof/mutex?format=text").text().contains("are not measured yet") {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let our_times = hold_a_lock();
+    let ours = asking.join().unwrap().body;
+    for (whose, profile, function, [of_all, of_any]) in [
+        ("Go", &go.stdout, "main.givesTheLockBack", go_times),
+        ("ours", &ours, "locks::gives_the_lock_back", our_times),
+    ] {
+        let charged = Duration::from_nanos(delay_of(profile, function));
+        println!("{whose}: {charged:?} for {of_all:?}, and {of_any:?} since the first waited");
+        let [least, most] = [of_all, of_any].map(|time| time * WAITERS as u32);
+        assert!(
+            charged >= least.mul_f64(0.95) && charged <= most,
+            "{whose}: {charged:?} of {least:?} to {most:?}"
+        );
+    }
+}
+
+/// The delay of all stacks that have this function, in nanoseconds.
+fn delay_of(profile: &[u8], function: &str) -> u64 {
+    let profile = decode(profile);
+    let has_it = |sample: &&Sample| {
+        let lines = sample.location_id.iter().flat_map(|&id| &profile.location[id as usize - 1].line);
+        let mut names = lines.map(|line| profile.function[line.function_id as usize - 1].name_index);
+        names.any(|name| profile.string_table[name as usize] == function)
+    };
+    profile.sample.iter().filter(has_it).map(|sample| sample.value[1] as u64).sum()
+}
+
 static OTHER_LOCK: Mutex<()> = Mutex::new(());
 
 #[inline(never)]
@@ -116,13 +204,7 @@ fn wants_the_other_lock() {
 fn wait_once() {
     let held = OTHER_LOCK.lock();
     let waiter = thread::Builder::new().name("waits-once".into()).spawn(wants_the_other_lock).unwrap();
-    let sleeps = || {
-        let threads = std::fs::read_dir("/proc/self/task").unwrap();
-        let stats =
-            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
-        stats.into_iter().any(|stat| stat.contains("(waits-once) S"))
-    };
-    while !sleeps() {
+    while asleep("waits-once") == 0 {
         thread::yield_now();
     }
     thread::sleep(Duration::from_millis(20));
