@@ -430,6 +430,7 @@ MUTANTS = [
     ("H14 the elements of a hash table lie above its address", replace(r"Downwards", r"Upwards if false"), ["-p", "tasks", "--test", "typed", "tables_and_trees"]),
     ("H15 the profiler's own variables hold blocks", replace(r"if .+ \{", r"if false {"), [*SERVER_UNITS, "own_variables_are_told"]),
     ("H17 the profiler's own variables lead to what a task waits for", replace(r"if .+ =>", r"if false =>"), [*HOLDERS, "what_the_profiler_holds"]),
+    ("H29 words into a block leave no room for that of its owner", replace(r" \|\| .+;", r";"), [*HOLDERS, "leave_room"]),
     ("H6 one look is enough to call a block lost", replace(r"if .+ \{", r"if false {"), [*HOLDERS, "a_word_that_moves"]),
     ("H8 what was freed during the search is in the profile of holders", replace(r"if .+ \{", r"if false {"), [*SERVER_UNITS, "what_was_freed_during_the_search"]),
     ("H20 what points to a task that waits leads on", replace(r"= .+;", r"= false;"), [*HOLDERS, "all_ways_are_followed"]),

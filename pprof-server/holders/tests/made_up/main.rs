@@ -159,6 +159,21 @@ fn when_the_time_is_over_nothing_is_said() {
     assert_eq!(world.search_with(Duration::ZERO), Err(Failure::Time));
 }
 
+/// Where a text was, of which many pointers to its parts were left behind, there is a block now. Its owner's word comes after all these.
+#[test]
+fn words_into_a_block_leave_room_for_that_of_its_owner() {
+    let mut world = World::new();
+    let [parts, target, owner] = [world.sampled(2, 4096), world.target(1, 2048), world.sampled(3, 40)];
+    (0..200).for_each(|slot| world.set(parts + 8 * slot, target + 8 + slot));
+    world.set(owner, target);
+    world.set(STATICS, owner);
+    let chain = world.only();
+    assert_eq!(
+        (chain.links, chain.end),
+        (vec![Link::Sampled { site: 3, bytes: 40 }], End::Root(Root::Static(STATICS)))
+    );
+}
+
 #[test]
 fn a_block_with_very_many_words_is_not_called_a_cycle() {
     let mut world = World::new();

@@ -99,7 +99,7 @@ pub(crate) struct Measured {
 /// What sets a row apart: its stack, its labels, and what was waited on.
 type Key = (StackTrace, u32, LockWord);
 
-/// The values of each stack, by its labels.
+/// These are the values of each stack, by its labels.
 type RowsOf = BTreeMap<StackTrace, BTreeMap<Vec<Label>, [Estimate; 2]>>;
 
 /// Makes the profile of what was measured.
