@@ -5,7 +5,8 @@
 // into them. Licences of what is bundled go to `dist/LICENSES.txt`, and into the script itself, which travels without it.
 
 import { build } from 'esbuild';
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 process.chdir(import.meta.dirname);
 
@@ -23,7 +24,7 @@ if (process.argv.includes('--tests')) {
   const entryPoints = readdirSync('test').filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name}`);
   await build({ ...options, entryPoints, outdir: 'build', outExtension: { '.js': '.mjs' }, platform: 'node', format: 'esm' });
 } else {
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     ...options,
     entryPoints: { ui: 'src/main.tsx' },
     outdir: 'dist',
@@ -31,10 +32,19 @@ if (process.argv.includes('--tests')) {
     minify: true,
     legalComments: 'none',
     metafile: true,
+    write: false,
   });
   const notice = licences(Object.keys(metafile.inputs));
-  writeFileSync('dist/LICENSES.txt', notice);
-  writeFileSync('dist/ui.js', `/*!\n${notice}*/\n${readFileSync('dist/ui.js', 'utf8')}`);
+  write('dist/LICENSES.txt', notice);
+  for (const { path, text } of outputFiles) {
+    const name = basename(path);
+    write(`dist/${name}`, name === 'ui.js' ? `/*!\n${notice}*/\n${text}` : text);
+  }
+}
+
+/** Writes a file, unless it has this text already: cargo builds anew what depends on a file that is newer than before. */
+function write(file, text) {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
 }
 
 /** Returns the licences of the packages that these files belong to. */
