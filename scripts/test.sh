@@ -6,9 +6,9 @@
 # Rust mangles names in two ways, `v0` by default since 1.97 and the old one before. What is built in debug is mangled as the
 # toolchain does by itself, and what is built in release by `v0`; so a toolchain before 1.97 tries both at no further cost.
 #
-# Tests wait more than they work, for deadlines and for Go. So their programs run in three rows beside one another, other checks go
-# on beside them, and what only builds does so at a priority at which it takes no time from them. What all these say is shown when the
-# tests are done.
+# Tests wait more than they work, for deadlines and for Go. So their programs run in rows beside one another, other checks go on beside
+# them, and what only builds does so at a priority at which it takes no time from them. What all these say is shown when the tests are
+# done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -58,21 +58,22 @@ if [[ $(rustc --crate-type lib --crate-name mangled --emit asm -o - - <<<'pub fn
   echo 'test.sh: v0 is what this Rust mangles by, so the old mangling is not tried; rustc before 1.97 does that'
 fi
 
-# Prints the arguments by which cargo chooses each third program of tests, from the one with this number on.
+# Prints the arguments by which cargo chooses some programs of tests: those of row $1 of $2.
 row() {
   cargo metadata --format-version 1 --locked --no-deps | python3 -c '
 import json, sys
 targets = [target for package in json.load(sys.stdin)["packages"] for target in package["targets"]]
 names = sorted({target["name"] for target in targets if target["kind"] == ["test"] and "required-features" not in target})
-print(*(f"--test={name}" for name in names[int(sys.argv[1])::3]))
-' "$1"
+print(*(f"--test={name}" for name in names[int(sys.argv[1])::int(sys.argv[2])]))
+' "$@"
 }
 
-# Runs all tests, which have been built. One run tells all that fails.
+# Runs all tests, which have been built, with their programs in $1 rows. One run tells all that fails.
 all_tests() {
-  local number names
-  for number in 0 1 2; do
-    read -ra names < <(row "$number")
+  local rows=$1 number names
+  shift
+  for ((number = 0; number < rows; number++)); do
+    read -ra names < <(row "$number" "$rows")
     beside 0 step cargo test --workspace "$@" --no-fail-fast "${names[@]}"
   done
   beside 0 step cargo test --workspace "$@" --no-fail-fast --lib --bins
@@ -117,10 +118,11 @@ step locks_have_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside 19 release_builds
-all_tests
+# They are done when the builds are, so more rows would gain nothing.
+all_tests 1
 beside 19 checks
 beside 0 step by_v0 scripts/check-ui.sh
-by_v0 all_tests --release
+by_v0 all_tests 2 --release
 beside 19 step scripts/check-first-five-minutes.sh
 beside 0 step by_v0 scripts/check-readme.sh
 join
