@@ -223,6 +223,8 @@ fn go_deep(limit: usize, rounds: u64) -> u64 {
 /// Threads of the standard library have a stack for signals, so little may be left of their own.
 #[test]
 fn a_thread_may_be_at_the_end_of_its_stack() {
+    // On a busy machine, it is a while until a thread that has begun is noticed.
+    const ROUNDS: u64 = 150_000_000;
     let looking = Looking::start(1000);
     for _ in 0..4 {
         let thread = thread::Builder::new().name("deep".into()).stack_size(16 << 10);
@@ -235,12 +237,12 @@ fn a_thread_may_be_at_the_end_of_its_stack() {
                 assert_eq!(libc::pthread_getattr_np(libc::pthread_self(), &mut attributes), 0);
                 assert_eq!(libc::pthread_attr_getstack(&attributes, &mut low, &mut bytes), 0);
             }
-            go_deep(low.addr() + 1024, 30_000_000)
+            go_deep(low.addr() + 1024, ROUNDS)
         });
-        assert!(thread.unwrap().join().unwrap() >= 30_000_000);
+        assert!(thread.unwrap().join().unwrap() >= ROUNDS);
     }
     let samples = looking.finish();
-    assert!(periods_in(&samples, "go_deep") > 20, "{samples:?}");
+    assert!(periods_in(&samples, "go_deep") > 100, "{samples:?}");
 }
 
 /// A limit on pending signals is one on timers. Threads that can have none are sampled by the process's timer.
