@@ -93,7 +93,7 @@ pub(crate) fn chains(
     targets.map(|(index, target)| known.chain(index, target)).collect()
 }
 
-/// What the search has found, from which chains are made.
+/// This holds what the search has found. Chains are made from it.
 struct Known<'a> {
     blocks: &'a [Block],
     climbed: &'a [Block],

@@ -92,7 +92,7 @@ pub(crate) struct Options {
 pub(crate) struct Measured {
     pub(crate) now: LockSamples,
     pub(crate) before: Option<(LockSamples, Duration)>,
-    /// What tasks have waited in that time, if somebody has looked.
+    /// It holds what tasks have waited in that time. It is empty where nobody has looked.
     pub(crate) tasks: FoundTaskWaits,
 }
 

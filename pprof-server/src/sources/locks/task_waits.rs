@@ -27,10 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const MAX_SHARE: u32 = 50;
 /// So many tasks are read in one look. Where there are more, they take turns, and each stands for as many as were left out.
 const MAX_READ: usize = 100;
-/// What a task waits for that another one holds.
+/// A task that waits for one of these waits for another task to give it back.
 const LOCKS: [&str; 3] = ["mutex", "rwlock", "semaphore"];
 
-/// What sets a row apart: where the tasks wait, and what for.
+/// A row is set apart by where its tasks wait, and by what they wait for.
 type Key = (StackTrace, &'static str);
 
 /// Waits of tasks that are being watched.
@@ -47,12 +47,12 @@ pub(crate) struct TaskWaits {
     reads: u64,
 }
 
-/// What one sampled task has waited.
+/// This adds up what one sampled task has waited.
 #[derive(Clone, Copy, Default)]
 struct Waited {
     /// The time for which it was seen to wait, in nanoseconds, multiplied by the number of tasks of which each look read one.
     nanoseconds: f64,
-    /// What the choice of tasks adds to the variance of that.
+    /// The choice of tasks adds so much to the variance of that.
     choice_variance: f64,
     contentions: f64,
     /// How many tasks it stands for, and the variance of that number.
@@ -61,7 +61,7 @@ struct Waited {
     reads: i64,
 }
 
-/// What was found, and what there is to say of it.
+/// This holds what was found, and what there is to say of it.
 #[derive(Default)]
 pub(crate) struct FoundTaskWaits {
     /// There is a row for each place and kind of lock: the contentions that were seen, and the time in nanoseconds.

@@ -98,7 +98,8 @@ mod tests {
         series
     }
 
-    /// Of ten minutes, growth is compared in the first four and in the three after them, where 43 in 100 would come if growth were even.
+    /// The growth of the first four of ten minutes is compared with that of the three after them. If growth were even, 43 in 100 would come
+    /// in these three.
     /// What is fewer than 34 in 100 is less than 80 % of that.
     #[test]
     fn growth_whose_slowing_is_in_doubt_is_no_leak() {
