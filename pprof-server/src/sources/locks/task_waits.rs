@@ -19,7 +19,7 @@ use alloc_profiler::StackTrace;
 use alloc_profiler::internal::{LiveBlock, cpu_time};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
-use tasks::{Block, Grade, Masked, State, Wait, Waiting};
+use tasks::{Block, Grade, Masked, State, Unread, Wait, Waiting};
 
 /// So often tasks are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -45,6 +45,8 @@ pub(crate) struct TaskWaits {
     last_look: Instant,
     looks: u32,
     reads: u64,
+    /// So many of the reads did not tell what the task waits for.
+    unread: u64,
 }
 
 /// This adds up what one sampled task has waited.
@@ -110,12 +112,13 @@ impl TaskWaits {
             last_look: Instant::now(),
             looks: 0,
             reads: 0,
+            unread: 0,
         };
         // The first look takes longest, since it names what was not seen before. So it comes before the time that is measured.
         waits.look();
         waits.waited.clear();
         waits.in_wait.clear();
-        (waits.looks, waits.reads) = (0, 0);
+        (waits.looks, waits.reads, waits.unread) = (0, 0, 0);
         Ok(waits)
     }
 
@@ -135,6 +138,8 @@ impl TaskWaits {
                 let waiting = self.index.index.read_waiting(&*memory, place);
                 if block.is_in_use() {
                     self.reads += 1;
+                    // A task that runs waits for nothing.
+                    self.unread += u64::from(waiting.as_ref().is_err_and(|why| *why != Unread::Busy));
                     self.note(block, waiting.ok().as_ref(), elapsed, each);
                 }
             }
@@ -164,7 +169,7 @@ impl TaskWaits {
     /// Ends, and tells what was found.
     pub(crate) fn finish(mut self) -> FoundTaskWaits {
         self.look();
-        let TaskWaits { index, lines, waited, looks, reads, .. } = self;
+        let TaskWaits { index, lines, waited, looks, reads, unread, .. } = self;
         index.put_back();
         let label = |key, value: &str| Label { key, value: LabelValue::Text(value.into()) };
         let mut total = Estimate::default();
@@ -175,7 +180,7 @@ impl TaskWaits {
             crate::profile::add(std::slice::from_mut(&mut total), &sums[1..]);
             rows.push((trace, vec![label(Label::KIND, "task"), label(Label::WAITS, what)], sums));
         }
-        let notes = if rows.is_empty() {
+        let mut notes = if rows.is_empty() {
             Vec::new()
         } else {
             vec![format!(
@@ -186,6 +191,12 @@ impl TaskWaits {
                 total.samples,
             )]
         };
+        if unread > 0 {
+            notes.push(format!(
+                "block: {unread} of {reads} reads of tasks did not tell what they wait for, so their waits are missing; the future may be of \
+                 another package, which needs debug = \"full\" too"
+            ));
+        }
         FoundTaskWaits { rows, lines, notes }
     }
 }
