@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Condvar, Mutex, RwLock, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use capture::internal::thread_dump_by_signals;
 use capture::{Found, Thread, ThreadState, thread_dump};
@@ -246,4 +246,47 @@ fn a_thread_of_the_profiler_s_own_that_has_just_begun_is_left_out() {
     let dump = thread_dump().unwrap();
     assert!(named(&dump, "begins").is_some() && named(&dump, "pprof-begins").is_none(), "{dump:?}");
     assert_eq!(dump.own_threads, 1);
+}
+
+/// Threads that take their names while a dump is taken have them, and those of the profiler's own are left out by them.
+#[test]
+fn who_takes_its_name_during_a_dump_has_it() {
+    let _turn = common::turn();
+    let mut late = 0;
+    let start = Instant::now();
+    while late < 50 {
+        assert!(start.elapsed() < Duration::from_secs(100), "{late} of 50 were seen");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // There are more of them than processors, so that some are not seen to run before they wait.
+            for number in 0..8 {
+                let is_over = &is_over;
+                scope.spawn(move || {
+                    let begin = Instant::now();
+                    while begin.elapsed() < Duration::from_millis(5) {
+                        std::hint::spin_loop();
+                    }
+                    let name = if number == 0 { c"pprof-late" } else { c"named-late" };
+                    // SAFETY: the text ends with a zero, and the call only reads it.
+                    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+                    waits_for_the_test(|| {
+                        while !is_over.load(Relaxed) {
+                            thread::sleep(Duration::from_millis(20));
+                        }
+                    });
+                });
+            }
+            let dump = thread_dump();
+            is_over.store(true, Relaxed);
+            let of_them = |thread: &&Thread| {
+                // Threads of other tests have names before they come there.
+                let is_there = |name| thread.frames.iter().any(|frame| is_of(frame.lookup(), name));
+                is_there("who_takes_its_name_during_a_dump") && is_there("waits_for_the_test")
+            };
+            for thread in dump.unwrap().threads.iter().filter(of_them) {
+                assert_eq!(&*thread.name, "named-late");
+                late += 1;
+            }
+        });
+    }
 }

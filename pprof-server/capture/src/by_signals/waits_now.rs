@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use super::dump::sleeper::Copier;
 use super::dump::task::{Asleep, Whereabouts, whereabouts};
-use super::dump::thread_dump;
+use super::dump::thread_dump_and_sleepers;
 use super::maps::{self, StackRange};
+use super::threads;
 use super::timers::used_time;
 use crate::locks::waiting_on;
 use crate::{CurrentWait, CurrentWaits, LockWord, StartError, Thread};
@@ -33,10 +34,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// that threads use. Threads that run are given 20 ms to come to a wait; if there are some even then, a MiB is searched of each stack that no
 /// thread sleeps on.
 pub fn current_waits() -> Result<CurrentWaits, StartError> {
-    let dump = thread_dump()?;
+    let (dump, sleepers) = thread_dump_and_sleepers()?;
     let asleep = settled(&dump.threads);
-    let mut waits: Vec<CurrentWait> =
-        dump.threads.iter().filter_map(|thread| wait_of(thread, asleep.get(&thread.id)?)).collect();
+    let mut copier = Copier::default();
+    let mut wait = |thread: &Thread| {
+        let asleep = asleep.get(&thread.id)?;
+        wait_of(thread, asleep, sleepers.get(&thread.id), &mut copier)
+    };
+    let mut waits: Vec<CurrentWait> = dump.threads.iter().filter_map(&mut wait).collect();
     note_times(&mut waits);
     let mut pointed_to_by: BTreeMap<usize, Vec<u32>> =
         waits.iter().filter(|wait| is_lock(wait)).map(|wait| (wait.address, Vec::new())).collect();
@@ -129,17 +134,32 @@ fn settled(threads: &[Thread]) -> BTreeMap<u32, Asleep> {
     found
 }
 
-/// The wait of a thread, if it waits on a word.
-fn wait_of(thread: &Thread, asleep: &Asleep) -> Option<CurrentWait> {
+/// The wait of a thread, if it waits on a word. `walked` tells where it slept when the dump walked its stack, if it did.
+fn wait_of(
+    thread: &Thread,
+    asleep: &Asleep,
+    walked: Option<&Asleep>,
+    copier: &mut Copier,
+) -> Option<CurrentWait> {
     let used = used_time(thread.id)?;
     let futex = asleep.futex_wait()?;
+    let mut thread = thread.clone();
+    if walked != Some(asleep) {
+        // It has gone on since the dump, so the stack in there is not that of this wait.
+        // mutant: E97 a wait has the stack from before it
+        if !copier.note_stack(&mut thread, asleep) {
+            return None;
+        }
+    }
+    // It may have taken its name since.
+    // mutant: E97 a wait has the name from before it
+    thread.name = threads::name(thread.id)?;
     // What it wants to see there is the number of a thread: that one's end is waited for.
-    let joins =
-        (futex.value != thread.id && super::threads::name(futex.value).is_some()).then_some(futex.value);
-    let mut wait = CurrentWait::new(thread.clone(), futex.address, LockWord::of_value(futex.value));
+    let joins = (futex.value != thread.id && threads::name(futex.value).is_some()).then_some(futex.value);
+    let mut wait = CurrentWait::new(thread, futex.address, LockWord::of_value(futex.value));
     (wait.has_end, wait.joins, wait.used) = (futex.has_end, joins, used);
     // It may have gone on since it was looked at.
-    matches!(whereabouts(thread.id), Ok(Whereabouts::Asleep(now)) if now == *asleep).then_some(wait)
+    matches!(whereabouts(wait.thread.id), Ok(Whereabouts::Asleep(now)) if now == *asleep).then_some(wait)
 }
 
 /// Notes how long waits have lasted that were measured from their beginning.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use capture::{CurrentWaits, LockWord, current_waits, set_block_rate};
 
+use crate::common::is_of;
 use crate::{HELD, await_sleep, thread_id, turn};
 
 /// Who waits now is told with the word, the time, and who has a pointer to it; and who has gone on since then does not wait.
@@ -92,4 +93,48 @@ fn who_computes_with_a_lock_makes_no_deadlock() {
         assert!(pointing.contains(&computes), "{pointing:?}");
         assert_eq!(deadlocks, []);
     });
+}
+
+/// A thread that takes its name and begins to wait while it is looked at has that name, and the stack of that wait.
+#[test]
+fn a_wait_that_begins_during_the_look_has_its_stack_and_its_thread_s_name() {
+    let _turn = turn();
+    let lock = Mutex::new(());
+    let mut seen = 0;
+    let start = Instant::now();
+    while seen < 20 {
+        assert!(start.elapsed() < Duration::from_secs(100), "{seen} of 20 were seen to wait");
+        let guard = black_box(lock.lock().unwrap());
+        let id = AtomicI32::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                id.store(thread_id(), Relaxed);
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_millis(6) {
+                    spin_loop();
+                }
+                // SAFETY: the text ends with a zero, and the call only reads it.
+                unsafe { libc::prctl(libc::PR_SET_NAME, c"named-late".as_ptr()) };
+                waits_in_the_end(&lock);
+            });
+            while id.load(Relaxed) == 0 {
+                thread::yield_now();
+            }
+            let waits = current_waits();
+            drop(guard);
+            let id = id.load(Relaxed) as u32;
+            let wait = waits.unwrap().waits.into_iter().find(|wait| wait.thread.id == id);
+            if let Some(wait) = wait.filter(|wait| wait.address == (&raw const lock).addr()) {
+                seen += 1;
+                assert_eq!(&*wait.thread.name, "named-late");
+                let frames = wait.thread.frames.iter();
+                assert!(frames.clone().any(|frame| is_of(frame.lookup(), "waits_in_the_end")), "{wait:?}");
+            }
+        });
+    }
+}
+
+#[inline(never)]
+fn waits_in_the_end(lock: &Mutex<()>) {
+    drop(black_box(lock.lock()));
 }

@@ -14,7 +14,7 @@ mod requests;
 pub(super) mod sleeper;
 pub(super) mod task;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,7 +24,7 @@ use super::turn::Turn;
 use super::{fork, own_threads, system_call, threads};
 use crate::{Found, StartError, Thread, ThreadDump, ThreadState};
 use requests::{Answer, Requests};
-use sleeper::{Copier, NotWalked, Walked};
+use sleeper::Copier;
 use task::{Asleep, Task, Whereabouts, kernel_function, task, whereabouts};
 
 /// How long threads have to answer to a signal.
@@ -48,6 +48,11 @@ const TRIES: usize = 4;
 ///
 /// See [`StartError`]. That a thread could not be walked is no error: [`Thread::found`] says so.
 pub fn thread_dump() -> Result<ThreadDump, StartError> {
+    Ok(dump(Whom::WhoRuns)?.0)
+}
+
+/// As [`thread_dump`], with where each thread slept whose stack was walked there.
+pub(super) fn thread_dump_and_sleepers() -> Result<(ThreadDump, HashMap<u32, Asleep>), StartError> {
     dump(Whom::WhoRuns)
 }
 
@@ -57,7 +62,7 @@ pub fn thread_dump() -> Result<ThreadDump, StartError> {
 ///
 /// The errors are those of [`thread_dump`].
 pub fn thread_dump_by_signals() -> Result<ThreadDump, StartError> {
-    dump(Whom::All)
+    Ok(dump(Whom::All)?.0)
 }
 
 /// Who is asked by a signal.
@@ -68,7 +73,7 @@ enum Whom {
     All,
 }
 
-fn dump(whom: Whom) -> Result<ThreadDump, StartError> {
+fn dump(whom: Whom) -> Result<(ThreadDump, HashMap<u32, Asleep>), StartError> {
     let _turn = wait_for_turn()?;
     unwinder::prepare();
     if !unwinder::is_ready() {
@@ -80,8 +85,13 @@ fn dump(whom: Whom) -> Result<ThreadDump, StartError> {
     let mut listed = threads::list().map_err(refused)?;
     listed.sort_unstable();
     let own: HashSet<u32> = own_threads::all().into_iter().collect();
-    let mut dump =
-        Dump { whom, copier: Copier::default(), requests: Requests::default(), threads: Vec::new() };
+    let mut dump = Dump {
+        whom,
+        copier: Copier::default(),
+        requests: Requests::default(),
+        threads: Vec::new(),
+        sleepers: HashMap::new(),
+    };
     let mut own_threads = 0;
     let mut runners = Vec::new();
     for thread_id in listed {
@@ -94,13 +104,20 @@ fn dump(whom: Whom) -> Result<ThreadDump, StartError> {
     }
     dump.ask_runners(runners, start + LONGEST_WAIT);
     dump.wait_for_answers();
-    Ok(ThreadDump {
+    let Dump { requests, mut threads, sleepers, .. } = dump;
+    let ran = |thread: &&mut Thread| !matches!(thread.found, Found::FromOutside | Found::Approximately);
+    threads.iter_mut().filter(ran).for_each(note_name);
+    let known = threads.len();
+    threads.retain(|thread| !own_threads::is_named_so(&thread.name));
+    own_threads += known - threads.len();
+    let of_threads = ThreadDump {
         taken_at: SystemTime::now(),
         duration: start.elapsed(),
-        signalled_threads: dump.requests.count(),
-        threads: dump.threads,
+        signalled_threads: requests.count(),
+        threads,
         own_threads,
-    })
+    };
+    Ok((of_threads, sleepers))
 }
 
 fn wait_for_turn() -> Result<Turn, StartError> {
@@ -122,6 +139,8 @@ struct Dump {
     requests: Requests,
     /// Lists the threads by their numbers.
     threads: Vec<Thread>,
+    /// Where those slept that were walked from outside.
+    sleepers: HashMap<u32, Asleep>,
 }
 
 /// A thread that runs, or is about to. It may still be in a system call that it has just been woken from, until it gets a processor:
@@ -185,27 +204,16 @@ impl Dump {
 
     /// Walks the stack of a thread that waits. False: it has gone on.
     fn walk_sleeper(&mut self, thread: &mut Thread, task: &Task, asleep: &Asleep) -> bool {
-        // The label is of the same sleep: had the thread gone on in between, the walk would tell.
-        let label = self.copier.label(thread.id);
-        let walked = self.copier.walk(thread.id, asleep);
-        if matches!(walked, Err(NotWalked::Moved)) {
+        let ran = thread.state == ThreadState::Running;
+        if !self.copier.note_stack(thread, asleep) {
             return false;
         }
-        if thread.state == ThreadState::Running {
-            thread.state = ThreadState::Sleeping;
+        if ran {
+            note_name(thread);
         }
-        thread.label = label;
-        thread.waits = match &asleep.call {
-            Some(call) => Some(call.name()),
-            None => kernel_function(thread.id),
-        };
-        let is_exact = matches!(&walked, Ok(Walked { is_certain: true, is_cut: false, .. }));
-        thread.found = Found::Unreadable;
-        if let Ok(Walked { frames, is_truncated, .. }) = walked {
-            (thread.frames, thread.is_truncated) = (frames, is_truncated);
-            thread.found = if is_exact { Found::FromOutside } else { Found::Approximately };
-        }
-        if self.whom == Whom::All || !is_exact && asleep.call.is_some_and(|call| call.is_restarted()) {
+        self.sleepers.insert(thread.id, asleep.clone());
+        let is_restarted = || asleep.call.is_some_and(|call| call.is_restarted());
+        if self.whom == Whom::All || thread.found != Found::FromOutside && is_restarted() {
             // What was found is kept if there is no answer.
             self.requests.ask(thread.id, task);
         }
@@ -274,5 +282,14 @@ impl Dump {
             thread::sleep(requests::LOOK_EVERY);
             self.take_answers();
         }
+    }
+}
+
+/// Notes the name that a thread has now. A thread that has just begun has the name of the one that began it, until it takes its own:
+/// so a name that was read before the stack may be another thread's.
+fn note_name(thread: &mut Thread) {
+    // mutant: E13 a thread that takes its name while it is looked at keeps that of another
+    if let Some(name) = threads::name(thread.id) {
+        thread.name = name;
     }
 }

@@ -10,7 +10,8 @@ use std::process;
 use unwinder::{CodeAddress, StackCopy};
 
 use super::super::timers::used_time;
-use super::task::{Asleep, Whereabouts, whereabouts};
+use super::task::{Asleep, Whereabouts, kernel_function, whereabouts};
+use crate::{Found, Thread, ThreadState};
 
 /// How much of a stack is copied, in words: what nearly all need at first, and what the deepest do.
 const COPIED_WORDS: [usize; 2] = [16 << 7, 1 << 17];
@@ -20,19 +21,19 @@ const INSTRUCTION_BYTES: usize = 2;
 
 /// What was found of a thread that sleeps.
 #[derive(Clone, Debug)]
-pub(super) struct Walked {
+struct Walked {
     /// The leaf comes first.
-    pub(super) frames: Box<[CodeAddress]>,
-    pub(super) is_truncated: bool,
+    frames: Box<[CodeAddress]>,
+    is_truncated: bool,
     /// No frame pointer was guessed.
-    pub(super) is_certain: bool,
+    is_certain: bool,
     /// The outermost frame was not reached.
-    pub(super) is_cut: bool,
+    is_cut: bool,
 }
 
 /// Why nothing was found of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotWalked {
+enum NotWalked {
     /// It has gone on meanwhile.
     Moved,
     /// The system does not let its stack be read.
@@ -46,10 +47,35 @@ pub(in crate::by_signals) struct Copier {
 }
 
 impl Copier {
+    /// Notes the stack of a thread that sleeps there, its label, and what it waits in. False: it has gone on, and nothing is noted.
+    pub(in crate::by_signals) fn note_stack(&mut self, thread: &mut Thread, asleep: &Asleep) -> bool {
+        // The label is of the same sleep: had the thread gone on in between, the walk would tell.
+        let label = self.label(thread.id);
+        let walked = self.walk(thread.id, asleep);
+        if matches!(walked, Err(NotWalked::Moved)) {
+            return false;
+        }
+        if thread.state == ThreadState::Running {
+            thread.state = ThreadState::Sleeping;
+        }
+        thread.label = label;
+        thread.waits = match &asleep.call {
+            Some(call) => Some(call.name()),
+            None => kernel_function(thread.id),
+        };
+        let is_exact = matches!(&walked, Ok(Walked { is_certain: true, is_cut: false, .. }));
+        thread.found = Found::Unreadable;
+        if let Ok(Walked { frames, is_truncated, .. }) = walked {
+            (thread.frames, thread.is_truncated) = (frames, is_truncated);
+            thread.found = if is_exact { Found::FromOutside } else { Found::Approximately };
+        }
+        true
+    }
+
     /// The stack of a thread that sleeps there, and did so until the end of the copy: it is asked for once more after that. What
     /// was copied while the thread went on is not believed. It may have come back to the same place meanwhile, but then it has
     /// used CPU time, which the kernel counts by the nanosecond.
-    pub(super) fn walk(&mut self, thread_id: u32, asleep: &Asleep) -> Result<Walked, NotWalked> {
+    fn walk(&mut self, thread_id: u32, asleep: &Asleep) -> Result<Walked, NotWalked> {
         let mut walked = Err(NotWalked::Unreadable);
         for words in COPIED_WORDS {
             let used_before = used_time(thread_id);
@@ -73,7 +99,7 @@ impl Copier {
     }
 
     /// Returns the label of a thread that sleeps. 0: it has none, or its word cannot be read.
-    pub(super) fn label(&mut self, thread_id: u32) -> u32 {
+    fn label(&mut self, thread_id: u32) -> u32 {
         let word = unwinder::label::word_of(thread_id).filter(|&address| self.copy(address, 1).is_some());
         let label = word.and_then(|_| unwinder::label::of_word(*self.words.first()? as u64, thread_id));
         label.unwrap_or(0)
