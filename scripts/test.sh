@@ -118,12 +118,10 @@ step locks_have_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside 19 release_builds
-# They are done when the builds are, so more rows would gain nothing. In two rows and beside the page's check, the released tests
-# take half the time, but a test of a busy program in locks.rs failed once.
+# They are done when the release builds are, so more rows would gain nothing.
 all_tests 1
 beside 19 checks
-by_v0 all_tests 1 --release
-beside 19 step scripts/check-first-five-minutes.sh
-step by_v0 scripts/check-ui.sh
-join
+beside 0 step by_v0 scripts/check-ui.sh
+by_v0 all_tests 2 --release
+step scripts/check-first-five-minutes.sh
 step by_v0 scripts/check-readme.sh

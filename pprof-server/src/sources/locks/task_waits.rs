@@ -17,9 +17,9 @@ use crate::sources::goroutine::tasks::{
 };
 use alloc_profiler::StackTrace;
 use alloc_profiler::internal::{LiveBlock, cpu_time};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
-use tasks::{Block, Grade, Masked, State, Unread, Wait, Waiting};
+use tasks::{Block, Grade, Masked, Memory, State, Unread, Wait, Waiting};
 
 /// So often tasks are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const MAX_SHARE: u32 = 50;
 /// So many tasks are read in one look. Where there are more, they take turns, and each stands for as many as were left out.
 const MAX_READ: usize = 100;
+/// Waits of so many tasks are kept, at each place. Others are counted.
+const MAX_KEPT: usize = 100_000;
 /// A task that waits for one of these waits for another task to give it back.
 const LOCKS: [&str; 3] = ["mutex", "rwlock", "semaphore"];
 
@@ -37,7 +39,7 @@ type Key = (StackTrace, &'static str);
 pub(crate) struct TaskWaits {
     index: IndexInUse,
     lines: Lines,
-    waited: BTreeMap<Key, BTreeMap<Masked, Waited>>,
+    kept: Kept,
     /// The wait that each task was in when it was last read.
     in_wait: HashMap<Masked, Masked>,
     /// Which task comes first in the next look, if not all are read.
@@ -47,6 +49,17 @@ pub(crate) struct TaskWaits {
     reads: u64,
     /// So many of the reads did not tell what the task waits for.
     unread: u64,
+    /// So many looks could not read memory, and why that was the last time.
+    missed: (u32, String),
+}
+
+/// What tasks have waited, of which there is a bounded number.
+#[derive(Default)]
+struct Kept {
+    waited: BTreeMap<Key, BTreeMap<Masked, Waited>>,
+    tasks: usize,
+    /// So many reads found a task waiting for which there was no room.
+    left_out: u64,
 }
 
 /// This adds up what one sampled task has waited.
@@ -106,17 +119,18 @@ impl TaskWaits {
         let mut waits = TaskWaits {
             index,
             lines,
-            waited: BTreeMap::new(),
+            kept: Kept::default(),
             in_wait: HashMap::new(),
             turn: 0,
             last_look: Instant::now(),
             looks: 0,
             reads: 0,
             unread: 0,
+            missed: (0, String::new()),
         };
         // The first look takes longest, since it names what was not seen before. So it comes before the time that is measured.
         waits.look();
-        waits.waited.clear();
+        waits.kept = Kept::default();
         waits.in_wait.clear();
         (waits.looks, waits.reads, waits.unread) = (0, 0, 0);
         Ok(waits)
@@ -125,26 +139,38 @@ impl TaskWaits {
     /// Looks which tasks wait. Returns when that is to be done again.
     pub(crate) fn look(&mut self) -> Instant {
         let (now, used) = (Instant::now(), cpu_time());
-        let elapsed = now - self.last_look;
-        self.last_look = now;
-        if let Ok(memory) = own_memory() {
-            let mappings = Mappings::of_process();
-            let cells = Cells::find(&mappings, Some(&*memory), &mut self.lines);
-            let chosen = in_turn(&cells.blocks, &mut self.turn);
-            let each = cells.blocks.len() as f64 / chosen.len().max(1) as f64;
-            self.looks += 1;
-            for block in chosen {
-                let place = Block { address: block.address as u64, bytes: Some(block.size as u64) };
-                let waiting = self.index.index.read_waiting(&*memory, place);
-                if block.is_in_use() {
-                    self.reads += 1;
-                    // A task that runs waits for nothing.
-                    self.unread += u64::from(waiting.as_ref().is_err_and(|why| *why != Unread::Busy));
-                    self.note(block, waiting.ok().as_ref(), elapsed, each);
-                }
+        match own_memory() {
+            Ok(memory) => {
+                // The time before a look that could not be made is part of the next one's.
+                let elapsed = now - std::mem::replace(&mut self.last_look, now);
+                self.look_in(&*memory, elapsed);
             }
+            Err(why) => self.missed = (self.missed.0 + 1, why),
         }
         now + LOOK_EVERY.max(cpu_time().saturating_sub(used) * MAX_SHARE)
+    }
+
+    fn look_in(&mut self, memory: &dyn Memory, elapsed: Duration) {
+        let mappings = Mappings::of_process();
+        let cells = Cells::find(&mappings, Some(memory), &mut self.lines);
+        let chosen = in_turn(&cells.blocks, &mut self.turn);
+        let each = cells.blocks.len() as f64 / chosen.len().max(1) as f64;
+        self.looks += 1;
+        for block in chosen {
+            let place = Block { address: block.address as u64, bytes: Some(block.size as u64) };
+            let waiting = self.index.index.read_waiting(memory, place);
+            if block.is_in_use() {
+                self.reads += 1;
+                // A task that runs waits for nothing.
+                self.unread += u64::from(waiting.as_ref().is_err_and(|why| *why != Unread::Busy));
+                self.note(block, waiting.ok().as_ref(), elapsed, each);
+            }
+        }
+        if self.in_wait.len() > 2 * cells.blocks.len() {
+            let there: HashSet<Masked> =
+                cells.blocks.iter().map(|block| Masked::of(block.address as u64)).collect();
+            self.in_wait.retain(|task, _| there.contains(task));
+        }
     }
 
     /// Notes what was read of a task, which stands for `each` sampled tasks and has waited for `elapsed`, if it waits.
@@ -157,8 +183,9 @@ impl TaskWaits {
         };
         let is_new = self.in_wait.insert(task, address) != Some(address);
         let trace = waiter_of(None, block, &waiting.task, &mut self.lines).trace;
-        let waited = self.waited.entry((trace, what)).or_default().entry(task).or_default();
+        let Some(waited) = self.kept.of(trace, what, task) else { return };
         let nanoseconds = elapsed.as_nanos() as f64;
+        // mutant: E99 who is read in some looks only counts as if there were no others
         waited.nanoseconds += each * nanoseconds;
         waited.choice_variance += each * (each - 1.0) * (block.weight * nanoseconds).powi(2);
         waited.contentions += f64::from(u8::from(is_new));
@@ -169,12 +196,12 @@ impl TaskWaits {
     /// Ends, and tells what was found.
     pub(crate) fn finish(mut self) -> FoundTaskWaits {
         self.look();
-        let TaskWaits { index, lines, waited, looks, reads, unread, .. } = self;
+        let TaskWaits { index, lines, kept, looks, reads, unread, missed, .. } = self;
         index.put_back();
         let label = |key, value: &str| Label { key, value: LabelValue::Text(value.into()) };
         let mut total = Estimate::default();
-        let mut rows = Vec::with_capacity(waited.len());
-        for ((trace, what), tasks) in waited {
+        let mut rows = Vec::with_capacity(kept.waited.len());
+        for ((trace, what), tasks) in kept.waited {
             let mut sums = [Estimate::default(); 2];
             tasks.values().for_each(|task| crate::profile::add(&mut sums, &task.estimates()));
             crate::profile::add(std::slice::from_mut(&mut total), &sums[1..]);
@@ -197,7 +224,33 @@ impl TaskWaits {
                  another package, which needs debug = \"full\" too"
             ));
         }
+        if kept.left_out > 0 {
+            notes.push(format!(
+                "block: {} of {reads} reads of tasks found one waiting for which there was no room, so its waits are missing; ask for a \
+                 shorter time",
+                kept.left_out
+            ));
+        }
+        if let (1.., why) = missed {
+            notes.push(format!("block: {} looks at tasks could not be made: {why}", missed.0));
+        }
         FoundTaskWaits { rows, lines, notes }
+    }
+}
+
+impl Kept {
+    /// What this task has waited at this place. `None`: there is no room for it.
+    fn of(&mut self, trace: StackTrace, what: &'static str, task: Masked) -> Option<&mut Waited> {
+        let at_place = self.waited.entry((trace, what)).or_default();
+        if !at_place.contains_key(&task) {
+            // mutant: E99 waits of tasks are kept without a bound
+            if self.tasks >= MAX_KEPT {
+                self.left_out += 1;
+                return None;
+            }
+            self.tasks += 1;
+        }
+        Some(at_place.entry(task).or_default())
     }
 }
 
@@ -252,6 +305,19 @@ mod tests {
         turn = 240;
         assert_eq!(in_turn(&blocks[..3], &mut turn).len(), 3);
         assert!(in_turn(&[], &mut turn).is_empty());
+    }
+
+    #[test]
+    fn waits_beyond_the_room_for_them_are_counted() {
+        let mut kept = Kept::default();
+        let trace = StackTrace::new(Box::default(), false);
+        for task in 0..MAX_KEPT as u64 + 3 {
+            for _ in 0..2 {
+                let has_room = kept.of(trace.clone(), "mutex", Masked::of(16 * task)).is_some();
+                assert_eq!(has_room, task < MAX_KEPT as u64);
+            }
+        }
+        assert_eq!((kept.tasks, kept.left_out), (MAX_KEPT, 6));
     }
 
     /// A task that stands for two was read in each of two looks of a second, and stood there for all three sampled ones.
