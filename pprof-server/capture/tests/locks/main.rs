@@ -4,10 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod current;
+mod primitives;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, Once, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use capture::{
     sees_locks, set_block_rate,
 };
 use common::is_of;
+use primitives::waits_here;
 
 capture::define_syscall!();
 
@@ -66,28 +68,6 @@ fn mutex(samples: &LockSamples) -> &[LockStack] {
     &samples.mutex
 }
 
-/// How long something took, and for how much of that the thread ran or wanted to.
-struct Taken {
-    whole: Duration,
-    awake: Duration,
-}
-
-/// Measures how long `wait` takes, in a function of a name that a stack is found by.
-#[inline(never)]
-fn waits_here(wait: impl FnOnce()) -> Taken {
-    let (start, awake_before) = (Instant::now(), time_awake());
-    wait();
-    let taken = Taken { whole: start.elapsed(), awake: time_awake() - awake_before };
-    std::hint::black_box(taken)
-}
-
-/// Returns for how long the calling thread has run, or waited for a processor, since it began.
-fn time_awake() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let nanoseconds = text.split_whitespace().take(2).map(|field| field.parse::<u64>().unwrap());
-    Duration::from_nanos(nanoseconds.sum())
-}
-
 fn thread_id() -> i32 {
     // SAFETY: it asks for a number.
     unsafe { libc::gettid() }
@@ -107,103 +87,6 @@ fn await_sleep(thread: &AtomicI32) {
 fn wakes_here(wake: impl FnOnce()) {
     wake();
     std::hint::black_box(());
-}
-
-/// Has one thread wait for 20 ms for what this one does then. The time that was waited must be told within 5 %; and if that
-/// is a lock, the wake must be charged with it.
-fn is_told(name: &str, is_lock: bool, wait: impl FnOnce() + Send, wake: impl FnOnce()) {
-    let mut taken = None;
-    let waiting = AtomicI32::new(0);
-    let samples = measured(|| {
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                waiting.store(thread_id(), Relaxed);
-                waits_here(wait)
-            });
-            await_sleep(&waiting);
-            thread::sleep(HELD);
-            wakes_here(wake);
-            taken = Some(waiter.join().unwrap());
-        });
-    });
-    let Taken { whole, awake } = taken.unwrap();
-    let (_, told) = change(&samples, block, "waits_here");
-    // Of the time that the thread did not sleep, a part may belong to the wait: it was woken, and had no processor yet.
-    let asleep = whole.saturating_sub(awake);
-    assert!(
-        told <= whole && told >= asleep * 95 / 100 && told > HELD / 2,
-        "{name}: {told:?} of {whole:?}, {asleep:?} asleep"
-    );
-    if is_lock {
-        let (count, told) = change(&samples, mutex, "wakes_here");
-        // The waiter goes on later than it was woken, by the time that it takes to get a processor.
-        assert!(count >= 1.0 && told <= whole && told > HELD / 2, "{name}: {count}, {told:?} of {whole:?}");
-    }
-}
-
-#[test]
-fn locks_of_the_standard_library_are_told_and_charged() {
-    let _turn = turn();
-    let lock = Mutex::new(());
-    let guard = lock.lock().unwrap();
-    is_told("Mutex", true, || drop(lock.lock()), || drop(guard));
-    let lock = RwLock::new(());
-    let guard = lock.write().unwrap();
-    is_told("RwLock::read", true, || drop(lock.read()), || drop(guard));
-    let guard = lock.read().unwrap();
-    is_told("RwLock::write", true, || drop(lock.write()), || drop(guard));
-}
-
-#[test]
-fn other_waits_of_the_standard_library_are_told() {
-    let _turn = turn();
-    let (ready, condvar) = (Mutex::new(false), Condvar::new());
-    let wait = || drop(condvar.wait_while(ready.lock().unwrap(), |ready| !*ready));
-    is_told("Condvar", true, wait, || {
-        *ready.lock().unwrap() = true;
-        condvar.notify_all();
-    });
-    let barrier = Barrier::new(2);
-    let reach = || _ = barrier.wait();
-    is_told("Barrier", true, reach, reach);
-    let (sender, receiver) = mpsc::channel();
-    is_told("mpsc", true, move || receiver.recv().unwrap(), || sender.send(()).unwrap());
-    let (tell, told) = mpsc::channel();
-    let park = move || {
-        tell.send(thread::current()).unwrap();
-        thread::park();
-    };
-    is_told("park", true, park, || told.recv().unwrap().unpark());
-    // The one who makes the value takes its time, and wakes the other by itself.
-    let (once, begun) = (Once::new(), Barrier::new(2));
-    let makes = || {
-        once.call_once(|| {
-            begun.wait();
-            thread::sleep(HELD);
-        });
-    };
-    thread::scope(|scope| {
-        scope.spawn(makes);
-        begun.wait();
-        is_told("Once", false, || once.call_once(|| unreachable!()), || ());
-    });
-}
-
-#[test]
-fn locks_of_parking_lot_are_told() {
-    let _turn = turn();
-    let lock = parking_lot::Mutex::new(());
-    let guard = lock.lock();
-    is_told("parking_lot::Mutex", true, || drop(lock.lock()), || drop(guard));
-    let lock = parking_lot::RwLock::new(());
-    let guard = lock.write();
-    is_told("parking_lot::RwLock", true, || drop(lock.read()), || drop(guard));
-    let (ready, condvar) = (parking_lot::Mutex::new(false), parking_lot::Condvar::new());
-    let wait = || condvar.wait_while(&mut ready.lock(), |ready| !*ready);
-    is_told("parking_lot::Condvar", true, wait, || {
-        *ready.lock() = true;
-        condvar.notify_all();
-    });
 }
 
 /// A trace has each wait and each wake with its time, its thread and its stack.
