@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Links a program that has our `syscall` in every way that is common, and demands that waits for locks are seen; then counts in its
 # machine code what that costs while it is off, and what a label costs. With strace it also compares the calls of the system. It runs on Linux on x86-64; elsewhere it says so and passes.
-# Usage: scripts/check-locks.sh [PROFILE …]; without any, all of them.
+# Usage: scripts/check-locks.sh [PROFILE …] [static]; without any, all profiles, all linkers that are there, and a static program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,25 +12,38 @@ build() { # PROFILE FOLDER FLAGS
   RUSTFLAGS="${*:3}" cargo build -q -p capture --example sees_locks --example futex_calls --profile "$1" --target x86_64-unknown-linux-gnu --target-dir "$2"
 }
 
+# Runs the program, which ends with an error if it does not see waits.
+try() { # NAME PROFILE FOLDER
+  local said
+  said=$("$(program "$2" "$3")") || { echo "check-locks: $1: waits are not seen" >&2; exit 1; }
+  echo "$1: $said"
+}
+
 program() { # PROFILE FOLDER
   echo "$2/x86_64-unknown-linux-gnu/${1/#dev/debug}/examples/sees_locks"
 }
 
-profiles=("$@")
+profiles=() static=no
+for argument; do
+  if [[ $argument == static ]]; then static=yes; else profiles+=("$argument"); fi
+done
 ((${#profiles[@]})) || profiles=(dev release thin fat small)
 target=${CARGO_TARGET_DIR:-target}
 for profile in "${profiles[@]}"; do
   build "$profile" "$target/locks"
-  echo "$profile: $("$(program "$profile" "$target/locks")")"
+  try "$profile" "$profile" "$target/locks"
 done
 if ((! $#)); then
   for linker in lld bfd gold mold; do
     command -v "ld.$linker" >/dev/null || { echo "$linker: not there"; continue; }
     build release "$target/locks-$linker" "-Clink-arg=-fuse-ld=$linker"
-    echo "$linker: $("$(program release "$target/locks-$linker")")"
+    try "$linker" release "$target/locks-$linker"
   done
+fi
+if ((! $#)) || [[ $static == yes ]]; then
+  # All of it is compiled for that, as in a program that users link so: only then our own unwinder is there.
   build release "$target/locks-static" -Ctarget-feature=+crt-static
-  echo "static: $("$(program release "$target/locks-static")")"
+  try static release "$target/locks-static"
 fi
 
 # The system sees the same calls whether waits are measured or not, of operations that are no waits and wakes too.

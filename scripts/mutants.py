@@ -457,6 +457,8 @@ MUTANTS = [
      replace(r"if !.+ \{", r"if false {"), ["-p", "capture", "--test", "locks", "begins_during_the_look"]),
     ("E97 a wait has the name from before it",
      remove(r"thread\.name = .+"), ["-p", "capture", "--test", "locks", "begins_during_the_look"]),
+    ("E100 what a task waits for is taken for the idleness of its runtime", replace(r"\(!is_beside\)", "(false && !is_beside)"),
+     [*SERVER_UNITS, "what_a_task_waits_for_is_not"]),
     ("E99 who is read in some looks only counts as if there were no others", replace(r"each \* ", ""),
      ["-p", "tasks-corpus", "--test", "task_waits"]),
     ("E99 waits of tasks are kept without a bound", replace(r">= MAX_KEPT", r"== usize::MAX"),

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pprof_server::alloc_profiler::{self, SamplingAllocator};
 use pprof_server::internal::proto::Profile;
@@ -14,6 +14,8 @@ use workspace_tests::{check_valid, decode, go_tool_pprof};
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
+
+pprof_server::define_syscall!();
 
 /// A process has one capture at a time, and one set of labels that are kept, so tests take turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -143,6 +145,69 @@ fn read_by_go(cpu: &[u8], heap: &[u8]) {
     assert!(line(" acme") && line(" tiny"), "{grouped}");
     let tags = go_tool_pprof(&["-tags"], heap);
     assert!(tags.contains("tenant:") && tags.contains("acme"), "{tags}");
+}
+
+/// Blocks its worker for so long, and returns how long that was.
+#[inline(never)]
+fn wait(time: Duration) -> Duration {
+    let start = Instant::now();
+    let never = Mutex::new(());
+    drop(black_box(Condvar::new().wait_timeout_while(never.lock().unwrap(), time, |()| true)));
+    start.elapsed()
+}
+
+/// The time that workers are blocked splits between the tenants as it did, which is 3 : 1, though waits are sampled at a rate above
+/// their length. Each tenant's time is within four standard errors, which chance misses in one of 8000 runs of both.
+#[test]
+fn the_time_that_tenants_block_workers_is_told_apart() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    const RATE: Duration = Duration::from_millis(10);
+    pprof_server::set_block_rate(Some(RATE)).unwrap();
+    let server = pprof_server::serve("127.0.0.1:0").unwrap();
+    let runtime = two_workers();
+    let end = Instant::now() + Duration::from_secs(3);
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let (name, time) = [("acme", 3), ("tiny", 1)][task % 2];
+            let time = Duration::from_millis(time);
+            let serve = async move {
+                let mut waited = Vec::new();
+                while Instant::now() < end {
+                    waited.push(wait(time));
+                    tokio::task::yield_now().await;
+                }
+                (name, waited)
+            };
+            runtime.spawn(serve.labelled(LabelSet::EMPTY.with("tenant", name)))
+        })
+        .collect();
+    let waited: Vec<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    pprof_server::set_block_rate(None).unwrap();
+    let block = get(server.local_addr(), "/debug/pprof/block").body;
+    check_valid(&block);
+    let told = by_label(&decode(&block), "tenant", 1);
+    let mut sums = Vec::new();
+    for name in ["acme", "tiny"] {
+        let waits = waited.iter().filter(|(of, _)| *of == name).flat_map(|(_, waited)| waited);
+        let (mut truth, mut variance) = (0.0, 0.0);
+        for wait in waits.map(Duration::as_secs_f64) {
+            truth += wait;
+            // A wait is sampled with a probability in proportion to its time, and stands for the rate then.
+            variance += wait * (RATE.as_secs_f64() - wait).max(0.0);
+        }
+        let told = sum(&told, name) / 1e9;
+        // What the call takes beside the wait itself is no part of it.
+        let beside = 0.02 * truth;
+        assert!((told - truth).abs() < 4.0 * variance.sqrt() + beside, "{name}: {told} of {truth}");
+        sums.push(truth);
+    }
+    assert!((2.0..4.0).contains(&(sums[0] / sums[1])), "{sums:?}");
+    // The first row is what the task does, and in a stack of `pprof` what it waits for, as Go has it.
+    let text = get(server.local_addr(), "/debug/pprof/block?format=text").text().to_owned();
+    assert!(text.contains("labels::wait") && !text.contains("capture::"), "{text}");
+    let top = go_tool_pprof(&["-top"], &block);
+    assert!(top.contains("condvar") && !top.contains("capture::") && !top.contains("syscall"), "{top}");
+    assert!(text.contains("one for each 10.0 ms of"), "{text}");
 }
 
 /// Labels of scopes are on threads that wait, and on what these do as time goes by.

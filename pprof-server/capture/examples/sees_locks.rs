@@ -1,6 +1,6 @@
 //! This program says whether waits for locks are seen. `scripts/check-locks.sh` builds it in every way that a program is linked.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -22,8 +22,15 @@ fn main() {
     let held = lock.lock();
     thread::scope(|scope| {
         scope.spawn(|| under_a_label(7, std::thread::yield_now));
-        scope.spawn(|| drop(lock.lock()));
-        thread::sleep(Duration::from_millis(20));
+        let (tell, told) = mpsc::channel();
+        let lock = &lock;
+        scope.spawn(move || {
+            tell.send(()).expect("the other thread listens");
+            drop(lock.lock());
+        });
+        told.recv().expect("the other thread tells");
+        // On a busy machine it needs some time to come to its wait.
+        thread::sleep(Duration::from_millis(200));
         drop(held);
     });
     let samples = capture::lock_samples();

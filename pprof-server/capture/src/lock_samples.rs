@@ -21,6 +21,8 @@ pub struct LockSamples {
     pub untracked: u64,
     /// Whether waits were ever measured.
     pub was_on: bool,
+    /// The lowest and the highest rate at which they were. It is `None` if they were never measured.
+    pub rates: Option<(Duration, Duration)>,
 }
 
 /// A stack that waited or woke.

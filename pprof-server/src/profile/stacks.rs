@@ -12,6 +12,7 @@ use super::gaps::Gaps;
 use super::marker::{LOWEST_ADDRESS, MARKERS, Marker, Place};
 use super::shown_stack::{Location, ShownStack, plumbing_run};
 use crate::mappings::Mappings;
+use crate::symbols::role::is_system_call;
 use crate::symbols::{self, ResolvedAddress, SourceLine, synthetic_line};
 use alloc_profiler::{CodeAddress, StackTrace};
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ pub enum Frames {
     /// own function. A stack that has nothing else stays whole.
     #[default]
     UserFirst,
+    /// The leaf-side run of functions that only call the system is left out, so that the first row is the lock or the channel, as in
+    /// Go. A stack that has nothing else stays whole.
+    Waits,
     /// All frames are kept.
     All,
 }
@@ -253,8 +257,13 @@ impl Stacks {
         if frames == Frames::All || self.symbolize == Symbolize::None {
             return ShownStack::new(places, 0);
         }
-        let lines = places.iter().flat_map(|&place| self.lines(Location { place, skipped_lines: 0 }));
-        self.without_lines(places, plumbing_run(lines.map(|line| line.function.role)))
+        let mut lines = places.iter().flat_map(|&place| self.lines(Location { place, skipped_lines: 0 }));
+        let run = if frames == Frames::Waits {
+            lines.position(|line| !is_system_call(&line.function.name, &line.function.file)).unwrap_or(0)
+        } else {
+            plumbing_run(lines.map(|line| line.function.role))
+        };
+        self.without_lines(places, run)
     }
 
     /// Returns the stack without `count` lines at the leaf, which must be fewer than there are. The first place that is

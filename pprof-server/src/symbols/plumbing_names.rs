@@ -29,7 +29,8 @@ pub(super) const CRATES: [&str; 20] = [
 
 /// Modules that are plumbing in crates that otherwise are not. The line that spawned a task allocates it; a channel or
 /// a socket of tokio's is a thing of its own.
-pub(super) const MODULES: [&str; 4] = ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::"];
+pub(super) const MODULES: [&str; 5] =
+    ["tokio::runtime::", "tokio::task::", "tokio::util::", "tokio::loom::", "capture::locks::"];
 
 /// The plumbing crates and modules again, by their source in the folder that the registry's crates are unpacked to.
 /// Where the names of inlined functions are bare, as under `debug = "line-tables-only"`, only the file tells.

@@ -38,6 +38,14 @@ pub(crate) fn role(function: &str, file: &str) -> Role {
     }
 }
 
+/// Whether `function`, which is plumbing, is on the way by which the standard library waits and wakes: its call of the system, the
+/// definition of `syscall` that measures that, and what this calls.
+pub(crate) fn is_system_call(function: &str, file: &str) -> bool {
+    let is_measuring = || function.starts_with("capture::locks::") || file.contains("/capture/src/locks/");
+    let is_futex = || function.starts_with("std::sys::") && function.contains("futex_wa");
+    function == "syscall" || is_futex() || is_measuring()
+}
+
 /// Whether a thread begins in `function`.
 fn is_entry(function: &str) -> bool {
     ENTRY_NAMES.contains(&function)
@@ -59,7 +67,8 @@ pub(super) fn is_standard_file(file: &str) -> bool {
 
 /// Whether `file` is a source of this profiler, of the labels that it polls the program's futures under, or in [`SOURCES`].
 fn is_plumbing_source(file: &str) -> bool {
-    if file.contains("/alloc-profiler/src/") || file.contains("/pprof-server/src/labels/") {
+    let own = ["/alloc-profiler/src/", "/pprof-server/src/labels/", "/capture/src/locks/"];
+    if own.iter().any(|folder| file.contains(folder)) {
         return true;
     }
     let Some((_, in_registry)) = file.split_once("/registry/src/") else { return false };

@@ -171,7 +171,7 @@ impl<'a> Writer<'a> {
             }
             _ => ("ended a wait", MarkerTiming::Instant(at(wait.at))),
         };
-        let stack = wait.stack.and_then(|stack| self.stack(thread, stack, Frames::All));
+        let stack = wait.stack.and_then(|stack| self.stack(thread, stack, Frames::Waits));
         let name = self.profile.intern_string(name);
         let marker = LockMarker { name, category: self.locks, waited: wait.waited };
         let marker = self.profile.add_marker(thread, timing, marker);

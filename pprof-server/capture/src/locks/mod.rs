@@ -41,6 +41,10 @@ static SET_RATE: AtomicU64 = AtomicU64::new(0);
 static WATCHERS: AtomicU32 = AtomicU32::new(0);
 /// Whether waits were ever measured.
 static WAS_ON: AtomicBool = AtomicBool::new(false);
+/// The lowest and the highest rate that there was, in nanoseconds.
+static RATES: [AtomicU64; 2] = [AtomicU64::new(u64::MAX), AtomicU64::new(0)];
+/// A rate at which no wait is sampled.
+const NEVER: u64 = u64::MAX;
 
 /// Has waits be measured from now on: on average one sample is taken in each `rate` of a thread's waiting, and every wait that is
 /// longer than that is one. `None` switches it off, but for those who [watch](LockWatch).
@@ -111,6 +115,10 @@ fn apply() {
     // Somebody else may ask for something at the same time. The last one sees what all want.
     loop {
         let rate = wanted();
+        if (1..NEVER).contains(&rate) {
+            RATES[0].fetch_min(rate, Relaxed);
+            RATES[1].fetch_max(rate, Relaxed);
+        }
         RATE.store(rate, SeqCst);
         if wanted() == rate {
             return;
@@ -129,6 +137,9 @@ pub fn lock_samples() -> LockSamples {
     let mut samples = events::all();
     samples.untracked = waiters::untracked();
     samples.was_on = WAS_ON.load(Relaxed);
+    let [lowest, highest] = RATES.each_ref().map(|rate| rate.load(Relaxed));
+    samples.rates =
+        (lowest <= highest).then_some((Duration::from_nanos(lowest), Duration::from_nanos(highest)));
     samples
 }
 
@@ -143,11 +154,11 @@ pub fn sees_locks() -> bool {
         let before = SET_RATE.load(SeqCst);
         if before == 0 && RATE.load(SeqCst) == 0 {
             // So seldom is as good as never, but the hook is called.
-            SET_RATE.store(u64::MAX, SeqCst);
+            SET_RATE.store(NEVER, SeqCst);
             apply();
         }
         std::thread::park_timeout(Duration::from_micros(1));
-        let _ = SET_RATE.compare_exchange(u64::MAX, before, SeqCst, SeqCst);
+        let _ = SET_RATE.compare_exchange(NEVER, before, SeqCst, SeqCst);
         apply();
         IS_KNOWN.store(true, Relaxed);
     }
@@ -159,6 +170,8 @@ fn begin_anew() {
     WATCHERS.store(0, Relaxed);
     SET_RATE.store(0, Relaxed);
     WAS_ON.store(false, Relaxed);
+    RATES[0].store(u64::MAX, Relaxed);
+    RATES[1].store(0, Relaxed);
     waiters::begin_anew();
     events::begin_anew();
     log::begin_anew();

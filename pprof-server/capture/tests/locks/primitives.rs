@@ -35,11 +35,11 @@ fn time_awake() -> Duration {
 /// Whom `mutex` charges with the time that was waited.
 #[derive(Clone, Copy)]
 enum Charged {
-    /// The one who wakes them, with all of it until then.
+    /// All is charged to the one who wakes them, until that moment.
     Waker,
-    /// The one who wakes the first of them with what that one has waited, and each of them for the next one.
+    /// The one who wakes the first of them is charged with what that one has waited, and each of them with what the next one has.
     Chain,
-    /// None of them: it is no lock, or the waker has no frame in the test.
+    /// Nobody in the test is charged.
     Other,
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn profile(waiting: &Waiting, options: Options) -> Profile {
         period: Period { name: "contentions", unit: Unit::Count, value: 1, field: "period" },
         time: waiting.all.taken_at,
         duration: None,
-        frames: Frames::All,
+        frames: Frames::Waits,
         own_bytes: 0,
         legacy: PlainText::of,
         rows,

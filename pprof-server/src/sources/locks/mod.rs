@@ -136,7 +136,7 @@ pub(crate) fn waits(counted: Counted, measured: &Measured, options: Options) -> 
         period: Period { name: "contentions", unit: Unit::Count, value: 1, field: "period" },
         time: SystemTime::now(),
         duration: measured.before.as_ref().map(|(_, time)| *time),
-        frames: Frames::All,
+        frames: Frames::Waits,
         own_bytes: 0,
         legacy: PlainText::of,
         rows,
@@ -242,13 +242,12 @@ fn notes(
         return [&[why][..], &measured.tasks.notes].concat();
     }
     let time = |nanoseconds: f64| Amount(nanoseconds, Unit::Nanoseconds).to_string();
-    let rate = capture::block_rate().unwrap_or(capture::USUAL_BLOCK_RATE);
     let mut notes = vec![format!(
         "{name}: {} in {:.0} contentions, from {} samples, one for each {} of waiting; longer waits are all there",
         time(totals[1].value),
         totals[0].value,
         totals[1].samples,
-        time(rate.as_nanos() as f64)
+        rates(&measured.now)
     )];
     if left_out.nanoseconds > 0.0 {
         let why = match counted {
@@ -284,6 +283,18 @@ fn notes(
     notes.extend(measured.tasks.notes.iter().cloned());
     notes.extend(labels::notes());
     notes
+}
+
+/// How long a thread waits for each sample: a sentence's part, such as `1.00 ms`.
+pub(super) fn rates(samples: &LockSamples) -> String {
+    let time = |time: Duration| Amount(time.as_nanos() as f64, Unit::Nanoseconds).to_string();
+    match samples.rates {
+        Some((lowest, highest)) if lowest < highest => {
+            format!("{} to {} (the rate was changed)", time(lowest), time(highest))
+        }
+        Some((rate, _)) => time(rate),
+        None => time(capture::USUAL_BLOCK_RATE),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Path: *read path*.
 
 use crate::profile::{Location, Stacks};
+use crate::symbols::SourceLine;
+use crate::symbols::role::{Role, is_system_call};
 use capture::LockWord;
 
 /// Where the threads of runtimes wait while they have nothing to do.
@@ -15,6 +17,9 @@ const IDLE: [&str; 7] = [
     "rayon_core::sleep::",
     "rayon_core::latch::",
 ];
+
+/// These crates have locks.
+const LOCKS_OF_CRATES: [&str; 4] = ["parking_lot", "<parking_lot", "lock_api", "<lock_api"];
 
 /// Functions that give a lock back.
 const UNLOCKS: [&str; 7] = [
@@ -60,9 +65,26 @@ pub(super) fn is_lock(stacks: &Stacks, stack: usize) -> bool {
     by_name.unwrap_or(true)
 }
 
-/// Whether a thread of a runtime waits there for work.
+/// Whether a thread of a runtime waits there for work. The functions of the runtime are on the stack of whatever a task waits for, so
+/// the innermost function decides that is neither the standard library's nor a lock's.
 pub(super) fn is_idle(stacks: &Stacks, stack: usize) -> bool {
-    first_of(stacks, stack, |name| is_any(name, &IDLE).then_some(())).is_some()
+    let judge = |line: &SourceLine| {
+        let name = &*line.function.name;
+        if is_any(name, &LOCKS) {
+            // A runtime waits for work by other means.
+            Some(false)
+        } else if is_any(name, &IDLE) {
+            Some(true)
+        } else {
+            let is_runtime = name.starts_with("tokio::") && !name.starts_with("tokio::loom::");
+            let is_beside = line.function.role == Role::Plumbing && !is_runtime
+                || is_system_call(name, &line.function.file)
+                || is_any(name, &LOCKS_OF_CRATES);
+            // mutant: E100 what a task waits for is taken for the idleness of its runtime
+            (!is_beside).then_some(false)
+        }
+    };
+    first_line_of(stacks, stack, judge).unwrap_or(false)
 }
 
 /// Whether a wake gives a lock back. The innermost function that is known says so; where none is known, what was waited on.
@@ -79,16 +101,21 @@ fn is_any(name: &str, prefixes: &[&str]) -> bool {
 
 /// Returns what `judge` says of the first function that it knows, from the leaf outwards.
 fn first_of<T>(stacks: &Stacks, stack: usize, judge: impl Fn(&str) -> Option<T>) -> Option<T> {
-    stacks.places(stack).iter().find_map(|&place| {
-        let lines = stacks.lines(Location { place, skipped_lines: 0 });
-        lines.iter().find_map(|line| judge(&line.function.name))
-    })
+    first_line_of(stacks, stack, |line| judge(&line.function.name))
+}
+
+fn first_line_of<T>(stacks: &Stacks, stack: usize, judge: impl Fn(&SourceLine) -> Option<T>) -> Option<T> {
+    stacks
+        .places(stack)
+        .iter()
+        .find_map(|&place| stacks.lines(Location { place, skipped_lines: 0 }).iter().find_map(&judge))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::symbols::{role::Role, synthetic_line};
+    use crate::symbols::role::role;
+    use crate::symbols::synthetic_line;
     use alloc_profiler::StackTrace;
 
     #[test]
@@ -99,13 +126,45 @@ mod tests {
             "tokio::runtime::park::Inner::park",
             "my::function",
         ];
-        let line = |address: u64| [synthetic_line(names[address as usize / 16 - 1], Role::User)].into();
+        let line = |address: u64| {
+            let name = names[address as usize / 16 - 1];
+            [synthetic_line(name, role(name, ""))].into()
+        };
         let traces = [[0x11, 0x21, 0x41], [0x21, 0x11, 0x41], [0x41, 0x31, 0x41], [0x41, 0x41, 0x41]]
             .map(StackTrace::of_return_addresses);
         let stacks = Stacks::fixed(traces.iter(), line);
         assert!(is_unlock(&stacks, 0, LockWord::Other) && !is_unlock(&stacks, 1, LockWord::Mutex));
         assert!(is_unlock(&stacks, 3, LockWord::Mutex) && !is_unlock(&stacks, 3, LockWord::Parker));
         assert_eq!([0, 1, 2, 3].map(|stack| is_lock(&stacks, stack)), [true, false, true, true]);
-        assert_eq!([0, 1, 2, 3].map(|stack| is_idle(&stacks, stack)), [false, false, true, false]);
+    }
+
+    /// A worker of tokio is a thread of its pool, and what a task waits for is on its stack.
+    #[test]
+    fn what_a_task_waits_for_is_not_idleness() {
+        const POOL: &str = "tokio::runtime::blocking::pool::Inner::run";
+        const CONDVAR: &str = "std::sys::sync::condvar::futex::Condvar::wait_optional_timeout";
+        const MUTEX: &str = "std::sys::sync::mutex::futex::Mutex::lock_contended";
+        const BLOCK_ON: &str = "tokio::runtime::park::CachedParkThread::block_on";
+        let cases: [(&[&str], bool); 9] = [
+            (&["syscall", CONDVAR, "tokio::loom::std::mutex::Mutex::lock", POOL], true),
+            (&[CONDVAR, "my::wait", "tokio::runtime::task::core::Core::poll", POOL], false),
+            // The user's function is inlined, and nothing tells its name.
+            (&[CONDVAR, "tokio::runtime::task::core::Core::poll", POOL], false),
+            (&[MUTEX, "my::lock", BLOCK_ON, "my::main"], false),
+            (&[MUTEX, BLOCK_ON, "my::main"], false),
+            (&["tokio::runtime::park::Inner::park", BLOCK_ON, "my::main"], true),
+            (&["parking_lot::condvar::Condvar::wait", POOL], true),
+            (&["parking_lot::condvar::Condvar::wait", "my::wait", POOL], false),
+            (&["std::thread::park", "my::main"], false),
+        ];
+        for (names, idle) in cases {
+            let trace = StackTrace::of_return_addresses((1..=names.len()).map(|place| 16 * place + 1));
+            let line = |address: u64| {
+                let name = names[address as usize / 16 - 1];
+                [synthetic_line(name, role(name, ""))].into()
+            };
+            let stacks = Stacks::fixed([trace].iter(), line);
+            assert_eq!(is_idle(&stacks, 0), idle, "{names:?}");
+        }
     }
 }

@@ -30,23 +30,57 @@ const LOADER: usize = 3;
 
 /// Looks the loader's index up. False: this C library has none.
 pub(in crate::by_tables) fn prepare() -> bool {
-    // SAFETY: the name is a constant, terminated string.
-    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
-    if function.is_null() {
+    let function = find_object_address();
+    if function == 0 {
         return false;
     }
-    FIND_OBJECT.store(function.expose_provenance(), Release);
+    FIND_OBJECT.store(function, Release);
     // SAFETY: it asks for a number.
     let program_entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
     let libc_function = libc::pthread_self as *const () as usize;
     let own_function = prepare as *const () as usize;
-    let addresses = [program_entry, libc_function, own_function, function.addr()];
+    let addresses = [program_entry, libc_function, own_function, function];
     for (index, (permanent, address)) in PERMANENT.iter().zip(addresses).enumerate() {
         if let Some(found) = look_up(address) {
             fill(permanent, &found, index == PROGRAM);
         }
     }
     true
+}
+
+/// Returns the address of `_dl_find_object`; 0: there is none. A dynamically linked program must run with a C library that has none,
+/// so it is asked for by its name.
+#[cfg(not(target_feature = "crt-static"))]
+fn find_object_address() -> usize {
+    // SAFETY: the name is a constant, terminated string.
+    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    function.expose_provenance()
+}
+
+/// Returns the address of `_dl_find_object`; 0: there is none. In a statically linked program no function is found by its name. The
+/// linker knows where it is, if the code that unwinds panics has brought it, as it does where the compiler's library is GCC 12's or later.
+#[cfg(target_feature = "crt-static")]
+fn find_object_address() -> usize {
+    let address: usize;
+    // SAFETY: it loads an address that the linker put there. A weak symbol that nobody defines is 0.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!(
+            ".weak _dl_find_object",
+            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
+            out(reg) address,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!(
+            ".weak _dl_find_object",
+            "adrp {0}, :got:_dl_find_object",
+            "ldr {0}, [{0}, :got_lo12:_dl_find_object]",
+            out(reg) address,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    address
 }
 
 /// Libraries that are loaded later are in the index by themselves.
