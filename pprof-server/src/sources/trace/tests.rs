@@ -110,8 +110,9 @@ fn one_recording_is_made_at_a_time() {
     let Ok(mut recording) = Recording::start(100) else { return };
     recording.threads.pace.looked(Duration::ZERO, Duration::MAX);
     recording.look();
+    let looked = recording.now();
     std::thread::sleep(Duration::from_millis(5));
     let trace = recording.finish().named(Symbolize::None);
     let first = trace.threads.iter().find(|thread| thread.id == std::process::id()).expect("it goes on");
-    assert!(first.end >= Duration::from_millis(5), "{first:?}");
+    assert!(first.end >= looked + Duration::from_millis(5), "{first:?} after {looked:?}");
 }

@@ -90,8 +90,8 @@ impl Words<'_, '_> {
                 (within < bytes).then_some(at)?
             }
             Extent::Upwards => self.place - self.place.checked_sub(at)?.checked_rem(bytes)?,
-            // mutant: H14 the elements of a hash table lie above its address
             Extent::Downwards => {
+                // mutant: H14 the elements of a hash table lie above its address
                 let below = at.checked_sub(self.place)?.checked_sub(1)?.checked_div(bytes)?;
                 at.checked_sub(below.checked_add(1)?.checked_mul(bytes)?)?
             }
