@@ -186,7 +186,10 @@ async function captureByKeys({ browser, address, complaints }) {
     await keyed.keyboard.press('Control+A');
     await keyed.keyboard.type('1');
     await keyed.keyboard.press('Enter');
+    // The focus goes to what can be done next: first to cancel it, then to look at it.
+    await keyed.waitForFunction(() => document.activeElement.textContent === 'Cancel');
     await keyed.getByText(/of CPU time in the 1\.0 s/).waitFor();
+    await keyed.waitForFunction(() => document.activeElement.id === 'panel');
     for (const [key, name] of CPU_TABS.map((name, index) => [String(index + 1), name])) {
       await keyed.keyboard.press(key);
       assert.equal(await keyed.getByRole('tab', { selected: true }).textContent(), name);

@@ -1,6 +1,7 @@
 // A capture shows what changes, or what is busy, in the next seconds. It counts down, and can be cancelled.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { focusBelow } from './focus';
 
 const DEFAULT_SECONDS = 30;
 /** The longest time that the server waits, unless its owner chose another. */
@@ -66,6 +67,15 @@ export function WholeNumber({ name, max = MAX_SECONDS, value, onInput }: NumberP
 
 export function Countdown({ running, onCancel }: { running: Running; onCancel: () => void }) {
   const [, tick] = useState(0);
+  const cancel = useRef<HTMLButtonElement>(null);
+  // The form that began the capture had the focus, and is gone. What is here goes when the capture ends, and what it shows is below.
+  useLayoutEffect(() => {
+    const button = cancel.current;
+    if (document.activeElement === document.body) button?.focus({ preventScroll: true });
+    return () => {
+      if (document.activeElement === button) window.requestAnimationFrame(focusBelow);
+    };
+  }, []);
   useEffect(() => {
     const timer = window.setInterval(() => tick((count) => count + 1), 250);
     return () => window.clearInterval(timer);
@@ -76,7 +86,7 @@ export function Countdown({ running, onCancel }: { running: Running; onCancel: (
     <div class="capture" role="group" aria-label="Running capture">
       <progress max={running.seconds} value={passed} aria-label="Capture" />
       <span class="left">{left > 0 ? `${left} s left` : 'looking up names…'}</span>
-      <button type="button" onClick={onCancel}>
+      <button type="button" ref={cancel} onClick={onCancel}>
         Cancel
       </button>
     </div>

@@ -3,11 +3,16 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { Page } from './page';
 
+/** Gives the focus to what is below the tabs, if nothing has it. */
+export function focusBelow(): void {
+  if (document.activeElement === document.body) document.getElementById('panel')?.focus({ preventScroll: true });
+}
+
 /** Returns what changes the view as `change` does. If the focus is lost by it, what is below the tabs gets it. */
 export function useFocusBelow(change: Page['onChange']): Page['onChange'] {
   const wasBelow = useRef(false);
   useEffect(() => {
-    if (wasBelow.current && document.activeElement === document.body) document.getElementById('panel')?.focus({ preventScroll: true });
+    if (wasBelow.current) focusBelow();
     wasBelow.current = false;
   });
   return (part) => {

@@ -110,9 +110,16 @@ fn one_recording_is_made_at_a_time() {
     let Ok(mut recording) = Recording::start(100) else { return };
     recording.threads.pace.looked(Duration::ZERO, Duration::MAX);
     recording.look();
-    let looked = recording.now();
-    std::thread::sleep(Duration::from_millis(5));
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let waits = move || {
+        begun.send(()).expect("the test listens");
+        std::thread::park();
+    };
+    let late = std::thread::Builder::new().name("begins-late".to_owned()).spawn(waits).expect("a thread");
+    has_begun.recv().expect("it has begun");
     let trace = recording.finish().named(Symbolize::None);
-    let first = trace.threads.iter().find(|thread| thread.id == std::process::id()).expect("it goes on");
-    assert!(first.end >= looked + Duration::from_millis(5), "{first:?} after {looked:?}");
+    let seen = trace.threads.iter().find(|thread| thread.name == "begins-late");
+    assert!(seen.is_some_and(|thread| !thread.states.is_empty()), "{:?}", trace.threads);
+    late.thread().unpark();
+    late.join().expect("it ends");
 }
