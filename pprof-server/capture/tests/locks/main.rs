@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod current;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
