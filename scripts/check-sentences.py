@@ -20,14 +20,14 @@ VERBS = set("""accept act add agree allocate allow answer appear append apply as
     copy cost count cover crash create cut decide decode decompress define delete demand demangle depend derive describe differ discard do
     double drain draw drive drop earn encode end enter estimate evaluate examine exceed exist expect explain export fail fall
     fill find finish fit fix follow forbid forget fork free get give go grow guard halve hand happen hash have help hide hold hunt
-    identify ignore imply include inherit inline insert install instantiate interrupt involve join keep kill know label lack last lead leak
+    identify ignore imply include inherit inline insert install instantiate interrupt involve join judge keep kill know label lack last lead leak
     leave let lie limit link list listen live load lock look loop lose lower make mangle map mark match matter mean measure meet mention
     merge mirror miss move name need note notice number obey offer open order outlive owe own panic park parse pass pause pay perform pick point
     prefer print promise prove provide put raise reach read receive record refer refuse reject release rely remain remap
     remember remove rename repeat replace report request require reserve resolve respond rest resume retry return ring roll
     round run sample save say see seem seize send separate serve set share show shrink shut sit skip sleep sort spawn speak specify
     spell spend split stand start state stay stop store subtract suffice sum suppose survive switch take tell tend test throw
-    time touch track treat try turn unmap unwind use vary verify visit wait walk want warn weigh win work wrap write yield""".split())
+    time touch track treat try turn unmap unwind use vary verify visit wait walk want warn watch weigh win work wrap write yield""".split())
 PAST = set("""began came chose did fell found gave got grew held kept knew lay led left lost made meant met ran read said saw sent set
     stood took told went won wrote""".split())
 SUFFIXES = (".rs", ".md")

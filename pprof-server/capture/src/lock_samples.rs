@@ -171,4 +171,10 @@ impl LockWord {
             _ => LockWord::Other,
         }
     }
+
+    /// Judges it anew by a wake of so many. A writer that has waited itself leaves a mark, so while it writes, readers wait until all bits
+    /// are no longer set, as a parked thread does. But they are woken all at once, and one thread at most is parked at a word.
+    pub(crate) fn woken_by(self, count: u32) -> LockWord {
+        if self == LockWord::Parker && count > 1 { LockWord::RwLock } else { self }
+    }
 }

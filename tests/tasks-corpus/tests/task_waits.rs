@@ -93,6 +93,11 @@ fn delay_of_tasks_is_that_of_the_window_times_those_who_wait() {
     let _mutex = MUTEX.try_lock().unwrap();
     let _read = LOCK.try_read().unwrap();
     let mut senders = Vec::new();
+    let asked = std::thread::spawn({
+        let address = server.local_addr();
+        move || block(address)
+    });
+    std::thread::sleep(Duration::from_millis(1000));
     for _ in 0..5 {
         runtime.spawn(waits_for_the_mutex());
         runtime.spawn(takes_turns());
@@ -102,7 +107,9 @@ fn delay_of_tasks_is_that_of_the_window_times_those_who_wait() {
     }
     (0..3).for_each(|_| drop(runtime.spawn(waits_to_write())));
     (0..150).for_each(|_| drop(runtime.spawn(waits_for_a_permit())));
-    std::thread::sleep(Duration::from_millis(200));
+    // Who asked before there were any tasks is told that.
+    let (rows, comments) = asked.join().unwrap();
+    assert!(rows.is_empty() && comments.iter().any(|comment| comment.contains("ask again")), "{comments:?}");
 
     let (rows, comments) = block(server.local_addr());
     let waiting = [

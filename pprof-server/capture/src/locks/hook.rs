@@ -134,11 +134,12 @@ fn wait(arguments: &Arguments, rate: u64) -> isize {
 }
 
 fn wake(arguments: &Arguments, rate: u64) -> isize {
-    let charged = waiters::charge(arguments[0], now);
+    let [address, _, count, ..] = *arguments;
+    let charged = waiters::charge(address, now);
     // SAFETY: the promise of the caller of `on_futex`, who wants this call.
     let answer = unsafe { futex(arguments) };
     if let Some((nanoseconds, awaited)) = charged {
-        events::note(Kind::Mutex, awaited, nanoseconds, rate);
+        events::note(Kind::Mutex, awaited.woken_by(count as u32), nanoseconds, rate);
     }
     answer
 }

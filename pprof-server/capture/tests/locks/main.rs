@@ -5,6 +5,7 @@
 mod common;
 mod current;
 mod primitives;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};

@@ -201,8 +201,9 @@ async fn watched_until(end: Instant, tasks: Result<TaskWaits, FoundTaskWaits>) -
             sleep_until(end).await;
             tasks.finish()
         }
-        Err(nothing) => {
+        Err(mut nothing) => {
             sleep_until(end).await;
+            TaskWaits::note_later_tasks(&mut nothing);
             nothing
         }
     }

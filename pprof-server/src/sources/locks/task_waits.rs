@@ -136,6 +136,21 @@ impl TaskWaits {
         Ok(waits)
     }
 
+    /// Adds a note that tasks were not watched which have begun since, if there are any, to what `start` returned where nothing was to be
+    /// seen.
+    pub(crate) fn note_later_tasks(found: &mut FoundTaskWaits) {
+        if found.notes.is_empty() && alloc_profiler::is_installed() && !kept_files::is_sandboxed() {
+            let memory = own_memory();
+            let cells = Cells::find(&Mappings::of_process(), memory.as_deref().ok(), &mut Lines::new());
+            if !cells.blocks.is_empty() {
+                found.notes.push(
+                    "block: waits of tasks are not known, because no task was sampled when this began; now there are some: ask again"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
     /// Looks which tasks wait. Returns when that is to be done again.
     pub(crate) fn look(&mut self) -> Instant {
         let (now, used) = (Instant::now(), cpu_time());

@@ -1,0 +1,5 @@
+//! Nothing watches this program from within.
+
+fn main() {
+    locks::main(|_| locks::Nothing);
+}
