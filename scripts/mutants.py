@@ -444,6 +444,8 @@ MUTANTS = [
      replace(r"= .+;", r"= most.of_all;"), ["-p", "holders", "--lib", "the_first_of_many_blocks"]),
     ("H27 it is one of the variables that lead to a block that is told",
      replace(r"min\(\)\?", r"filter(|_| false).min()?"), ["-p", "pprof-server", "--test", "holders", "uncertain_between"]),
+    ("H30 a word that was left behind holds what nothing holds of its kind",
+     replace(r"if .+ \{", r"if true {"), ["-p", "holders", "--lib", "where_many_are_lost"]),
     ("H28 memory is searched in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),
     ("D18 a dump does not say who holds what grows", replace(r"if .+ \{", r"if false {"),
      [*LIFE, "who_holds_what_grows"]),

@@ -1,7 +1,8 @@
 //! What a search costs, each figure beside its budget.
 //!
 //! ```sh
-//! cargo bench -p holders --bench cost            # 1 GiB
+//! cargo bench -p holders --bench cost            # 1 GiB, of which half becomes resident
+//! cargo bench -p holders --bench cost -- 2       # 1 GiB becomes resident
 //! cargo bench -p holders --bench cost -- 10      # 10 GiB, of which half becomes resident
 //! ```
 //!

@@ -86,7 +86,8 @@ impl Search<'_> {
             Edges { edges: &mut self.edges, counts: &mut self.counts, is_full: &mut self.is_full };
         self.pass_count += 1;
         self.passes.each_run(|kind, start, words| {
-            for (index, &word) in words.iter().enumerate() {
+            for (index, word) in words.iter().enumerate() {
+                let word = u64::from_ne_bytes(*word);
                 let address = start + 8 * index as u64;
                 if let Some(found) = table.containing(word)
                     && !is_within(&left_out, address)

@@ -13,6 +13,10 @@ const FEW: u64 = 15 << LENGTH_BITS;
 const MANY: usize = 4;
 /// A way by a holder that hardly any other block of the site has.
 const RARE: u64 = 20_000 << LENGTH_BITS;
+/// No way goes by this word.
+pub(crate) const NEVER: u64 = u64::MAX;
+/// Where so many blocks of a site are lost for each one that a word holds, the word was left behind.
+const LOST_EACH: usize = 32;
 
 /// What blocks of one site have in common as holders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +103,24 @@ pub(crate) fn doubts(nodes: &[Node], holds: &[Hold]) -> Vec<u64> {
         }
     }
     doubts
+}
+
+/// Returns which holds are of a few blocks of a group by memory that may have been left behind, while nothing holds many others of it.
+/// Nothing is left that tells who holds such a block: the word is no owner for certain, and the block may not be lost.
+pub(crate) fn strays(nodes: &[Node], holds: &[Hold], is_lost: impl Fn(usize) -> bool) -> Vec<usize> {
+    let kinds = Kinds::count(nodes, holds);
+    let mut lost: HashMap<u32, usize> = HashMap::new();
+    let lost_groups = kinds.groups.iter().enumerate().filter(|&(node, _)| is_lost(node));
+    lost_groups.filter_map(|(_, group)| *group).for_each(|group| *lost.entry(group).or_default() += 1);
+    let is_stray = |hold: &Hold| {
+        let Some(group) = kinds.groups[hold.node as usize] else { return false };
+        let kind = kind(nodes, hold);
+        let Some(&(_, count)) = kinds.nodes_of.get(&(group, kind)) else { return false };
+        let lost = lost.get(&group).copied().unwrap_or(0);
+        let is_rare = count * 4 <= lost && (count < MANY || count * LOST_EACH <= lost);
+        matches!(hold.holder, Holder::Node(_)) && is_rare && !is_kin(group, kind)
+    };
+    holds.iter().enumerate().filter(|(_, hold)| is_stray(hold)).map(|(index, _)| index).collect()
 }
 
 fn is_variable(kind: Kind) -> bool {
@@ -197,4 +219,61 @@ fn larger_holders(groups: &[Option<u32>], nodes: &[Node], holds: &[Hold]) -> Vec
         larger.extend(of_node.iter().map(|hold| unsampled(hold).is_some() && count(hold) * 4 < most));
     }
     larger
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Step, ways};
+
+    fn node(site: u32) -> Node {
+        Node { site: Some(site), is_cut: false }
+    }
+
+    fn holds(list: &[(u32, Holder)]) -> Vec<Hold> {
+        let mut list = list.to_vec();
+        list.sort_by_key(|&(node, _)| node);
+        list.iter().zip(0..).map(|(&(node, holder), edge)| Hold { node, holder, edge }).collect()
+    }
+
+    const STATIC: Holder = Holder::Root(Root::Static(0x10));
+
+    /// Nothing points to ten blocks but one word, in a block that was not sampled and that a variable holds: that was left behind. If
+    /// four of the blocks are held so, or there are only three others, it is an owner.
+    #[test]
+    fn where_many_are_lost_a_single_word_holds_nothing() {
+        let unsampled = Node { site: None, is_cut: false };
+        let found = |blocks: u32, held: u32| {
+            let mut nodes = vec![node(7); blocks as usize];
+            nodes.push(unsampled);
+            let mut list: Vec<_> = (0..held).map(|block| (block, Holder::Node(blocks))).collect();
+            list.push((blocks, STATIC));
+            ways(&nodes, &holds(&list)).steps.clone()
+        };
+        let lone = found(10, 1);
+        assert_eq!(lone[0], Step::NotJudged);
+        assert!(lone[1..10].iter().all(|step| *step == Step::Lost), "{lone:?}");
+        let is_held = |step| matches!(step, Step::By { holder: Holder::Node(_), .. });
+        assert!(found(20, 4)[..4].iter().all(|step| is_held(*step)));
+        assert!(found(200, 4)[..4].iter().all(|step| *step == Step::NotJudged));
+        assert!(is_held(found(4, 1)[0]));
+    }
+
+    /// Such a word is no better holder than a lost block.
+    #[test]
+    fn a_word_that_was_left_behind_does_not_hide_what_is_lost() {
+        let unsampled = Node { site: None, is_cut: false };
+        // Ten lost blocks hold one block each, of another site.
+        let mut nodes = vec![node(7); 10];
+        nodes.extend(vec![node(8); 10]);
+        nodes.push(unsampled);
+        let mut list: Vec<_> = (0..10).map(|block| (10 + block, Holder::Node(block))).collect();
+        list.extend([(13, Holder::Node(20)), (20, STATIC)]);
+        let steps = ways(&nodes, &holds(&list)).steps.clone();
+        let is_held = |block: u32| {
+            let step = steps[10 + block as usize];
+            matches!(step, Step::By { holder, .. } if holder == Holder::Node(block))
+        };
+        assert!((0..10).all(is_held), "{steps:?}");
+    }
 }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::block::wipe;
-use crate::doubt::doubts;
+use crate::doubt::{NEVER, doubts, strays};
 use crate::hold::{Hold, Holder, LENGTH_BITS, Node, WIPED};
 use crate::region::Root;
 
@@ -57,7 +57,21 @@ impl Drop for Ways {
 
 /// Finds the best way to each node.
 pub(crate) fn ways(nodes: &[Node], holds: &[Hold]) -> Ways {
-    let doubts = doubts(nodes, holds);
+    let mut ways = best(nodes, holds, doubts(nodes, holds));
+    let is_lost = |node: usize| ways.costs[node] >= LOST;
+    let strays = if (0..nodes.len()).any(is_lost) { strays(nodes, holds, is_lost) } else { Vec::new() };
+    // mutant: H30 a word that was left behind holds what nothing holds of its kind
+    if strays.is_empty() {
+        return ways;
+    }
+    let mut doubts = std::mem::take(&mut ways.doubts);
+    drop(ways);
+    strays.into_iter().for_each(|hold| doubts[hold] = NEVER);
+    best(nodes, holds, doubts)
+}
+
+/// Finds the best way to each node, where the words are as doubtful as is said.
+fn best(nodes: &[Node], holds: &[Hold], doubts: Vec<u64>) -> Ways {
     let mut held_by: Vec<(u32, u32)> = holds
         .iter()
         .zip(0..)
@@ -129,8 +143,15 @@ impl Search<'_> {
                 let hold = self.holds[index as usize];
                 let doubt = self.doubts[index as usize];
                 let step = Step::By { holder: hold.holder, edge: hold.edge };
-                self.offer(hold.node, cost.saturating_add(1 + link + doubt), step);
+                self.offer(hold.node, cost.saturating_add(1 + link).saturating_add(doubt), step);
             }
+        }
+    }
+
+    /// Nothing is said of a node that has no other holder than a word that may have been left behind.
+    fn offer_to_unreached(&mut self, node: u32) {
+        if self.ways.costs[node as usize] == u64::MAX {
+            self.offer(node, NOT_JUDGED, Step::NotJudged);
         }
     }
 
@@ -148,6 +169,10 @@ impl Search<'_> {
             } else if !has_holder {
                 self.offer(node, LOST, Step::Lost);
             }
+        }
+        self.run();
+        for (hold, _) in self.holds.iter().zip(self.doubts).filter(|&(_, doubt)| *doubt == NEVER) {
+            self.offer_to_unreached(hold.node);
         }
         self.run();
         let mut a_holder = vec![None; self.nodes.len()];

@@ -7,12 +7,14 @@ use crate::pages::{PAGE_BYTES, Pages};
 use crate::region::{Region, RegionKind};
 use tasks::Memory;
 
-/// So much is copied at once, in bytes.
-const COPIED_BYTES: usize = 1 << 20;
+/// So much is copied at once, in bytes. It stays in the processor's cache until all words are looked at.
+const COPIED_BYTES: usize = 128 << 10;
 const COPIED_PAGES: usize = COPIED_BYTES / PAGE_BYTES as usize;
-const WORD_BYTES: u64 = 8;
 /// So many pages are copied at once where chunks are followed.
 const WINDOW_PAGES: usize = 16;
+
+/// A word as it was copied.
+pub(crate) type RawWord = [u8; 8];
 
 /// How a pass goes over memory.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,6 @@ pub(crate) struct Passes<'a> {
     regions: &'a [Region],
     pace: Pace,
     until: Instant,
-    copy: Vec<u64>,
     bytes: Vec<u8>,
     /// How many bytes were looked at in all passes.
     pub(crate) searched_bytes: u64,
@@ -53,7 +54,6 @@ impl<'a> Passes<'a> {
             regions,
             pace,
             until: Instant::now() + pace.most_time,
-            copy: vec![0; COPIED_BYTES / WORD_BYTES as usize],
             bytes: vec![0; COPIED_BYTES],
             searched_bytes: 0,
             unread_bytes: 0,
@@ -65,7 +65,10 @@ impl<'a> Passes<'a> {
     /// # Errors
     ///
     /// It is an error if the time is over, or if the system does not tell which pages are there.
-    pub(crate) fn each_run(&mut self, mut look: impl FnMut(RegionKind, u64, &[u64])) -> Result<(), Failure> {
+    pub(crate) fn each_run(
+        &mut self,
+        mut look: impl FnMut(RegionKind, u64, &[RawWord]),
+    ) -> Result<(), Failure> {
         let mut since_pause = 0;
         let mut resident = [false; COPIED_PAGES];
         for region in self.regions {
@@ -105,9 +108,8 @@ impl<'a> Passes<'a> {
         kind: RegionKind,
         start: u64,
         bytes: u64,
-        look: &mut impl FnMut(RegionKind, u64, &[u64]),
+        look: &mut impl FnMut(RegionKind, u64, &[RawWord]),
     ) {
-        let words = (bytes / WORD_BYTES) as usize;
         let into = &mut self.bytes[..bytes as usize];
         if self.memory.read(start, into).is_err() {
             // One page of it has gone.
@@ -120,11 +122,8 @@ impl<'a> Passes<'a> {
             }
             return;
         }
-        for (word, bytes) in self.copy.iter_mut().zip(into.as_chunks::<8>().0) {
-            *word = u64::from_ne_bytes(*bytes);
-        }
         self.searched_bytes += bytes;
-        look(kind, start, &self.copy[..words]);
+        look(kind, start, into.as_chunks().0);
     }
 
     /// Appends the words from `start`, the beginning of a page, to `words`: as many as are in memory, before `limit`, and within
@@ -150,15 +149,14 @@ impl<'a> Passes<'a> {
         (resident[0] && self.memory.read(address, &mut word).is_ok()).then(|| u64::from_ne_bytes(word))
     }
 
-    /// Returns where the copies lie.
-    pub(crate) fn own_ranges(&self) -> [(u64, u64); 2] {
-        [crate::block::own_range(&self.copy), crate::block::own_range(&self.bytes)]
+    /// Returns where the copy lies.
+    pub(crate) fn own_range(&self) -> (u64, u64) {
+        crate::block::own_range(&self.bytes)
     }
 }
 
 impl Drop for Passes<'_> {
     fn drop(&mut self) {
-        crate::block::wipe(&mut self.copy, 0);
         crate::block::wipe(&mut self.bytes, 0);
     }
 }

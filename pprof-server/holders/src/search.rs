@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
                 self.scene.own_variables,
                 &own,
                 steps.as_slice(),
-                &self.passes.own_ranges(),
+                &[self.passes.own_range()],
             ]
             .concat(),
         )
@@ -197,7 +197,8 @@ impl<'a> Search<'a> {
             Edges { edges: &mut self.edges, counts: &mut self.counts, is_full: &mut self.is_full };
         self.pass_count += 1;
         self.passes.each_run(|kind, start, words| {
-            for (index, &word) in words.iter().enumerate() {
+            for (index, word) in words.iter().enumerate() {
+                let word = u64::from_ne_bytes(*word);
                 let address = start + 8 * index as u64;
                 pointers.look(words, index, address);
                 if let Some(node) = table.containing(word)

@@ -1,6 +1,6 @@
 //! Where the records of threads are, by which their stacks and variables are told.
 
-use crate::pass::Passes;
+use crate::pass::{Passes, RawWord};
 use crate::region::Thread;
 
 /// So many words may be thread pointers.
@@ -16,8 +16,9 @@ pub(crate) struct Candidates(Vec<u64>);
 impl Candidates {
     /// Notes the word with this index if it is one. `address` is where it lies.
     #[inline(always)]
-    pub(crate) fn look(&mut self, words: &[u64], index: usize, address: u64) {
-        if words[index] == address && words.get(index + 2) == Some(&address) && self.0.len() < MAX_POINTERS {
+    pub(crate) fn look(&mut self, words: &[RawWord], index: usize, address: u64) {
+        let own = address.to_ne_bytes();
+        if words[index] == own && words.get(index + 2) == Some(&own) && self.0.len() < MAX_POINTERS {
             self.0.push(address);
         }
     }

@@ -53,7 +53,9 @@ struct Slots {
 
 #[inline(never)]
 fn fills_slab() {
-    (0..count()).for_each(|number| drop(SLAB.lock().unwrap().insert(in_slab(number))));
+    for number in 0..count() {
+        SLAB.lock().unwrap().insert(in_slab(number));
+    }
 }
 
 #[inline(never)]

@@ -23,11 +23,13 @@ fn tasks_that_nobody_can_wake_are_found_and_no_others() {
     println!("{told}");
 }
 
-/// A service that does nothing has none.
+/// Services whose clients are silent have none, whether all tasks are looked at or some.
 #[test]
 fn no_task_of_an_idle_service_is_called_leaked() {
-    let output = Command::new(env!("CARGO_BIN_EXE_idle")).arg("200").output().unwrap();
-    let [told, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(output.status.success(), "{told}\n{errors}");
-    println!("{told}");
+    for (connections, interval) in [("200", "1"), ("1000", "524288")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_idle")).args([connections, interval]).output().unwrap();
+        let [told, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        assert!(output.status.success(), "{told}\n{errors}");
+        println!("{told}");
+    }
 }

@@ -183,7 +183,8 @@ impl<'a> Search<'a> {
         let (nodes, all, is_full) = (&mut self.nodes, &mut self.words, &mut self.is_full);
         let candidates = &mut self.candidates;
         self.passes.each_run(|_, start, words| {
-            for (index, &word) in words.iter().enumerate() {
+            for (index, word) in words.iter().enumerate() {
+                let word = u64::from_ne_bytes(*word);
                 let address = start + 8 * index as u64;
                 if is_first {
                     candidates.look(words, index, address);
@@ -213,7 +214,7 @@ impl<'a> Search<'a> {
     /// Returns the ranges in which words do not count.
     fn left_out(&self) -> Vec<(u64, u64)> {
         let own = [self.sampled.own_range(), own_range(&self.words), own_range(&self.nodes)];
-        merged([self.scene.left_out, &own, &self.passes.own_ranges()].concat())
+        merged([self.scene.left_out, &own, &[self.passes.own_range()]].concat())
     }
 
     /// Tells of each new word what it is part of.
