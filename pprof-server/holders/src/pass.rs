@@ -10,6 +10,8 @@ use tasks::Memory;
 /// So much is copied at once, in bytes. It stays in the processor's cache until all words are looked at.
 const COPIED_BYTES: usize = 128 << 10;
 const COPIED_PAGES: usize = COPIED_BYTES / PAGE_BYTES as usize;
+/// The system is asked about so many pages at once, which matters where many are reserved and few are there.
+const ASKED_PAGES: usize = 256;
 /// So many pages are copied at once where chunks are followed.
 const WINDOW_PAGES: usize = 16;
 
@@ -70,18 +72,18 @@ impl<'a> Passes<'a> {
         mut look: impl FnMut(RegionKind, u64, &[RawWord]),
     ) -> Result<(), Failure> {
         let mut since_pause = 0;
-        let mut resident = [false; COPIED_PAGES];
+        let mut resident = [false; ASKED_PAGES];
         for region in self.regions {
             let mut start = region.start;
             while start < region.limit {
-                let pages = ((region.limit - start) / PAGE_BYTES).min(COPIED_PAGES as u64) as usize;
+                let pages = ((region.limit - start) / PAGE_BYTES).min(ASKED_PAGES as u64) as usize;
                 if pages == 0 {
                     break;
                 }
                 let part = &mut resident[..pages];
                 self.pages.resident(start, part).map_err(|error| Failure::Pages(error.to_string()))?;
                 let mut at = start;
-                for run in part.chunk_by(|a, b| a == b) {
+                for run in part.chunk_by(|a, b| a == b).flat_map(|run| run.chunks(COPIED_PAGES)) {
                     let bytes = run.len() as u64 * PAGE_BYTES;
                     // mutant: H2 pages that are not in memory are read
                     if run[0] {
