@@ -156,6 +156,18 @@ async function askByKeys({ browser, address, complaints }) {
   });
 }
 
+/** Returns by how many pixels the page would be too wide if all functions of suspects had long names. */
+function overflowOfLongNames(page) {
+  return page.evaluate(() => {
+    const names = [...document.querySelectorAll('.suspect .function, .suspect .file')];
+    const told = names.map((name) => name.firstChild.data);
+    for (const name of names) name.firstChild.data = 'x'.repeat(100);
+    const overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    names.forEach((name, index) => (name.firstChild.data = told[index]));
+    return overflow;
+  });
+}
+
 async function lookAtHolders({ browser, address, complaints }) {
   await step('who holds memory is accessible, in light and dark, wide and narrow', async () => {
     const seen = await open(browser, `${address}#tab=holders`, complaints, { viewport: { width: 1280, height: 760 } });
@@ -175,6 +187,7 @@ async function lookAtHolders({ browser, address, complaints }) {
       await tab(seen, 'Suspects');
       await heldBy(seen).filter({ hasText: SENTENCE }).first().waitFor();
       await fitsHere('a suspect and who holds it');
+      assert.ok((await overflowOfLongNames(seen)) <= 0, `long names in a suspect stick out, ${width}`);
       await seen.keyboard.press('t');
     }
     await close(seen);
