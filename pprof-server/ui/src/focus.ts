@@ -1,6 +1,6 @@
 // Whoever goes on by keys from below the tabs stays there, although what had the focus is gone with its tab.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Page } from './page';
 
 /** Gives the focus to what is below the tabs, if nothing has it. */
@@ -11,7 +11,8 @@ export function focusBelow(): void {
 /** Returns what changes the view as `change` does. If the focus is lost by it, what is below the tabs gets it. */
 export function useFocusBelow(change: Page['onChange']): Page['onChange'] {
   const wasBelow = useRef(false);
-  useEffect(() => {
+  // At once: after the next paint, a key may have been pressed already.
+  useLayoutEffect(() => {
     if (wasBelow.current) focusBelow();
     wasBelow.current = false;
   });
