@@ -224,19 +224,8 @@ fn larger_holders(groups: &[Option<u32>], nodes: &[Node], holds: &[Hold]) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::tests::{STATIC, holds, node};
     use crate::graph::{Step, ways};
-
-    fn node(site: u32) -> Node {
-        Node { site: Some(site), is_cut: false }
-    }
-
-    fn holds(list: &[(u32, Holder)]) -> Vec<Hold> {
-        let mut list = list.to_vec();
-        list.sort_by_key(|&(node, _)| node);
-        list.iter().zip(0..).map(|(&(node, holder), edge)| Hold { node, holder, edge }).collect()
-    }
-
-    const STATIC: Holder = Holder::Root(Root::Static(0x10));
 
     /// Nothing points to ten blocks but one word, in a block that was not sampled and that a variable holds: that was left behind. If
     /// four of the blocks are held so, or there are only three others, it is an owner.

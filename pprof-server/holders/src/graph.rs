@@ -203,20 +203,20 @@ fn on_cycle(node: u32, a_holder: &[Option<u32>]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn node(site: u32) -> Node {
+    pub(crate) fn node(site: u32) -> Node {
         Node { site: Some(site), is_cut: false }
     }
 
-    fn holds(list: &[(u32, Holder)]) -> Vec<Hold> {
+    pub(crate) fn holds(list: &[(u32, Holder)]) -> Vec<Hold> {
         let mut list = list.to_vec();
         list.sort_by_key(|&(node, _)| node);
         list.iter().zip(0..).map(|(&(node, holder), edge)| Hold { node, holder, edge }).collect()
     }
 
-    const STATIC: Holder = Holder::Root(Root::Static(0x10));
+    pub(crate) const STATIC: Holder = Holder::Root(Root::Static(0x10));
     const ON_STACK: Holder = Holder::Root(Root::Stack(1));
 
     fn holders(nodes: &[Node], list: &[(u32, Holder)]) -> Vec<Option<Holder>> {

@@ -111,6 +111,10 @@ fn delay_of_tasks_is_that_of_the_window_times_those_who_wait() {
     let (rows, comments) = asked.join().unwrap();
     assert!(rows.is_empty() && comments.iter().any(|comment| comment.contains("ask again")), "{comments:?}");
 
+    // Waits of tasks are no part of `mutex`, and it says nothing of them.
+    let mutex = client::get(server.local_addr(), "/debug/pprof/mutex?seconds=1&format=text");
+    assert!(mutex.contains("mutex: ") && !mutex.contains("waits of tasks"), "{mutex}");
+
     let (rows, comments) = block(server.local_addr());
     let waiting = [
         ("waits_for_the_mutex", "mutex", 5.0),

@@ -39,7 +39,7 @@ enum Charged {
     Waker,
     /// The one who wakes the first of them is charged with what that one has waited, and each of them with what the next one has.
     Chain,
-    /// Nobody in the test is charged.
+    /// The test does not know the thread that is charged.
     Other,
 }
 

@@ -1,4 +1,5 @@
-//! What is told of a word that was waited on. Where a build has no names, that alone tells locks from other waits.
+//! These tests ask what kind of lock a word is taken for that threads waited on. Where a build has no names, only this kind tells locks from
+//! other waits.
 
 use std::sync::RwLock;
 use std::sync::atomic::AtomicI32;

@@ -152,8 +152,12 @@ impl Handler {
             };
             Ok((measured, wanted))
         };
-        let (measured, wanted) = workers.run_in(&slot, Lane::Figures, measure).await??;
-        workers.run_in(&slot, Lane::Names, async move { process::locks(&wanted, &measured) }).await?
+        let (mut measured, wanted) = workers.run_in(&slot, Lane::Figures, measure).await??;
+        let answer = async move {
+            measured.tasks.note_later_tasks();
+            process::locks(&wanted, &measured)
+        };
+        workers.run_in(&slot, Lane::Names, answer).await?
     }
 
     pub(super) async fn current(&self, wanted: CurrentRequest) -> Result<Answer, Refusal> {
@@ -201,9 +205,8 @@ async fn watched_until(end: Instant, tasks: Result<TaskWaits, FoundTaskWaits>) -
             sleep_until(end).await;
             tasks.finish()
         }
-        Err(mut nothing) => {
+        Err(nothing) => {
             sleep_until(end).await;
-            TaskWaits::note_later_tasks(&mut nothing);
             nothing
         }
     }

@@ -285,8 +285,8 @@ fn notes(
     notes
 }
 
-/// How long a thread waits for each sample: a sentence's part, such as `1.00 ms`.
-pub(super) fn rates(samples: &LockSamples) -> String {
+/// Tells for how long a thread waits for each sample, as a part of a sentence, such as `1.00 ms`.
+fn rates(samples: &LockSamples) -> String {
     let time = |time: Duration| Amount(time.as_nanos() as f64, Unit::Nanoseconds).to_string();
     match samples.rates {
         Some((lowest, highest)) if lowest < highest => {

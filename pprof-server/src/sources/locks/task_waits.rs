@@ -53,7 +53,7 @@ pub(crate) struct TaskWaits {
     missed: (u32, String),
 }
 
-/// What tasks have waited, of which there is a bounded number.
+/// This keeps what tasks have waited, up to a number of tasks.
 #[derive(Default)]
 struct Kept {
     waited: BTreeMap<Key, BTreeMap<Masked, Waited>>,
@@ -83,6 +83,26 @@ pub(crate) struct FoundTaskWaits {
     pub(super) rows: Vec<(StackTrace, Vec<Label>, [Estimate; 2])>,
     pub(super) lines: Lines,
     pub(super) notes: Vec<String>,
+    /// No task was sampled when somebody began to watch.
+    had_no_tasks: bool,
+}
+
+impl FoundTaskWaits {
+    /// Adds a note if tasks have begun since, where there were none when somebody began to watch.
+    ///
+    /// Cost: it names the stacks of blocks that were not named before.
+    pub(crate) fn note_later_tasks(&mut self) {
+        if self.had_no_tasks && !kept_files::is_sandboxed() {
+            let memory = own_memory();
+            let cells = Cells::find(&Mappings::of_process(), memory.as_deref().ok(), &mut Lines::new());
+            if !cells.blocks.is_empty() {
+                self.notes.push(
+                    "block: waits of tasks are not known, because no task was sampled when this began; now there are some: ask again"
+                        .to_owned(),
+                );
+            }
+        }
+    }
 }
 
 impl TaskWaits {
@@ -105,7 +125,7 @@ impl TaskWaits {
         let memory = own_memory();
         let cells = Cells::find(&mappings, memory.as_deref().ok(), &mut lines);
         if cells.blocks.is_empty() {
-            return Err(FoundTaskWaits::default());
+            return Err(FoundTaskWaits { had_no_tasks: true, ..Default::default() });
         }
         let not_known = |why: String| noted(Some(format!("block: waits of tasks are not known: {why}")));
         memory.map_err(not_known)?;
@@ -134,21 +154,6 @@ impl TaskWaits {
         waits.in_wait.clear();
         (waits.looks, waits.reads, waits.unread) = (0, 0, 0);
         Ok(waits)
-    }
-
-    /// Adds a note that tasks were not watched which have begun since, if there are any, to what `start` returned where nothing was to be
-    /// seen.
-    pub(crate) fn note_later_tasks(found: &mut FoundTaskWaits) {
-        if found.notes.is_empty() && alloc_profiler::is_installed() && !kept_files::is_sandboxed() {
-            let memory = own_memory();
-            let cells = Cells::find(&Mappings::of_process(), memory.as_deref().ok(), &mut Lines::new());
-            if !cells.blocks.is_empty() {
-                found.notes.push(
-                    "block: waits of tasks are not known, because no task was sampled when this began; now there are some: ask again"
-                        .to_owned(),
-                );
-            }
-        }
     }
 
     /// Looks which tasks wait. Returns when that is to be done again.
@@ -249,12 +254,12 @@ impl TaskWaits {
         if let (1.., why) = missed {
             notes.push(format!("block: {} looks at tasks could not be made: {why}", missed.0));
         }
-        FoundTaskWaits { rows, lines, notes }
+        FoundTaskWaits { rows, lines, notes, had_no_tasks: false }
     }
 }
 
 impl Kept {
-    /// What this task has waited at this place. `None`: there is no room for it.
+    /// Returns what this task has waited at this place, or `None` if there is no room for it.
     fn of(&mut self, trace: StackTrace, what: &'static str, task: Masked) -> Option<&mut Waited> {
         let at_place = self.waited.entry((trace, what)).or_default();
         if !at_place.contains_key(&task) {

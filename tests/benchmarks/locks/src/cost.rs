@@ -1,4 +1,4 @@
-//! What a lock costs that nobody else wants: it is taken and given back.
+//! This measures what it costs to take a lock that nobody else wants, and to give it back.
 
 use std::hint::black_box;
 use std::sync::Mutex;

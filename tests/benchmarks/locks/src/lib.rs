@@ -60,7 +60,7 @@ macro_rules! timed_async {
     };
 }
 
-/// What a tool says of a part.
+/// This holds what a tool says of a part.
 #[derive(Debug, Default)]
 pub struct Told {
     pub waited: Option<Duration>,

@@ -13,7 +13,7 @@ use console_api::resources::ResourceUpdate;
 use locks::parts::Part;
 use locks::{Told, Tool};
 
-/// What it has said so far.
+/// This collects what tokio-console was told so far.
 #[derive(Default)]
 struct Said {
     /// The lines where locks were made, by the numbers of the locks.

@@ -13,7 +13,7 @@ struct Ours {
     address: Option<SocketAddr>,
     /// Who asks for `block` and for `mutex`.
     asking: Option<[JoinHandle<Value>; 2]>,
-    /// What was answered is kept here.
+    /// The server's answer is kept here.
     block: Value,
     mutex: Value,
 }
