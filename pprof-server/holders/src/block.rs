@@ -106,11 +106,14 @@ pub(crate) fn own_range<T>(items: &Vec<T>) -> (u64, u64) {
     (start, start + (items.capacity() * size_of::<T>()) as u64)
 }
 
-/// It writes over all items. Memory that is freed keeps what was in it, and the next search would take that for pointers.
-pub(crate) fn wipe<T: Copy>(items: &mut [T], with: T) {
+/// It empties a list, and writes over all of its room: memory that is freed keeps what was in it, and the next search would take that for
+/// pointers. What was removed from a list lies behind the items that are left.
+pub(crate) fn wipe<T: Copy>(items: &mut Vec<T>, with: T) {
+    items.resize(items.capacity(), with);
     items.fill(with);
     // The compiler would leave out a write that nobody reads.
-    std::hint::black_box(items);
+    std::hint::black_box(items.as_mut_slice());
+    items.clear();
 }
 
 #[cfg(test)]
@@ -144,6 +147,21 @@ mod tests {
             assert_eq!(table.containing(address), expected, "{address:#x}");
         }
         assert_eq!(BlockTable::new(Vec::new(), 9).containing(0), None);
+    }
+
+    /// What was removed lies behind the end of a list, and what lies there is read as any other memory of this process is.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_of_a_list_is_left_behind() {
+        use tasks::Memory;
+        let mut list = vec![7_u64; 16];
+        list.truncate(4);
+        list.remove(0);
+        let room = own_range(&list);
+        wipe(&mut list, 0);
+        let mut left = [1; 16 * 8];
+        tasks::OwnMemory::open().unwrap().read(room.0, &mut left).unwrap();
+        assert_eq!(left, [0; 16 * 8]);
     }
 
     #[test]
