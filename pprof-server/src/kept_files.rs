@@ -69,6 +69,13 @@ pub(crate) fn is_sandboxed() -> bool {
     kept().is_some_and(|kept| kept.is_sandboxed())
 }
 
+/// Whether some filter may forbid system calls here. That of a container or of systemd is there from the start, and it may kill too: what
+/// can be done without is not asked for under any.
+pub(crate) fn may_be_filtered() -> bool {
+    let status = kept().and_then(|kept| kept.status.as_ref().and_then(KeptFile::text));
+    status.is_none_or(|text| Filters::of(&text) != Filters::NONE)
+}
+
 fn try_lock() -> Option<std::sync::MutexGuard<'static, Option<Arc<KeptFiles>>>> {
     for _ in 0..TRIES {
         match KEPT.try_lock() {

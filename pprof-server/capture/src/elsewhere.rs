@@ -111,6 +111,9 @@ pub fn leave_out() -> OwnThread {
     OwnThread(())
 }
 
+/// Does nothing on this platform.
+pub fn stand_back() {}
+
 /// The rate of waits where they are measured.
 pub const USUAL_BLOCK_RATE: Duration = Duration::from_millis(1);
 

@@ -27,7 +27,8 @@
 //!
 //! - **One thread of the caller's own** runs [`CpuCapture::start`], then [`CpuCapture::look`] every [`LOOK_EVERY`], then
 //!   [`CpuCapture::finish`]. If looks come late, the ring may be full: what then has no room is counted as lost.
-//! - **Threads of the profiler's own** call [`leave_out`]. They are in no profile, and the time that they use is told apart.
+//! - **Threads of the profiler's own** call [`leave_out`]. They are in no profile, and the time that they use is told apart. Those that work for
+//!   seconds call [`stand_back`].
 //!
 //! # What it promises
 //!
@@ -79,15 +80,15 @@ mod thread_dump;
 
 #[cfg(by_signals)]
 pub use by_signals::{
-    CpuCapture, OwnThread, current_waits, leave_out, monotonic_time, stack_pointers, thread_dump,
+    CpuCapture, OwnThread, current_waits, leave_out, monotonic_time, stack_pointers, stand_back, thread_dump,
     thread_looks, thread_names,
 };
 pub use current_waits::{CurrentWait, CurrentWaits, Deadlock};
 #[cfg(not(by_signals))]
 pub use elsewhere::{
     CpuCapture, LockTrace, LockWatch, OwnThread, USUAL_BLOCK_RATE, block_rate, current_waits, leave_out,
-    lock_samples, monotonic_time, sees_locks, set_block_rate, stack_pointers, thread_dump, thread_looks,
-    thread_names,
+    lock_samples, monotonic_time, sees_locks, set_block_rate, stack_pointers, stand_back, thread_dump,
+    thread_looks, thread_names,
 };
 pub use error::StartError;
 pub use lock_samples::{LockEvent, LockEventKind, LockEvents, LockSamples, LockStack, LockSums, LockWord};

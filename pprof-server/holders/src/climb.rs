@@ -94,7 +94,11 @@ impl Search<'_> {
                 {
                     let block = &table.blocks()[found];
                     let index = climbed.partition_point(|other| other.address < block.address);
-                    edges.add(block, Edge { node: (sampled + index) as u32, address, word }, kind);
+                    edges.add(
+                        block,
+                        Edge { node: (sampled + index) as u32, address, word, is_in_record: false },
+                        kind,
+                    );
                 }
             }
         })?;

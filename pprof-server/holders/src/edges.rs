@@ -16,6 +16,8 @@ pub(crate) struct Edge {
     pub(crate) node: u32,
     pub(crate) address: u64,
     pub(crate) word: u64,
+    /// Whether it lies as words do that jemalloc has for itself.
+    pub(crate) is_in_record: bool,
 }
 
 /// Collects words that point to nodes.

@@ -29,6 +29,7 @@ mod climb;
 mod doubt;
 mod edges;
 mod error;
+mod extents;
 mod forks;
 mod graph;
 mod hold;

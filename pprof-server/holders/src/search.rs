@@ -7,6 +7,7 @@ use crate::chain::{Chain, chains};
 use crate::chunks;
 use crate::edges::{Edge, Edges, MAX_EDGES, MAX_EDGES_EACH};
 use crate::error::Failure;
+use crate::extents;
 use crate::graph::{DOUBTFUL, Step, Ways, ways};
 use crate::hold::{Hold, Holder, Holds, Node};
 use crate::pages::Pages;
@@ -134,6 +135,8 @@ pub(crate) struct Search<'a> {
     pub(crate) free: Vec<u64>,
     pub(crate) is_full: bool,
     pub(crate) tells_unsampled: bool,
+    /// Whether the allocator keeps records that have the addresses of blocks.
+    has_records: bool,
 }
 
 impl<'a> Search<'a> {
@@ -162,6 +165,7 @@ impl<'a> Search<'a> {
             free: Vec::new(),
             is_full: false,
             tells_unsampled,
+            has_records: false,
         })
     }
 
@@ -205,12 +209,15 @@ impl<'a> Search<'a> {
                     && is_wanted[node]
                     && !is_within(&left_out, address)
                 {
-                    edges.add(&table.blocks()[node], Edge { node: node as u32, address, word }, kind);
+                    let block = &table.blocks()[node];
+                    let is_in_record = extents::is_in_record(words, index, address, block);
+                    edges.add(block, Edge { node: node as u32, address, word, is_in_record }, kind);
                 }
             }
         })?;
         self.edges.sort_unstable();
         self.edges.dedup();
+        self.has_records = !self.tells_unsampled && extents::has_records(&self.table, &self.edges);
         self.drop_free();
         Ok(())
     }
@@ -244,6 +251,8 @@ impl<'a> Search<'a> {
                 None => match places.place(edge.address) {
                     Place::Root(root) => Holder::Root(root),
                     Place::RunningStack(thread) => Holder::RunningStack(thread),
+                    // mutant: H32 a record of jemalloc's holds a block
+                    Place::Unsampled if edge.is_in_record && self.has_records => return None,
                     Place::Unsampled => Holder::Unsampled,
                     Place::BelowStack(_) | Place::Allocator | Place::Nothing => return None,
                 },
@@ -303,7 +312,7 @@ impl<'a> Search<'a> {
 
 impl Drop for Search<'_> {
     fn drop(&mut self) {
-        wipe(&mut self.edges, Edge { node: 0, address: 0, word: 0 });
+        wipe(&mut self.edges, Edge { node: 0, address: 0, word: 0, is_in_record: false });
         wipe(&mut self.climbed, Block::NONE);
     }
 }

@@ -172,3 +172,33 @@ fn the_profilers_own_variables_hold_nothing() {
     );
     assert!(!reply.text().contains("pprof_server"), "{}", reply.text_lossy());
 }
+
+/// Returns how nice each thread of this name is, as the kernel says.
+fn nicenesses(name: &str) -> Vec<i32> {
+    let stats = std::fs::read_dir("/proc/self/task").unwrap();
+    let stats = stats.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+    let of_name = stats.filter_map(|stat| {
+        let (head, fields) = stat.rsplit_once(") ")?;
+        // It is the 19th field of all, and two come before these.
+        head.ends_with(&format!("({name}")).then(|| fields.split(' ').nth(16).unwrap().parse().unwrap())
+    });
+    of_name.collect()
+}
+
+/// Memory is gone over for seconds, and requests of the program come first. Under a filter of system calls, which may kill, nothing is asked of
+/// the system that can be done without.
+#[test]
+fn searches_stand_back_behind_the_program() {
+    let server = serve("127.0.0.1:0").unwrap();
+    let reply = get(server.local_addr(), "/debug/pprof/holders?stack=nothing&format=folded");
+    assert_eq!(reply.status, 200, "{}", reply.text_lossy());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let process = format!("/proc/self/task/{}/comm", std::process::id());
+    let program = nicenesses(std::fs::read_to_string(process).unwrap().trim())[0];
+    let expected = if status.contains("Seccomp:\t0") { program.max(5) } else { program };
+    // Each test has a server of its own.
+    let (searches, figures) = (nicenesses("pprof-searches"), nicenesses("pprof-worker"));
+    assert!(!searches.is_empty() && !figures.is_empty());
+    assert!(searches.iter().all(|niceness| *niceness == expected), "{searches:?} of {program}");
+    assert!(figures.iter().all(|niceness| *niceness == program), "{figures:?} of {program}");
+}

@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use holders::{End, Failure, Link, PAGE_BYTES, Root};
+use holders::{Block, End, Failure, Link, PAGE_BYTES, Root};
 use world::{
     HEAP, LIBC, MAIN_STACK, MAIN_THREAD, OTHER_THREAD, STACK_POINTER, STATICS, THREAD_POINTER, World,
 };
@@ -124,6 +124,46 @@ fn a_word_that_was_left_behind_in_a_buffer_is_not_taken_for_the_owner() {
         assert_eq!(chain.links, [link(2, 400)]);
         assert_eq!(chain.end, End::Root(Root::Stack(OTHER_THREAD)));
     }
+}
+
+/// An allocator that writes nothing before its blocks has a record of each, in memory of which nothing is known.
+#[test]
+fn a_record_of_the_allocator_holds_nothing() {
+    const RECORDS: u64 = HEAP + 0x2_0000;
+    const PAGES: u64 = HEAP + 0x1000;
+    // The 28th class is that of a page, and other bits say other things.
+    const OF_A_PAGE: u64 = 0xa_b1c5_4321;
+    let record = |world: &World, number: u64, words: [u64; 3]| {
+        let at = RECORDS + 128 * number;
+        (0..).zip(words).for_each(|(index, word)| world.set(at + 8 * index, word));
+    };
+    let world_of = |records: u64, bits: u64, length: u64| {
+        let mut world = World::new();
+        for number in 0..10 {
+            let address = PAGES + PAGE_BYTES * number;
+            world.blocks.push(Block { address, bytes: PAGE_BYTES, site: 1, target: Some(number as u32) });
+            if number < records {
+                record(&world, number, [bits, address, length]);
+            }
+        }
+        world
+    };
+    let ends = |world: &World| world.search().iter().map(|chain| chain.end).collect::<Vec<End>>();
+    // The lowest bits of the length are a number of its own.
+    let world = world_of(10, OF_A_PAGE, PAGE_BYTES + 7);
+    assert_eq!(ends(&world), [End::Lost; 10]);
+    // Another word is part of something.
+    world.set(RECORDS + 128 * 20, PAGES);
+    assert_eq!((ends(&world)[0], ends(&world)[1]), (End::Unsampled, End::Lost));
+    // A vector of bytes that has a page has its capacity before its pointer.
+    record(&world, 21, [PAGE_BYTES, PAGES + PAGE_BYTES, PAGE_BYTES]);
+    assert_eq!((ends(&world)[1], ends(&world)[2]), (End::Unsampled, End::Lost));
+    // In a list of pointers the next pointer stands in the place of the length.
+    record(&world, 22, [OF_A_PAGE, PAGES + 2 * PAGE_BYTES, 0x7f00_0000_1000]);
+    assert_eq!((ends(&world)[2], ends(&world)[3]), (End::Unsampled, End::Lost));
+    // A length that does not fit is none, and where most blocks have no record, there are none.
+    assert_eq!(ends(&world_of(10, OF_A_PAGE, PAGE_BYTES - 1)), [End::Unsampled; 10]);
+    assert_eq!(ends(&world_of(6, OF_A_PAGE, PAGE_BYTES))[..6], [End::Unsampled; 6]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use hyper::StatusCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::refusal::Refusal;
+use crate::kept_files;
 use crate::process;
 use executor::{Executor, Remote};
 
@@ -34,7 +35,7 @@ pub(super) enum Lane {
     Addresses,
     /// Names by debug information take up to seconds, when they are looked up for the first time.
     Names,
-    /// Searches of all memory take up to half a minute.
+    /// Searches of all memory take up to half a minute. Their thread stands back behind the program's.
     Searches,
 }
 
@@ -47,6 +48,21 @@ impl Lane {
             Lane::Addresses => "pprof-addresses",
             Lane::Names => "pprof-names",
             Lane::Searches => "pprof-searches",
+        }
+    }
+
+    /// What the lane's thread does first.
+    fn first(self) -> fn() {
+        match self {
+            Lane::Searches => || {
+                give_memory_back_once();
+                // Filters that services are told to have kill whoever asks for that: systemd's `~@resources` is one.
+                if !kept_files::may_be_filtered() {
+                    // mutant: H31 a search competes with the program's threads
+                    capture::stand_back();
+                }
+            },
+            Lane::Figures | Lane::Addresses | Lane::Names => give_memory_back_once,
         }
     }
 
@@ -146,7 +162,7 @@ impl Workers {
         let mut state = self.state();
         if matches!(*state, State::Idle) {
             // If one cannot be started, those that were started end here.
-            let start = |lane: Lane| Executor::start(lane.thread_name(), give_memory_back_once);
+            let start = |lane: Lane| Executor::start(lane.thread_name(), lane.first());
             let threads = Lane::ALL.map(start).into_iter().collect::<io::Result<_>>();
             *state = State::Running(threads.map_err(|_| {
                 Refusal::new(
