@@ -47,8 +47,9 @@ trap 'for pid in "${!beside[@]}"; do kill -- "-$pid" 2>/dev/null || true; done; 
 PATH="$(scripts/install-go.sh):$PATH"
 promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
-# Nothing is built twice with a change in between.
-export PATH RUSTDOCFLAGS="-D warnings" CARGO_INCREMENTAL=0
+# Nothing is built twice with a change in between. And a crate that is built in one unit takes less processor time than in many, which
+# are done at once; other crates and tests are done at once here.
+export PATH RUSTDOCFLAGS="-D warnings" CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 # The demo that is built with all tests. The scripts that need it take it from here.
 DEMO_LEAK=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/demo-leak
 export DEMO_LEAK
@@ -58,7 +59,7 @@ if [[ $(rustc --crate-type lib --crate-name mangled --emit asm -o - - <<<'pub fn
   echo 'test.sh: v0 is what this Rust mangles by, so the old mangling is not tried; rustc before 1.97 does that'
 fi
 
-# Prints the arguments by which cargo chooses some programs of tests: those of row $1 of $2. A test that builds a crate of its own does
+# Prints the arguments by which cargo chooses some programs of tests: those of row $1 of $2. A test that builds crates of its own does
 # the same whatever it is built as itself, so it is not among the released ones ($3 is --release).
 row() {
   cargo metadata --format-version 1 --locked --no-deps | python3 -c '
@@ -71,15 +72,20 @@ print(*(f"--test={name}" for name in names[int(sys.argv[1])::int(sys.argv[2])]))
 ' "$@"
 }
 
+# The units of these are tested in release too: they have unsafe code, or go over memory. To build the others' takes a seventh of the time in
+# which all released tests are built, and they say the same in debug; scripts/long-busy.sh --tests has them.
+released_units=(-p alloc-profiler -p unwinder -p capture -p tasks -p holders --lib)
+
 # Runs all tests, which have been built, with their programs in $1 rows. One run tells all that fails.
 all_tests() {
-  local rows=$1 number names
+  local rows=$1 number names units=(--workspace --lib --bins)
   shift
+  [[ $* != *--release* ]] || units=("${released_units[@]}")
   for ((number = 0; number < rows; number++)); do
     read -ra names < <(row "$number" "$rows" "$@")
     beside 0 step cargo test --workspace "$@" --no-fail-fast "${names[@]}"
   done
-  beside 0 step cargo test --workspace "$@" --no-fail-fast --lib --bins
+  beside 0 step cargo test "${units[@]}" "$@" --no-fail-fast
   beside 0 step cargo test --workspace "$@" --no-fail-fast --doc
   join
 }
@@ -92,7 +98,10 @@ locks_have_all_crates() {
 }
 
 release_builds() {
-  step by_v0 cargo test --workspace --release --no-run
+  local names
+  read -ra names < <(row 0 1 --release)
+  step by_v0 cargo test --workspace --release --no-run --bins --examples "${names[@]}"
+  step by_v0 cargo test "${released_units[@]}" --release --no-run
   # These programs are there now.
   step scripts/check-no-panic.py "$DEMO_LEAK"
   step scripts/check-handler.py "${DEMO_LEAK%/*}/examples/sample"
@@ -104,7 +113,8 @@ checks() {
   step cargo clippy -p pprof-server --no-default-features -- -D warnings
   step cargo fmt --manifest-path tests/benchmarks/Cargo.toml --check
   step cargo clippy --manifest-path tests/benchmarks/Cargo.toml --locked --all-targets -- -D warnings
-  step cargo test -p workspace-tests --features push-tls --test push_over_tls
+  # Of all packages, so that what has been built for the other tests need not be built again with other features.
+  step cargo test --workspace --features workspace-tests/push-tls --test push_over_tls
   step cargo doc --workspace --no-deps
   step scripts/check-msrv.sh
   step scripts/check-packages.sh

@@ -109,6 +109,7 @@ pub(crate) fn own_range<T>(items: &Vec<T>) -> (u64, u64) {
 /// It empties a list, and writes over all of its room: memory that is freed keeps what was in it, and the next search would take that for
 /// pointers. What was removed from a list lies behind the items that are left.
 pub(crate) fn wipe<T: Copy>(items: &mut Vec<T>, with: T) {
+    // mutant: H33 what was removed from a list is left behind
     items.resize(items.capacity(), with);
     items.fill(with);
     // The compiler would leave out a write that nobody reads.

@@ -39,7 +39,7 @@ mod tests {
         std::thread::spawn(move || {
             stand_back();
             assert_eq!(niceness(), before.max(NICENESS));
-            // SAFETY: as above, and only of this thread.
+            // SAFETY: the call takes and gives numbers alone, and changes this thread only.
             unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) };
             stand_back();
             assert_eq!(niceness(), before.max(15));
