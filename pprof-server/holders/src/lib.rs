@@ -22,8 +22,10 @@
 
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod block;
 mod chain;
+mod chunk;
 mod chunks;
 mod climb;
 mod doubt;
@@ -37,6 +39,7 @@ mod pages;
 mod pass;
 mod region;
 mod search;
+mod slots;
 mod thread_pointers;
 
 pub use block::Block;
