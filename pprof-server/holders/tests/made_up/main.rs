@@ -1,5 +1,6 @@
 //! Searches of memory that the tests make up: every word of it is known, and so is who holds what.
 
+mod musl;
 mod origins;
 mod world;
 
