@@ -117,7 +117,9 @@ fn fill(blocks: &mut Vec<Vec<u8>>) -> Result<(), TryReserveError> {
 /// Returns so many small blocks, which are not sampled. musl's allocator gives the room of a freed block to blocks of that size alone, as long
 /// as others beside it are in use, so there every second one of these makes room. glibc's makes room of what it has.
 fn spare_blocks(count: usize) -> Vec<Option<Box<[u8; 40]>>> {
-    let count = if cfg!(target_env = "musl") { count } else { 0 };
+    if cfg!(not(target_env = "musl")) {
+        return Vec::new();
+    }
     unsampled(|| {
         // The paths that are walked allocate and free one block of another size.
         drop((Box::new([0_u8; 24]), Box::new([0_u8; 24])));
@@ -203,8 +205,9 @@ fn a_profile_is_packed_where_there_is_memory_for_that() {
         limit_address_space(status_bytes("VmSize") + (1 << 20));
         let filled = fill(&mut blocks);
         // The message and an answer need tens of KiB, and find 256. The compressor needs more, and finds nothing.
-        let middle = blocks.len() / 2;
-        drop(blocks.drain(middle..middle + 64));
+        // Of musl's allocator the program gets fewer blocks.
+        let first = if cfg!(target_env = "musl") { blocks.len() / 2 } else { 1000 };
+        drop(blocks.drain(first..first + 64));
         let plain = heap_profile(&taken, &options);
         let meanwhile = status();
         limit_address_space(ADDRESS_SPACE_BYTES);
