@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Links a program that has `define_malloc!` in every way that is common, and demands that C's allocations are counted; runs the test suites
 # of crates with large C parts (SQLite, libgit2, zstd) with and without it, in which the same tests must pass; and fills a database
-# in memory, beside which it prints what is in use, what the allocator holds, and what is resident. Cargo fetches the sources, and the command zstd must be there; results
-# are in target/c-allocations. It runs on Linux on x86-64 with glibc; elsewhere it says so and passes. The suites take some minutes.
+# in memory, beside which it prints what is in use, what the allocator holds, and what is resident. Cargo fetches the sources, and the
+# command `zstd` must be there. Results are in target/c-allocations. It runs on Linux on x86-64 with glibc; elsewhere it says so and passes.
+# The suites take some minutes.
 # Usage: scripts/check-c-allocations.sh [links] [suites] [resident]; without any, all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."

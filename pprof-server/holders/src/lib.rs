@@ -47,9 +47,7 @@ pub use chain::{Chain, End, Link, Word};
 pub use error::Failure;
 pub use forks::Fork;
 pub use origins::{Finder, Origin, Origins, Reached, origins};
-#[cfg(target_os = "linux")]
-pub use pages::PageMap;
-pub use pages::{PAGE_BYTES, Pages};
+pub use pages::{PAGE_BYTES, PageMap, Pages};
 pub use pass::Pace;
 pub use region::{Region, RegionKind, Root, Thread};
 pub use search::{Found, Scene, search};
