@@ -450,7 +450,7 @@ MUTANTS = [
      ["-p", "pprof-server", "--test", "holders", "stand_back"]),
     ("H32 a record of jemalloc's holds a block", replace(r"Unsampled if .+ =>", r"Unsampled if false =>"),
      ["-p", "holders", "--test", "made_up", "a_record_of_the_allocator"]),
-    ("H32 a vector is taken for a record of jemalloc's", replace(r"bits >> .+? && ", r""),
+    ("H32 a vector is taken for a record of jemalloc's", replace(r"\(bits >> .+? && ", r""),
      ["-p", "holders", "--test", "made_up", "a_record_of_the_allocator"]),
     ("H33 what was removed from a list is left behind", replace(r"items\.resize\(.+\);", r""),
      ["-p", "holders", "--lib", "nothing_of_a_list"]),

@@ -59,6 +59,8 @@ fn limits_hold_and_totals_stay_right() {
     assert!(after.own_memory.live_samples <= LIMITS.live_samples as u64);
     assert!(after.own_memory.mapped_bytes <= LIMITS.memory_bytes as u64, "{:?}", after.own_memory);
 
+    // Its own blocks were sampled where the table had room, which depends on the addresses that the allocator gives.
+    drop(growth);
     drop(kept);
     let totals = snapshot().since(&before).totals();
     assert_eq!(totals.inuse_objects, 0.0, "what overflowed is noticed when it is freed");

@@ -49,6 +49,7 @@ pub(crate) struct Frames<'a> {
     hash: Option<u64>,
 }
 
+#[cfg_attr(not(any(by_tables, by_platform)), allow(dead_code, reason = "nobody takes stacks there"))]
 impl<'a> Frames<'a> {
     #[inline(always)]
     pub(crate) fn new(room: &'a mut Room) -> Frames<'a> {

@@ -282,16 +282,21 @@ pub fn capture_sleeping<'a>(
     instruction_pointer: usize,
     stack: StackCopy<'_>,
 ) -> (Walk<'a>, bool) {
-    let mut is_certain = true;
-    let walk = Walk::new(room, |_frames| {
-        #[cfg(by_tables)]
-        if by_tables::is_ready() {
-            is_certain = by_tables::fill_sleeping(_frames, instruction_pointer, stack);
-        }
-        #[cfg(not(by_tables))]
+    #[cfg(by_tables)]
+    {
+        let mut is_certain = true;
+        let walk = Walk::new(room, |frames| {
+            if by_tables::is_ready() {
+                is_certain = by_tables::fill_sleeping(frames, instruction_pointer, stack);
+            }
+        });
+        (walk, is_certain)
+    }
+    #[cfg(not(by_tables))]
+    {
         let _ = (instruction_pointer, stack);
-    });
-    (walk, is_certain)
+        (Walk::new(room, |_frames| {}), true)
+    }
 }
 
 /// Bytes that are used for what is known of images: at most 512 KiB, rounded up to pages.

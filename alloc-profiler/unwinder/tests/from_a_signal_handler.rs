@@ -55,11 +55,39 @@ fn interrupted(flags: libc::c_int) -> (Vec<usize>, Vec<usize>) {
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | flags;
         assert_eq!(libc::sigaction(libc::SIGUSR1, &action, ptr::null_mut()), 0);
-        LEN.store(0, Relaxed);
-        libc::raise(libc::SIGUSR1);
     }
+    LEN.store(0, Relaxed);
+    raise(libc::SIGUSR1);
     let found = FOUND.iter().take(LEN.load(Relaxed)).map(|address| address.load(Relaxed)).collect();
     (found, callers())
+}
+
+/// Has this thread handle the signal.
+#[cfg(not(target_env = "musl"))]
+fn raise(signal: libc::c_int) {
+    // SAFETY: the signal has a handler.
+    assert_eq!(unsafe { libc::raise(signal) }, 0);
+}
+
+/// Has this thread handle the signal. musl's functions have no unwind tables, so a walk from one of them is cut at once. This one has some.
+#[cfg(target_env = "musl")]
+#[inline(never)]
+fn raise(signal: libc::c_int) {
+    // SAFETY: the signal has a handler, and the calls ask for numbers.
+    let result = unsafe {
+        let (process, thread) = (libc::getpid(), libc::gettid());
+        #[cfg(target_arch = "x86_64")]
+        let result: libc::c_long;
+        #[cfg(target_arch = "aarch64")]
+        let mut result: libc::c_long = process.into();
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("syscall", inlateout("rax") libc::SYS_tgkill => result, in("rdi") process, in("rsi") thread, in("rdx") signal,
+            lateout("rcx") _, lateout("r11") _);
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("svc #0", in("x8") libc::SYS_tgkill, inlateout("x0") result, in("x1") thread, in("x2") signal);
+        result
+    };
+    assert_eq!(result, 0);
 }
 
 /// Returns the callers of this function's caller.
@@ -70,8 +98,7 @@ fn callers() -> Vec<usize> {
     walk.frames().iter().rev().skip(1).map(|frame| frame.lookup()).collect()
 }
 
-/// The handler finds some frames of the C library that raised the signal, the function that called that, and the same
-/// callers as this function.
+/// The handler finds some frames of what raised the signal, the function that called that, and the same callers as this function.
 fn assert_same((found, callers): (Vec<usize>, Vec<usize>)) {
     assert!(callers.len() > 3, "{callers:x?}");
     let within = found.len().saturating_sub(callers.len());

@@ -39,6 +39,7 @@ pub struct CurrentWait {
     /// began.
     pub waited: Option<Duration>,
     /// The CPU time that the thread had used: as long as that stays the same, it is the same wait.
+    #[cfg_attr(not(by_signals), allow(dead_code, reason = "there are none without signals"))]
     pub(crate) used: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! What there is on platforms without a capture machine: a refusal.
 
+#[cfg(not(target_os = "linux"))]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,7 @@ impl crate::CurrentWaits {
 /// # Errors
 ///
 /// The error is always that this is not known here.
+#[cfg(not(target_os = "linux"))]
 pub fn stack_pointers() -> std::io::Result<Vec<crate::StackPointer>> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
@@ -97,6 +99,7 @@ pub fn monotonic_time() -> Duration {
 
 /// Returns the name of each thread of this process. They are not known here.
 #[must_use]
+#[cfg(not(target_os = "linux"))]
 pub fn thread_names() -> Vec<Arc<str>> {
     Vec::new()
 }
@@ -112,6 +115,7 @@ pub fn leave_out() -> OwnThread {
 }
 
 /// Does nothing on this platform.
+#[cfg(not(target_os = "linux"))]
 pub fn stand_back() {}
 
 /// The rate of waits where they are measured.

@@ -75,29 +75,41 @@ mod lock_samples;
 #[cfg(by_signals)]
 #[doc(hidden)]
 pub mod locks;
+#[cfg(target_os = "linux")]
+mod niceness;
 mod samples;
+#[cfg(target_os = "linux")]
+mod stack_pointers;
 mod thread_dump;
+#[cfg(target_os = "linux")]
+mod threads;
 
 #[cfg(by_signals)]
 pub use by_signals::{
-    CpuCapture, OwnThread, current_waits, leave_out, monotonic_time, stack_pointers, stand_back, thread_dump,
-    thread_looks, thread_names,
+    CpuCapture, OwnThread, current_waits, leave_out, monotonic_time, thread_dump, thread_looks,
 };
 pub use current_waits::{CurrentWait, CurrentWaits, Deadlock};
 #[cfg(not(by_signals))]
 pub use elsewhere::{
     CpuCapture, LockTrace, LockWatch, OwnThread, USUAL_BLOCK_RATE, block_rate, current_waits, leave_out,
-    lock_samples, monotonic_time, sees_locks, set_block_rate, stack_pointers, stand_back, thread_dump,
-    thread_looks, thread_names,
+    lock_samples, monotonic_time, sees_locks, set_block_rate, thread_dump, thread_looks,
 };
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{stack_pointers, stand_back, thread_names};
 pub use error::StartError;
 pub use lock_samples::{LockEvent, LockEventKind, LockEvents, LockSamples, LockStack, LockSums, LockWord};
 #[cfg(by_signals)]
 pub use locks::{
     LockTrace, LockWatch, USUAL_BLOCK_RATE, block_rate, lock_samples, sees_locks, set_block_rate,
 };
+#[cfg(target_os = "linux")]
+pub use niceness::stand_back;
 pub use samples::{CpuSamples, Stack, TimedSample};
+#[cfg(target_os = "linux")]
+pub use stack_pointers::stack_pointers;
 pub use thread_dump::{Found, StackPointer, Thread, ThreadDump, ThreadLook, ThreadState};
+#[cfg(target_os = "linux")]
+pub use threads::thread_names;
 
 /// What the benchmark needs. It is not part of the interface, and may change in any version.
 #[cfg(by_signals)]

@@ -174,6 +174,7 @@ impl LockWord {
 
     /// Judges it anew by a wake of so many. A writer that has waited itself leaves a mark, so while it writes, readers wait until all bits
     /// are no longer set, as a parked thread does. But they are woken all at once, and one thread at most is parked at a word.
+    #[cfg(by_signals)]
     pub(crate) fn woken_by(self, count: u32) -> LockWord {
         if self == LockWord::Parker && count > 1 { LockWord::RwLock } else { self }
     }

@@ -30,7 +30,7 @@ const BLOCKS: u64 = 4096;
 const BLOCK_BYTES: u64 = 4096;
 /// As `pprof-server` goes over memory.
 const PACE: Pace =
-    Pace { slice_bytes: 8 << 20, pause: Duration::from_millis(1), most_time: Duration::from_secs(120) };
+    Pace { slice_bytes: 1 << 20, pause: Duration::from_micros(125), most_time: Duration::from_secs(120) };
 const ROUNDS: usize = 7;
 const REQUEST_EVERY: Duration = Duration::from_micros(200);
 

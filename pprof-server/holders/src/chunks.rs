@@ -1,24 +1,19 @@
 //! Blocks that were not sampled, by what glibc's allocator writes before each block: how long it is, and whether the one before
-//! it is in use. Whether the program uses that allocator is told by the blocks that are known.
+//! it is in use. (`slots` has musl's.)
 //!
 //! A block is found by walking from a known one to the next and the next, so nothing is guessed: where the lengths make no sense,
 //! the block is not known.
 
 use crate::block::Block;
+use crate::chunk::Chunk;
 use crate::pages::PAGE_BYTES;
 use crate::pass::Passes;
 use crate::region::Region;
 
-/// So many known blocks are looked at to tell the allocator.
-const JUDGED: usize = 64;
-/// Fewer blocks do not tell.
-const MIN_JUDGED: usize = 4;
 /// The allocator's own words before a block, in bytes.
 const HEADER_BYTES: u64 = 16;
 /// The word that holds the length lies so many bytes before a block.
 const LENGTH_BELOW: u64 = 8;
-/// The block has so many bytes of the next header. What points there is the allocator's list, and not the program.
-pub(crate) const SHARED_BYTES: u64 = 8;
 /// A chunk is longer than what was asked for by at most so much, unless it is mapped for itself.
 const SLACK_BYTES: u64 = 64;
 /// The lowest bits of the length: the chunk before it is in use, it is mapped for itself, it belongs to another arena.
@@ -49,27 +44,8 @@ const MIN_KEY: u64 = 1 << 32;
 /// A walk is given up after so many chunks.
 const MAX_STEPS: usize = 1 << 22;
 
-/// What the allocator says of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chunk {
-    /// It is in a block in use, or in one that was freed a short time ago.
-    InUse {
-        start: u64,
-        end: u64,
-    },
-    Free,
-    Unknown,
-}
-
-/// Whether the known blocks are glibc's: nearly all have a length before them that fits.
-pub(crate) fn are_chunks(passes: &Passes<'_>, blocks: &[Block]) -> bool {
-    let step = blocks.len().div_ceil(JUDGED).max(1);
-    let judged: Vec<bool> = blocks.iter().step_by(step).map(|block| is_chunk(passes, block)).collect();
-    let fitting = judged.iter().filter(|&&fits| fits).count();
-    judged.len() >= MIN_JUDGED && fitting * 10 >= judged.len() * 9
-}
-
-fn is_chunk(passes: &Passes<'_>, block: &Block) -> bool {
+/// Whether this block is glibc's: before it is a length that fits.
+pub(crate) fn is_chunk(passes: &Passes<'_>, block: &Block) -> bool {
     let Some(length) = passes.word(block.address.wrapping_sub(LENGTH_BELOW)) else { return false };
     let slack = if length & IS_MAPPED == 0 { SLACK_BYTES } else { 3 * PAGE_BYTES };
     let least = block.bytes + LENGTH_BELOW;

@@ -1,7 +1,7 @@
 //! Climbing over blocks that were not sampled: which blocks hold targets so, and what points to these.
 
 use crate::block::{Block, BlockTable, own_range, wipe};
-use crate::chunks::{self, Chunk};
+use crate::chunk::Chunk;
 use crate::edges::{Edge, Edges};
 use crate::error::Failure;
 use crate::graph::{DOUBTFUL, Step, Ways};
@@ -16,11 +16,12 @@ impl Search<'_> {
     /// Finds the blocks that hold targets and were not sampled, and looks for what points to them. Returns false if there is
     /// no more to find.
     pub(crate) fn climb(&mut self, ways: &Ways) -> Result<bool, Failure> {
-        if !self.tells_unsampled || self.climbed.len() >= MAX_CLIMBED {
+        let Some(allocator) = self.allocator.filter(|_| self.climbed.len() < MAX_CLIMBED) else {
             return Ok(false);
-        }
+        };
         let mut places = self.unsampled_places(ways);
-        let mut found = chunks::chunks(&mut self.passes, self.scene.regions, self.table.blocks(), &places);
+        let (passes, regions) = (&mut self.passes, self.scene.regions);
+        let mut found = allocator.chunks(passes, regions, self.table.blocks(), &places);
         let known_free = self.free.len();
         let free = places.iter().zip(&found).filter(|(_, chunk)| **chunk == Chunk::Free);
         self.free.extend(free.map(|(&place, _)| !place));
@@ -103,6 +104,8 @@ impl Search<'_> {
             }
         })?;
         self.edges.sort_unstable();
+        // A word that was known to be in free memory may point to another block by now.
+        self.drop_free();
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn is_in_record(words: &[RawWord], index: usize, address: u64, block:
     };
     let fits = length < MAX_LENGTH && block.end() <= (begin & LENGTH).saturating_add(length & LENGTH);
     // mutant: H32 a vector is taken for a record of jemalloc's
-    bits >> CLASS_SHIFT & 0xff == size_class(block.bytes) && fits
+    (bits >> CLASS_SHIFT) & 0xff == size_class(block.bytes) && fits
 }
 
 /// The number of the size class that a block of so many bytes is in: 8 bytes are a class, then come those that are 16 bytes apart up to 128,
@@ -49,12 +49,12 @@ fn size_class(bytes: u64) -> u64 {
     // The power of two that is not below it, as an exponent.
     let power = u64::from((bytes - 1).ilog2() + 1);
     let (group, step) = (power.saturating_sub(6), power.saturating_sub(3).max(4));
-    1 + 4 * group + (bytes - 1 >> step & 3)
+    1 + 4 * group + ((bytes - 1) >> step & 3)
 }
 
 /// Whether the program's allocator keeps such records: nearly all known blocks that begin with a page have one.
 pub(crate) fn has_records(table: &BlockTable, edges: &[Edge]) -> bool {
-    let begins_page = |block: &Block| block.address % PAGE_BYTES == 0;
+    let begins_page = |block: &Block| block.address.is_multiple_of(PAGE_BYTES);
     let judged = table.blocks().iter().filter(|block| begins_page(block)).count();
     let mut recorded: Vec<u32> = edges
         .iter()

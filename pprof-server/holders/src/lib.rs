@@ -22,8 +22,10 @@
 
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod block;
 mod chain;
+mod chunk;
 mod chunks;
 mod climb;
 mod doubt;
@@ -38,6 +40,7 @@ mod pages;
 mod pass;
 mod region;
 mod search;
+mod slots;
 mod thread_pointers;
 
 pub use block::Block;
@@ -45,9 +48,7 @@ pub use chain::{Chain, End, Link, Word};
 pub use error::Failure;
 pub use forks::Fork;
 pub use origins::{Finder, Origin, Origins, Reached, origins};
-#[cfg(target_os = "linux")]
-pub use pages::PageMap;
-pub use pages::{PAGE_BYTES, Pages};
+pub use pages::{PAGE_BYTES, PageMap, Pages};
 pub use pass::Pace;
 pub use region::{Region, RegionKind, Root, Thread};
 pub use search::{Found, Scene, search};

@@ -62,6 +62,30 @@ impl Pages for PageMap {
     }
 }
 
+/// It would say which pages are in memory. Only Linux tells.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub enum PageMap {}
+
+#[cfg(not(target_os = "linux"))]
+impl PageMap {
+    /// Refuses, since the system does not tell.
+    ///
+    /// # Errors
+    ///
+    /// It always returns an error.
+    pub fn open() -> io::Result<PageMap> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux tells which pages are in memory"))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Pages for PageMap {
+    fn resident(&self, _start: u64, _resident: &mut [bool]) -> io::Result<()> {
+        match *self {}
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::allocator::Allocator;
 use crate::block::{Block, BlockTable, own_range, wipe};
 use crate::chain::{Chain, chains};
-use crate::chunks;
+use crate::chunk::SHARED_BYTES;
 use crate::edges::{Edge, Edges, MAX_EDGES, MAX_EDGES_EACH};
 use crate::error::Failure;
 use crate::extents;
@@ -58,7 +59,7 @@ pub struct Found {
     pub blocks_left_out: usize,
     /// Whether there were more words than are kept, so that holders may be missing.
     pub is_cut: bool,
-    /// Whether blocks that were not sampled can be told, as glibc's can.
+    /// Whether blocks that were not sampled can be told, as glibc's and musl's can.
     pub tells_unsampled: bool,
 }
 
@@ -114,7 +115,7 @@ pub fn search(
         unread_bytes: search.passes.unread_bytes,
         blocks_left_out: search.table.left_out,
         is_cut: search.is_full,
-        tells_unsampled: search.tells_unsampled,
+        tells_unsampled: search.allocator.is_some(),
     })
 }
 
@@ -134,7 +135,7 @@ pub(crate) struct Search<'a> {
     /// Words that are in free memory, masked, since this list is searched too.
     pub(crate) free: Vec<u64>,
     pub(crate) is_full: bool,
-    pub(crate) tells_unsampled: bool,
+    pub(crate) allocator: Option<Allocator>,
     /// Whether the allocator keeps records that have the addresses of blocks.
     has_records: bool,
 }
@@ -150,7 +151,7 @@ impl<'a> Search<'a> {
         let passes = Passes::new(memory, pages, scene.regions, scene.pace);
         let mut edges = Vec::new();
         edges.try_reserve_exact(MAX_EDGES).map_err(|_| Failure::NoMemory)?;
-        let tells_unsampled = chunks::are_chunks(&passes, table.blocks());
+        let allocator = Allocator::of(&passes, table.blocks());
         let counts = vec![0; table.blocks().len()];
         Ok(Search {
             scene,
@@ -164,7 +165,7 @@ impl<'a> Search<'a> {
             thread_pointers: Vec::new(),
             free: Vec::new(),
             is_full: false,
-            tells_unsampled,
+            allocator,
             has_records: false,
         })
     }
@@ -217,7 +218,7 @@ impl<'a> Search<'a> {
         })?;
         self.edges.sort_unstable();
         self.edges.dedup();
-        self.has_records = !self.tells_unsampled && extents::has_records(&self.table, &self.edges);
+        self.has_records = self.allocator.is_none() && extents::has_records(&self.table, &self.edges);
         self.drop_free();
         Ok(())
     }
@@ -267,7 +268,7 @@ impl<'a> Search<'a> {
         sampled.or_else(|| {
             let after = self.climbed.partition_point(|block| block.address <= address);
             let index = after.checked_sub(1)?;
-            (address < self.climbed[index].end() + chunks::SHARED_BYTES)
+            (address < self.climbed[index].end() + SHARED_BYTES)
                 .then_some((self.table.blocks().len() + index) as u32)
         })
     }

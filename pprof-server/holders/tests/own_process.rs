@@ -1,6 +1,6 @@
 //! Searches of this process: who holds blocks that the test has allocated.
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#![cfg(all(target_os = "linux", target_arch = "x86_64", any(target_env = "gnu", target_env = "musl")))]
 
 mod process;
 
@@ -24,7 +24,7 @@ fn search(blocks: Vec<Block>) -> Vec<Chain> {
     process::search(blocks, pace).unwrap().chains
 }
 
-/// All are held by buffers that the search does not know, but for glibc's word on their length.
+/// All are held by buffers that the search does not know, but for what the allocator says of them.
 #[test]
 fn the_owners_of_boxes_are_found() {
     let mut targets = Vec::new();

@@ -21,7 +21,8 @@ use super::ring::Header;
 use super::sender::Senders;
 use super::timers::{Timer, used_time};
 use super::turn::Turn;
-use super::{fork, forks, maps, own_threads, signals, threads};
+use super::{fork, forks, maps, own_threads, signals};
+use crate::threads;
 use crate::{CpuSamples, LOOK_EVERY, MAX_HZ, StartError, TimedSample};
 
 /// Timers that threads get at most: the system has a limit on those of all processes of a user.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use unwinder::CodeAddress;
 
 use super::ring::Sample;
-use super::threads;
 use crate::Stack;
+use crate::threads;
 
 /// Different stacks that are kept. Each takes 100 bytes and 8 for each frame.
 const MAX_STACKS: usize = 1 << 15;

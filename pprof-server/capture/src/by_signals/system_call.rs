@@ -31,13 +31,13 @@ unsafe fn system_call(number: libc::c_long, arguments: [usize; 4]) -> isize {
 }
 
 /// Returns the number of the calling thread.
-pub(super) fn thread_id() -> u32 {
+pub(crate) fn thread_id() -> u32 {
     // SAFETY: it asks for a number.
     unsafe { system_call(libc::SYS_gettid, [0; 4]) as u32 }
 }
 
 /// Returns the name of the calling thread, which ends at a zero.
-pub(super) fn thread_name() -> [u8; 16] {
+pub(crate) fn thread_name() -> [u8; 16] {
     let mut name = [0_u8; 16];
     // SAFETY: the kernel writes at most 16 bytes there.
     unsafe {

@@ -3,8 +3,9 @@
 use std::io;
 
 use super::dump::task::task;
-use super::{own_threads, threads};
+use super::own_threads;
 use crate::ThreadLook;
+use crate::threads;
 
 /// Tells what each thread of this process does, but of those that are left out: see [`leave_out`](crate::leave_out). They come
 /// in the order of their numbers.

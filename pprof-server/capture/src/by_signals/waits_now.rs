@@ -8,9 +8,9 @@ use super::dump::sleeper::Copier;
 use super::dump::task::{Asleep, Whereabouts, whereabouts};
 use super::dump::thread_dump_and_sleepers;
 use super::maps::{self, StackRange};
-use super::threads;
 use super::timers::used_time;
 use crate::locks::waiting_on;
+use crate::threads;
 use crate::{CurrentWait, CurrentWaits, LockWord, StartError, Thread};
 
 const WORD_BYTES: usize = size_of::<usize>();

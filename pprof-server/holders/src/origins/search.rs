@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tasks::{Masked, Memory};
 
 use super::Finder;
+use crate::allocator::Allocator;
 use crate::block::{Block, BlockTable, own_range};
-use crate::chunks::{self, Chunk};
+use crate::chunk::{Chunk, SHARED_BYTES};
 use crate::error::Failure;
 use crate::pages::Pages;
 use crate::pass::Passes;
@@ -63,7 +64,7 @@ pub(super) struct Search<'a> {
     pub(super) passes: Passes<'a>,
     pub(super) pass_count: usize,
     sampled: BlockTable,
-    tells_unsampled: bool,
+    allocator: Option<Allocator>,
     pub(super) nodes: Vec<Node>,
     /// The number of each node by where it begins. The order of masked addresses is descending.
     by_start: BTreeMap<Masked, u32>,
@@ -84,13 +85,13 @@ impl<'a> Search<'a> {
         let passes = Passes::new(memory, pages, scene.regions, scene.pace);
         let mut words = Vec::new();
         words.try_reserve_exact(MAX_WORDS).map_err(|_| Failure::NoMemory)?;
-        let tells_unsampled = chunks::are_chunks(&passes, sampled.blocks());
+        let allocator = Allocator::of(&passes, sampled.blocks());
         Ok(Search {
             scene,
             passes,
             pass_count: 0,
             sampled,
-            tells_unsampled,
+            allocator,
             nodes: Vec::new(),
             by_start: BTreeMap::new(),
             words,
@@ -125,7 +126,7 @@ impl<'a> Search<'a> {
         }
         let (_, &number) = self.by_start.range(Masked::of(address)..).next()?;
         let end = self.nodes[number as usize].end.address();
-        (address < end.saturating_add(chunks::SHARED_BYTES)).then_some(number)
+        (address < end.saturating_add(SHARED_BYTES)).then_some(number)
     }
 
     /// Returns the node of a block, and makes it if there is none.
@@ -144,10 +145,9 @@ impl<'a> Search<'a> {
 
     /// Makes nodes of the chunks in use that have these places, which are ascending. Returns what is known of each place.
     fn add_chunks(&mut self, places: &[u64], finder: &mut dyn Finder) -> Vec<Holder> {
-        if !self.tells_unsampled {
-            return vec![Holder::Unknown; places.len()];
-        }
-        let mut found = chunks::chunks(&mut self.passes, self.scene.regions, self.sampled.blocks(), places);
+        let Some(allocator) = self.allocator else { return vec![Holder::Unknown; places.len()] };
+        let (passes, regions) = (&mut self.passes, self.scene.regions);
+        let mut found = allocator.chunks(passes, regions, self.sampled.blocks(), places);
         let holders = found
             .iter()
             .map(|chunk| match *chunk {

@@ -1,5 +1,6 @@
 //! Searches of memory that the tests make up: every word of it is known, and so is who holds what.
 
+mod musl;
 mod origins;
 mod world;
 
@@ -106,6 +107,25 @@ fn words_in_free_memory_hold_nothing() {
     // The chunk after it says that it is free.
     world.set(next - 8, 48);
     assert_eq!((world.only().links, world.only().end), (vec![], End::Lost));
+}
+
+/// It pointed to the target when it was found to be free, and points to the target's owner when that is looked for.
+#[test]
+fn a_word_in_free_memory_that_changes_holds_nothing() {
+    let mut world = World::new();
+    world.sample_small();
+    let target = world.target(1, 100);
+    let owner = world.allocate(200);
+    let freed = world.allocate(2000);
+    let next = world.allocate(40);
+    world.set(next - 8, 48);
+    world.set(owner + 0x40, target);
+    world.set(THREAD_POINTER - 0x40, owner);
+    world.set(freed + 0x400, target);
+    world.moving.borrow_mut().insert(freed + 0x400, (1, owner));
+    let chain = world.only();
+    assert_eq!(chain.links, [Link::Unsampled { bytes: 192 }]);
+    assert_eq!(chain.end, End::Root(Root::ThreadLocal(OTHER_THREAD, 0x40)));
 }
 
 /// Of twenty blocks one also has its address in the spare room of a buffer that a static holds.

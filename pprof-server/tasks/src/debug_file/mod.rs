@@ -20,6 +20,7 @@ pub(crate) use entry::{Entry, Slice, UnitPlace};
 pub(crate) use parts::Skeleton;
 pub(crate) use unit::{Unit, abbreviations, header};
 
+#[cfg(unix)]
 use std::fs::File;
 use std::io;
 

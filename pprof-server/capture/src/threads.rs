@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The numbers of all threads, in no particular order.
 ///
 /// Cost: a system call for each few hundred threads, and a microsecond for each.
-pub(super) fn list() -> io::Result<Vec<u32>> {
+pub(crate) fn list() -> io::Result<Vec<u32>> {
     let entries = fs::read_dir("/proc/self/task")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
@@ -22,13 +22,14 @@ pub fn thread_names() -> Vec<Arc<str>> {
 }
 
 /// Returns the name of a thread. `None`: it has ended, or `/proc` is hidden.
-pub(super) fn name(thread_id: u32) -> Option<Arc<str>> {
+pub(crate) fn name(thread_id: u32) -> Option<Arc<str>> {
     let name = fs::read(format!("/proc/self/task/{thread_id}/comm")).ok()?;
     Some(text(name.strip_suffix(b"\n").unwrap_or(&name)))
 }
 
 /// The name that the kernel wrote, which ends at a zero.
-pub(super) fn name_of_bytes(name: &[u8]) -> Arc<str> {
+#[cfg(by_signals)]
+pub(crate) fn name_of_bytes(name: &[u8]) -> Arc<str> {
     text(name.split(|&byte| byte == 0).next().unwrap_or_default())
 }
 
@@ -36,7 +37,7 @@ fn text(name: &[u8]) -> Arc<str> {
     String::from_utf8_lossy(name).into()
 }
 
-#[cfg(test)]
+#[cfg(all(test, by_signals))]
 mod tests {
     use super::*;
     use crate::by_signals::system_call;
