@@ -38,9 +38,9 @@ use types::{ChainTypes, Types};
 
 /// The search takes so much memory at most, in bytes, with what names take.
 pub(crate) const WORK_BYTES: usize = 24 << 20;
-/// How fast memory is gone over: a slice takes some 0.5 ms, and whoever waits for the processor has it after that.
+/// How fast memory is gone over: a slice takes some 1 ms, and whoever waits for the processor has it after that.
 pub(super) const PACE: Pace =
-    Pace { slice_bytes: 1 << 20, pause: Duration::from_micros(125), most_time: Duration::from_secs(30) };
+    Pace { slice_bytes: 2 << 20, pause: Duration::from_micros(250), most_time: Duration::from_secs(30) };
 /// The address of lines that have no code. Nothing is mapped there.
 const NO_CODE: u64 = 0x2_0000;
 
