@@ -47,9 +47,8 @@ trap 'for pid in "${!beside[@]}"; do kill -- "-$pid" 2>/dev/null || true; done; 
 PATH="$(scripts/install-go.sh):$PATH"
 promtool=$(scripts/install-promtool.sh)
 PATH="$PATH${promtool:+:$promtool}"
-# Nothing is built twice with a change in between. And a crate that is built in one unit takes less processor time than in many, which
-# are done at once; other crates and tests are done at once here.
-export PATH RUSTDOCFLAGS="-D warnings" CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
+# Nothing is built twice with a change in between.
+export PATH RUSTDOCFLAGS="-D warnings" CARGO_INCREMENTAL=0
 # The demo that is built with all tests. The scripts that need it take it from here.
 DEMO_LEAK=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/demo-leak
 export DEMO_LEAK
@@ -100,7 +99,8 @@ locks_have_all_crates() {
 release_builds() {
   local names
   read -ra names < <(row 0 1 --release)
-  step by_v0 cargo test --workspace --release --no-run --bins --examples "${names[@]}"
+  step by_v0 cargo test --workspace --release --no-run --bins "${names[@]}"
+  step by_v0 cargo build --workspace --release --examples
   step by_v0 cargo test "${released_units[@]}" --release --no-run
   # These programs are there now.
   step scripts/check-no-panic.py "$DEMO_LEAK"
@@ -131,8 +131,7 @@ step locks_have_all_crates
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
 step cargo test --workspace --no-run
 beside 19 release_builds
-# They are done when the release builds are, so more rows would gain nothing.
-all_tests 1
+all_tests 2
 beside 19 checks
 beside 0 step by_v0 scripts/check-ui.sh
 by_v0 all_tests 2 --release

@@ -188,9 +188,9 @@ pub mod internal {
     }
     pub use crate::fork::forks;
     pub use crate::memory::{for_each_mapping, is_there};
-    #[cfg(unix)]
     #[cfg(target_os = "linux")]
     pub use crate::process::descriptors::look_away;
+    #[cfg(unix)]
     pub use crate::process::descriptors::{ClosedInChildren, Descriptor};
     pub use crate::process::threads::{cpu_time, spawn_without_signals};
     /// Sampled blocks one by one, for readers that look at what is in them.

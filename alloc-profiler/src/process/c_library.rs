@@ -4,6 +4,7 @@
 //! Path: *allocation path*, around calls into the C library.
 
 /// Runs a call and undoes what it did to `errno`.
+#[cfg(unix)]
 pub(crate) use unwinder::keeping_errno;
 
 /// Nanoseconds since some moment; always 0 if there is no clock.
