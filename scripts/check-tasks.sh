@@ -31,6 +31,8 @@ build() {
     *)
       flags+=" -C symbol-mangling-version=$mangling"
       settings+=(--config "profile.$profile.$own.opt-level=3")
+      # As many units as a user's program has, unless the build asks for one.
+      [[ ${*:3} == *codegen-units* ]] || settings+=(--config "profile.$profile.$own.codegen-units=16")
       ;;
   esac
   RUSTFLAGS=$flags cargo build --quiet -p tasks-corpus --bin tasks-corpus --profile "$profile" --target-dir "$target" "${settings[@]}"
