@@ -12,6 +12,7 @@ impl Alone {
     ///
     /// No other thread may be in the process as long as the value exists, as in a child of `fork` before it starts a thread
     /// of its own.
+    #[cfg(unix)]
     pub(crate) unsafe fn new() -> Alone {
         Alone(())
     }
