@@ -166,8 +166,9 @@ fn main() {
     println!("in use: {:.1} MiB by C and {:.1} MiB by Rust; glibc: {:.1} MiB in use, {:.1} MiB held", mib(c), mib(rust), mib(inuse), mib(held));
     println!("resident: {:.1} MiB, of which {:.1} MiB before; profiler {:.1} MiB", mib(resident()), mib(before), mib(own));
     println!("in use of what glibc has in use: {:.1} %; resident less what glibc holds: {:.1} MiB", 100.0 * (c + rust) / inuse, mib(resident() - held));
-    // What is in use is estimated from samples, so it may be off by some standard errors. At an interval of 1 they are next to nothing.
-    let errors = 6.0 * (inuse * alloc_profiler::sampling_interval() as f64).sqrt() / inuse;
+    // What is in use is estimated from samples, so it may be off by some standard errors. At an interval of 1 there are none.
+    let sizes = snapshot.stacks.iter().flat_map(|stack| &stack.by_size);
+    let errors = 6.0 * sizes.map(|size| size.totals.inuse_bytes_variance).sum::<f64>().sqrt() / inuse;
     assert!((0.9 - errors..1.05 + errors).contains(&((c + rust) / inuse)), "in use is not explained");
     assert!((resident() - before - held).abs() < 24e6, "resident memory is not explained");
     drop((database, kept));

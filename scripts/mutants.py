@@ -454,6 +454,8 @@ MUTANTS = [
      ["-p", "holders", "--test", "made_up", "a_record_of_the_allocator"]),
     ("H33 what was removed from a list is left behind", replace(r"items\.resize\(.+\);", r""),
      ["-p", "holders", "--lib", "nothing_of_a_list"]),
+    ("H34 a place in a group that was not read is in the slot around it", replace(r"if .+ \{", r"if false {"),
+     ["-p", "holders", "--test", "made_up", "more_records_than"]),
     ("H28 memory is searched in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),
     ("D18 a dump does not say who holds what grows", replace(r"if .+ \{", r"if false {"),
      [*LIFE, "who_holds_what_grows"]),

@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(BlockTable::new(Vec::new(), 9).containing(0), None);
     }
 
-    /// What was removed lies behind the end of a list, and what lies there is read as any other memory of this process is.
+    /// Values that were removed from a list lie behind its end, and this test reads them there as the search reads memory.
     #[cfg(target_os = "linux")]
     #[test]
     fn nothing_of_a_list_is_left_behind() {

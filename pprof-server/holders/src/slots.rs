@@ -22,14 +22,14 @@ const SIZE_CLASSES: [u64; 48] = [
     146, 170, 204, 255, 292, 340, 409, 511, 584, 682, 818, 1023, 1169, 1364, 1637, 2047,
     2340, 2730, 3276, 4095, 4680, 5460, 6552, 8191,
 ];
-/// What stands in the place of a slot's number where the block does not begin with its slot.
+/// The allocator writes this in the place of a slot's number where the block does not begin with its slot.
 const IS_SHIFTED: u64 = 7 << 5;
 /// A page of records begins with so many words: the number that is the same for all, the address of the next page, a count.
 const PAGE_HEAD_WORDS: usize = 3;
 /// A record has so many words: two of a list, where the group is, which slots are free, and lengths.
 const RECORD_WORDS: usize = 5;
-/// So many pages of records are read at most, each of which has 101 records.
-const MAX_RECORD_PAGES: usize = 16 << 10;
+/// So many pages of records are read at most. Each has 101 records, and the groups of all take 8 MiB.
+const MAX_RECORD_PAGES: usize = 2 << 10;
 /// So many of the known blocks lead to pages of records.
 const LEADING: usize = 1024;
 
@@ -76,21 +76,27 @@ pub(crate) fn slots(passes: &mut Passes<'_>, blocks: &[Block], places: &[u64]) -
     found
 }
 
-/// Returns the groups that there are, ascending.
+/// Returns the groups that there are, ascending. It returns none if there are more than are read: a place in a group that is not known would
+/// be told to be in the slot around that group.
 fn groups(passes: &mut Passes<'_>, blocks: &[Block]) -> Vec<Group> {
     let step = blocks.len().div_ceil(LEADING).max(1);
     let mut next: Vec<u64> =
         blocks.iter().step_by(step).filter_map(|block| record_page(passes, block)).collect();
     let Some(number) = next.first().and_then(|&page| passes.word(page)) else { return Vec::new() };
-    let (mut seen, mut groups, mut words) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let (mut seen, mut groups, mut words, mut pages) = (BTreeSet::new(), Vec::new(), Vec::new(), 0);
     while let Some(page) = next.pop() {
-        if seen.len() >= MAX_RECORD_PAGES || !seen.insert(page) {
+        if !seen.insert(page) {
             continue;
         }
         words.clear();
         passes.copy_from(page, page.saturating_add(PAGE_BYTES), &mut words);
         if words.first() != Some(&number) {
             continue;
+        }
+        pages += 1;
+        // mutant: H34 a place in a group that was not read is in the slot around it
+        if pages > MAX_RECORD_PAGES {
+            return Vec::new();
         }
         // Pages follow one another, and what is asked of the system next is told by an address.
         next.extend(words.get(1).copied().filter(|&page| page != 0));

@@ -30,7 +30,7 @@ async fn waits_for_the_mutex() {
     drop(MUTEX.lock().await);
 }
 
-/// How long those who take turns have waited, all together.
+/// This adds up how long those who take turns have waited.
 static TURNS_WAITED_US: AtomicU64 = AtomicU64::new(0);
 
 /// One of those who do this holds the lock at any time, and the others wait. Where other programs want the processors, it waits too, until a

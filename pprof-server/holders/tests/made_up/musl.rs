@@ -79,6 +79,25 @@ fn the_innermost_slot_counts() {
     assert_eq!(world.only().links, [Link::Unsampled { bytes: 40 }]);
 }
 
+/// Nobody knows then whether a place is in a group whose record was not read.
+#[test]
+fn more_records_than_are_read_tell_nothing() {
+    let (world, target) = world();
+    let owner = block_in(&world, LARGE, 2, 0);
+    world.set(owner + 0x40, target);
+    world.set(STATICS + 8, owner);
+    let has_pages = |count: u64| {
+        for page in 1..count {
+            world.set(RECORDS + 4096 * (page - 1) + 8, RECORDS + 4096 * page);
+            world.set(RECORDS + 4096 * page, 0x1234_5678_9abc);
+        }
+    };
+    has_pages(2048);
+    assert_eq!(world.only().end, End::Root(Root::Static(STATICS + 8)));
+    has_pages(2049);
+    assert_eq!(world.only().end, End::Unsampled);
+}
+
 #[test]
 fn a_page_that_has_no_records_is_not_believed() {
     let (world, target) = world();

@@ -51,7 +51,7 @@ impl Lane {
         }
     }
 
-    /// What the lane's thread does first.
+    /// Returns the function that the lane's thread runs before its first job.
     fn first(self) -> fn() {
         match self {
             Lane::Searches => || {
