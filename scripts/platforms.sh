@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds and runs the product on other platforms, on this machine: static x86-64 musl natively, aarch64 with glibc and with musl by
-# qemu-user, and x86-64 musl with a loader natively. It runs the units of the libraries, the promises of `tests/`, the hazards that
+# qemu-user, x86-64 musl with a loader natively, and x86-64 Windows by Wine. It runs the units of the libraries, the promises of `tests/`, the hazards that
 # make sense there, and the demo's hunt for its leak. `checks` has the compiler check the types for systems that cannot be run here.
 # `fast-path` prints the instructions of an allocation that is not sampled on aarch64. Debian 12 on x86-64.
 #
-#   scripts/platforms.sh [musl | aarch64 | aarch64-musl | dynamic-musl | checks | fast-path | setup]...     by default all
+#   scripts/platforms.sh [musl | aarch64 | aarch64-musl | dynamic-musl | windows | checks | fast-path | setup]...     by default all
 #   PLATFORM_STEPS="units promises hazards hunt"     which of these are run
 #
-# The first run downloads 320 MB of Debian's packages and unpacks them into .tools/platforms, 1.7 GB; nothing of the system changes.
+# The first run downloads 320 MB of Debian's packages and unpacks them into .tools/platforms, 1.7 GB; nothing of the system changes. For `windows` there are
+# 50 MB more, and Wine is installed, which does not run from another place.
 # Debian's security suite has a newer rustc with the sources of its standard library, and the standard library of arm64; Cargo is
 # the machine's own. What qemu cannot say: how long anything takes, and what a weaker memory order does. (`check-model.sh` tries
 # every order of steps.)
@@ -97,6 +98,28 @@ setup() {
   touch "$place/is-set-up"
 }
 
+# Tools that link programs for Windows, and what Rust's standard library asks of Windows that Wine 8 does not have.
+setup_windows() {
+  [[ ! -e $place/windows-is-set-up ]] || return 0
+  local package
+  scripts/install-packages.sh wine64
+  mkdir -p "$place/packages/partial" "$place/windows"
+  (cd "$place/packages" && apt download gcc-mingw-w64-x86-64-posix gcc-mingw-w64-x86-64-posix-runtime binutils-mingw-w64-x86-64 \
+    mingw-w64-x86-64-dev)
+  for package in "$place"/packages/*.deb; do dpkg -x "$package" "$root"; done
+  rm -rf "$place/packages"
+  for name in as dlltool; do
+    wrapper "windows/x86_64-w64-mingw32-$name" "LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu exec $root/usr/bin/x86_64-w64-mingw32-$name \"\$@\""
+  done
+  wrapper windows-linker "PATH=$root/usr/bin:\$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu exec $root/usr/bin/x86_64-w64-mingw32-gcc-posix \"\$@\""
+  "$place/windows-linker" -shared -x c -o "$place/windows/bcryptprimitives.dll" - -ladvapi32 <<<'
+    #include <windows.h>
+    BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+    __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T count) { return SystemFunction036(bytes, count); }'
+  cp "$root"/usr/lib/gcc/x86_64-w64-mingw32/12-posix/libgcc_s_seh-1.dll "$root"/usr/x86_64-w64-mingw32/lib/libwinpthread-1.dll "$place/windows"
+  touch "$place/windows-is-set-up"
+}
+
 step() { printf '\n== %s\n' "$*"; "$@"; printf '== %s s since the start\n' "$SECONDS"; }
 
 # The libraries' own tests, in release since qemu is slow. Arguments go to the tests.
@@ -182,6 +205,21 @@ dynamic-musl() {
   ! wants hunt || hunt
 }
 
+# What Windows has of its own: stacks, where they end, and what its loader tells of images. A program for it has no symbols that we
+# look for, and Wine is not Windows, so the hunt shows that the parts fit.
+windows() {
+  setup_windows
+  export RUSTC="$place/rustc" TEST_RUNNER=/usr/lib/wine/wine64 PATH="$place/windows:$PATH"
+  export WINEPREFIX="$place/wine" WINEDEBUG=-all WINEPATH="Z:$place/windows"
+  export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER="$TEST_RUNNER"
+  export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER="$place/windows-linker"
+  target=(-Zbuild-std --target x86_64-pc-windows-gnu --target-dir "$place/target-windows")
+  program="$place/target-windows/x86_64-pc-windows-gnu/release/demo-leak.exe"
+  ! wants units || units
+  ! wants promises || promises
+  ! wants hunt || hunt
+}
+
 # No warning is let through.
 checks() {
   export RUSTC="$place/rustc"
@@ -200,10 +238,10 @@ fast-path() {
 }
 
 setup
-for name in ${*:-musl aarch64 aarch64-musl dynamic-musl checks fast-path}; do
+for name in ${*:-musl aarch64 aarch64-musl dynamic-musl windows checks fast-path}; do
   case "$name" in
-    musl | aarch64 | aarch64-musl | dynamic-musl | checks | fast-path) ("$name") ;;
+    musl | aarch64 | aarch64-musl | dynamic-musl | windows | checks | fast-path) ("$name") ;;
     setup) ;;
-    *) echo "platforms: there is no platform $name: musl, aarch64, aarch64-musl, dynamic-musl, checks, fast-path" >&2; exit 2 ;;
+    *) echo "platforms: there is no platform $name: musl, aarch64, aarch64-musl, dynamic-musl, windows, checks, fast-path" >&2; exit 2 ;;
   esac
 done

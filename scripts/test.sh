@@ -33,12 +33,20 @@ beside() {
   local log; log=$(mktemp "$logs/XXXXXX")
   set -m; (renice -n "$1" "$BASHPID" >/dev/null; "${@:2}") >"$log" 2>&1 & beside[$!]=$log; set +m
 }
+# Waits for all of them. What failed is shown after the rest, and at the very end what its tests said when they failed: a reader who
+# has only the end of this output finds it there.
 join() {
-  local pid status=0
+  local pid status=0 log failed=()
   for pid in "${!beside[@]}"; do
-    wait "$pid" || status=$?
-    cat "${beside[$pid]}"
+    log=${beside[$pid]}
+    if wait "$pid"; then cat "$log"; else status=$?; failed+=("$log"); fi
     unset "beside[$pid]"
+  done
+  ((status)) || return 0
+  cat "${failed[@]}"
+  for log in "${failed[@]}"; do
+    printf '\n== failed: %s\n' "$(grep '^== ' "$log" | tail -1 | cut -c 4-)"
+    sed -n '/^failures:$/,/^test result: FAILED/p; /^error/p; /^    `-p /p' "$log" | tail -n 200
   done
   return "$status"
 }

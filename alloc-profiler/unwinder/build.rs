@@ -3,10 +3,10 @@
 //! - `by_tables`: ours, which reads unwind tables. It exists for Linux on x86-64 and aarch64 with glibc or musl; `musl` says that it
 //!   is with musl.
 //! - `by_platform`: the platform's unwinder does it, through the `backtrace` crate. It exists on Unix, except with
-//!   musl, whose unwinder takes
-//!   the loader's lock. Beside ours, with glibc, it serves until ours is prepared, and where ours cannot be.
+//!   musl, whose unwinder takes the loader's lock, and on Windows in 64 bits. (In 32 bits `backtrace` walks by a library that two threads
+//!   may not call at once.) Beside ours, with glibc, it serves until ours is prepared, and where ours cannot be.
 //!
-//! Without either, as on Windows, whose unwinder may not be called by two threads at once, every walk is empty.
+//! Without either, every walk is empty.
 //! `--cfg elsewhere` has a build on Linux do what other platforms do, and `--cfg elsewhere="musl"` what musl
 //! does where ours does not exist.
 
@@ -30,7 +30,9 @@ fn main() {
             println!("cargo::rustc-cfg=musl");
         }
     }
-    if env::var_os("CARGO_CFG_UNIX").is_some() && !is_musl {
+    let is_windows = env::var_os("CARGO_CFG_WINDOWS").is_some() && is("TARGET_POINTER_WIDTH", "64");
+    let is_unix = env::var_os("CARGO_CFG_UNIX").is_some() && !is_musl;
+    if is_unix || is_windows && !is("TARGET_VENDOR", "uwp") {
         println!("cargo::rustc-cfg=by_platform");
     }
 }

@@ -13,19 +13,20 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct KeptFile {
     file: File,
-    identity: Option<Identity>,
+    identity: Identity,
 }
 
 impl KeptFile {
     pub(crate) fn open(path: impl AsRef<Path>) -> Option<KeptFile> {
         let file = File::open(path).ok()?;
-        let identity = Identity::of(&file);
+        // Where none can be told, nobody could tell later whether the descriptor is still ours.
+        let identity = Identity::of(&file)?;
         Some(KeptFile { file, identity })
     }
 
     /// The file, if the descriptor is still what was opened.
     pub(crate) fn file(&self) -> Option<&File> {
-        (self.identity.is_some() && Identity::of(&self.file) == self.identity).then_some(&self.file)
+        (Identity::of(&self.file).as_ref() == Some(&self.identity)).then_some(&self.file)
     }
 
     /// Closes the descriptor, if it is still what was opened. Otherwise it is the program's, and stays open.

@@ -75,7 +75,11 @@
 //! | Linux on x86-64 or aarch64 with glibc 2.35 or later | all that is said above |
 //! | Linux on x86-64 or aarch64 with musl | the same, but in a library that was opened after the last [`prepare`], a walk is cut |
 //! | the same with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
-//! | musl on other processors, Windows and others | empty: no unwinder there is safe within an allocator |
+//! | Windows on x86-64 or aarch64 | by `RtlVirtualUnwind`, which neither allocates nor takes the loader's lock |
+//! | musl on other processors, Windows in 32 bits, and others | empty: no unwinder there is safe within an allocator |
+//!
+//! Where the stacks are by the platform, [`has_room`] knows on macOS and on Windows where the thread's stack ends. On the others it
+//! takes for granted that there is room.
 //!
 //! On aarch64, return addresses that are signed (pointer authentication) are known as such. A function whose tables say that it
 //! signs by the second key, as no distribution's compiler does by default, cuts a walk.
@@ -164,7 +168,9 @@ pub fn prepare_thread() {
 pub fn has_room() -> Option<bool> {
     #[cfg(by_tables)]
     return by_tables::has_room();
-    #[cfg(not(by_tables))]
+    #[cfg(all(by_platform, not(by_tables)))]
+    return Some(by_platform::has_room());
+    #[cfg(not(any(by_tables, by_platform)))]
     Some(true)
 }
 
@@ -178,7 +184,7 @@ pub fn has_room_without_asking() -> bool {
     #[cfg(by_tables)]
     return by_tables::has_room_without_asking();
     #[cfg(not(by_tables))]
-    true
+    has_room().unwrap_or(false)
 }
 
 /// Forgets what is half known after a fork. What is known of images stays.

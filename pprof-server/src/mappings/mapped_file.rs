@@ -2,7 +2,10 @@
 //!
 //! Path: *read path*. Cost: the headers of one file or two.
 
+#[cfg(not(any(target_os = "macos", windows)))]
 use super::elf_image::Image;
+#[cfg(any(target_os = "macos", windows))]
+use super::loaded::is_of_build;
 use super::{Mapping, files};
 use crate::kept_files;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ pub(crate) fn file_behind(mapping: &Mapping) -> Option<PathBuf> {
 }
 
 /// Whether the file at `path` is of the build that is mapped.
+#[cfg(not(any(target_os = "macos", windows)))]
 fn is_of_build(path: &Path, mapping: &Mapping) -> bool {
     let Some(on_disk) = Image::in_file(path, None) else { return false };
     match mapping.build_id.is_empty() {
@@ -36,7 +40,7 @@ fn is_of_build(path: &Path, mapping: &Mapping) -> bool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(target_os = "macos", windows))))]
 mod tests {
     use super::*;
 

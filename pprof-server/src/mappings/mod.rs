@@ -2,8 +2,8 @@
 //!
 //! A profile carries those that its addresses are in as the kernel lists them, so that `go tool pprof` can find its way
 //! from an address to a place in a file. Neighbours of one file, such as `mprotect` makes, become one. Every profile
-//! has them from here; `symbols` uses the load bias and the build id. Where there is no `/proc`, the list is empty and
-//! addresses stay bare.
+//! has them from here; `symbols` uses the load bias and the build id. macOS and Windows have no `/proc`, so their loaders are
+//! asked. Where there is neither, the list is empty and addresses stay bare.
 //!
 //! Libraries that are no longer there follow, at addresses where no program has memory; these have the number of the
 //! image in them. So stacks in them keep their names, and stacks in what took their place have the names of that.
@@ -15,6 +15,8 @@ pub(crate) mod data_ranges;
 pub(crate) mod elf_image;
 pub(crate) mod files;
 mod images;
+#[cfg(any(target_os = "macos", windows))]
+mod loaded;
 pub(crate) mod mapped_file;
 mod maps;
 
@@ -113,6 +115,14 @@ impl Mappings {
     ///
     /// Cost: two system calls for each mapped library, some 10 µs each, and 1 µs for each line of `/proc/self/maps`.
     pub(crate) fn of_process() -> Mappings {
+        #[cfg(any(target_os = "macos", windows))]
+        return Mappings::new(loaded::mappings());
+        #[cfg(not(any(target_os = "macos", windows)))]
+        Mappings::of_proc()
+    }
+
+    #[cfg_attr(any(target_os = "macos", windows), allow(dead_code, reason = "there is no `/proc`"))]
+    fn of_proc() -> Mappings {
         let mut text = files::maps();
         for _ in 0..TRIES {
             let (list, mapped) = with_images(&text);
