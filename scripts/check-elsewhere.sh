@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests on this platform with what other platforms do about stacks. First they use the platform's unwinder, as on all of
-# Unix except Linux on x86-64 and aarch64. Then they take no stacks, as on Windows. On those platforms it is not known
-# how much stack is left.
+# Unix except Linux on x86-64 and aarch64. Then they take no stacks, as with musl on other processors. On
+# most of those platforms it is not known how much stack is left.
 #
 # Tests that rely on stacks of our own unwinder, or on how much stack is left, are left out. So is one in which signals come in the
 # middle of assembly that moves the stack without saying so: the platform's unwinder then reads at whatever it takes for a return

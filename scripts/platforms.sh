@@ -6,6 +6,7 @@
 #
 #   scripts/platforms.sh [musl | aarch64 | aarch64-musl | dynamic-musl | windows | checks | fast-path | setup]...     by default all
 #   PLATFORM_STEPS="units promises hazards hunt"     which of these are run
+#   CHECKED_SYSTEMS="aarch64-apple-darwin ..."        whose types are checked
 #
 # The first run downloads 320 MB of Debian's packages and unpacks them into .tools/platforms, 1.7 GB; nothing of the system changes. For `windows` there are
 # 50 MB more, and Wine is installed, which does not run from another place.
@@ -224,7 +225,7 @@ windows() {
 checks() {
   export RUSTC="$place/rustc"
   local system
-  for system in aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-freebsd aarch64-linux-android; do
+  for system in ${CHECKED_SYSTEMS:-aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-freebsd aarch64-linux-android}; do
     RUSTFLAGS=-Dwarnings step cargo check -Zbuild-std -p pprof-server -p demo-leak --target "$system" --target-dir "$place/target-checks"
   done
 }

@@ -73,8 +73,8 @@
 //! promises, the tests that hold them, and the limits.
 //!
 //! It is built, tested and measured on Linux x86-64 with glibc, and was run on Linux x86-64 with musl. Elsewhere only units
-//! were run, by an emulator of aarch64: there, with glibc or musl, it takes stacks by its own unwinder too. On macOS it takes them by the
-//! platform's unwinder, and on Windows it counts totals and takes no stacks.
+//! were run, by an emulator of aarch64: there, with glibc or musl, it takes stacks by its own unwinder too. On macOS, FreeBSD and
+//! Android it takes them by the platform's unwinder, which was not run, and on Windows by `RtlVirtualUnwind`, which was run by Wine.
 
 // `copies` has a static that AddressSanitizer leaves as it is.
 #![cfg_attr(address_sanitizer, feature(sanitize))]

@@ -139,8 +139,8 @@
 //! What the program allocates before that is sampled too. A child of `fork` has no server until it starts one.
 //!
 //! **Platforms.** It is built, tested and measured on Linux x86-64 with glibc, and was run with musl. Elsewhere it was not
-//! run as a whole: on Linux aarch64 it has its own unwinder, on macOS it uses the platform's, and on Windows it counts totals and takes no
-//! stacks. `docs/reliability.md` lists what the program may rely on.
+//! run as a whole: on Linux aarch64 it has its own unwinder, and on macOS and Windows it uses the platform's. Threads, tasks, holders and
+//! CPU time are for Linux alone. `docs/reliability.md` lists what the program may rely on.
 //!
 //! # By hand
 //!

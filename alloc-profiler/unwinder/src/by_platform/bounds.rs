@@ -17,7 +17,7 @@ pub(crate) fn has_room() -> bool {
     (low..high).contains(&here) && here.saturating_sub(low) >= NEEDED_BYTES
 }
 
-/// The lowest address of the calling thread's stack, and the one above it.
+/// Returns the lowest address of the calling thread's stack, and the one above it.
 #[cfg(target_vendor = "apple")]
 fn of_this_thread() -> (usize, usize) {
     // SAFETY: the calling thread is there. Both functions only read what it knows of itself.
@@ -28,7 +28,7 @@ fn of_this_thread() -> (usize, usize) {
     (high.saturating_sub(bytes), high)
 }
 
-/// The lowest address of the stack that the calling thread is on, and the one above it. The system keeps both right for fibers, too.
+/// Returns the lowest address of the stack that the calling thread is on, and the one above it. The system keeps both right for fibers, too.
 #[cfg(windows)]
 fn of_this_thread() -> (usize, usize) {
     // It is in kernel32, which every program has: https://learn.microsoft.com/windows/win32/api/processthreadsapi
