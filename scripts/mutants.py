@@ -456,6 +456,8 @@ MUTANTS = [
      ["-p", "holders", "--lib", "nothing_of_a_list"]),
     ("H34 a place in a group that was not read is in the slot around it", replace(r"if .+ \{", r"if false {"),
      ["-p", "holders", "--test", "made_up", "more_records_than"]),
+    ("H35 each buffer of a container counts by itself", replace(r"\|parent\| together\[.+\]\.1", r"|_| 0"),
+     ["-p", "holders", "--lib", "the_tables_of_one_map"]),
     ("H28 memory is searched in a sandbox", replace(r"if .+ \{", r"if false {"), SANDBOXES),
     ("D18 a dump does not say who holds what grows", replace(r"if .+ \{", r"if false {"),
      [*LIFE, "who_holds_what_grows"]),

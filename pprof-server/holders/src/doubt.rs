@@ -198,27 +198,53 @@ impl Kinds {
 /// Tells of each hold by a block that was not sampled whether another such block holds the same node, and four times as many of
 /// its group. Such blocks are of one kind for all that is known, although one is the buffer of the container, and another one has
 /// a single word that was left behind.
+///
+/// A container may have many buffers, of which each holds few, as a map in parts has. So all blocks that one block holds count together,
+/// and only what is few with all of them is doubtful.
 fn larger_holders(groups: &[Option<u32>], nodes: &[Node], holds: &[Hold]) -> Vec<bool> {
     let unsampled = |hold: &Hold| match hold.holder {
         Holder::Node(by) if nodes[by as usize].site.is_none() => Some((groups[hold.node as usize]?, by)),
         _ => None,
     };
-    let mut held: HashMap<(u32, u32), (u32, usize)> = HashMap::new();
+    let mut held = Counts::new();
+    let mut together = Counts::new();
+    let parents = |of: u32| {
+        let first = holds.partition_point(|hold| hold.node < of);
+        holds[first..].iter().take_while(move |hold| hold.node == of).filter_map(|hold| match hold.holder {
+            Holder::Node(parent) => Some(parent),
+            _ => None,
+        })
+    };
     for hold in holds {
-        let Some(key) = unsampled(hold) else { continue };
-        let (node, count) = held.entry(key).or_insert((u32::MAX, 0));
-        if *node != hold.node {
-            (*node, *count) = (hold.node, *count + 1);
-        }
+        let Some((group, by)) = unsampled(hold) else { continue };
+        count_once(&mut held, (group, by), hold.node);
+        parents(by).for_each(|parent| count_once(&mut together, (group, parent), hold.node));
     }
     let count = |hold: &Hold| unsampled(hold).map_or(0, |key| held[&key].1);
+    let count_together = |hold: &Hold| {
+        let Some((group, by)) = unsampled(hold) else { return 0 };
+        // mutant: H35 each buffer of a container counts by itself
+        parents(by).map(|parent| together[&(group, parent)].1).fold(count(hold), usize::max)
+    };
     let mut larger = Vec::with_capacity(holds.len());
     for of_node in holds.chunk_by(|a, b| a.node == b.node) {
         let most = of_node.iter().map(count).max().unwrap_or(0);
         // mutant: H11 a block that was not sampled is as good a holder as any other
-        larger.extend(of_node.iter().map(|hold| unsampled(hold).is_some() && count(hold) * 4 < most));
+        larger
+            .extend(of_node.iter().map(|hold| unsampled(hold).is_some() && count_together(hold) * 4 < most));
     }
     larger
+}
+
+/// How many nodes of a group a block holds, beside the node that was counted last.
+type Counts = HashMap<(u32, u32), (u32, usize)>;
+
+/// Counts a node once. The holds of one node follow one another.
+fn count_once(counts: &mut Counts, key: (u32, u32), node: u32) {
+    let (last, count) = counts.entry(key).or_insert((u32::MAX, 0));
+    if *last != node {
+        (*last, *count) = (node, *count + 1);
+    }
 }
 
 #[cfg(test)]

@@ -174,6 +174,30 @@ mod tests {
         assert!(matches!(best, Step::By { holder: Holder::Node(5), .. }));
     }
 
+    /// A map in eight parts has a table for each, and one of them holds a single target. Elsewhere a block has words to six targets that were
+    /// left behind. It holds more than that table, and is not its owner for certain.
+    #[test]
+    fn the_tables_of_one_map_count_together() {
+        let (targets, tables, map, stale, other) = (0..20, 20..28, 28, 29, 30);
+        let table_of = |target| if target == 0 { 20 } else { 21 + target % 7 };
+        let mut list: Vec<_> = targets.map(|target| (target, Holder::Node(table_of(target)))).collect();
+        list.extend((0..6).map(|target| (target, Holder::Node(stale))));
+        list.extend(tables.map(|table| (table, Holder::Node(map))));
+        list.extend([(map, Holder::Root(ONE)), (stale, Holder::Node(other)), (other, Holder::Root(OTHER))]);
+        list.sort_by_key(|&(node, _)| node);
+        let of_target = |node| Node { site: (node < 20).then_some(1), is_cut: false };
+        let nodes: Vec<Node> = (0..31).map(of_target).collect();
+        let holds: Vec<Hold> =
+            list.iter().zip(0..).map(|(&(node, holder), edge)| Hold { node, holder, edge }).collect();
+        let ways = ways(&nodes, &holds);
+        let mut found = Vec::new();
+        let forks = Forks::of(&ways, &nodes, &holds);
+        forks.add(0, 0, &mut found);
+        let begins_rightly = forks.begins[0] == Some(ONE);
+        assert!(begins_rightly || found == [Fork { links: 0, root: ONE }], "{found:?}");
+        assert!(!begins_rightly || found == [Fork { links: 0, root: OTHER }], "{found:?}");
+    }
+
     /// The stale way is the nearer one for what holds the target and for the target, too. So the best way of both begins there.
     #[test]
     fn what_is_uncertain_of_another_holder_is_uncertain_of_the_block() {
