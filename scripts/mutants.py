@@ -149,6 +149,8 @@ MUTANTS = [
      [*C_ALLOCATIONS, "threads_of_c"]),
     ("E112 what C allocates is silently not counted", replace(r"match found", r"match { let _ = found; CAllocations::Counted }"),
      [*SERVER_UNITS, "what_is_wrong_with_c_allocations"]),
+    ("E113 beyond the limit on stacks all blocks are Rust's", replace(r"if .+ \{ of_rust \}", r"if true { of_rust }"),
+     [*C_ALLOCATIONS, "beyond_the_limit"]),
     ("D1 a name of C++ has any length", replace(r"if .+ > MAX_BYTES", r"if false"), [*SERVER_UNITS, "a_name_that_doubles_at_every_level_is_cut"]),
     ("B1 removals that wait are few",
      replace(r"if .+ \{", r"if true {"), ["-p", "alloc-profiler", "--lib", "the_table_agrees"]),

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::thread;
 
-use alloc_profiler::{SizeTotals, Snapshot, set_sampling_interval, snapshot};
+use alloc_profiler::{Limits, SizeTotals, Snapshot, set_limits, set_sampling_interval, snapshot};
 
 use crate::harness::{assert_consistent, isolated};
 use crate::library::Library;
@@ -140,5 +140,30 @@ fn c_and_rust_are_exact_side_by_side() {
         })
         .unwrap();
         assert_eq!((measured.alloc_objects, measured.alloc_bytes), (2, 150), "measurements have both");
+    });
+}
+
+/// Where there is no room for one more stack, nobody can say where a block came from, but still who asked for it.
+#[test]
+fn beyond_the_limit_on_stacks_c_and_rust_are_told_apart() {
+    isolated(1, || {
+        let churn: Churn = Library::of("churn", CHURN).function("churn");
+        set_sampling_interval(1);
+        truth::begin();
+        set_limits(Limits::DEFAULT.with_stacks(0));
+        let before = snapshot();
+        let of_c = exactly("all of C's functions", || {
+            churn(7, 20_000);
+            (0..5_000).for_each(|size| drop(black_box(vec![1_u8; size % 900 + 1])));
+        });
+        let growth = snapshot().since(&before);
+        assert!(
+            growth.dropped.stacks_full as f64 >= of_c.allocated_objects + 5_000.0,
+            "{:?}",
+            growth.dropped
+        );
+        let [by_c, by_rust] =
+            [true, false].map(|by_c| growth.overflow.iter().any(|size| size.is_by_c == by_c));
+        assert!(by_c && by_rust, "{:?}", growth.overflow);
     });
 }

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::tables::stacks::BY_C;
+
 static ARE_KEPT: AtomicBool = AtomicBool::new(false);
 
 /// Has samples be kept apart by labels from now on, or not any more.
@@ -16,14 +18,14 @@ pub(crate) fn are_kept() -> bool {
     ARE_KEPT.load(Relaxed)
 }
 
-/// Who asked for a block. It is the highest bit of a site's label, which no thread's label has.
+/// Who asked for a block, as a bit of a site's label.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// Rust's global allocator was asked.
     Rust = 0,
     /// C's `malloc` or a function beside it was.
-    C = 1 << 31,
+    C = BY_C,
 }
 
 /// Returns the label of a site that allocates now: that of the calling thread, or 0 if labels are not kept apart, with `origin`.
@@ -35,5 +37,5 @@ pub(crate) fn present(origin: Origin) -> u32 {
 
 /// Returns the label of the thread in a site's label, and whether C asked.
 pub(crate) fn parts(label: u32) -> (u32, bool) {
-    (label & !(Origin::C as u32), label & Origin::C as u32 != 0)
+    (label & !BY_C, label & BY_C != 0)
 }

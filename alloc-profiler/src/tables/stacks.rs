@@ -3,7 +3,7 @@
 //! A stack is kept once and for ever, and so is each of its *sites*: the stack with one size class and one label, with running
 //! totals. Both are linked into lists that only ever grow at the head, by compare-and-swap, so there is no
 //! lock to wait for and none that a stopped thread could hold. When a limit is reached, samples go to the overflow sites,
-//! one for each size class, so that totals stay right.
+//! one for each size class of Rust's blocks and one for each of C's, so that totals stay right.
 //!
 //! Only what was allocated is summed here. What is in use is the sum over the live table, so it cannot drift.
 //!
@@ -28,18 +28,25 @@ static STACKS: [AtomicRef<Stack>; BUCKETS] = [const { AtomicRef::none() }; BUCKE
 static STACK_COUNT: AtomicUsize = AtomicUsize::new(0);
 static NEXT_STACK_ID: AtomicU32 = AtomicU32::new(0);
 
+/// This bit of a label says that C asked for the block. No label of a thread has it.
+pub(crate) const BY_C: u32 = 1 << 31;
+
+/// Holds the overflow sites of Rust's blocks, and of C's, by size class. Their ids are the first ones.
+static OVERFLOW: [[Site; size_class::COUNT]; 2] =
+    [overflow_sites(0, 0), overflow_sites(size_class::COUNT as u32, BY_C)];
+const OVERFLOW_COUNT: u32 = 2 * size_class::COUNT as u32;
+static NEXT_SITE_ID: AtomicU32 = AtomicU32::new(OVERFLOW_COUNT);
+
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
-/// Holds the overflow sites, by size class. Their ids are the first ones.
-static OVERFLOW: [Site; size_class::COUNT] = {
+const fn overflow_sites(first_id: u32, label: u32) -> [Site; size_class::COUNT] {
     let mut sites = [const { Site::new(0, 0, 0) }; size_class::COUNT];
     let mut index = 0;
     while index < size_class::COUNT {
-        sites[index] = Site::new(index as u32, size_class::at(index), 0);
+        sites[index] = Site::new(first_id + index as u32, size_class::at(index), label);
         index += 1;
     }
     sites
-};
-static NEXT_SITE_ID: AtomicU32 = AtomicU32::new(size_class::COUNT as u32);
+}
 
 pub(crate) struct Stack {
     /// The number of the stack, which no other has as long as the process runs.
@@ -113,7 +120,7 @@ pub(crate) fn no_stack() -> Option<&'static Stack> {
 }
 
 /// Returns the site of blocks of `size` bytes that are allocated on `stack` under `label`, or an overflow site if there is no
-/// room. Overflow sites have no labels.
+/// room. Of labels, overflow sites tell only whether C asked.
 #[inline(always)]
 pub(crate) fn site(stack: Option<&'static Stack>, size: usize, label: u32) -> &'static Site {
     let class = size_class::size_class(size);
@@ -121,13 +128,16 @@ pub(crate) fn site(stack: Option<&'static Stack>, size: usize, label: u32) -> &'
     site.unwrap_or_else(|| {
         // mutant: B8 samples under the overflow stack are not told
         drops::STACKS_FULL.raise();
-        overflow_site(class)
+        overflow_site(class, label)
     })
 }
 
 #[expect(clippy::indexing_slicing, reason = "the minimum keeps it in range, which the compiler sees")]
-fn overflow_site(class: u64) -> &'static Site {
-    &OVERFLOW[size_class::index(class).min(size_class::COUNT - 1)]
+fn overflow_site(class: u64, label: u32) -> &'static Site {
+    let [of_rust, of_c] = &OVERFLOW;
+    // mutant: E113 beyond the limit on stacks all blocks are Rust's
+    let sites = if label & BY_C == 0 { of_rust } else { of_c };
+    &sites[size_class::index(class).min(size_class::COUNT - 1)]
 }
 
 /// Finds or adds the stack that a walk found, and has the unwinder remember it. It returns `None` if there is no room.
@@ -225,7 +235,7 @@ pub(crate) fn for_each(mut visit: impl FnMut(Option<&'static Stack>, &'static Si
             visit(Some(stack), site);
         }
     }
-    for site in OVERFLOW.iter().filter(|site| site.allocated.is_some()) {
+    for site in OVERFLOW.iter().flatten().filter(|site| site.allocated.is_some()) {
         visit(None, site);
     }
 }
@@ -246,8 +256,12 @@ pub(crate) fn begin_anew(alone: &Alone) {
     STACKS.iter().filter(|head| head.load().is_some()).for_each(|head| head.store(None));
     STACK_COUNT.store(0, Relaxed);
     NEXT_STACK_ID.store(0, Relaxed);
-    NEXT_SITE_ID.store(size_class::COUNT as u32, Relaxed);
-    OVERFLOW.iter().filter(|site| site.allocated.is_some()).for_each(|site| site.allocated.begin_anew(alone));
+    NEXT_SITE_ID.store(OVERFLOW_COUNT, Relaxed);
+    OVERFLOW
+        .iter()
+        .flatten()
+        .filter(|site| site.allocated.is_some())
+        .for_each(|site| site.allocated.begin_anew(alone));
 }
 
 /// Returns a bound that is higher than the id of every site.
