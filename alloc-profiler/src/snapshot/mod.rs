@@ -58,8 +58,8 @@ pub struct Snapshot {
     pub sampling_interval: u64,
     /// One entry for each distinct stack, in no particular order.
     pub stacks: Vec<StackTotals>,
-    /// What was recorded after the limit on distinct stacks was reached. It is counted by size class and by who
-    /// asked, but no longer kept apart by stack.
+    /// This holds what was recorded after the limit on distinct stacks was reached. An entry is for one size class, and for Rust or for C
+    /// as the one that asked. Stacks are no longer kept apart there.
     pub overflow: Vec<SizeTotals>,
     /// How many samples were lost or cut, by reason, since the program started. A difference has those in between.
     pub dropped: Dropped,

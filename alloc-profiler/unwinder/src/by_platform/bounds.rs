@@ -28,7 +28,7 @@ fn of_this_thread() -> (usize, usize) {
     (high.saturating_sub(bytes), high)
 }
 
-/// Returns the lowest address of the stack that the calling thread is on, and the one above it. The system keeps both right for fibers, too.
+/// Returns the lowest address of the stack that the calling thread is on, and the one above it.
 #[cfg(windows)]
 fn of_this_thread() -> (usize, usize) {
     // It is in kernel32, which every program has: https://learn.microsoft.com/windows/win32/api/processthreadsapi
@@ -42,7 +42,7 @@ fn of_this_thread() -> (usize, usize) {
     (low, high)
 }
 
-/// Nobody can tell here without asking the C library, which may allocate.
+/// Takes for granted that there is room. To find out, the C library would have to be asked on these systems, and it may allocate.
 #[cfg(not(any(target_vendor = "apple", windows)))]
 pub(crate) fn has_room() -> bool {
     true
