@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds and runs the product on other platforms, on this machine: static x86-64 musl natively, aarch64 with glibc and with musl by
-# qemu-user, x86-64 musl with a loader natively, and x86-64 Windows by Wine. It runs the units of the libraries, the promises of `tests/`, the hazards that
-# make sense there, and the demo's hunt for its leak. `checks` has the compiler check the types for systems that cannot be run here.
+# qemu-user, x86-64 musl with a loader natively, and x86-64 Windows by Wine. It runs the units of the libraries, the promises of
+# `tests/`, the hazards that make sense there, and the demo's hunt for its leak. `checks` has the compiler check the types for systems that cannot be run here.
 # `fast-path` prints the instructions of an allocation that is not sampled on aarch64. Debian 12 on x86-64.
 #
 #   scripts/platforms.sh [musl | aarch64 | aarch64-musl | dynamic-musl | windows | checks | fast-path | setup]...     by default all
 #   PLATFORM_STEPS="units promises hazards hunt"     which of these are run
 #   CHECKED_SYSTEMS="aarch64-apple-darwin ..."        whose types are checked
 #
-# The first run downloads 320 MB of Debian's packages and unpacks them into .tools/platforms, 1.7 GB; nothing of the system changes. For `windows` there are
-# 50 MB more, and Wine is installed, which does not run from another place.
+# The first run downloads 320 MB of Debian's packages and unpacks them into .tools/platforms, 1.7 GB; nothing of the
+# system changes. For `windows` there are 50 MB more, and Wine is installed in the system, since it did not run from another place.
 # Debian's security suite has a newer rustc with the sources of its standard library, and the standard library of arm64; Cargo is
 # the machine's own. What qemu cannot say: how long anything takes, and what a weaker memory order does. (`check-model.sh` tries
 # every order of steps.)
@@ -102,7 +102,7 @@ setup() {
 # Tools that link programs for Windows, and what Rust's standard library asks of Windows that Wine 8 does not have.
 setup_windows() {
   [[ ! -e $place/windows-is-set-up ]] || return 0
-  local package
+  local package name
   scripts/install-packages.sh wine64
   mkdir -p "$place/packages/partial" "$place/windows"
   (cd "$place/packages" && apt download gcc-mingw-w64-x86-64-posix gcc-mingw-w64-x86-64-posix-runtime binutils-mingw-w64-x86-64 \
@@ -206,8 +206,8 @@ dynamic-musl() {
   ! wants hunt || hunt
 }
 
-# What Windows has of its own: stacks, where they end, and what its loader tells of images. A program for it has no symbols that we
-# look for, and Wine is not Windows, so the hunt shows that the parts fit.
+# What Windows has of its own: stacks, where they end, and what its loader tells of images. Wine is not Windows, so this shows that the
+# parts fit, and no more.
 windows() {
   setup_windows
   export RUSTC="$place/rustc" TEST_RUNNER=/usr/lib/wine/wine64 PATH="$place/windows:$PATH"

@@ -75,7 +75,7 @@
 //! | Linux on x86-64 or aarch64 with glibc 2.35 or later | all that is said above |
 //! | Linux on x86-64 or aarch64 with musl | the same, but in a library that was opened after the last [`prepare`], a walk is cut |
 //! | the same with an older glibc, and other Unix systems except musl | by the platform's unwinder, which may lock and allocate |
-//! | Windows on x86-64 or aarch64 | by `RtlVirtualUnwind`, which neither allocates nor takes the loader's lock |
+//! | Windows on x86-64 or aarch64 | by `RtlVirtualUnwind`; which locks Windows takes for that was not looked into |
 //! | musl on other processors, Windows in 32 bits, and others | empty: no unwinder there is safe within an allocator |
 //!
 //! Where the stacks are by the platform, [`has_room`] knows on macOS and on Windows where the thread's stack ends. On the others it

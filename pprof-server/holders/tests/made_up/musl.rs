@@ -79,7 +79,7 @@ fn the_innermost_slot_counts() {
     assert_eq!(world.only().links, [Link::Unsampled { bytes: 40 }]);
 }
 
-/// Nobody knows then whether a place is in a group whose record was not read.
+/// Where there are more records than are read, a place may be in a group whose record was left out. So no slot is told then.
 #[test]
 fn more_records_than_are_read_tell_nothing() {
     let (world, target) = world();
