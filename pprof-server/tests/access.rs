@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
@@ -94,14 +94,12 @@ fn the_longest_delta_is_set_within_bounds() {
     }
 }
 
-/// A path for a socket; what is there is removed.
-fn socket_path(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_file(&path);
-    path
+/// A folder for a socket, of which a path must not be longer than 107 bytes.
+fn socket_folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
 }
 
-fn get_at(path: &PathBuf, target: &str) -> String {
+fn get_at(path: &Path, target: &str) -> String {
     let mut stream = UnixStream::connect(path).unwrap();
     write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = Vec::new();
@@ -111,7 +109,8 @@ fn get_at(path: &PathBuf, target: &str) -> String {
 
 #[test]
 fn a_unix_socket_is_for_its_owner_and_goes_with_the_server() {
-    let path = socket_path("own.sock");
+    let folder = socket_folder();
+    let path = folder.path().join("own.sock");
     let address = format!("unix:{}", path.display());
     let server = serve(&address).unwrap();
     assert_eq!(*server.endpoint(), Endpoint::Unix(path.clone()));
@@ -146,7 +145,8 @@ fn end((mut child, _): (Child, String)) -> String {
 
 #[test]
 fn the_environment_says_all_that_the_builder_does() {
-    let path = socket_path("environment.sock");
+    let folder = socket_folder();
+    let path = folder.path().join("environment.sock");
     let address = format!("unix:{}", path.display());
     let running = start(&[("PPROF_ADDR", &address)]);
     assert_eq!(running.1, "None");

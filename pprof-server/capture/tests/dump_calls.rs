@@ -266,15 +266,6 @@ fn others() -> Vec<(&'static str, Call)> {
     ]
 }
 
-/// Ends the calls when it is dropped, so that a test that fails ends too.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
 /// Makes all calls, each in a thread of its own, until `dump` is done. Returns how often each was made, and how often it returned
 /// early.
 fn made_during(dump: impl FnOnce()) -> Vec<(&'static str, usize, usize)> {
@@ -300,7 +291,7 @@ fn made_during(dump: impl FnOnce()) -> Vec<(&'static str, usize, usize)> {
             thread::Builder::new().name(name.into()).spawn_scoped(scope, work).unwrap()
         };
         let threads: Vec<_> = calls.into_iter().map(start).collect();
-        let ends = Ends(&is_over);
+        let ends = common::Ends(&is_over, None);
         dump();
         drop(ends);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()

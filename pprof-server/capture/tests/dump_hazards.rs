@@ -10,23 +10,11 @@ use std::time::Duration;
 use std::{env, thread};
 
 use capture::{Found, Thread, ThreadDump, thread_dump};
-use common::{named, within_reason};
+use common::{Ends, named, within_reason};
 use unwinder::CodeAddress;
 
 /// How many walks there are of threads that wake at random; `DUMP_WALKS` says otherwise.
 const USUAL_WALKS: usize = 3000;
-
-/// Ends what goes on beside a dump when it is dropped, so that a test that fails ends too.
-struct Ends<'a>(&'a AtomicBool, Option<thread::Thread>);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-        if let Some(thread) = &self.1 {
-            thread.unpark();
-        }
-    }
-}
 
 /// Waits as deep as this.
 #[inline(never)]

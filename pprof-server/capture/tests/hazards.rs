@@ -4,13 +4,14 @@
 mod common;
 
 use std::hint::black_box;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use capture::{CpuCapture, StartError, leave_out};
-use common::{Looking, burn, periods_in, turn};
+use capture::{CpuCapture, CpuSamples, LOOK_EVERY, StartError, leave_out};
+use common::{Ends, Looking, burn, periods_in, turn};
 
 /// The signals that a capture may take.
 const CANDIDATES: [libc::c_int; 4] = [libc::SIGPROF, libc::SIGVTALRM, libc::SIGSTKFLT, libc::SIGPWR];
@@ -64,11 +65,11 @@ fn signals_that_come_late_end_nothing() {
                 }
             });
         }
+        let _ends = Ends(&is_over, None);
         for _ in 0..200 {
             let mut capture = CpuCapture::start(1000).unwrap();
             capture.look();
         }
-        is_over.store(true, Relaxed);
     });
     let handled: Vec<_> =
         CANDIDATES.into_iter().filter(|&signal| handler_of(signal) > libc::SIG_IGN).collect();
@@ -129,17 +130,28 @@ fn there_is_one_capture_at_a_time() {
 
 #[test]
 fn threads_of_the_profiler_are_left_out_and_counted() {
-    let looking = Looking::start(1000);
+    // What a thread does before it is left out is the program's.
+    let both = Arc::new(Barrier::new(2));
+    let with_test = both.clone();
     let own = thread::Builder::new().name("own".into());
-    let own = own.spawn(|| {
+    let own = own.spawn(move || {
         let _own = leave_out();
-        // A look has to come, so that the thread is met.
-        thread::sleep(Duration::from_millis(300));
+        with_test.wait();
+        // The capture begins.
+        with_test.wait();
         burn_here(Duration::from_millis(200));
-        thread::sleep(Duration::from_millis(300));
+        with_test.wait();
+        // The capture ends.
+        with_test.wait();
     });
-    own.unwrap().join().unwrap();
+    let own = own.unwrap();
+    both.wait();
+    let looking = Looking::start(1000);
+    both.wait();
+    both.wait();
     let samples = looking.finish();
+    both.wait();
+    own.join().unwrap();
     let is_own = |stack: &&capture::Stack| &*stack.thread == "own";
     assert_eq!(samples.stacks.iter().filter(is_own).count(), 0, "{samples:?}");
     let own_time = samples.own_time;
@@ -176,7 +188,8 @@ fn a_process_may_fork_while_it_is_sampled() {
                     assert!(periods > 50, "{periods}");
                 });
                 if let Err(panic) = &is_right {
-                    eprintln!("{:?}", panic.downcast_ref::<String>());
+                    // What a test prints by a macro is kept in memory, which ends with the child.
+                    let _ = writeln!(io::stderr(), "{:?}", panic.downcast_ref::<String>());
                 }
                 // SAFETY: it ends the child at once.
                 unsafe { libc::_exit(if is_right.is_ok() { 42 } else { 1 }) }
@@ -245,27 +258,15 @@ fn a_thread_may_be_at_the_end_of_its_stack() {
     assert!(periods_in(&samples, "go_deep") > 100, "{samples:?}");
 }
 
-/// A limit on pending signals is one on timers. Threads that can have none are sampled by the process's timer.
-#[test]
-fn threads_without_timers_are_sampled_all_the_same() {
-    let turn = turn();
-    let at_start = Arc::new(Barrier::new(5));
-    let is_over = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..4)
-        .map(|_| {
-            let (at_start, is_over) = (at_start.clone(), is_over.clone());
-            thread::spawn(move || {
-                at_start.wait();
-                while !is_over.load(Relaxed) {
-                    burn_here(Duration::from_millis(1));
-                }
-            })
-        })
-        .collect();
-    at_start.wait();
+/// The timers and pending signals that this user's processes have now.
+fn timers_of_user() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let queued = status.lines().find_map(|line| line.strip_prefix("SigQ:\t")).unwrap();
-    let queued: u64 = queued.split('/').next().unwrap().parse().unwrap();
+    queued.split('/').next().unwrap().parse().unwrap()
+}
+
+/// Samples for 600 ms where the user's processes may have this many timers in all.
+fn samples_within(timers: u64) -> Result<CpuSamples, StartError> {
     let set = |limit: &libc::rlimit| {
         // SAFETY: it sets a limit.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, limit) }, 0);
@@ -273,22 +274,50 @@ fn threads_without_timers_are_sampled_all_the_same() {
     let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it fills in the limit.
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_SIGPENDING, &mut before) }, 0);
-    set(&libc::rlimit { rlim_cur: queued + 2, ..before });
-    let samples = Looking::start_in(turn, 1000).map(|looking| {
-        thread::sleep(Duration::from_millis(600));
-        looking.finish()
+    set(&libc::rlimit { rlim_cur: timers, ..before });
+    let samples = CpuCapture::start(1000).map(|mut capture| {
+        for _ in 0..6 {
+            thread::sleep(LOOK_EVERY);
+            capture.look();
+        }
+        capture.finish()
     });
     set(&before);
-    is_over.store(true, Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    match samples {
-        Ok(samples) => {
-            assert!(samples.untimed_threads > 0 && samples.timed_threads < 5, "{samples:?}");
-            assert!(periods_in(&samples, "burn_here") > 10, "{samples:?}");
+    samples
+}
+
+/// A limit on pending signals is one on timers. Threads that can have none are sampled by the process's timer.
+///
+/// All processes of the user share the limit. Where others begin or end captures just then, this one may have no timer, or one for
+/// each thread; then it is begun again.
+#[test]
+fn threads_without_timers_are_sampled_all_the_same() {
+    let _turn = turn();
+    let is_over = AtomicBool::new(false);
+    let samples = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    burn_here(Duration::from_millis(1));
+                }
+            });
         }
-        // Other processes of the user have used the limit up.
-        Err(error) => assert!(error.to_string().starts_with("the system refuses a timer: "), "{error}"),
-    }
+        let _ends = Ends(&is_over, None);
+        let _own = leave_out();
+        let start = Instant::now();
+        loop {
+            match samples_within(timers_of_user() + 2) {
+                Ok(samples) if samples.timed_threads > 0 && samples.untimed_threads > 0 => return samples,
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(error.to_string().starts_with("the system refuses a timer: "), "{error}");
+                    thread::sleep(LOOK_EVERY);
+                }
+            }
+            assert!(start.elapsed() < Duration::from_secs(100), "no two timers were left to this capture");
+        }
+    });
+    assert!(periods_in(&samples, "burn_here") > 10, "{samples:?}");
 }
 
 /// Threads begin and end all the time, and are listed, timed and deleted meanwhile.
@@ -319,7 +348,8 @@ fn timers_end_with_their_threads() {
     let until = |is_there: &dyn Fn(usize) -> bool| {
         let start = Instant::now();
         loop {
-            let timers = std::fs::read_to_string("/proc/self/timers").unwrap().matches("ID:").count();
+            let timers = std::fs::read_to_string("/proc/self/timers").unwrap();
+            let timers = timers.lines().filter(|line| line.starts_with("ID: ")).count();
             if is_there(timers) {
                 return;
             }
@@ -336,8 +366,9 @@ fn timers_end_with_their_threads() {
                 }
             });
         }
-        until(&|timers| timers >= THREADS);
-        is_over.store(true, Relaxed);
+        let _ends = Ends(&is_over, None);
+        // One of them is the process's.
+        until(&|timers| timers > THREADS);
     });
     // The other threads of this program are tests that wait for their turn.
     until(&|timers| timers < THREADS);

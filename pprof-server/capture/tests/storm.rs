@@ -2,6 +2,8 @@
 //! every allocation, the loader, panics with backtraces, threads that begin and end, and `fork`.
 #![cfg(by_signals)]
 
+mod common;
+
 use std::backtrace::Backtrace;
 use std::hint::black_box;
 use std::panic::{catch_unwind, resume_unwind};
@@ -11,6 +13,7 @@ use std::{array, env, thread};
 
 use alloc_profiler::SamplingAllocator;
 use capture::{CpuCapture, leave_out};
+use common::Ends;
 
 #[global_allocator]
 static ALLOCATOR: SamplingAllocator = SamplingAllocator::new();
@@ -79,6 +82,7 @@ fn captures_without_a_break_harm_nobody() {
             });
         }
         let _own = leave_out();
+        let _ends = Ends(&is_over, None);
         let start = Instant::now();
         let all_have_worked = || counts.iter().all(|count| count.load(Relaxed) > 1);
         while start.elapsed() < Duration::from_secs(seconds) || !all_have_worked() {
@@ -93,7 +97,6 @@ fn captures_without_a_break_harm_nobody() {
             lost += samples.lost_periods + samples.leaf_only;
             assert!(samples.stacks.iter().all(|stack| !stack.frames.is_empty()));
         }
-        is_over.store(true, Relaxed);
     });
     println!("{captures} captures, {signals} signals, {lost} lost; {counts:?}");
     assert!(captures > 1 && signals > 10, "{captures} captures, {signals} signals");

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use capture::internal::thread_dump_by_signals;
 use capture::{Found, Thread, ThreadState, thread_dump};
-use common::{is_of, named, within_reason};
+use common::{Ends, is_of, named, within_reason};
 
 const LONG: Duration = Duration::from_secs(1000);
 
@@ -154,26 +154,24 @@ fn a_walk_from_outside_is_that_of_the_thread_itself() {
 #[test]
 fn threads_that_run_answer_to_a_signal() {
     let _turn = common::turn();
-    let is_over = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..3)
-        .map(|_| {
-            let is_over = is_over.clone();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
             let thread = thread::Builder::new().name("runs".into());
-            thread.spawn(move || runs_for_the_test(&is_over)).unwrap()
-        })
-        .collect();
-    within_reason(|| {
-        let dump = thread_dump().unwrap();
-        let running = dump.threads.iter().filter(|thread| &*thread.name == "runs");
-        let answered = running.filter(|thread| {
-            thread.found == Found::BySignal
-                && thread.state == ThreadState::Running
-                && is_in(thread, "runs_for_the_test")
+            thread.spawn_scoped(scope, || runs_for_the_test(&is_over)).unwrap();
+        }
+        let _ends = Ends(&is_over, None);
+        within_reason(|| {
+            let dump = thread_dump().unwrap();
+            let running = dump.threads.iter().filter(|thread| &*thread.name == "runs");
+            let answered = running.filter(|thread| {
+                thread.found == Found::BySignal
+                    && thread.state == ThreadState::Running
+                    && is_in(thread, "runs_for_the_test")
+            });
+            (answered.count() == 3 && dump.signalled_threads >= 3).then_some(())
         });
-        (answered.count() == 3 && dump.signalled_threads >= 3).then_some(())
     });
-    is_over.store(true, Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 #[inline(never)]

@@ -16,6 +16,18 @@ pub fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells the threads of a test that it is over when this is dropped, and wakes the one that is parked: so a test that fails ends, too.
+pub struct Ends<'a>(pub &'a AtomicBool, pub Option<thread::Thread>);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+        if let Some(thread) = &self.1 {
+            thread.unpark();
+        }
+    }
+}
+
 /// Runs a capture that a thread of its own looks at.
 pub struct Looking {
     is_over: Arc<AtomicBool>,
