@@ -104,7 +104,7 @@ all_tests() {
 
 locks_have_all_crates() {
   local workspace
-  for workspace in tests/benchmarks tests/benchmarks/locks tests/owners; do
+  for workspace in tests/benchmarks tests/benchmarks/activity tests/benchmarks/locks tests/owners; do
     cargo metadata --manifest-path $workspace/Cargo.toml --locked --format-version 1 >/dev/null
   done
 }

@@ -1,0 +1,5 @@
+//! No tool watches.
+
+fn main() {
+    activity::cpu::main(activity::cpu::Nothing);
+}
