@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::argument;
 
-/// How long threads burn.
+/// Threads burn CPU time for so long.
 const TIME: Duration = Duration::from_secs(8);
 
 /// A function's name, and the CPU time that a tool says was spent in it.

@@ -7,12 +7,14 @@ use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 
 use crate::argument;
 
+/// A function's name, and a line.
+pub type Frame = (String, u32);
+
 /// What a tool says of one task, or of some that are alike.
 pub struct Seen {
     /// For how many tasks it stands.
     pub count: f64,
-    /// Names of functions, and lines.
-    pub frames: Vec<(String, u32)>,
+    pub frames: Vec<Frame>,
 }
 
 /// Finds tasks.
@@ -22,7 +24,7 @@ pub trait Finder {
 }
 
 /// Reads text that has a function and its place in each line: `name at …/tasks.rs:12:5`.
-pub fn frames_in(text: &str) -> Vec<(String, u32)> {
+pub fn frames_in(text: &str) -> Vec<Frame> {
     let frame = |line: &str| {
         let (name, place) = line.rsplit_once(" at ")?;
         let mut place = place.trim().rsplitn(3, ':');
@@ -117,10 +119,10 @@ async fn begin(count: usize) {
 
 /// Prints how many tasks of each kind have the line where they wait, and how many their function.
 fn print(count: usize, seen: &[Seen]) {
-    let sum = |is_it: &dyn Fn(&[(String, u32)]) -> bool| -> f64 {
+    let sum = |is_it: &dyn Fn(&[Frame]) -> bool| -> f64 {
         seen.iter().filter(|seen| is_it(&seen.frames)).map(|seen| seen.count).sum()
     };
-    let is_in = |(name, _): &(String, u32), kind: &str| name.split("::").any(|part| part == kind);
+    let is_in = |(name, _): &Frame, kind: &str| name.split("::").any(|part| part == kind);
     let kinds = KINDS.lock().expect("no panic");
     for &(kind, line) in kinds.iter() {
         // `receives` is what `calls_another` calls, so it has twice as many.

@@ -40,7 +40,7 @@ impl Finder for Console {
                 runtime.expect("a runtime").block_on(listen(port, tasks)).expect("it answers");
             });
         }
-        // It publishes once a second.
+        // There is an update each second.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let tasks = self.tasks.lock().expect("no panic");
         // It tells no function and no line but that of `spawn`.

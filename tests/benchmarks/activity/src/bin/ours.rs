@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use activity::cpu::{Sampler, Told};
-use activity::tasks::{Finder, Seen};
+use activity::tasks::{Finder, Frame, Seen};
 use serde_json::Value;
 
 struct Ours {
@@ -25,7 +25,7 @@ fn get(address: SocketAddr, page: &str) -> Value {
 }
 
 /// Returns the rows of a profile: this value of each, and the frames.
-fn rows(profile: &Value, value: &str) -> Vec<(f64, Vec<(String, u32)>)> {
+fn rows(profile: &Value, value: &str) -> Vec<(f64, Vec<Frame>)> {
     let frame = |frame: &Value| {
         (
             frame["function"].as_str().unwrap_or_default().to_owned(),
