@@ -10,7 +10,7 @@ use crate::argument;
 /// Threads burn CPU time for so long.
 const TIME: Duration = Duration::from_secs(8);
 
-/// A function's name, and the CPU time that a tool says was spent in it.
+/// A tool tells stacks: the names of each, joined by `;`, and the CPU time that was spent there.
 pub type Told = Vec<(String, Duration)>;
 
 /// Samples CPU time.
@@ -22,7 +22,7 @@ pub trait Sampler {
     fn end(&mut self) -> Told;
 }
 
-/// What a tool is that does not sample.
+/// This stands in the place of a tool where nothing samples.
 pub struct Nothing;
 
 impl Sampler for Nothing {

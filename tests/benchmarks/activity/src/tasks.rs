@@ -7,13 +7,14 @@ use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 
 use crate::argument;
 
-/// A function's name, and a line.
+/// A frame has a function's name and a line.
 pub type Frame = (String, u32);
 
-/// What a tool says of one task, or of some that are alike.
+/// This holds what a tool says of one task, or of some that are alike.
 pub struct Seen {
-    /// For how many tasks it stands.
+    /// It stands for so many tasks.
     pub count: f64,
+    /// These are all frames that the tool tells, in any order.
     pub frames: Vec<Frame>,
 }
 

@@ -1,31 +1,25 @@
 //! `pprof-server` is asked over HTTP, as anybody asks it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+#[path = "../../../http.rs"]
+mod http;
+
+use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use activity::cpu::{Sampler, Told};
 use activity::tasks::{Finder, Frame, Seen};
+use http::get;
 use serde_json::Value;
 
 struct Ours {
     address: SocketAddr,
-    asking: Option<JoinHandle<Value>>,
+    asking: Option<JoinHandle<String>>,
 }
 
-fn get(address: SocketAddr, page: &str) -> Value {
-    let mut connection = TcpStream::connect(address).expect("the server");
-    write!(connection, "GET /debug/pprof/{page} HTTP/1.0\r\nHost: {address}\r\n\r\n").expect("it reads");
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).expect("it answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.contains(" 200 "), "{head}");
-    serde_json::from_str(body).expect("JSON")
-}
-
-/// Returns the rows of a profile: this value of each, and the frames.
-fn rows(profile: &Value, value: &str) -> Vec<(f64, Vec<Frame>)> {
+/// Returns the rows of a page that is JSON: this value of each, and the frames.
+fn rows(page: &str, value: &str) -> Vec<(f64, Vec<Frame>)> {
+    let profile: Value = serde_json::from_str(page).expect("JSON");
     let frame = |frame: &Value| {
         (
             frame["function"].as_str().unwrap_or_default().to_owned(),

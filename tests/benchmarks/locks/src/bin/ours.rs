@@ -1,10 +1,13 @@
 //! `pprof-server` watches the locks here, and is asked over HTTP, as anybody asks it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+#[path = "../../../http.rs"]
+mod http;
+
+use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use http::get;
 use locks::parts::Part;
 use locks::{Told, Tool};
 use serde_json::Value;
@@ -16,16 +19,6 @@ struct Ours {
     /// The server's answer is kept here.
     block: Value,
     mutex: Value,
-}
-
-fn get(address: SocketAddr, page: &str) -> String {
-    let mut connection = TcpStream::connect(address).expect("the server");
-    write!(connection, "GET /debug/pprof/{page} HTTP/1.0\r\nHost: {address}\r\n\r\n").expect("it reads");
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).expect("it answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.contains(" 200 "), "{head}");
-    body.into()
 }
 
 /// Returns the rows of a profile that are of this part, as waited nanoseconds with the function's name and line.
